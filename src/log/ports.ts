@@ -1,0 +1,185 @@
+// Ports of the storage room: the disk and the keyed store below it, and what it offers above: group log,
+// hard-state journal, state images. Each port has a real, an in-memory and a fault-injecting implementation,
+// and one conformance suite (test/conformance) that all of them run.
+import type { Frame } from "../model/entry-frame.ts";
+import type { GroupId, ReplicaId } from "../model/ids.ts";
+import type { LogIndex, Offset, Term } from "../model/positions.ts";
+
+/** One open file. Appends and truncations are synchronous and land in the page cache; only sync() waits for the disk. */
+export interface DiskFile {
+  readonly path: string;
+  readonly size: number;
+  /** Writes all chunks at the end, in order, completely (loops on short writes). Throws StorageError. */
+  append(chunks: readonly Uint8Array[]): void;
+  /** Reads exactly [position, position + length), or up to the end of the file; does not block the event loop. */
+  read(position: number, length: number): Promise<Buffer>;
+  /** As read, blocking: for recovery and small page-cached reads. */
+  readSync(position: number, length: number): Buffer;
+  truncate(size: number): void;
+  /** Makes everything appended or truncated so far durable (fdatasync). An error is final: never retried. */
+  sync(): Promise<void>;
+  close(): void;
+}
+
+/** A data directory. Paths are relative to it, with "/" between names. Throws StorageError. */
+export interface Disk {
+  /** Opens for reading and appending; `create` makes a new, empty file and fails when one exists. */
+  open(path: string, options: { readonly create: boolean }): DiskFile;
+  exists(path: string): boolean;
+  /** Names (not paths) in a directory, sorted; empty when it does not exist. */
+  list(directory: string): string[];
+  makeDirectory(path: string): void;
+  rename(from: string, to: string): void;
+  remove(path: string): void;
+  /** Removes a directory with all it holds; harmless when it does not exist. */
+  removeTree(path: string): void;
+  /** Makes creations, renames and removals inside `directory` durable. */
+  syncDirectory(directory: string): Promise<void>;
+  freeBytes(): number;
+}
+
+/** A failed disk operation. `fatal`: the node must stop acking, voting and leading (an fsync or write error). */
+export class StorageError extends Error {
+  override readonly name = "StorageError";
+  readonly kind: "io" | "full" | "corrupt" | "locked" | "missing" | "version";
+  readonly path: string;
+  constructor(kind: StorageError["kind"], path: string, message: string, options?: ErrorOptions) {
+    super(`${path}: ${message}`, options);
+    this.kind = kind;
+    this.path = path;
+  }
+}
+
+export type KeyedWrite =
+  | { readonly type: "put"; readonly key: string; readonly value: Uint8Array }
+  | { readonly type: "delete"; readonly key: string };
+
+/** Ordered keyed store of one node (classic-level). Values carry a CRC of ours; keys are UTF-8, compared bytewise. */
+export interface KeyedStore {
+  /** Atomic. `sync`: durable with everything written before it. Batches are executed in call order. */
+  batch(writes: readonly KeyedWrite[], options: { readonly sync: boolean }): Promise<void>;
+  get(key: string): Promise<Buffer | undefined>;
+  /** Keys with this prefix, ascending. */
+  range(prefix: string): AsyncIterable<readonly [string, Buffer]>;
+  /** Deletes a prefix with one or more synced batches. */
+  removeRange(prefix: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+/**
+ * The log of one raft group: append-only segments of entry frames.
+ * Invariant: frames are dense in index; baseOffset of each = baseOffset + recordCount of the one before.
+ */
+export interface GroupLog {
+  /** First index in the log; lastIndex + 1 when empty. */
+  readonly firstIndex: LogIndex;
+  readonly lastIndex: LogIndex;
+  readonly lastTerm: Term;
+  /** Term of entry firstIndex − 1 (0 at the beginning of time). */
+  readonly firstPrevTerm: Term;
+  /** Offset of the first record that is in the log, or nextOffset when there is none. */
+  readonly startOffset: Offset;
+  /** Offset that the next record gets. */
+  readonly nextOffset: Offset;
+  /** appendTime of the last frame; 0 when there is none. */
+  readonly lastAppendTimeMs: number;
+  /** Bytes of frames on disk. */
+  readonly bytes: number;
+  /** Runs of equal term over [firstIndex, lastIndex]. */
+  readonly termRuns: readonly { readonly term: Term; readonly from: LogIndex }[];
+  /** Indexes of membership frames in [from, lastIndex]; read while recovering. */
+  membershipIndexes(from: LogIndex): readonly LogIndex[];
+
+  /** Writes frames at lastIndex + 1 … (asserted). One write call per segment touched. */
+  append(frames: readonly Frame[]): void;
+  /** Removes entries ≥ fromIndex. Durable with the next sync(). */
+  truncateSuffix(fromIndex: LogIndex): void;
+  /** Makes all appends and truncations so far durable, older segments first. */
+  sync(): Promise<void>;
+  /** Drops whole segments that hold only entries < index. Returns the new firstIndex (≤ index). */
+  truncatePrefix(index: LogIndex): Promise<LogIndex>;
+  /** Empties the log: the next entry is `index`, with `prevTerm` before it and `nextOffset` as next offset. Durable. */
+  reset(index: LogIndex, prevTerm: Term, nextOffset: Offset): Promise<void>;
+
+  termAt(index: LogIndex): Term | undefined;
+  /**
+   * Frames from `from` on, at most up to `last` (inclusive), about `bytesMax` bytes but at least one frame.
+   * Each frame's CRCs are checked. @throws StorageError "corrupt"; BrokerError OFFSET_OUT_OF_RANGE is the caller's business.
+   */
+  read(from: LogIndex, last: LogIndex, bytesMax: number): Promise<Frame[]>;
+  /** Index of the frame that holds `offset`, or of the next one with records; undefined when offset ≥ nextOffset. */
+  indexOfOffset(offset: Offset): Promise<LogIndex | undefined>;
+  /** Base offset of the first frame with records whose appendTime ≥ timeMs; undefined when there is none. */
+  offsetOfTime(timeMs: number): Promise<Offset | undefined>;
+  /** Sealed segments, oldest first, for retention: what would go if the log started after each. */
+  segments(): readonly SegmentInfo[];
+  close(): void;
+}
+
+export interface SegmentInfo {
+  readonly firstIndex: LogIndex;
+  /** Inclusive. */
+  readonly lastIndex: LogIndex;
+  /** Offset after the segment's last record. */
+  readonly endOffset: Offset;
+  readonly bytes: number;
+  /** appendTime of the newest frame. */
+  readonly newestAppendTimeMs: number;
+  readonly sealed: boolean;
+}
+
+/** What the journal knows of one replica on this data directory. Written before the first vote (architecture §7.9). */
+export interface HardStateRecord {
+  readonly groupId: GroupId;
+  readonly replicaId: ReplicaId;
+  readonly term: Term;
+  /** 0: nobody. */
+  readonly vote: ReplicaId | 0;
+  /** May have lost acknowledged entries (architecture §7.11). */
+  readonly recovering: boolean;
+  /** Has given unflushed acknowledgements: after a power cut it must be treated as recovering. */
+  readonly lazy: boolean;
+  /** Commit index known to be durable when this record was written: a lower bound used by recovery. */
+  readonly durableCommitIndex: LogIndex;
+  /** True after the replica was removed on purpose; the record stays so that it is never taken for new. */
+  readonly removed: boolean;
+}
+
+/** Synced journal of hard states of all groups of a node, with CRC per record; a bad record before the tail is fatal. */
+export interface HardStateJournal {
+  /** Grows by one for each open of the journal; durable before open() resolved. */
+  readonly incarnation: number;
+  /** The kernel's boot id at the previous open differs from now (or is unknown): page cache may have been lost. */
+  readonly bootChanged: boolean;
+  /** The previous run ended with close({ clean: true }). */
+  readonly wasClean: boolean;
+  get(groupId: GroupId): HardStateRecord | undefined;
+  all(): readonly HardStateRecord[];
+  /** Writes to the page cache; durable after the next sync(). */
+  save(record: HardStateRecord): void;
+  /** One fdatasync for all records saved so far. */
+  sync(): Promise<void>;
+  close(options: { readonly clean: boolean }): Promise<void>;
+}
+
+/** A state image: the complete keyed state of a group at one index, in one CRC-checked file. */
+export interface StateImage {
+  readonly groupId: GroupId;
+  /** Everything ≤ index is in `pairs`. */
+  readonly index: LogIndex;
+  readonly term: Term;
+  /** Opaque to the store: membership, log start and its previous term, offsets (replica room writes it, JSON). */
+  readonly meta: Uint8Array;
+  readonly pairs: readonly (readonly [string, Uint8Array])[];
+}
+
+export interface ImageStore {
+  /** Write temporary, sync, rename, sync directory; older images of the group are removed afterwards. */
+  save(image: StateImage): Promise<void>;
+  /** Newest image whose checks pass; undefined when there is none. Leftover temporary files are ignored and removed. */
+  load(groupId: GroupId): Promise<StateImage | undefined>;
+  /** Encoded form that travels between nodes, and back (checked; throws StorageError "corrupt"). */
+  encode(image: StateImage): Buffer;
+  decode(bytes: Uint8Array): StateImage;
+  remove(groupId: GroupId): Promise<void>;
+}
