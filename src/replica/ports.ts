@@ -157,3 +157,11 @@ export interface PeerReceiver {
 
 /** Re-exported so that transports need not import the raft room. */
 export type { CatchUp, Message };
+
+/** Where the room writes what people should know. pino fits as it is. Fields use the words of docs/GLOSSARY.md. */
+export interface Logger {
+  debug(fields: Readonly<Record<string, unknown>>, message: string): void;
+  info(fields: Readonly<Record<string, unknown>>, message: string): void;
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void;
+  error(fields: Readonly<Record<string, unknown>>, message: string): void;
+}

@@ -46,7 +46,10 @@ export interface CallContext {
   readonly deadlineMs: number | undefined;
 }
 
-export type UnaryHandler<Request, Response> = (request: Request, context: CallContext) => Promise<Response>;
+export type UnaryHandler<Request, Response> = (
+  request: Request,
+  context: CallContext,
+) => Promise<Response>;
 export type StreamHandler<Request, Response> = (
   stream: MessageStream<Response, Request>,
   context: CallContext,
@@ -60,8 +63,14 @@ export type ServerStreamHandler<Request, Response> = (
 
 /** Where services are registered: a gRPC server, or the simulator's network. */
 export interface ServiceRegistry {
-  unary<Request, Response>(method: Method<Request, Response, "unary">, handler: UnaryHandler<Request, Response>): void;
-  bidi<Request, Response>(method: Method<Request, Response, "bidi">, handler: StreamHandler<Request, Response>): void;
+  unary<Request, Response>(
+    method: Method<Request, Response, "unary">,
+    handler: UnaryHandler<Request, Response>,
+  ): void;
+  bidi<Request, Response>(
+    method: Method<Request, Response, "bidi">,
+    handler: StreamHandler<Request, Response>,
+  ): void;
   serverStream<Request, Response>(
     method: Method<Request, Response, "server-stream">,
     handler: ServerStreamHandler<Request, Response>,
@@ -82,7 +91,9 @@ export interface Connection {
     request: Request,
     options: CallOptions,
   ): Promise<Response>;
-  bidi<Request, Response>(method: Method<Request, Response, "bidi">): MessageStream<Request, Response>;
+  bidi<Request, Response>(
+    method: Method<Request, Response, "bidi">,
+  ): MessageStream<Request, Response>;
   serverStream<Request, Response>(
     method: Method<Request, Response, "server-stream">,
     request: Request,

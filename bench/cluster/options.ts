@@ -1,0 +1,19 @@
+import type { Acks, Flush } from "../../src/model/durability.ts";
+
+/** Command line of every subject. */
+export interface BenchOptions {
+  readonly acks: Acks;
+  readonly flush: Flush;
+  readonly size: number;
+  readonly partitions: number;
+  readonly seconds: number;
+  readonly rate: number;
+  readonly keys: number;
+  readonly rounds: number;
+  readonly verify: boolean;
+  readonly directory?: string;
+  readonly json: boolean;
+}
+
+/** What a subject reports; numbers rounded by the report. */
+export type BenchResult = Record<string, number | string | boolean>;

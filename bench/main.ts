@@ -1,0 +1,51 @@
+// npm run bench -- <subject> [options]: starts its own three brokers, runs one load, ends with one JSON line (--json) or a
+// small table. Rates count acknowledged messages; latencies begin at the intended send time (no coordinated omission).
+import { Command, InvalidArgumentError, Option } from "commander";
+import { benchFailover } from "./cluster/failover.ts";
+import { benchFetch } from "./cluster/fetch.ts";
+import { benchFixedRate } from "./cluster/fixed-rate.ts";
+import { benchOneAtATime } from "./cluster/one-at-a-time.ts";
+import type { BenchOptions } from "./cluster/options.ts";
+import { benchProduce } from "./cluster/produce.ts";
+import { printResult } from "./cluster/report.ts";
+
+const subjects = {
+  produce: {
+    run: benchProduce,
+    about: "as many acknowledged messages as possible, then read back",
+  },
+  "one-at-a-time": { run: benchOneAtATime, about: "each send awaited before the next: latency" },
+  "fixed-rate": { run: benchFixedRate, about: "open loop at --rate messages a second: latency" },
+  fetch: { run: benchFetch, about: "replay of a backlog" },
+  failover: { run: benchFailover, about: "SIGKILL of leaders: pause of acknowledgements" },
+} as const;
+
+const program = new Command("bench").description("Load generator of Flotilla").showHelpAfterError();
+for (const [name, { run, about }] of Object.entries(subjects)) {
+  program
+    .command(name)
+    .description(about)
+    .addOption(new Option("--acks <acks>").choices(["all", "leader", "none"]).default("all"))
+    .addOption(new Option("--flush <flush>").choices(["sync", "async"]).default("sync"))
+    .option("--size <bytes>", "message value, bytes", positive, 124)
+    .option("--partitions <count>", "partitions of the topic", positive, 6)
+    .option("--seconds <seconds>", "length of the measured load", positive, 10)
+    .option("--rate <perSecond>", "fixed-rate: messages a second", positive, 20_000)
+    .option("--keys <count>", "distinct keys", positive, 1000)
+    .option("--rounds <count>", "failover: leaders killed", positive, 5)
+    .option("--no-verify", "produce: skip reading everything back")
+    .option("--directory <path>", "where the brokers keep their data (default: temporary)")
+    .option("--json", "one JSON line at the end", false)
+    .action(async (options: BenchOptions) => {
+      const result = await run(options);
+      printResult(name, options, result);
+      if (result["verified"] === false) process.exitCode = 1;
+    });
+}
+await program.parseAsync();
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!Number.isFinite(value) || value <= 0) throw new InvalidArgumentError("a positive number");
+  return value;
+}

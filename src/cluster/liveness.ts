@@ -1,0 +1,101 @@
+// Which nodes are heard from. Soft state of every node, fed by the NodeStatus messages of its peers; never replicated.
+// The metadata leader derives fencing from it (node-frontend.ts), every node derives fitness for leadership
+// (leader-balancer.ts). Time comes in as an argument, monotonic ms.
+import type { NodeId } from "../model/ids.ts";
+import type { NodeRow } from "./node-table.ts";
+import type { NodeStatusReport } from "./ports.ts";
+
+/** Silence after which a node counts as gone, ms. Status comes every second. */
+export const SESSION_MS = 6000;
+
+interface Heard {
+  readonly incarnation: number;
+  readonly draining: boolean;
+  readonly lastMs: number;
+  /** Since when without a gap of a session. */
+  readonly sinceMs: number;
+}
+
+/** Commands that the metadata leader should propose now. */
+export interface FencingPlan {
+  readonly fence: readonly NodeRow[];
+  readonly unfence: readonly NodeRow[];
+}
+
+export class Liveness {
+  readonly #self: NodeId;
+  readonly #heard = new Map<NodeId, Heard>();
+  /** Silence counts from here at the earliest: a new metadata leader gives everybody a whole session. */
+  #graceFromMs: number;
+
+  constructor(self: NodeId, nowMs: number) {
+    this.#self = self;
+    this.#graceFromMs = nowMs;
+  }
+
+  /** This node began to lead the metadata group. */
+  startGrace(nowMs: number): void {
+    this.#graceFromMs = nowMs;
+  }
+
+  /** A status arrived. One of an older incarnation is a straggler and says nothing. */
+  heard(status: Pick<NodeStatusReport, "nodeId" | "incarnation" | "draining">, nowMs: number): void {
+    const nodeId = status.nodeId as NodeId;
+    const before = this.#heard.get(nodeId);
+    if (before !== undefined && status.incarnation < before.incarnation) {
+      if (nowMs - before.lastMs < SESSION_MS) return;
+    }
+    const isContinued =
+      before !== undefined &&
+      before.incarnation === status.incarnation &&
+      nowMs - before.lastMs < SESSION_MS;
+    this.#heard.set(nodeId, {
+      incarnation: status.incarnation,
+      draining: status.draining,
+      lastMs: nowMs,
+      sinceMs: isContinued ? before.sinceMs : nowMs,
+    });
+  }
+
+  /** Heard from within the last session. This node itself always is. */
+  isAlive(nodeId: NodeId, nowMs: number): boolean {
+    if (nodeId === this.#self) return true;
+    const heard = this.#heard.get(nodeId);
+    return heard !== undefined && nowMs - heard.lastMs < SESSION_MS;
+  }
+
+  isDraining(nodeId: NodeId): boolean {
+    return this.#heard.get(nodeId)?.draining ?? false;
+  }
+
+  /** Ms since the node is heard from without a gap; 0 when it is not. */
+  aliveForMs(nodeId: NodeId, nowMs: number): number {
+    const heard = this.#heard.get(nodeId);
+    return heard === undefined || !this.isAlive(nodeId, nowMs) ? 0 : nowMs - heard.sinceMs;
+  }
+
+  /** Ms since the last word of a node; undefined: never heard. 0 for this node. */
+  silentForMs(nodeId: NodeId, nowMs: number): number | undefined {
+    if (nodeId === this.#self) return 0;
+    const heard = this.#heard.get(nodeId);
+    return heard === undefined ? undefined : nowMs - heard.lastMs;
+  }
+
+  /**
+   * Which registered nodes to fence and to unfence. Unfencing asks for a word of the very incarnation that is
+   * registered: a restarted node registers anew, which unfences it.
+   */
+  fencingPlan(nodes: Iterable<NodeRow>, nowMs: number): FencingPlan {
+    const fence: NodeRow[] = [];
+    const unfence: NodeRow[] = [];
+    for (const node of nodes) {
+      const heard = this.#heard.get(node.nodeId);
+      const isRegistered = heard === undefined || heard.incarnation === node.incarnation;
+      if (!node.fenced) {
+        const isGraceOver = nowMs - this.#graceFromMs >= SESSION_MS;
+        if (isGraceOver && !this.isAlive(node.nodeId, nowMs)) fence.push(node);
+      } else if (this.isAlive(node.nodeId, nowMs) && isRegistered) unfence.push(node);
+    }
+    return { fence, unfence };
+  }
+}

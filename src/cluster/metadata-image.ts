@@ -1,0 +1,123 @@
+// The read view of the metadata that the rest of the broker sees: immutable, replaced as a whole by every applied
+// change. metadata-state.ts publishes it; frontends, reconcilers, the reader and other rooms (through the broker) read.
+import type { GroupId, NodeId, TopicId } from "../model/ids.ts";
+import type { LogIndex } from "../model/positions.ts";
+import type { NodeRow } from "./node-table.ts";
+import type { DeletedTopicRow, PartitionRow, TopicRow } from "./topic-table.ts";
+
+/** One consistent state of the metadata. Nothing in it changes any more. */
+export interface MetadataImage {
+  /** Index of the newest applied entry that changed anything; 0: nothing known yet. */
+  readonly version: LogIndex;
+  /** Formats of this level may be written by every node. */
+  readonly featureLevel: number;
+  readonly nodes: ReadonlyMap<NodeId, NodeRow>;
+  readonly topics: ReadonlyMap<TopicId, TopicRow>;
+  readonly partitions: ReadonlyMap<GroupId, PartitionRow>;
+  readonly deletedTopics: ReadonlyMap<TopicId, DeletedTopicRow>;
+  /** All topic names, in code unit order. */
+  readonly topicNames: readonly string[];
+  topicByName(name: string): TopicRow | undefined;
+  /** Partition rows of a topic, by number. Empty when the topic is not in this image. */
+  partitionsOf(topicId: TopicId): readonly PartitionRow[];
+}
+
+/** What differs between an image and the one before. */
+export interface MetadataDelta {
+  /** Everything may differ: start-up or an installed image. The lists are empty then. */
+  readonly isReset: boolean;
+  readonly nodes: readonly NodeId[];
+  /** Created or changed. */
+  readonly topics: readonly TopicId[];
+  /** Created or placed anew. */
+  readonly groups: readonly GroupId[];
+  readonly deletedTopics: readonly TopicId[];
+}
+
+/**
+ * Called inside apply, in log order. It must not throw and must not do more than note what changed and wake somebody
+ * up: while it runs, the metadata group applies nothing.
+ */
+export type MetadataListener = (image: MetadataImage, delta: MetadataDelta) => void;
+
+/** What an image is made of; the maps must not change afterwards. */
+export type ImageParts = Omit<MetadataImage, "topicNames" | "topicByName" | "partitionsOf"> & {
+  readonly names: ReadonlyMap<string, TopicId>;
+};
+
+/** Holds the current image and tells listeners about new ones. */
+export class MetadataView {
+  #image: MetadataImage = createImage({
+    version: 0,
+    featureLevel: 1,
+    nodes: new Map(),
+    topics: new Map(),
+    partitions: new Map(),
+    deletedTopics: new Map(),
+    names: new Map(),
+  });
+  readonly #listeners = new Set<MetadataListener>();
+
+  get image(): MetadataImage {
+    return this.#image;
+  }
+
+  /** Calls `listener` for every later image. Returns how to stop that. */
+  onChange(listener: MetadataListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Called by the state only. */
+  publish(image: MetadataImage, delta: MetadataDelta): void {
+    this.#image = image;
+    for (const listener of [...this.#listeners]) listener(image, delta);
+  }
+}
+
+export function createImage(parts: ImageParts): MetadataImage {
+  return new FrozenImage(parts);
+}
+
+class FrozenImage implements MetadataImage {
+  readonly version: LogIndex;
+  readonly featureLevel: number;
+  readonly nodes: ReadonlyMap<NodeId, NodeRow>;
+  readonly topics: ReadonlyMap<TopicId, TopicRow>;
+  readonly partitions: ReadonlyMap<GroupId, PartitionRow>;
+  readonly deletedTopics: ReadonlyMap<TopicId, DeletedTopicRow>;
+  readonly #names: ReadonlyMap<string, TopicId>;
+  /** Sorted on first use: most images are replaced before anybody lists topics. */
+  #sortedNames: readonly string[] | undefined;
+
+  constructor(parts: ImageParts) {
+    this.version = parts.version;
+    this.featureLevel = parts.featureLevel;
+    this.nodes = parts.nodes;
+    this.topics = parts.topics;
+    this.partitions = parts.partitions;
+    this.deletedTopics = parts.deletedTopics;
+    this.#names = parts.names;
+  }
+
+  get topicNames(): readonly string[] {
+    this.#sortedNames ??= [...this.#names.keys()].sort();
+    return this.#sortedNames;
+  }
+
+  topicByName(name: string): TopicRow | undefined {
+    const topicId = this.#names.get(name);
+    return topicId === undefined ? undefined : this.topics.get(topicId);
+  }
+
+  partitionsOf(topicId: TopicId): readonly PartitionRow[] {
+    const topic = this.topics.get(topicId);
+    if (topic === undefined) return [];
+    const rows: PartitionRow[] = [];
+    for (let partition = 0; partition < topic.partitions; partition += 1) {
+      const row = this.partitions.get((topic.firstGroupId + partition) as GroupId);
+      if (row !== undefined) rows.push(row);
+    }
+    return rows;
+  }
+}

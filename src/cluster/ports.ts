@@ -1,0 +1,108 @@
+// What the cluster room asks of others. The broker connects these ports (replica set, partitions, peer transport,
+// logger); the simulator and the tests give their own.
+import type { GroupId, NodeId, PartitionIndex, ReplicaId, TopicId } from "../model/ids.ts";
+import type { Term } from "../model/positions.ts";
+import type { MetadataCommand } from "./metadata-commands.ts";
+import type { LedGroup } from "./leader-balance-plan.ts";
+import type { LayoutRow } from "./topic-table.ts";
+
+/** A pino logger fits. Messages are constant lower-case sentences, data only in fields. */
+export interface Logger {
+  info(fields: Readonly<Record<string, unknown>>, message: string): void;
+  warn(fields: Readonly<Record<string, unknown>>, message: string): void;
+  error(fields: Readonly<Record<string, unknown>>, message: string): void;
+}
+
+/** One replica that this node shall run, and what its group needs to know of its topic. */
+export interface PartitionAssignment {
+  readonly groupId: GroupId;
+  readonly topicId: TopicId;
+  readonly topicName: string;
+  readonly partition: PartitionIndex;
+  /** This node's replica. */
+  readonly replicaId: ReplicaId;
+  /**
+   * Voters with which the group began, this replica among them or not. A replica that is not a founder begins as a
+   * member of nothing and learns the configuration from the group's log or image.
+   */
+  readonly founders: readonly ReplicaId[];
+  /** Preferred leader: may campaign at once when the group is new. */
+  readonly preferredLeader: NodeId;
+  readonly layout: LayoutRow;
+  /** As given for the topic, defaults left out. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+/** A group that this node holds, known from its disk, open or not. */
+export interface LocalGroup {
+  readonly groupId: GroupId;
+  readonly replicaId: ReplicaId;
+  /** Undefined when the disk does not tell. */
+  readonly topicId: TopicId | undefined;
+}
+
+/** The partition groups of this node. Every call is idempotent and may be repeated after a failure. */
+export interface LocalGroups {
+  /** Creates the replica if it is new (journalled before its first vote) and starts it. */
+  open(assignment: PartitionAssignment): Promise<void>;
+  /** Topic settings or layout changed. */
+  update(assignment: PartitionAssignment): Promise<void>;
+  /** Stops the replica and removes its data: its topic was deleted. */
+  remove(groupId: GroupId): Promise<void>;
+  /** Everything on this node's disk, the metadata group left out. */
+  list(): readonly LocalGroup[];
+}
+
+/** Proposes on the metadata leader, wherever it is. Retries nothing by itself. */
+export interface ControllerClient {
+  /**
+   * @returns the command's result (MetadataReply `ok`)
+   * @throws BrokerError as refused by the state, or NOT_LEADER | LEADER_UNKNOWN | UNREACHABLE | DEADLINE …
+   */
+  propose(command: MetadataCommand): Promise<Readonly<Record<string, string | number | boolean>>>;
+}
+
+/** The groups that this node leads, for the balancer. */
+export interface LedGroups {
+  /** Those that are ready to serve and in no transfer. */
+  list(): readonly LedGroup[];
+  transfer(groupId: GroupId, to: NodeId): Promise<void>;
+}
+
+/** One partition group led here, for membership changes. */
+export interface LedMembership {
+  readonly groupId: GroupId;
+  readonly voters: readonly ReplicaId[];
+  readonly learners: readonly ReplicaId[];
+  /** A change is under way. */
+  readonly isChanging: boolean;
+  /** Members that hold nearly all of the log. */
+  readonly caughtUp: readonly ReplicaId[];
+}
+
+/** Groups led here whose membership can be changed. The metadata group is group 0. */
+export interface Memberships {
+  list(): readonly LedMembership[];
+  change(
+    groupId: GroupId,
+    target: { readonly voters: readonly ReplicaId[]; readonly learners: readonly ReplicaId[] },
+  ): Promise<void>;
+}
+
+/** What the leader of a partition on this node tells for DescribeTopic and DescribeCluster. */
+export interface LedPartition {
+  readonly inSync: readonly NodeId[];
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+  readonly bytes: number;
+  readonly commitIndex: number;
+}
+
+/** What this node says about itself to all others, once a second and on change (peer protocol NodeStatus). */
+export interface NodeStatusReport {
+  readonly nodeId: number;
+  readonly incarnation: number;
+  readonly ledGroups: readonly number[];
+  readonly ledTerms: readonly Term[];
+  readonly draining: boolean;
+}

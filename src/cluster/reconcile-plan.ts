@@ -1,0 +1,93 @@
+// Compares what the metadata wants on this node with what the node holds, and says what to do. Pure;
+// replica-reconciler.ts carries it out. Missing metadata is never a reason to remove anything.
+import type { GroupId, NodeId } from "../model/ids.ts";
+import type { MetadataImage } from "./metadata-image.ts";
+import type { LocalGroup, PartitionAssignment } from "./ports.ts";
+import { type PartitionRow, replicaOfPlacement, type TopicRow, wasGroupOf } from "./topic-table.ts";
+
+export interface ReconcilePlan {
+  /** To be opened (a new replica, or one from disk that is not open yet). */
+  readonly open: readonly PartitionAssignment[];
+  /** Open, but the topic's settings or layout changed since. */
+  readonly update: readonly PartitionAssignment[];
+  /** Their topic was deleted by a committed command. */
+  readonly remove: readonly GroupId[];
+  /** Held, but not wanted and not known to be deleted: kept untouched, reported. */
+  readonly orphans: readonly LocalGroup[];
+}
+
+/** Changes whenever an open replica must be told something new. */
+export function revisionOf(assignment: PartitionAssignment, image: MetadataImage): number {
+  return image.topics.get(assignment.topicId)?.changedIndex ?? 0;
+}
+
+/**
+ * Plans one round.
+ *
+ * @param opened groups that were opened in this run of the process, with {@link revisionOf} at that time
+ */
+export function planReconciliation(
+  image: MetadataImage,
+  self: { readonly nodeId: NodeId; readonly directoryId: string },
+  local: readonly LocalGroup[],
+  opened: ReadonlyMap<GroupId, number>,
+): ReconcilePlan {
+  const open: PartitionAssignment[] = [];
+  const update: PartitionAssignment[] = [];
+  const held = new Map(local.map((group) => [group.groupId, group]));
+  const wanted = new Set<GroupId>();
+  for (const row of image.partitions.values()) {
+    const assignment = assignmentOf(image, row, self);
+    if (assignment === undefined) continue;
+    const existing = held.get(row.groupId);
+    // Another replica of the group on this disk is somebody's former self: it is reported, not overwritten.
+    if (existing !== undefined && existing.replicaId !== assignment.replicaId) continue;
+    wanted.add(row.groupId);
+    const revision = opened.get(row.groupId);
+    if (revision === undefined) open.push(assignment);
+    else if (revision !== revisionOf(assignment, image)) update.push(assignment);
+  }
+  const remove: GroupId[] = [];
+  const orphans: LocalGroup[] = [];
+  for (const group of local) {
+    if (wanted.has(group.groupId)) continue;
+    if (isDeleted(image, group)) remove.push(group.groupId);
+    else orphans.push(group);
+  }
+  return { open, update, remove, orphans };
+}
+
+/** What this node shall run of a partition; undefined when no replica is placed in its present directory. */
+function assignmentOf(
+  image: MetadataImage,
+  row: PartitionRow,
+  self: { readonly nodeId: NodeId; readonly directoryId: string },
+): PartitionAssignment | undefined {
+  const own = row.replicas.find(
+    (replica) => replica.nodeId === self.nodeId && replica.directoryId === self.directoryId,
+  );
+  const topic: TopicRow | undefined = image.topics.get(row.topicId);
+  const preferred = row.replicas[0];
+  if (own === undefined || topic === undefined || preferred === undefined) return undefined;
+  return {
+    groupId: row.groupId,
+    topicId: topic.topicId,
+    topicName: topic.name,
+    partition: row.partition,
+    replicaId: replicaOfPlacement(own),
+    founders: row.founders,
+    preferredLeader: preferred.nodeId,
+    layout: topic.layout,
+    settings: topic.settings,
+  };
+}
+
+/** Only a committed deletion of the very topic that the group belongs to counts. */
+function isDeleted(image: MetadataImage, group: LocalGroup): boolean {
+  if (image.partitions.has(group.groupId)) return false;
+  for (const deleted of image.deletedTopics.values()) {
+    if (!wasGroupOf(deleted, group.groupId)) continue;
+    return group.topicId === undefined || group.topicId === deleted.topicId;
+  }
+  return false;
+}

@@ -1,0 +1,130 @@
+// Rows of topics, partitions and deleted topics, with their indexes by name and by group. Part of the metadata state;
+// pure. What may change and why is decided in metadata-state.ts; this table keeps rows and indexes consistent.
+import { assert } from "../base/assert.ts";
+import {
+  type GroupId,
+  type NodeId,
+  type PartitionIndex,
+  type ReplicaId,
+  replicaIdOf,
+  type TopicId,
+} from "../model/ids.ts";
+import type { LogIndex } from "../model/positions.ts";
+
+/** Slots [from, to). */
+export interface SlotRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Who owns which slots of a topic from an epoch on. */
+export interface LayoutRow {
+  /** From 1; grows with every change of ownership. */
+  readonly epoch: number;
+  /** Per partition its ranges, ascending. Over all partitions every slot occurs exactly once. */
+  readonly slots: readonly (readonly SlotRange[])[];
+}
+
+/** A topic. */
+export interface TopicRow {
+  readonly topicId: TopicId;
+  readonly name: string;
+  /** Index of the entry that created it. */
+  readonly createdIndex: LogIndex;
+  /** Index of the entry that last changed it. */
+  readonly changedIndex: LogIndex;
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  /** As given, defaults left out. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** Partition p is group firstGroupId + p. */
+  readonly firstGroupId: GroupId;
+  /** How a key becomes a slot; fixed for the topic's life. */
+  readonly keyHash: string;
+  readonly layout: LayoutRow;
+  /** Former layouts, oldest first. Empty until partitions can be added. */
+  readonly layoutHistory: readonly LayoutRow[];
+}
+
+/** One replica's place: a node, the data directory it was placed in, and the entry that placed it. */
+export interface ReplicaPlacement {
+  readonly nodeId: NodeId;
+  readonly directoryId: string;
+  /** Index of the placing entry; with the node it makes the replica id (ADR-0004). */
+  readonly revision: number;
+}
+
+/** A partition. */
+export interface PartitionRow {
+  readonly groupId: GroupId;
+  readonly topicId: TopicId;
+  readonly partition: PartitionIndex;
+  /** Wanted replicas, preferred leader first. The group's own membership follows it. */
+  readonly replicas: readonly ReplicaPlacement[];
+  /** Voters with which the group began. Never changes: every founder starts from the same configuration. */
+  readonly founders: readonly ReplicaId[];
+}
+
+/** A deleted topic: the only thing that allows a node to remove its groups. */
+export interface DeletedTopicRow {
+  readonly topicId: TopicId;
+  readonly name: string;
+  readonly firstGroupId: GroupId;
+  readonly partitions: number;
+  readonly deletedIndex: LogIndex;
+}
+
+/** The replica that a placement names. */
+export function replicaOfPlacement(placement: ReplicaPlacement): ReplicaId {
+  return replicaIdOf(placement.nodeId, placement.revision);
+}
+
+/** True when the group was a partition of this deleted topic. */
+export function wasGroupOf(deleted: DeletedTopicRow, groupId: GroupId): boolean {
+  return groupId >= deleted.firstGroupId && groupId < deleted.firstGroupId + deleted.partitions;
+}
+
+/** Topics and partitions. Mutable; readers outside the state get a MetadataImage. */
+export class TopicTable {
+  readonly topics: Map<TopicId, TopicRow> = new Map();
+  readonly names: Map<string, TopicId> = new Map();
+  readonly partitions: Map<GroupId, PartitionRow> = new Map();
+  /** In order of deletion. */
+  readonly deleted: Map<TopicId, DeletedTopicRow> = new Map();
+
+  /** Puts a topic's row in; its name must be free or its own. */
+  putTopic(row: TopicRow): void {
+    const holder = this.names.get(row.name);
+    assert(holder === undefined || holder === row.topicId, "topic name taken", { name: row.name });
+    this.topics.set(row.topicId, row);
+    this.names.set(row.name, row.topicId);
+  }
+
+  putPartition(row: PartitionRow): void {
+    this.partitions.set(row.groupId, row);
+  }
+
+  /** Partition rows of a topic, by number. */
+  partitionsOf(topic: TopicRow): readonly PartitionRow[] {
+    return Array.from({ length: topic.partitions }, (_, partition) => {
+      const row = this.partitions.get((topic.firstGroupId + partition) as GroupId);
+      assert(row !== undefined, "topic without its partition", { name: topic.name, partition });
+      return row;
+    });
+  }
+
+  /** Takes a topic and its partitions out and remembers that it was deleted. */
+  removeTopic(topic: TopicRow, deleted: DeletedTopicRow): void {
+    for (const row of this.partitionsOf(topic)) this.partitions.delete(row.groupId);
+    this.topics.delete(topic.topicId);
+    this.names.delete(topic.name);
+    this.deleted.set(deleted.topicId, deleted);
+  }
+
+  clear(): void {
+    this.topics.clear();
+    this.names.clear();
+    this.partitions.clear();
+    this.deleted.clear();
+  }
+}

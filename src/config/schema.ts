@@ -1,0 +1,426 @@
+// The one description of cluster.yaml: types, defaults, ranges and documentation of every key. The validator, the
+// list of known keys, the environment variables and docs/CONFIG.md all come from it. Called by parse-config and docs.
+import { z } from "zod";
+import { NODE_ID_MAX } from "../model/ids.ts";
+import {
+  CONNECTIONS_MAX,
+  PARKED_FETCHES_MAX,
+  PARTITIONS_PER_TOPIC_MAX,
+  PRODUCE_INFLIGHT_BYTES_MAX,
+  REPLICATION_FACTOR_MAX,
+  STREAMS_PER_CONNECTION_MAX,
+} from "../model/limits.ts";
+import { formatDuration, formatSize, type Parsed, parseDuration, parseSize } from "./units.ts";
+
+/** cluster: must be equal on all nodes. node: belongs to one node. topic: default of new topics. */
+export type Scope = "cluster" | "node" | "topic";
+
+/** One documented key. */
+export interface ConfigRow {
+  /** "raft.tick", "nodes[].dataDir". */
+  readonly key: string;
+  /** "duration", "size", "integer", "text", "address", "yes or no", or the list of allowed words. */
+  readonly type: string;
+  /** As written in the file; undefined: required, or explained by `about`. */
+  readonly default: string | undefined;
+  readonly required: boolean;
+  /** In words, inclusive; empty when any. */
+  readonly range: string;
+  readonly scope: Scope;
+  readonly about: string;
+}
+
+interface KeyMeta {
+  readonly type: string;
+  readonly scope: Scope;
+  readonly about: string;
+  readonly range?: string;
+  readonly default?: string;
+}
+
+interface QuantityOptions {
+  readonly about: string;
+  readonly scope?: Scope;
+  readonly default: string;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** Optional in the file: the default's text goes through the same checks. */
+type Defaulted<T> = z.ZodPrefault<z.ZodType<T>>;
+
+const META = z.registry<KeyMeta>();
+
+function documented<T extends z.ZodType>(schema: T, meta: KeyMeta): T {
+  META.add(schema, meta);
+  return schema;
+}
+
+function quantity(
+  options: QuantityOptions,
+  type: string,
+  parse: (input: unknown) => Parsed,
+  format: (value: number) => string,
+): Defaulted<number> {
+  const schema: Defaulted<number> = z
+    .unknown()
+    .transform((input, context): number => {
+      const parsed = parse(input);
+      if ("problem" in parsed) {
+        context.addIssue({ code: "custom", message: parsed.problem });
+        return z.NEVER;
+      }
+      if (parsed.value < options.min || parsed.value > options.max) {
+        const range = `${format(options.min)} … ${format(options.max)}`;
+        context.addIssue({ code: "custom", message: `${String(input)} is outside ${range}` });
+        return z.NEVER;
+      }
+      return parsed.value;
+    })
+    .prefault(options.default);
+  return documented(schema, {
+    type,
+    scope: options.scope ?? "cluster",
+    about: options.about,
+    default: options.default,
+    range: `${format(options.min)} … ${format(options.max)}`,
+  });
+}
+
+const duration = (options: QuantityOptions): Defaulted<number> =>
+  quantity(options, "duration", parseDuration, formatDuration);
+const size = (options: QuantityOptions): Defaulted<number> =>
+  quantity(options, "size", parseSize, formatSize);
+
+function count(options: {
+  readonly about: string;
+  readonly scope?: Scope;
+  readonly default: number;
+  readonly min: number;
+  readonly max: number;
+}): Defaulted<number> {
+  const { min, max } = options;
+  const schema = z.int({ error: "must be a whole number" }).min(min).max(max);
+  const defaulted: Defaulted<number> = schema.prefault(options.default);
+  return documented(defaulted, {
+    type: "integer",
+    scope: options.scope ?? "cluster",
+    about: options.about,
+    default: String(options.default),
+    range: `${min} … ${max}`,
+  });
+}
+
+function choice<const T extends readonly [string, ...string[]]>(
+  words: T,
+  options: { readonly about: string; readonly scope?: Scope; readonly default: T[number] },
+): Defaulted<T[number]> {
+  const schema: z.ZodType<T[number]> = z.literal([...words]);
+  return documented(schema.prefault(options.default), {
+    type: words.join(" \\| "),
+    scope: options.scope ?? "cluster",
+    about: options.about,
+    default: options.default,
+  });
+}
+
+interface AddressValue {
+  readonly host: string;
+  readonly port: number;
+}
+
+function address(about: string): z.ZodType<AddressValue> {
+  const schema = z.unknown().transform((input, context): AddressValue => {
+    const match =
+      typeof input === "string" ? /^(?:\[([^\]\s]+)\]|([^:\s]+)):(\d{1,5})$/.exec(input) : null;
+    const host = match?.[1] ?? match?.[2];
+    const port = Number(match?.[3]);
+    if (host === undefined || port < 1 || port > 65535) {
+      context.addIssue({
+        code: "custom",
+        message: "must be host:port, for example 127.0.0.1:7101",
+      });
+      return z.NEVER;
+    }
+    return { host, port };
+  });
+  return documented(schema, { type: "address", scope: "node", about });
+}
+
+function text(meta: Omit<KeyMeta, "type">, pattern: RegExp, rule: string): z.ZodType<string> {
+  const message = { error: rule };
+  return documented(z.string(message).regex(pattern, message), { type: "text", ...meta });
+}
+
+const PATH = /^[^\0]{1,1000}$/;
+
+const nodeSchema = z.strictObject({
+  id: documented(z.int({ error: "must be a whole number" }).min(1).max(NODE_ID_MAX), {
+    type: "integer",
+    scope: "node",
+    about: "Identifies the broker for its whole life; never reuse the id of a node that is gone.",
+    range: `1 … ${NODE_ID_MAX}`,
+  }),
+  dataDir: text(
+    {
+      scope: "node",
+      about:
+        "Where the broker keeps its log and state; relative to the folder of this file. One per node, never shared.",
+    },
+    PATH,
+    "must be a path",
+  ),
+  client: address("Where clients connect (gRPC)."),
+  peer: address("Where the other brokers connect (gRPC)."),
+  admin: address("Metrics and health (HTTP)."),
+  advertised: z
+    .strictObject({
+      client: address("What clients are told; default: `client`.").optional(),
+      peer: address("What other brokers are told; default: `peer`.").optional(),
+      admin: address("What is shown as metrics address; default: `admin`.").optional(),
+    })
+    .optional(),
+});
+
+const topicsSchema = z
+  .strictObject({
+    partitions: count({
+      scope: "topic",
+      default: 1,
+      min: 1,
+      max: PARTITIONS_PER_TOPIC_MAX,
+      about: "Partitions of a new topic.",
+    }),
+    replicationFactor: count({
+      scope: "topic",
+      default: 3,
+      min: 1,
+      max: REPLICATION_FACTOR_MAX,
+      about: "Replicas of each partition; a cluster with fewer nodes uses all of them.",
+    }),
+    acks: choice(["all", "leader", "none"], {
+      scope: "topic",
+      default: "all",
+      about: "What a send waits for: a majority, the leader alone, nothing (docs/GUARANTEES.md).",
+    }),
+    flush: choice(["sync", "async"], {
+      scope: "topic",
+      default: "sync",
+      about: "Whether an acknowledgement includes the disk (docs/GUARANTEES.md).",
+    }),
+  })
+  .prefault({});
+
+const raftSchema = z
+  .strictObject({
+    electionTimeout: duration({
+      default: "1s",
+      min: 100,
+      max: 60_000,
+      about:
+        "A follower that hears nothing from its leader for this long (drawn from this to 1.5 times this) asks for an election. More than twice `raft.heartbeat`.",
+    }),
+    heartbeat: duration({
+      default: "150ms",
+      min: 10,
+      max: 10_000,
+      about: "Interval of a leader's heartbeats. At least `raft.tick`.",
+    }),
+    tick: duration({
+      default: "50ms",
+      min: 5,
+      max: 1000,
+      about: "Resolution of both; they are rounded up to it.",
+    }),
+  })
+  .prefault({});
+
+const storageSchema = z
+  .strictObject({
+    segmentSize: size({
+      default: "64MiB",
+      min: 1024 ** 2,
+      max: 1024 ** 3,
+      about: "A segment file larger than this is closed; retention drops whole segments.",
+    }),
+    flushInterval: duration({
+      default: "100ms",
+      min: 1,
+      max: 60_000,
+      about: "`flush: async`: nothing stays unflushed for longer.",
+    }),
+    flushSize: size({
+      default: "256KiB",
+      min: 4096,
+      max: 1024 ** 3,
+      about: "`flush: async`: a partition with more unflushed bytes is flushed at once.",
+    }),
+    diskFreeMin: size({
+      default: "256MiB",
+      min: 0,
+      max: 1024 ** 5,
+      about:
+        "Below this much free space messages are refused with DISK_FULL; acks and deletions still work.",
+    }),
+  })
+  .prefault({});
+
+const limitsSchema = z
+  .strictObject({
+    memory: size({
+      default: "512MiB",
+      min: 32 * 1024 ** 2,
+      max: 1024 ** 4,
+      about:
+        "Message bytes that a broker holds for sends and fetches in progress. Beyond: OVERLOADED.",
+    }),
+    connections: count({
+      default: CONNECTIONS_MAX,
+      min: 1,
+      max: 100_000,
+      about: "Client connections per broker. Beyond: OVERLOADED on their first call.",
+    }),
+    streamsPerConnection: count({
+      default: STREAMS_PER_CONNECTION_MAX,
+      min: 1,
+      max: 65_536,
+      about: "Streams per client connection. Beyond: OVERLOADED.",
+    }),
+    produceInflight: size({
+      default: formatSize(PRODUCE_INFLIGHT_BYTES_MAX),
+      min: 1024 ** 2,
+      max: 1024 ** 3,
+      about:
+        "Bytes received on one produce stream and not yet answered. Beyond: the broker stops reading that stream.",
+    }),
+    parkedFetches: count({
+      default: PARKED_FETCHES_MAX,
+      min: 1,
+      max: 1_000_000,
+      about: "Fetches that wait for new messages, per broker. Beyond: OVERLOADED.",
+    }),
+  })
+  .prefault({});
+
+const loggingSchema = z
+  .strictObject({
+    level: choice(["debug", "info", "warn", "error", "silent"], {
+      default: "info",
+      about: "Least severe level that is written.",
+    }),
+    file: text(
+      {
+        scope: "cluster",
+        about:
+          "JSON lines go here instead of standard output; relative to the folder of this file. `%n` becomes the node id.",
+      },
+      PATH,
+      "must be a path",
+    ).optional(),
+  })
+  .prefault({});
+
+const configSchema = z.strictObject({
+  cluster: text(
+    {
+      scope: "cluster",
+      about: "Name of the cluster: letters, digits, `.`, `_` and `-`, up to 64.",
+      range: "1 … 64 characters",
+    },
+    /^[A-Za-z0-9._-]{1,64}$/,
+    "must be 1 to 64 letters, digits, dots, underscores or dashes",
+  ),
+  insecure: documented(z.boolean({ error: "must be true or false" }).prefault(false), {
+    type: "true \\| false",
+    scope: "cluster",
+    about:
+      "Accept clear text on addresses other than loopback. There is no TLS yet: only for networks that you trust.",
+    default: "false",
+  }),
+  nodes: z
+    .array(nodeSchema, { error: "must be a list of nodes" })
+    .min(1, "at least one node is needed")
+    .max(NODE_ID_MAX),
+  topics: topicsSchema,
+  raft: raftSchema,
+  storage: storageSchema,
+  limits: limitsSchema,
+  logging: loggingSchema,
+  shutdownTimeout: duration({
+    default: "30s",
+    min: 1000,
+    max: 600_000,
+    about:
+      "After SIGTERM a broker hands its leaderships over and closes; after this long it stops anyway.",
+  }),
+});
+
+/** The file's content with defaults and units resolved, before paths and relations. */
+export type FileConfig = z.infer<typeof configSchema>;
+
+export interface SchemaIssue {
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+  /** Keys at `path` that do not exist. */
+  readonly unknownKeys: readonly string[];
+}
+
+/** Checks a parsed file against the schema; all issues at once. */
+export function checkSchema(
+  value: unknown,
+):
+  | { readonly config: FileConfig; readonly issues: readonly [] }
+  | { readonly config: undefined; readonly issues: readonly SchemaIssue[] } {
+  const result = configSchema.safeParse(value, { error: plainMessage });
+  if (result.success) return { config: result.data, issues: [] };
+  const issues = result.error.issues.map((issue) => ({
+    path: issue.path.filter((part) => typeof part !== "symbol"),
+    message: isMissing(value, issue.path) ? `is missing; it ${issue.message}` : issue.message,
+    unknownKeys: issue.code === "unrecognized_keys" ? issue.keys : [],
+  }));
+  return { config: undefined, issues };
+}
+
+/** Every key with its documentation, in the order of the schema. */
+export function configRows(): readonly ConfigRow[] {
+  return [...rowsOf(configSchema, "", true)];
+}
+
+function isMissing(root: unknown, path: readonly PropertyKey[]): boolean {
+  let at = root;
+  for (const part of path) at = (at as Record<PropertyKey, unknown> | null | undefined)?.[part];
+  return at === undefined;
+}
+
+/** Words for what zod reports in the language of programmers. */
+function plainMessage(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case "invalid_type":
+      return issue.expected === "object" ? "must be a group of keys" : undefined;
+    case "too_small":
+      return `must be at least ${issue.minimum}`;
+    case "too_big":
+      return `must be at most ${issue.maximum}`;
+    case "invalid_value":
+      return `must be one of ${issue.values.map(String).join(", ")}`;
+    default:
+      return undefined;
+  }
+}
+
+function* rowsOf(schema: z.core.$ZodType, key: string, required: boolean): Generator<ConfigRow> {
+  const meta = META.get(schema as z.ZodType);
+  if (meta !== undefined) {
+    const isRequired = required && meta.default === undefined;
+    yield { key, range: "", ...meta, default: meta.default, required: isRequired };
+    return;
+  }
+  if (schema instanceof z.ZodOptional) yield* rowsOf(schema.def.innerType, key, false);
+  else if (schema instanceof z.ZodPrefault) yield* rowsOf(schema.def.innerType, key, required);
+  else if (schema instanceof z.ZodArray) yield* rowsOf(schema.def.element, `${key}[]`, required);
+  else if (schema instanceof z.ZodObject) {
+    for (const [name, child] of Object.entries(schema.def.shape)) {
+      yield* rowsOf(child, key === "" ? name : `${key}.${name}`, required);
+    }
+  }
+}

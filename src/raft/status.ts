@@ -1,0 +1,44 @@
+// What a core tells about itself (for logs, metrics and the admin API) and why it refuses proposals.
+import type { ReplicaId } from "../model/ids.ts";
+import type { LogIndex, Term } from "../model/positions.ts";
+import type { Membership } from "./messages.ts";
+import type { ProgressState } from "./progress.ts";
+
+export type Role = "follower" | "pre-candidate" | "candidate" | "leader";
+
+export interface RaftStatus {
+  readonly role: Role;
+  readonly term: Term;
+  /** 0: unknown. */
+  readonly leaderId: ReplicaId | 0;
+  readonly isLeaderReady: boolean;
+  readonly commitIndex: LogIndex;
+  readonly durableCommitIndex: LogIndex;
+  readonly appliedIndex: LogIndex;
+  readonly lastIndex: LogIndex;
+  /** Own log written / flushed up to here. */
+  readonly writtenIndex: LogIndex;
+  readonly flushedIndex: LogIndex;
+  readonly membership: Membership;
+  /** Leader only: the others as the leader sees them. */
+  readonly progress: readonly ReplicaProgress[];
+  readonly transferringTo: ReplicaId | 0;
+}
+
+export interface ReplicaProgress {
+  readonly replicaId: ReplicaId;
+  readonly state: ProgressState;
+  readonly matchIndex: LogIndex;
+  readonly durableIndex: LogIndex;
+  readonly nextIndex: LogIndex;
+  /** Heard of within one election timeout. */
+  readonly isRecentlyActive: boolean;
+  readonly isLearner: boolean;
+}
+
+export type ProposalRefusal =
+  | "not-leader"
+  | "transferring"
+  | "uncommitted-limit"
+  | "change-in-progress"
+  | "not-ready";

@@ -1,0 +1,121 @@
+// Receiving side of state images: checks and stages what the transport brought, lets the core decide, and on the core's
+// word flips the group to it: image durable → log emptied → keyed state replaced → memory. A crash between the steps is
+// finished by recovery, which finds the durable image ahead of the rest (state-recovery.ts).
+import { assert } from "../base/assert.ts";
+import type { StateImage } from "../log/ports.ts";
+import type { ReplicaId } from "../model/ids.ts";
+import type { SnapshotMeta } from "../raft/messages.ts";
+import type { ApplyLoop } from "./apply-loop.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import type { GroupContext } from "./group-context.ts";
+import {
+  type AppliedRecord,
+  decodeImageRecord,
+  encodeImageRecord,
+  type ImageRecord,
+} from "./group-records.ts";
+import type { LogFlusher } from "./log-flusher.ts";
+import type { ImageTransfer } from "./ports.ts";
+import { replaceKeyedState } from "./state-recovery.ts";
+
+interface Staged {
+  readonly from: ReplicaId;
+  readonly image: StateImage;
+  readonly record: ImageRecord;
+}
+
+export interface InstallParts {
+  readonly prefix: string;
+  readonly apply: ApplyLoop;
+  readonly checkpoint: Checkpoint;
+  readonly flusher: LogFlusher;
+  readonly onInstalled: (applied: AppliedRecord) => void;
+}
+
+export class ImageInstaller {
+  readonly #context: GroupContext;
+  readonly #parts: InstallParts;
+  /** The newest image that arrived; the core has not asked for it yet. */
+  #staged: Staged | undefined;
+  #isInstalling = false;
+
+  constructor(context: GroupContext, parts: InstallParts) {
+    this.#context = context;
+    this.#parts = parts;
+  }
+
+  /** An image arrived whole. Dropped with a warning when it is not what it says. */
+  receive(transfer: ImageTransfer): void {
+    const { core, groupId, logger, replicaId } = this.#context;
+    if (this.#isInstalling) return;
+    const staged = this.#check(transfer);
+    if (staged === undefined) {
+      logger.warn({ groupId, index: transfer.meta.index }, "received image is not usable");
+      return;
+    }
+    this.#staged = staged;
+    core.step({
+      kind: "install-snapshot",
+      from: transfer.from,
+      to: replicaId,
+      term: transfer.term,
+      snapshot: transfer.meta,
+    });
+    this.#context.wake();
+  }
+
+  /** The core accepted the snapshot; it hands out no entries until snapshotInstalled. */
+  install(meta: SnapshotMeta): void {
+    const staged = this.#staged;
+    assert(staged !== undefined && staged.image.index === meta.index, "snapshot without image");
+    this.#staged = undefined;
+    this.#isInstalling = true;
+    this.#parts.apply.suspend();
+    this.#context.spawn("install-image", async () => {
+      try {
+        await this.#flip(staged);
+      } finally {
+        this.#isInstalling = false;
+      }
+    });
+  }
+
+  #check(transfer: ImageTransfer): Staged | undefined {
+    const { groupId, images } = this.#context;
+    try {
+      const image = images.decode(transfer.image);
+      const record = decodeImageRecord(image.meta);
+      if (record === undefined || image.groupId !== groupId) return undefined;
+      const { index, term } = transfer.meta;
+      const isSame = image.index === index && image.term === term && record.applied.index === index;
+      const isRestartSame = record.restart.index === transfer.meta.logStartIndex;
+      return isSame && isRestartSame ? { from: transfer.from, image, record } : undefined;
+    } catch (error) {
+      this.#context.logger.warn({ groupId, error }, "received image cannot be decoded");
+      return undefined;
+    }
+  }
+
+  async #flip({ image, record }: Staged): Promise<void> {
+    const { core, groupId, images, keyed, log, logger, metrics, stateMachine } = this.#context;
+    const { apply, checkpoint, flusher, prefix } = this.#parts;
+    await checkpoint.suspend();
+    await flusher.suspend();
+    if (!this.#context.isLive()) return;
+    await images.save({ ...image, meta: encodeImageRecord({ ...record, isInstalled: true }) });
+    if (!this.#context.isLive()) return;
+    await log.reset(record.restart.index, record.restart.prevTerm, record.restart.offset);
+    if (!this.#context.isLive()) return;
+    await replaceKeyedState(keyed, prefix, record.applied, image.pairs);
+    if (!this.#context.isLive()) return;
+    stateMachine.restore(image.pairs);
+    apply.replace(record.applied);
+    checkpoint.resume();
+    flusher.resume();
+    metrics.count("images_installed");
+    logger.info({ groupId, index: image.index, logStart: record.restart.index }, "image installed");
+    core.snapshotInstalled(image.index);
+    this.#parts.onInstalled(record.applied);
+    this.#context.wake();
+  }
+}

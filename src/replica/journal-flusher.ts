@@ -1,0 +1,68 @@
+// The node's hard-state journal as one flush target: terms and votes of all groups that changed while a sync was running
+// share the next one. Callbacks run when the record saved before the request is on disk.
+import type { Clock } from "../base/clock.ts";
+import type { HardStateJournal, HardStateRecord } from "../log/ports.ts";
+import type { FlushScheduler, FlushTarget } from "./flush-scheduler.ts";
+import type { ReplicaMetrics } from "./replica-metrics.ts";
+
+interface Waiting {
+  readonly onDurable: () => void;
+  readonly onFailed: (error: Error) => void;
+}
+
+export class JournalFlusher implements FlushTarget {
+  readonly #journal: HardStateJournal;
+  readonly #scheduler: FlushScheduler;
+  readonly #clock: Clock;
+  readonly #metrics: ReplicaMetrics;
+  #waiting: Waiting[] = [];
+
+  constructor(
+    journal: HardStateJournal,
+    scheduler: FlushScheduler,
+    clock: Clock,
+    metrics: ReplicaMetrics,
+  ) {
+    this.#journal = journal;
+    this.#scheduler = scheduler;
+    this.#clock = clock;
+    this.#metrics = metrics;
+  }
+
+  /** Saves and asks for a sync; the round begins with the turn's end or the scheduler's next start(). */
+  save(record: HardStateRecord, onDurable: () => void, onFailed?: Waiting["onFailed"]): void {
+    this.#journal.save(record);
+    this.#waiting.push({ onDurable, onFailed: onFailed ?? (() => undefined) });
+    this.#scheduler.markUrgent(this);
+  }
+
+  /** Saves and resolves when the record is on disk; rejects when the node's storage failed. */
+  saveDurably(record: HardStateRecord): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.save(record, resolve, reject);
+      this.#scheduler.start();
+    });
+  }
+
+  /** The node failed: nobody may take what was saved for durable any more. */
+  fail(error: Error): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { onFailed } of waiting) onFailed(error);
+  }
+
+  async flush(): Promise<void> {
+    const due = this.#waiting;
+    this.#waiting = [];
+    if (due.length === 0) return;
+    const startedMs = this.#clock.monotonicMs();
+    try {
+      await this.#journal.sync();
+    } catch (error) {
+      this.#waiting.unshift(...due);
+      throw error;
+    }
+    this.#metrics.observe("journal_flush_ms", this.#clock.monotonicMs() - startedMs);
+    for (const { onDurable } of due) onDurable();
+  }
+}

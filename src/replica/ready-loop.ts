@@ -1,0 +1,178 @@
+// Carries out what the core decided, in the order that raft/ready.ts prescribes: persist, then send, then apply. The core
+// withholds whatever depends on a completion, so nothing is held back here. Runs inside the replica's turn.
+import type { HardStateRecord } from "../log/ports.ts";
+import type { Frame } from "../model/entry-frame.ts";
+import { APPEND_BYTES_MAX } from "../model/limits.ts";
+import type { LogIndex } from "../model/positions.ts";
+import type { Entry } from "../raft/messages.ts";
+import type { CatchUp, HardState, RaftEvent, Ready } from "../raft/ready.ts";
+import type { ApplyLoop } from "./apply-loop.ts";
+import { entryOfFrame } from "./frames.ts";
+import type { GroupContext } from "./group-context.ts";
+import type { ImageInstaller } from "./image-installer.ts";
+import type { JournalFlusher } from "./journal-flusher.ts";
+import type { LinearizableReads } from "./linearizable-read.ts";
+import type { LogFlusher } from "./log-flusher.ts";
+import type { Proposals } from "./proposals.ts";
+import type { Snapshotter } from "./snapshotter.ts";
+
+/** Ready rounds per turn; the core settles in a few, the bound keeps one group from holding the others up. */
+const ROUNDS_PER_TURN = 16;
+
+export interface ReadyParts {
+  readonly flusher: LogFlusher;
+  readonly journal: JournalFlusher;
+  readonly apply: ApplyLoop;
+  readonly proposals: Proposals;
+  readonly reads: LinearizableReads;
+  readonly snapshotter: Snapshotter;
+  readonly installer: ImageInstaller;
+  readonly onEvent: (event: RaftEvent) => void;
+  /** The commit watermarks of a round, before anything is applied. */
+  readonly onCommit: (commitIndex: LogIndex) => void;
+}
+
+export class ReadyLoop {
+  readonly #context: GroupContext;
+  readonly #parts: ReadyParts;
+  #record: HardStateRecord;
+  #commitIndex: LogIndex;
+  #durableCommitIndex = 0;
+
+  constructor(context: GroupContext, parts: ReadyParts, record: HardStateRecord) {
+    this.#context = context;
+    this.#parts = parts;
+    this.#record = record;
+    this.#commitIndex = parts.apply.appliedIndex;
+  }
+
+  get commitIndex(): LogIndex {
+    return this.#commitIndex;
+  }
+
+  get durableCommitIndex(): LogIndex {
+    return this.#durableCommitIndex;
+  }
+
+  get record(): HardStateRecord {
+    return this.#record;
+  }
+
+  /** An image was installed: everything ≤ index is committed. */
+  installed(index: LogIndex): void {
+    this.#commitIndex = Math.max(this.#commitIndex, index);
+  }
+
+  /** Changes fields of the journal record that do not come from the core; durable when the promise resolves. */
+  saveRecord(change: Partial<Pick<HardStateRecord, "lazy" | "recovering" | "removed">>): Promise<void> {
+    this.#record = { ...this.#record, ...change };
+    return this.#parts.journal.saveDurably(this.#record);
+  }
+
+  /** One turn. Stops at once when the replica failed in the middle. */
+  run(): void {
+    const { core } = this.#context;
+    const { apply, reads, snapshotter } = this.#parts;
+    for (let round = 0; core.hasReady() && this.#context.isLive(); round += 1) {
+      if (round === ROUNDS_PER_TURN) {
+        this.#context.wake();
+        break;
+      }
+      this.#handle(core.ready());
+    }
+    if (!this.#context.isLive()) return;
+    // Also without a ready: the rest of an earlier, larger piece.
+    apply.run(this.#commitIndex);
+    reads.applied(apply.appliedIndex);
+    snapshotter.turn();
+    if (core.hasReady()) this.#context.wake();
+  }
+
+  #handle(ready: Ready<Frame>): void {
+    const { apply, installer, proposals, reads, snapshotter, onCommit, onEvent } = this.#parts;
+    if (ready.hardState !== undefined) this.#saveHardState(ready.hardState, ready.hardStateSeq);
+    if (ready.snapshot !== undefined) installer.install(ready.snapshot);
+    this.#write(ready);
+    for (const message of ready.messages) this.#context.send(message);
+    for (const catchUp of ready.catchUps) this.#catchUp(catchUp);
+    for (const to of ready.snapshotsNeeded) snapshotter.send(to);
+    this.#commitIndex = Math.max(this.#commitIndex, ready.commitIndex);
+    this.#durableCommitIndex = Math.max(this.#durableCommitIndex, ready.durableCommitIndex);
+    onCommit(this.#commitIndex);
+    proposals.onCommit(this.#commitIndex);
+    apply.run(this.#commitIndex);
+    reads.confirmed(ready.reads);
+    reads.applied(apply.appliedIndex);
+    if (ready.readsFailed.length > 0) reads.failed(ready.readsFailed, () => proposals.notLeader());
+    for (const event of ready.events) onEvent(event);
+  }
+
+  #saveHardState(hardState: HardState, seq: number): void {
+    const durableCommitIndex = Math.max(this.#record.durableCommitIndex, this.#durableCommitIndex);
+    this.#record = { ...this.#record, ...hardState, durableCommitIndex };
+    this.#parts.journal.save(this.#record, () => {
+      if (!this.#context.isLive()) return;
+      this.#context.core.hardStateDurable(seq);
+      this.#context.wake();
+    });
+  }
+
+  #write(ready: Ready<Frame>): void {
+    const { core, log } = this.#context;
+    const { apply, flusher } = this.#parts;
+    if (ready.truncateFrom === undefined && ready.append.length === 0) {
+      if (ready.flushRequested) flusher.request();
+      return;
+    }
+    if (ready.truncateFrom !== undefined) {
+      log.truncateSuffix(ready.truncateFrom);
+      flusher.truncated(ready.truncateFrom);
+      apply.truncated();
+    }
+    const bytes = bytesOf(ready.append);
+    if (ready.append.length > 0) {
+      log.append(ready.append.map((entry) => entry.handle));
+      apply.appended(bytes);
+    }
+    flusher.written(ready.io, bytes, ready.flushRequested);
+    core.storageWritten(ready.io);
+  }
+
+  /** Entries that left memory are read from the log; leader and term may have changed when they are here. */
+  #catchUp(catchUp: CatchUp): void {
+    const { core, log, replicaId } = this.#context;
+    const { to, term, prevIndex, prevTerm, commitIndex, durableCommitIndex } = catchUp;
+    const isCurrent = (): boolean =>
+      this.#context.isLive() && core.role === "leader" && core.term === term;
+    this.#context.spawn("catch-up", async () => {
+      let frames: readonly Frame[];
+      try {
+        frames = await log.read(prevIndex + 1, catchUp.lastIndex, APPEND_BYTES_MAX);
+      } catch (error) {
+        // The log start moved past the range: the core sends an image instead.
+        if (log.firstIndex > prevIndex + 1) return;
+        throw error;
+      }
+      if (!isCurrent() || frames.length === 0) return;
+      const entries = frames.map(entryOfFrame);
+      this.#context.send({
+        kind: "append-request",
+        from: replicaId,
+        to,
+        term,
+        prevIndex,
+        prevTerm,
+        entries,
+        commitIndex,
+        durableCommitIndex,
+        flush: false,
+      });
+    });
+  }
+}
+
+function bytesOf(entries: readonly Entry<Frame>[]): number {
+  let bytes = 0;
+  for (const entry of entries) bytes += entry.bytes;
+  return bytes;
+}

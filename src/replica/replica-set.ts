@@ -1,0 +1,409 @@
+// All replicas of a node: one ticker, one turn for everybody who has work, one flush scheduler, one outbox, one door for
+// peers. Turns coalesce: many proposals and messages that arrive in one turn of the event loop share one ready round,
+// one write per log, one transport message per peer and one flush round.
+import type { Clock } from "../base/clock.ts";
+import type { Random } from "../base/random.ts";
+import type {
+  Disk,
+  GroupLog,
+  HardStateJournal,
+  HardStateRecord,
+  ImageStore,
+  KeyedStore,
+} from "../log/ports.ts";
+import { BrokerError } from "../model/errors.ts";
+import { type GroupId, type NodeId, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
+import {
+  APPEND_BYTES_MAX,
+  APPEND_INFLIGHT_BYTES_MAX,
+  APPEND_INFLIGHT_MAX,
+  TAIL_BYTES_MAX,
+  UNCOMMITTED_BYTES_MAX,
+} from "../model/limits.ts";
+import type { Membership } from "../raft/messages.ts";
+import { FlushScheduler } from "./flush-scheduler.ts";
+import {
+  createReplica,
+  type DirectoryStores,
+  findReplica,
+  groupDirectory,
+  quarantine,
+} from "./group-directory.ts";
+import { groupPrefix } from "./group-records.ts";
+import { JournalFlusher } from "./journal-flusher.ts";
+import { Outbox } from "./outbox.ts";
+import type {
+  GroupMessage,
+  ImageTransfer,
+  Logger,
+  PeerReceiver,
+  PeerTransport,
+  StateMachine,
+} from "./ports.ts";
+import { type RaftTuning, Replica, type ReplicaDeps } from "./replica.ts";
+import type { ReplicaMetrics } from "./replica-metrics.ts";
+import { recoverState } from "./state-recovery.ts";
+import { Ticker } from "./ticker.ts";
+
+/** raft.md §1.7, with the election timeout of 1.0–1.5 s that fail-over within 3 s needs. */
+export const REPLICA_TIMING = { tickMs: 50, heartbeatTicks: 3, electionTicks: 20 } as const;
+
+export interface ReplicaSetDeps {
+  readonly nodeId: NodeId;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly disk: Disk;
+  readonly keyed: KeyedStore;
+  readonly journal: HardStateJournal;
+  readonly images: ImageStore;
+  readonly transport: PeerTransport;
+  readonly logger: Logger;
+  readonly metrics: ReplicaMetrics;
+  /** Opens (or makes) the log in an existing directory, recovered. */
+  readonly openLog: (directory: string, groupId: GroupId) => GroupLog | Promise<GroupLog>;
+  /** Called once: the storage or our own code failed and the node acts no more. The broker exits. */
+  readonly onFatal: (error: Error) => void;
+}
+
+export interface ReplicaSetOptions {
+  readonly tickMs?: number;
+  readonly heartbeatTicks?: number;
+  readonly electionTicks?: number;
+  /** Below this many free bytes proposals are refused with DISK_FULL. Default 0: not checked. */
+  readonly diskReserveBytes?: number;
+  readonly tailBytesMax?: number;
+}
+
+export interface GroupOptions {
+  readonly groupId: GroupId;
+  readonly replicaId: ReplicaId;
+  /** Configuration at index 0; what the log or an image says later replaces it. Equal on all first members. */
+  readonly initialMembership: Membership;
+  readonly stateMachine: StateMachine;
+  readonly flush: "sync" | "async";
+}
+
+/** Ticks between two looks at the free disk space. */
+const DISK_CHECK_TICKS = 20;
+
+export class ReplicaSet implements PeerReceiver {
+  readonly #deps: ReplicaSetDeps;
+  readonly #tuning: RaftTuning;
+  readonly #diskReserveBytes: number;
+  readonly #replicas = new Map<GroupId, Replica>();
+  /** Groups that are being opened, closed or removed: one such step at a time per group. */
+  readonly #changing = new Map<GroupId, Promise<unknown>>();
+  readonly #scheduler: FlushScheduler;
+  readonly #journalFlusher: JournalFlusher;
+  readonly #outbox: Outbox;
+  readonly #ticker: Ticker;
+  #dirty = new Set<Replica>();
+  #isTurnDue = false;
+  #isDiskFull = false;
+  #ticks = 0;
+  #failed: Error | undefined;
+  #isClosed = false;
+
+  constructor(deps: ReplicaSetDeps, options: ReplicaSetOptions = {}) {
+    const { clock, metrics } = deps;
+    this.#deps = deps;
+    this.#diskReserveBytes = options.diskReserveBytes ?? 0;
+    this.#tuning = raftTuning(options, deps.random);
+    this.#scheduler = new FlushScheduler(clock, metrics, (error) => this.#fail(error));
+    this.#journalFlusher = new JournalFlusher(deps.journal, this.#scheduler, clock, metrics);
+    this.#outbox = new Outbox(deps.transport);
+    this.#ticker = new Ticker(
+      clock,
+      options.tickMs ?? REPLICA_TIMING.tickMs,
+      () => this.#tick(),
+      (lateMs) => this.#stalled(lateMs),
+    );
+  }
+
+  /** Why the node acts no more; undefined while it works. */
+  get failed(): Error | undefined {
+    return this.#failed;
+  }
+
+  /** Time begins to pass for the groups. */
+  start(): void {
+    this.#ticker.start();
+  }
+
+  get(groupId: GroupId): Replica | undefined {
+    return this.#replicas.get(groupId);
+  }
+
+  all(): readonly Replica[] {
+    return [...this.#replicas.values()];
+  }
+
+  /**
+   * Opens a group's replica, or creates it when this data directory never had it.
+   * @throws BrokerError STALE_REPLICA (removed or replaced) | LOG_CORRUPT (damaged or missing) | STORAGE_FAILED | SHUTTING_DOWN
+   */
+  openGroup(options: GroupOptions): Promise<Replica> {
+    return this.#exclusively(options.groupId, () => this.#open(options));
+  }
+
+  /** Flushes and closes; the replica stays on disk. Harmless when it is not open. */
+  closeGroup(groupId: GroupId): Promise<void> {
+    return this.#exclusively(groupId, () => this.#closeReplica(groupId));
+  }
+
+  /** The replica leaves this node for good: journalled as removed first, then its log goes to the trash. */
+  removeGroup(groupId: GroupId): Promise<void> {
+    return this.#exclusively(groupId, () => this.#remove(groupId));
+  }
+
+  /** Finishes removals that a crash interrupted. Once, before groups are opened. */
+  async finishRemovals(): Promise<void> {
+    for (const record of this.#deps.journal.all()) {
+      const { groupId, replicaId } = record;
+      const isLeft = this.#deps.disk.exists(groupDirectory(groupId, replicaId));
+      if (record.removed && isLeft) await this.#discard(record);
+    }
+  }
+
+  /** Closes all groups. Handing leaderships over first is the caller's business. Idempotent. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#ticker.stop();
+    await Promise.allSettled(this.#changing.values());
+    const results = await Promise.allSettled(this.all().map((replica) => replica.close()));
+    this.#replicas.clear();
+    this.#scheduler.stop();
+    for (const result of results) {
+      if (result.status === "rejected") this.#fail(result.reason);
+    }
+  }
+
+  receive(from: NodeId, messages: readonly GroupMessage[]): void {
+    if (this.#isClosed || this.#failed !== undefined) return;
+    for (const { groupId, message } of messages) {
+      const replica = this.#addressee(from, groupId, message);
+      if (replica === undefined) continue;
+      this.#guard(replica, () => replica.step(message));
+    }
+  }
+
+  receiveImage(from: NodeId, transfer: ImageTransfer): void {
+    if (this.#isClosed || this.#failed !== undefined) return;
+    const replica = this.#addressee(from, transfer.groupId, transfer);
+    if (replica !== undefined) this.#guard(replica, () => replica.receiveImage(transfer));
+  }
+
+  nodeUnreachable(node: NodeId): void {
+    for (const replica of this.#replicas.values()) {
+      this.#guard(replica, () => replica.leaderNodeUnreachable(node));
+    }
+  }
+
+  /** Nobody else is addressed by accident: replica ids are never reused, node ids are part of them. */
+  #addressee(
+    from: NodeId,
+    groupId: GroupId,
+    envelope: { readonly from: ReplicaId; readonly to: ReplicaId },
+  ): Replica | undefined {
+    const replica = this.#replicas.get(groupId);
+    const isRight = replica?.replicaId === envelope.to && nodeOfReplica(envelope.from) === from;
+    if (isRight) return replica;
+    this.#deps.metrics.count("messages_dropped");
+    return undefined;
+  }
+
+  async #open(options: GroupOptions): Promise<Replica> {
+    const { groupId, replicaId, flush } = options;
+    this.#checkOpen();
+    const isOpen = this.#replicas.get(groupId);
+    if (isOpen?.replicaId === replicaId) return isOpen;
+    if (isOpen !== undefined) throw new BrokerError("STALE_REPLICA", "another replica is open");
+    const record = await this.#prepare(groupId, replicaId, flush === "async");
+    const directory = groupDirectory(groupId, replicaId);
+    const log = await this.#deps.openLog(directory, groupId);
+    try {
+      const start = await this.#recover(options, log, record);
+      this.#checkOpen();
+      const { incarnation } = this.#deps.journal;
+      const replicaOptions = { groupId, replicaId, incarnation, flush, raft: this.#tuning };
+      const replica = new Replica(this.#replicaDeps(), replicaOptions, start);
+      this.#replicas.set(groupId, replica);
+      this.#wake(replica);
+      return replica;
+    } catch (error) {
+      log.close();
+      throw error;
+    }
+  }
+
+  /** The journal's record: found, made for a new replica, or marked lazy before anything unflushed is acknowledged. */
+  async #prepare(
+    groupId: GroupId,
+    replicaId: ReplicaId,
+    isLazy: boolean,
+  ): Promise<HardStateRecord> {
+    const stores = this.#directoryStores();
+    const found = findReplica(stores, groupId, replicaId);
+    if (found === undefined) {
+      const older = this.#deps.journal.get(groupId);
+      if (older !== undefined) await this.#discard(older);
+      return await createReplica(stores, groupId, replicaId, isLazy);
+    }
+    if (!isLazy || found.lazy) return found;
+    const record = { ...found, lazy: true };
+    await this.#journalFlusher.saveDurably(record);
+    return record;
+  }
+
+  async #recover(
+    options: GroupOptions,
+    log: GroupLog,
+    record: HardStateRecord,
+  ): Promise<ConstructorParameters<typeof Replica>[2]> {
+    const { groupId, replicaId, stateMachine } = options;
+    const { images, keyed, logger, metrics } = this.#deps;
+    const prefix = groupPrefix(groupId, replicaId);
+    const stores = { groupId, log, keyed, prefix, images };
+    const state = await recoverState(stores, stateMachine, options.initialMembership);
+    // What the page cache kept through a crash of the process is about to count as flushed.
+    await log.sync();
+    if (state.isRebuilt) {
+      metrics.count("state_rebuilds");
+      logger.warn({ groupId, index: state.applied.index }, "keyed state rebuilt from its image");
+    }
+    return { log, record, state, stateMachine };
+  }
+
+  async #closeReplica(groupId: GroupId): Promise<void> {
+    const replica = this.#replicas.get(groupId);
+    if (replica === undefined) return;
+    this.#replicas.delete(groupId);
+    this.#dirty.delete(replica);
+    await replica.close();
+  }
+
+  async #remove(groupId: GroupId): Promise<void> {
+    this.#checkOpen();
+    await this.#closeReplica(groupId);
+    const record = this.#deps.journal.get(groupId);
+    if (record !== undefined) await this.#discard(record);
+  }
+
+  async #discard(record: HardStateRecord): Promise<void> {
+    const { groupId, replicaId } = record;
+    if (!record.removed) await this.#journalFlusher.saveDurably({ ...record, removed: true });
+    await quarantine(this.#directoryStores(), groupId, replicaId);
+    await this.#deps.keyed.removeRange(groupPrefix(groupId, replicaId));
+    await this.#deps.images.remove(groupId);
+  }
+
+  #exclusively<T>(groupId: GroupId, run: () => Promise<T>): Promise<T> {
+    const before = this.#changing.get(groupId) ?? Promise.resolve();
+    const step = before.then(run, run);
+    this.#changing.set(groupId, step);
+    const forget = (): void => {
+      if (this.#changing.get(groupId) === step) this.#changing.delete(groupId);
+    };
+    step.then(forget, forget);
+    return step;
+  }
+
+  #wake(replica: Replica): void {
+    this.#dirty.add(replica);
+    if (this.#isTurnDue) return;
+    this.#isTurnDue = true;
+    this.#deps.clock.defer(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#isTurnDue = false;
+    if (this.#failed !== undefined) return;
+    const replicas = this.#dirty;
+    this.#dirty = new Set();
+    for (const replica of replicas) this.#guard(replica, () => replica.turn());
+    if (this.#failed !== undefined) return;
+    this.#outbox.flush();
+    this.#scheduler.start();
+  }
+
+  #tick(): void {
+    if (this.#failed !== undefined) return;
+    this.#ticks += 1;
+    if (this.#diskReserveBytes > 0 && this.#ticks % DISK_CHECK_TICKS === 1) {
+      this.#isDiskFull = this.#deps.disk.freeBytes() < this.#diskReserveBytes;
+    }
+    for (const replica of this.#replicas.values()) this.#guard(replica, () => replica.tick());
+  }
+
+  #stalled(lateMs: number): void {
+    this.#deps.metrics.count("loop_stalls");
+    this.#deps.logger.warn({ lateMs: Math.round(lateMs) }, "event loop stalled");
+  }
+
+  #guard(replica: Replica, run: () => void): void {
+    try {
+      run();
+    } catch (error) {
+      replica.fail(error);
+    }
+  }
+
+  /** An fsync error is final (architecture decision 15): no group acks, votes or leads from here on. */
+  #fail(error: unknown): void {
+    if (this.#failed !== undefined) return;
+    const failure = error instanceof Error ? error : new Error("unknown failure", { cause: error });
+    this.#failed = failure;
+    this.#deps.logger.error({ error: failure }, "storage failed, this node stops");
+    this.#ticker.stop();
+    this.#scheduler.stop();
+    this.#journalFlusher.fail(failure);
+    this.#outbox.clear();
+    for (const replica of this.#replicas.values()) replica.stop(failure);
+    this.#deps.onFatal(failure);
+  }
+
+  #checkOpen(): void {
+    if (this.#failed !== undefined) {
+      throw new BrokerError("STORAGE_FAILED", "this node's storage failed");
+    }
+    if (this.#isClosed) throw new BrokerError("SHUTTING_DOWN", "the node is stopping");
+  }
+
+  #directoryStores(): DirectoryStores {
+    const { disk, journal, logger } = this.#deps;
+    return { disk, journal, flusher: this.#journalFlusher, logger };
+  }
+
+  #replicaDeps(): ReplicaDeps {
+    const { clock, images, keyed, logger, metrics, transport } = this.#deps;
+    return {
+      clock,
+      images,
+      keyed,
+      logger,
+      metrics,
+      transport,
+      journal: this.#journalFlusher,
+      scheduler: this.#scheduler,
+      wake: (replica) => this.#wake(replica),
+      send: (groupId, message) => this.#outbox.add({ groupId, message }),
+      onFatal: (error) => this.#fail(error),
+      isNodeFailed: () => this.#failed !== undefined,
+      isDiskFull: () => this.#isDiskFull,
+    };
+  }
+}
+
+function raftTuning(options: ReplicaSetOptions, random: Random): RaftTuning {
+  return {
+    electionTicks: options.electionTicks ?? REPLICA_TIMING.electionTicks,
+    heartbeatTicks: options.heartbeatTicks ?? REPLICA_TIMING.heartbeatTicks,
+    random: () => random.next(),
+    appendBytesMax: APPEND_BYTES_MAX,
+    appendInflightMax: APPEND_INFLIGHT_MAX,
+    appendInflightBytesMax: APPEND_INFLIGHT_BYTES_MAX,
+    uncommittedBytesMax: UNCOMMITTED_BYTES_MAX,
+    tailBytesMax: options.tailBytesMax ?? TAIL_BYTES_MAX,
+  };
+}

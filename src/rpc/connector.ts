@@ -1,0 +1,217 @@
+// Connections over gRPC: the production Connector. Used by the SDK and between brokers.
+// Every connect() gets a transport connection of its own, so that lanes never queue behind each other. A call on a
+// connection that cannot be established fails soon with UNREACHABLE instead of waiting for a reconnect.
+import {
+  type ChannelCredentials,
+  type ChannelOptions,
+  Client,
+  connectivityState,
+  credentials,
+  Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import { type Cancel, type Clock, systemClock } from "../base/clock.ts";
+import { BrokerError, isBrokerError } from "../model/errors.ts";
+import { ClientStream, type ClientStreamCodec, receivedError } from "./client-stream.ts";
+import { EndedStream } from "./ended-stream.ts";
+import { checkedMessage, TRANSPORT_MESSAGE_BYTES_MAX } from "./message-size.ts";
+import type { CallOptions, Connection, Connector, MessageStream, Method } from "./ports.ts";
+import { STATUS } from "./status.ts";
+
+export interface ConnectorOptions {
+  /** Default: plain text. */
+  readonly credentials?: ChannelCredentials;
+  readonly clock?: Clock;
+  /** HTTP/2 window for what we receive, per stream and connection. Default 8 MiB. */
+  readonly receiveWindowBytes?: number;
+  /** A call on a connection that is not there after this time fails with UNREACHABLE. Default 2000. */
+  readonly connectTimeoutMs?: number;
+  /** Added to the user-agent, e.g. "flotilla-sdk/0.1.0". */
+  readonly userAgent?: string;
+}
+
+const RECEIVE_WINDOW_BYTES = 8 * 1024 * 1024;
+const CONNECT_TIMEOUT_MS = 2000;
+
+export function grpcConnector(options: ConnectorOptions = {}): Connector {
+  return {
+    connect: (endpoint, lane) => new GrpcConnection(endpoint, lane, options),
+  };
+}
+
+class GrpcConnection implements Connection {
+  readonly endpoint: string;
+  readonly #client: Client;
+  readonly #clock: Clock;
+  readonly #connectTimeoutMs: number;
+  /** Cancel functions of the calls in flight. */
+  readonly #calls = new Set<() => void>();
+  #isClosed = false;
+
+  constructor(endpoint: string, lane: string, options: ConnectorOptions) {
+    this.endpoint = endpoint;
+    this.#clock = options.clock ?? systemClock;
+    this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
+    this.#client = new Client(
+      endpoint,
+      options.credentials ?? credentials.createInsecure(),
+      channelOptions(lane, options),
+    );
+  }
+
+  unary<Request, Response>(
+    method: Method<Request, Response, "unary">,
+    request: Request,
+    options: CallOptions,
+  ): Promise<Response> {
+    return new Promise((resolve, reject) => {
+      if (this.#isClosed) throw closedError();
+      const bytes = checkedMessage(method.codec.encodeRequest(request));
+      let abortError: BrokerError | undefined;
+      const abort = (error: BrokerError): void => {
+        abortError ??= error;
+        call.cancel();
+      };
+      const onAbort = (): void => abort(new BrokerError("CANCELLED", "the caller gave up"));
+      const { release } = this.#track(abort);
+      const call = this.#client.makeUnaryRequest(
+        method.path,
+        identity,
+        identity,
+        bytes,
+        new Metadata(),
+        { deadline: this.#clock.wallMs() + options.timeoutMs },
+        (status: ServiceError | null, response: Buffer | undefined) => {
+          release();
+          options.signal?.removeEventListener("abort", onAbort);
+          if (status !== null) reject(abortError ?? receivedError(status, false));
+          else resolveDecoded(method.codec.decodeResponse, response, resolve, reject);
+        },
+      );
+      options.signal?.addEventListener("abort", onAbort, { once: true });
+      if (options.signal?.aborted === true) onAbort();
+    });
+  }
+
+  bidi<Request, Response>(
+    method: Method<Request, Response, "bidi">,
+  ): MessageStream<Request, Response> {
+    if (this.#isClosed) return new EndedStream(closedError());
+    const call = this.#client.makeBidiStreamRequest(
+      method.path,
+      identity,
+      identity,
+      new Metadata(),
+      {},
+    );
+    const codec = { encode: method.codec.encodeRequest, decode: method.codec.decodeResponse };
+    return this.#stream(call, codec);
+  }
+
+  serverStream<Request, Response>(
+    method: Method<Request, Response, "server-stream">,
+    request: Request,
+  ): MessageStream<never, Response> {
+    if (this.#isClosed) return new EndedStream(closedError());
+    const bytes = checkedMessage(method.codec.encodeRequest(request));
+    const call = this.#client.makeServerStreamRequest(
+      method.path,
+      identity,
+      identity,
+      bytes,
+      new Metadata(),
+      {},
+    );
+    return this.#stream(call, { encode: nothingToEncode, decode: method.codec.decodeResponse });
+  }
+
+  /** Calls in flight end with CANCELLED; later ones are refused with CLOSED. Idempotent. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    for (const cancel of this.#calls) cancel();
+    this.#client.close();
+  }
+
+  #stream<Out, In>(
+    call: ConstructorParameters<typeof ClientStream<Out, In>>[0],
+    codec: ClientStreamCodec<Out, In>,
+  ): ClientStream<Out, In> {
+    const stream: ClientStream<Out, In> = new ClientStream(
+      call,
+      codec,
+      () => tracked.cancelTimer(),
+      () => tracked.release(),
+    );
+    const tracked = this.#track((error) => stream.fail(error));
+    return stream;
+  }
+
+  /** Registers a call for close() and, while there is no connection, for the connect timeout. */
+  #track(fail: (error: BrokerError) => void): { release: () => void; cancelTimer: Cancel } {
+    const cancel = (): void => fail(new BrokerError("CANCELLED", "the connection was closed here"));
+    this.#calls.add(cancel);
+    const cancelTimer = this.#failUnlessConnected(fail);
+    const release = (): void => {
+      this.#calls.delete(cancel);
+      cancelTimer();
+    };
+    return { release, cancelTimer };
+  }
+
+  #failUnlessConnected(fail: (error: BrokerError) => void): Cancel {
+    const isReady = (): boolean =>
+      this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
+    if (isReady()) return () => {};
+    return this.#clock.schedule(this.#connectTimeoutMs, () => {
+      if (this.#isClosed || isReady()) return;
+      fail(new BrokerError("UNREACHABLE", `no connection to ${this.endpoint} in time`));
+    });
+  }
+}
+
+function channelOptions(lane: string, options: ConnectorOptions): ChannelOptions {
+  return {
+    "grpc-node.flow_control_window": options.receiveWindowBytes ?? RECEIVE_WINDOW_BYTES,
+    "grpc.use_local_subchannel_pool": 1,
+    "grpc.enable_retries": 0,
+    "grpc.enable_channelz": 0,
+    "grpc.enable_http_proxy": 0,
+    "grpc.service_config_disable_resolution": 1,
+    "grpc.dns_min_time_between_resolutions_ms": 1000,
+    "grpc.initial_reconnect_backoff_ms": 50,
+    "grpc.max_reconnect_backoff_ms": 1000,
+    "grpc.keepalive_time_ms": 10_000,
+    "grpc.keepalive_timeout_ms": 5000,
+    "grpc.keepalive_permit_without_calls": 1,
+    "grpc.max_receive_message_length": TRANSPORT_MESSAGE_BYTES_MAX,
+    "grpc.max_send_message_length": TRANSPORT_MESSAGE_BYTES_MAX,
+    "grpc.primary_user_agent": [options.userAgent ?? "flotilla", `lane/${lane}`].join(" "),
+  };
+}
+
+function identity(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+function nothingToEncode(): Buffer {
+  throw new TypeError("this stream only receives");
+}
+
+function closedError(): BrokerError {
+  return new BrokerError("CLOSED", "the connection was closed");
+}
+
+function resolveDecoded<Response>(
+  decode: (bytes: Buffer) => Response,
+  bytes: Buffer | undefined,
+  resolve: (response: Response) => void,
+  reject: (error: Error) => void,
+): void {
+  try {
+    resolve(decode(bytes ?? Buffer.alloc(0)));
+  } catch (error) {
+    const text = isBrokerError(error) ? error.message : String(error);
+    reject(new BrokerError("INTERNAL", `malformed answer: ${text}`, { status: STATUS.OK }));
+  }
+}

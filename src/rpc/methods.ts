@@ -1,0 +1,151 @@
+// One constant per rpc: its path, its kind and its codec. Used by services, by the SDK, by brokers among each other and
+// by the simulator. test/rpc/methods.test.ts compares them with proto/.
+import * as peer from "./generated/flotilla-internal-v1.ts";
+import * as v1 from "./generated/flotilla-v1.ts";
+import type { Method, MethodCodec } from "./ports.ts";
+import type { MessageType } from "./wire/message-type.ts";
+import { REQUEST_ELEMENTS_MAX, RESPONSE_ELEMENTS_MAX } from "./wire/reader.ts";
+
+type Kind = "unary" | "bidi" | "server-stream";
+type Unary<Request, Response> = Method<Request, Response, "unary">;
+type Bidi<Request, Response> = Method<Request, Response, "bidi">;
+type ServerStream<Request, Response> = Method<Request, Response, "server-stream">;
+
+const PRODUCE = "flotilla.v1.ProduceService";
+const FETCH = "flotilla.v1.FetchService";
+const METADATA = "flotilla.v1.MetadataService";
+const ADMIN = "flotilla.v1.AdminService";
+const PEER = "flotilla.internal.v1.PeerService";
+
+export const produceService: {
+  readonly produce: Bidi<v1.ProduceRequest, v1.ProduceResponse>;
+  readonly publish: Unary<v1.PublishRequest, v1.PublishResponse>;
+  readonly openProducer: Unary<v1.OpenProducerRequest, v1.OpenProducerResponse>;
+  readonly queryOutcome: Unary<v1.QueryOutcomeRequest, v1.QueryOutcomeResponse>;
+} = {
+  produce: method(PRODUCE, "Produce", "bidi", v1.ProduceRequest, v1.ProduceResponse),
+  publish: method(PRODUCE, "Publish", "unary", v1.PublishRequest, v1.PublishResponse),
+  openProducer: method(
+    PRODUCE,
+    "OpenProducer",
+    "unary",
+    v1.OpenProducerRequest,
+    v1.OpenProducerResponse,
+  ),
+  queryOutcome: method(
+    PRODUCE,
+    "QueryOutcome",
+    "unary",
+    v1.QueryOutcomeRequest,
+    v1.QueryOutcomeResponse,
+  ),
+};
+
+export const fetchService: {
+  readonly fetch: Bidi<v1.FetchRequest, v1.FetchResponse>;
+  readonly fetchMessages: Unary<v1.FetchMessagesRequest, v1.FetchMessagesResponse>;
+  readonly listOffsets: Unary<v1.ListOffsetsRequest, v1.ListOffsetsResponse>;
+} = {
+  fetch: method(FETCH, "Fetch", "bidi", v1.FetchRequest, v1.FetchResponse),
+  fetchMessages: method(
+    FETCH,
+    "FetchMessages",
+    "unary",
+    v1.FetchMessagesRequest,
+    v1.FetchMessagesResponse,
+  ),
+  listOffsets: method(FETCH, "ListOffsets", "unary", v1.ListOffsetsRequest, v1.ListOffsetsResponse),
+};
+
+export const metadataService: {
+  readonly getMetadata: Unary<v1.GetMetadataRequest, v1.GetMetadataResponse>;
+} = {
+  getMetadata: method(
+    METADATA,
+    "GetMetadata",
+    "unary",
+    v1.GetMetadataRequest,
+    v1.GetMetadataResponse,
+  ),
+};
+
+export const adminService: {
+  readonly createTopic: Unary<v1.CreateTopicRequest, v1.CreateTopicResponse>;
+  readonly alterTopic: Unary<v1.AlterTopicRequest, v1.AlterTopicResponse>;
+  readonly deleteTopic: Unary<v1.DeleteTopicRequest, v1.DeleteTopicResponse>;
+  readonly listTopics: Unary<v1.ListTopicsRequest, v1.ListTopicsResponse>;
+  readonly describeTopic: Unary<v1.DescribeTopicRequest, v1.DescribeTopicResponse>;
+  readonly describeCluster: Unary<v1.DescribeClusterRequest, v1.DescribeClusterResponse>;
+  readonly transferLeadership: Unary<v1.TransferLeadershipRequest, v1.TransferLeadershipResponse>;
+  readonly digestReplica: Unary<v1.DigestReplicaRequest, v1.DigestReplicaResponse>;
+} = {
+  createTopic: method(ADMIN, "CreateTopic", "unary", v1.CreateTopicRequest, v1.CreateTopicResponse),
+  alterTopic: method(ADMIN, "AlterTopic", "unary", v1.AlterTopicRequest, v1.AlterTopicResponse),
+  deleteTopic: method(ADMIN, "DeleteTopic", "unary", v1.DeleteTopicRequest, v1.DeleteTopicResponse),
+  listTopics: method(ADMIN, "ListTopics", "unary", v1.ListTopicsRequest, v1.ListTopicsResponse),
+  describeTopic: method(
+    ADMIN,
+    "DescribeTopic",
+    "unary",
+    v1.DescribeTopicRequest,
+    v1.DescribeTopicResponse,
+  ),
+  describeCluster: method(
+    ADMIN,
+    "DescribeCluster",
+    "unary",
+    v1.DescribeClusterRequest,
+    v1.DescribeClusterResponse,
+  ),
+  transferLeadership: method(
+    ADMIN,
+    "TransferLeadership",
+    "unary",
+    v1.TransferLeadershipRequest,
+    v1.TransferLeadershipResponse,
+  ),
+  digestReplica: method(
+    ADMIN,
+    "DigestReplica",
+    "unary",
+    v1.DigestReplicaRequest,
+    v1.DigestReplicaResponse,
+  ),
+};
+
+/** Between brokers only. */
+export const peerService: {
+  readonly attach: ServerStream<peer.AttachRequest, peer.PeerEnvelope>;
+  readonly proposeMetadata: Unary<peer.ProposeMetadataRequest, peer.ProposeMetadataResponse>;
+} = {
+  attach: method(PEER, "Attach", "server-stream", peer.AttachRequest, peer.PeerEnvelope),
+  proposeMetadata: method(
+    PEER,
+    "ProposeMetadata",
+    "unary",
+    peer.ProposeMetadataRequest,
+    peer.ProposeMetadataResponse,
+  ),
+};
+
+function method<Request, Response, K extends Kind>(
+  service: string,
+  name: string,
+  kind: K,
+  request: MessageType<Request>,
+  response: MessageType<Response>,
+): Method<Request, Response, K> {
+  return { path: `/${service}/${name}`, kind, codec: codecOf(request, response) };
+}
+
+function codecOf<Request, Response>(
+  request: MessageType<Request>,
+  response: MessageType<Response>,
+): MethodCodec<Request, Response> {
+  return {
+    encodeRequest: (message) => request.encode(message),
+    decodeRequest: (bytes) => request.decode(bytes, REQUEST_ELEMENTS_MAX),
+    encodeResponse: (message) => response.encode(message),
+    decodeResponse: (bytes) => response.decode(bytes, RESPONSE_ELEMENTS_MAX),
+  };
+}

@@ -1,0 +1,289 @@
+// A gRPC listener: the production ServiceRegistry. Opened by the broker once for clients and once for its peers.
+// It turns bytes into messages and errors into typed statuses, counts calls and connections, and knows no service.
+import type { EventEmitter } from "node:events";
+import {
+  Metadata,
+  Server,
+  ServerCredentials,
+  type ServerDuplexStream,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+} from "@grpc/grpc-js";
+import { type Clock, systemClock } from "../base/clock.ts";
+import { isBrokerError } from "../model/errors.ts";
+import { CONNECTIONS_MAX, STREAMS_PER_CONNECTION_MAX } from "../model/limits.ts";
+import { Admission, type AdmissionLimits } from "./admission.ts";
+import { checkedMessage, TRANSPORT_MESSAGE_BYTES_MAX } from "./message-size.ts";
+import type {
+  CallContext,
+  Method,
+  ServerStreamHandler,
+  ServiceRegistry,
+  StreamHandler,
+  UnaryHandler,
+} from "./ports.ts";
+import { serviceErrorOf } from "./server-error.ts";
+import { internalError, ServerStream } from "./server-stream.ts";
+import { openServerWindows } from "./server-window.ts";
+
+export interface GrpcServerOptions {
+  /** Address to listen on, e.g. "127.0.0.1" or "::". */
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Registers the handlers; called once, before listening. */
+  readonly services: (registry: ServiceRegistry) => void;
+  /** Adds ready-made services of grpc-js packages: health, reflection. */
+  readonly extensions?: readonly ServerExtension[];
+  /**
+   * Told of everything a handler threw that is not a BrokerError; the client gets INTERNAL. The owner must stop the
+   * process when it is an AssertionFailure.
+   */
+  readonly onDefect: (error: unknown) => void;
+  /** Default: plain text. */
+  readonly credentials?: ServerCredentials;
+  readonly clock?: Clock;
+  /** Default: STREAMS_PER_CONNECTION_MAX and CONNECTIONS_MAX. */
+  readonly limits?: Partial<AdmissionLimits>;
+  /** HTTP/2 window for what we receive, per stream; a connection gets twice as much. Default 4 MiB. */
+  readonly receiveWindowBytes?: number;
+}
+
+export interface ServerExtension {
+  addToServer(server: Server): void;
+}
+
+export interface GrpcServer {
+  /** Where it listens. */
+  readonly port: number;
+  readonly connectionCount: number;
+  /** Accepts nothing more, lets calls end for so long, then breaks them off. Idempotent. */
+  close(graceMs: number): Promise<void>;
+}
+
+const RECEIVE_WINDOW_BYTES = 4 * 1024 * 1024;
+
+/** @throws Error when the address cannot be bound, or grpc-js hides its windows (rpc/server-window) */
+export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
+  const clock = options.clock ?? systemClock;
+  const limits: AdmissionLimits = {
+    streamsPerConnectionMax: STREAMS_PER_CONNECTION_MAX,
+    connectionsMax: CONNECTIONS_MAX,
+    ...options.limits,
+  };
+  const server = new Server({
+    "grpc.enable_channelz": 0,
+    // Above our own limit, so that we can answer with a reason; a flood is stopped by HTTP/2 itself.
+    "grpc.max_concurrent_streams": limits.streamsPerConnectionMax * 2,
+    "grpc.max_receive_message_length": TRANSPORT_MESSAGE_BYTES_MAX,
+    "grpc.max_send_message_length": TRANSPORT_MESSAGE_BYTES_MAX,
+    "grpc.keepalive_time_ms": 30_000,
+    "grpc.keepalive_timeout_ms": 10_000,
+  });
+  const admission = new Admission(limits, clock);
+  const windowBytes = options.receiveWindowBytes ?? RECEIVE_WINDOW_BYTES;
+  const hook = openServerWindows(server, windowBytes, (session) => {
+    admission.sessionOpened(session);
+  });
+  options.services(new GrpcRegistry(server, admission, clock, options.onDefect));
+  for (const extension of options.extensions ?? []) extension.addToServer(server);
+  const port = await bind(server, options);
+  hook.assertInstalled();
+  let closing: Promise<void> | undefined;
+  return {
+    port,
+    get connectionCount() {
+      return admission.connectionCount;
+    },
+    close(graceMs) {
+      closing ??= shutDown(server, admission, clock, graceMs);
+      return closing;
+    },
+  };
+}
+
+function bind(server: Server, options: GrpcServerOptions): Promise<number> {
+  const host = options.host.includes(":") ? `[${options.host}]` : options.host;
+  return new Promise((resolve, reject) => {
+    server.bindAsync(
+      `${host}:${options.port}`,
+      options.credentials ?? ServerCredentials.createInsecure(),
+      (error, port) => {
+        if (error === null) resolve(port);
+        else reject(error);
+      },
+    );
+  });
+}
+
+function shutDown(
+  server: Server,
+  admission: Admission,
+  clock: Clock,
+  graceMs: number,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const cancel = clock.schedule(graceMs, () => {
+      server.forceShutdown();
+      admission.destroySessions();
+    });
+    server.tryShutdown(() => {
+      cancel();
+      resolve();
+    });
+  });
+}
+
+class GrpcRegistry implements ServiceRegistry {
+  readonly #server: Server;
+  readonly #admission: Admission;
+  readonly #clock: Clock;
+  readonly #onDefect: (error: unknown) => void;
+
+  constructor(
+    server: Server,
+    admission: Admission,
+    clock: Clock,
+    onDefect: (error: unknown) => void,
+  ) {
+    this.#server = server;
+    this.#admission = admission;
+    this.#clock = clock;
+    this.#onDefect = onDefect;
+  }
+
+  unary<Request, Response>(
+    method: Method<Request, Response, "unary">,
+    handler: UnaryHandler<Request, Response>,
+  ): void {
+    const handle = (
+      call: ServerUnaryCall<Buffer, Buffer>,
+      respond: sendUnaryData<Buffer>,
+    ): void => {
+      const peer = call.getPeer();
+      const refusal = this.#admission.tryEnter(peer);
+      if (refusal !== undefined) {
+        respond(serviceErrorOf(refusal));
+        return;
+      }
+      void this.#runUnary(method, handler, call).then((answer) => {
+        this.#admission.leave(peer);
+        if (Buffer.isBuffer(answer)) respond(null, answer);
+        else respond(answer);
+      });
+    };
+    this.#server.register(method.path, handle, identity, identity, "unary");
+  }
+
+  bidi<Request, Response>(
+    method: Method<Request, Response, "bidi">,
+    handler: StreamHandler<Request, Response>,
+  ): void {
+    const handle = (call: ServerDuplexStream<Buffer, Buffer>): void => {
+      if (!this.#admit(call)) return;
+      const stream = new ServerStream<Response, Request>(call, {
+        encode: method.codec.encodeResponse,
+        decode: method.codec.decodeRequest,
+        onDefect: this.#onDefect,
+        clock: this.#clock,
+      });
+      stream.guard(() => handler(stream, new GrpcCallContext(call, this.#clock)));
+      stream.start();
+    };
+    this.#server.register(method.path, handle, identity, identity, "bidi");
+  }
+
+  serverStream<Request, Response>(
+    method: Method<Request, Response, "server-stream">,
+    handler: ServerStreamHandler<Request, Response>,
+  ): void {
+    const handle = (call: ServerWritableStream<Buffer, Buffer>): void => {
+      if (!this.#admit(call)) return;
+      const stream = new ServerStream<Response, never>(call, {
+        encode: method.codec.encodeResponse,
+        decode: nothingToDecode,
+        onDefect: this.#onDefect,
+        clock: this.#clock,
+      });
+      stream.guard(() => {
+        const request = method.codec.decodeRequest(checkedMessage(call.request));
+        handler(request, stream, new GrpcCallContext(call, this.#clock));
+      });
+    };
+    this.#server.register(method.path, handle, identity, identity, "serverStream");
+  }
+
+  /** An encoded response, or the status of the failure; never rejects. */
+  async #runUnary<Request, Response>(
+    method: Method<Request, Response, "unary">,
+    handler: UnaryHandler<Request, Response>,
+    call: ServerUnaryCall<Buffer, Buffer>,
+  ): Promise<Buffer | ReturnType<typeof serviceErrorOf>> {
+    try {
+      const request = method.codec.decodeRequest(checkedMessage(call.request));
+      const response = await handler(request, new GrpcCallContext(call, this.#clock));
+      return checkedMessage(method.codec.encodeResponse(response));
+    } catch (error) {
+      if (isBrokerError(error)) return serviceErrorOf(error);
+      this.#onDefect(error);
+      return serviceErrorOf(internalError());
+    }
+  }
+
+  /** Counts a streaming call until grpc-js reports its end, or refuses it. */
+  #admit(call: ServerDuplexStream<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>): boolean {
+    const peer = call.getPeer();
+    const refusal = this.#admission.tryEnter(peer);
+    if (refusal !== undefined) {
+      call.emit("error", serviceErrorOf(refusal));
+      return false;
+    }
+    call.once("cancelled", () => this.#admission.leave(peer));
+    call.sendMetadata(new Metadata()); // Tells the client that the stream stands.
+    return true;
+  }
+}
+
+type AnyCall =
+  | ServerUnaryCall<Buffer, Buffer>
+  | ServerDuplexStream<Buffer, Buffer>
+  | ServerWritableStream<Buffer, Buffer>;
+
+class GrpcCallContext implements CallContext {
+  readonly peer: string;
+  readonly deadlineMs: number | undefined;
+  readonly #call: AnyCall;
+  #abort: AbortController | undefined;
+
+  constructor(call: AnyCall, clock: Clock) {
+    this.#call = call;
+    this.peer = call.getPeer();
+    const deadline = Number(call.getDeadline());
+    this.deadlineMs = Number.isFinite(deadline)
+      ? clock.monotonicMs() + deadline - clock.wallMs()
+      : undefined;
+  }
+
+  /** Made on demand: most handlers never look at it. */
+  get signal(): AbortSignal {
+    if (this.#abort === undefined) {
+      const abort = new AbortController();
+      this.#abort = abort;
+      if (this.#call.cancelled) abort.abort(new Error("the call ended"));
+      else {
+        const emitter: EventEmitter = this.#call;
+        emitter.once("cancelled", () => abort.abort(new Error("the call ended")));
+      }
+    }
+    return this.#abort.signal;
+  }
+}
+
+function identity(bytes: Buffer): Buffer {
+  return bytes;
+}
+
+function nothingToDecode(): never {
+  throw new TypeError("this stream only sends");
+}

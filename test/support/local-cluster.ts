@@ -1,0 +1,278 @@
+// A real cluster on loopback for tests and benchmarks: formats data directories, starts broker processes from dist/,
+// waits for health, kills, pauses, restarts, and always ends what it started, by process id.
+import { type ChildProcess, spawn } from "node:child_process";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../", import.meta.url));
+const MAIN = join(ROOT, "dist/src/cli/main.js");
+
+export interface LocalNode {
+  readonly id: number;
+  readonly client: string;
+  readonly peer: string;
+  readonly admin: string;
+  readonly dataDir: string;
+}
+
+export interface LocalClusterOptions {
+  readonly nodes?: number;
+  /** Kept afterwards when given; otherwise a temporary directory that close() removes. */
+  readonly directory?: string;
+  /** YAML appended to the generated configuration. */
+  readonly extraYaml?: string;
+  readonly env?: NodeJS.ProcessEnv;
+  /** Data directory per node id, for tests that mount something there. */
+  readonly dataDir?: (nodeId: number) => string;
+  readonly execArgv?: readonly string[];
+}
+
+export class LocalCluster {
+  readonly directory: string;
+  readonly configPath: string;
+  readonly nodes: readonly LocalNode[];
+  readonly #options: LocalClusterOptions;
+  readonly #processes = new Map<number, ChildProcess>();
+  readonly #exits = new Map<number, Promise<void>>();
+
+  private constructor(
+    directory: string,
+    nodes: readonly LocalNode[],
+    options: LocalClusterOptions,
+  ) {
+    this.directory = directory;
+    this.nodes = nodes;
+    this.#options = options;
+    this.configPath = join(directory, "cluster.yaml");
+  }
+
+  static async create(options: LocalClusterOptions = {}): Promise<LocalCluster> {
+    const directory = options.directory ?? mkdtempSync(join(tmpdir(), "flotilla-"));
+    mkdirSync(directory, { recursive: true });
+    const count = options.nodes ?? 3;
+    const ports = await freePorts(count * 3);
+    const nodes: LocalNode[] = [];
+    for (let i = 0; i < count; i += 1) {
+      const address = (slot: number): string => `127.0.0.1:${ports[i * 3 + slot]}`;
+      const dataDir = options.dataDir?.(i + 1) ?? join(directory, `node-${i + 1}`);
+      nodes.push({ id: i + 1, client: address(0), peer: address(1), admin: address(2), dataDir });
+    }
+    const cluster = new LocalCluster(directory, nodes, options);
+    writeFileSync(cluster.configPath, cluster.#yaml());
+    await cluster.command(["cluster", "init", "--config", cluster.configPath]);
+    return cluster;
+  }
+
+  get bootstrap(): string[] {
+    return this.nodes.map((node) => node.client);
+  }
+
+  /** Starts every broker that is not running and waits until all report ready. */
+  async up(timeoutMs = 30_000): Promise<void> {
+    for (const node of this.nodes) this.start(node.id);
+    await Promise.all(this.nodes.map((node) => this.waitHealthy(node.id, timeoutMs)));
+  }
+
+  start(nodeId: number): void {
+    if (this.isRunning(nodeId)) return;
+    const log = openSync(join(this.directory, `node-${nodeId}.log`), "a");
+    const child = spawn(
+      process.execPath,
+      [
+        "--max-semi-space-size=64",
+        ...(this.#options.execArgv ?? []),
+        MAIN,
+        "broker",
+        "--config",
+        this.configPath,
+        "--node",
+        String(nodeId),
+      ],
+      {
+        stdio: ["ignore", log, log],
+        env: { ...process.env, UV_THREADPOOL_SIZE: "8", ...this.#options.env },
+      },
+    );
+    closeSync(log);
+    this.#processes.set(nodeId, child);
+    this.#exits.set(
+      nodeId,
+      new Promise((resolve) => {
+        child.once("exit", () => resolve());
+        child.once("error", () => resolve());
+      }),
+    );
+  }
+
+  isRunning(nodeId: number): boolean {
+    const child = this.#processes.get(nodeId);
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
+  pid(nodeId: number): number {
+    return this.#processes.get(nodeId)?.pid ?? 0;
+  }
+
+  signal(nodeId: number, signal: NodeJS.Signals): void {
+    this.#processes.get(nodeId)?.kill(signal);
+  }
+
+  async kill(nodeId: number): Promise<void> {
+    this.signal(nodeId, "SIGKILL");
+    await this.#exits.get(nodeId);
+  }
+
+  /** Graceful stop; SIGKILL after the timeout. Returns the exit code. */
+  async stop(nodeId: number, timeoutMs = 15_000): Promise<number | null> {
+    const child = this.#processes.get(nodeId);
+    if (child === undefined || !this.isRunning(nodeId)) return child?.exitCode ?? null;
+    child.kill("SIGTERM");
+    const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+    await this.#exits.get(nodeId);
+    clearTimeout(timer);
+    return child.exitCode;
+  }
+
+  async waitHealthy(nodeId: number, timeoutMs = 30_000): Promise<void> {
+    const endMs = performance.now() + timeoutMs;
+    for (;;) {
+      if (await this.isReady(nodeId)) return;
+      if (performance.now() > endMs || !this.isRunning(nodeId)) {
+        throw new Error(`broker ${nodeId} did not become ready:\n${this.logTail(nodeId)}`);
+      }
+      await pause(50);
+    }
+  }
+
+  async isReady(nodeId: number): Promise<boolean> {
+    const node = this.node(nodeId);
+    try {
+      const answer = await fetch(`http://${node.admin}/health/ready`, {
+        signal: AbortSignal.timeout(2000),
+      });
+      await answer.text();
+      return answer.ok;
+    } catch {
+      return false;
+    }
+  }
+
+  node(nodeId: number): LocalNode {
+    const node = this.nodes.find((candidate) => candidate.id === nodeId);
+    if (node === undefined) throw new Error(`no node ${nodeId}`);
+    return node;
+  }
+
+  logTail(nodeId: number, lines = 20): string {
+    try {
+      const text = readFileSync(join(this.directory, `node-${nodeId}.log`), "utf8");
+      return text.split("\n").slice(-lines).join("\n");
+    } catch {
+      return "(no log)";
+    }
+  }
+
+  /** User and system CPU seconds of the running brokers (Linux only, else 0). */
+  cpuSeconds(): number {
+    let total = 0;
+    for (const node of this.nodes) total += cpuSecondsOf(this.pid(node.id));
+    return total;
+  }
+
+  /** Runs the command line tool; resolves with its standard output, rejects with both outputs when it fails. */
+  command(args: readonly string[]): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
+      let out = "";
+      let err = "";
+      child.stdout.on("data", (chunk: Buffer) => {
+        out += chunk.toString();
+      });
+      child.stderr.on("data", (chunk: Buffer) => {
+        err += chunk.toString();
+      });
+      child.on("error", reject);
+      child.on("close", (code) => {
+        if (code === 0) resolve(out);
+        else reject(new Error(`flotilla ${args.join(" ")} ended with ${code}:\n${out}${err}`));
+      });
+    });
+  }
+
+  /** Stops everything, at once unless `graceful`, and removes a temporary directory. */
+  async close(options: { readonly graceful?: boolean } = {}): Promise<void> {
+    await Promise.all(
+      this.nodes.map((node) => {
+        this.signal(node.id, "SIGCONT");
+        return options.graceful === true ? this.stop(node.id) : this.kill(node.id);
+      }),
+    );
+    if (this.#options.directory === undefined) {
+      rmSync(this.directory, { recursive: true, force: true });
+    }
+  }
+
+  #yaml(): string {
+    const lines = ["cluster: test", "nodes:"];
+    for (const node of this.nodes) {
+      lines.push(
+        `  - id: ${node.id}`,
+        `    dataDir: ${node.dataDir}`,
+        `    client: ${node.client}`,
+        `    peer: ${node.peer}`,
+        `    admin: ${node.admin}`,
+      );
+    }
+    return `${lines.join("\n")}\n${this.#options.extraYaml ?? ""}`;
+  }
+}
+
+/** Distinct TCP ports on loopback that were free a moment ago. */
+async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve, reject) => {
+        server.once("error", reject);
+        server.listen(0, "127.0.0.1", resolve);
+      });
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => {
+    const address = server.address();
+    return typeof address === "object" && address !== null ? address.port : 0;
+  });
+  await Promise.all(
+    servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
+  );
+  return ports;
+}
+
+/** User plus system CPU seconds of a process, from /proc; 0 where there is none. */
+export function cpuSecondsOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  } catch {
+    return 0;
+  }
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
