@@ -50,7 +50,8 @@ export function planLeaderTransfers(
     const preferred = group.replicas[0];
     if (preferred === undefined || preferred === options.self) continue;
     if (!group.inSync.includes(preferred)) continue;
-    if (isFit(fitness(preferred), options)) transfers.push({ groupId: group.groupId, to: preferred });
+    if (isFit(fitness(preferred), options))
+      transfers.push({ groupId: group.groupId, to: preferred });
   }
   return transfers;
 }

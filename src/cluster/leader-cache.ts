@@ -1,6 +1,6 @@
 // Who leads which group, as far as this node knows. Leadership is not in the metadata log: local replicas and the
 // status messages of peers feed this cache, clients and redirects are answered from it. Per group the term only grows.
-import { type GroupId, METADATA_GROUP, type NodeId } from "../model/ids.ts";
+import type { GroupId, NodeId } from "../model/ids.ts";
 import type { Term } from "../model/positions.ts";
 import type { NodeStatusReport } from "./ports.ts";
 
@@ -32,7 +32,7 @@ export class LeaderCache {
   /** True when the node that leads the group said that it is ready. */
   hasReadyLeader(groupId: GroupId): boolean {
     const leader = this.#leaders.get(groupId);
-    return leader !== undefined && leader.isReady && leader.nodeId !== 0;
+    return leader?.isReady === true && leader.nodeId !== 0;
   }
 
   /** Called after every change; listeners only note it and wake somebody up. */
@@ -72,16 +72,6 @@ export class LeaderCache {
     this.#leaders.delete(groupId);
   }
 
-  /** Partition groups per leading node; the metadata group is not counted. */
-  leaderCounts(): ReadonlyMap<NodeId, number> {
-    const counts = new Map<NodeId, number>();
-    for (const { groupId, nodeId } of this.#leaders.values()) {
-      if (groupId === METADATA_GROUP || nodeId === 0) continue;
-      counts.set(nodeId, (counts.get(nodeId) ?? 0) + 1);
-    }
-    return counts;
-  }
-
   /** Takes news of a newer term, or more about the same one. Within a term a known leader is never unlearned here. */
   #put(news: KnownLeader): boolean {
     const known = this.#leaders.get(news.groupId);
@@ -94,8 +84,7 @@ export class LeaderCache {
         if (news.nodeId === 0) return false;
         if (known.isReady && !news.isReady) return false;
       }
-      const isEqual =
-        isSameTerm && news.nodeId === known.nodeId && news.isReady === known.isReady;
+      const isEqual = isSameTerm && news.nodeId === known.nodeId && news.isReady === known.isReady;
       if (isEqual) return false;
     }
     this.#leaders.set(news.groupId, news);

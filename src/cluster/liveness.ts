@@ -39,7 +39,10 @@ export class Liveness {
   }
 
   /** A status arrived. One of an older incarnation is a straggler and says nothing. */
-  heard(status: Pick<NodeStatusReport, "nodeId" | "incarnation" | "draining">, nowMs: number): void {
+  heard(
+    status: Pick<NodeStatusReport, "nodeId" | "incarnation" | "draining">,
+    nowMs: number,
+  ): void {
     const nodeId = status.nodeId as NodeId;
     const before = this.#heard.get(nodeId);
     if (before !== undefined && status.incarnation < before.incarnation) {

@@ -1,6 +1,12 @@
 // Decides how the members of a group change so that they follow the placement in the metadata: the way back after an
 // emptied disk. Pure; membership-reconciler.ts runs it on the leader of the group.
-import { NODE_ID_MAX, nodeOfReplica, type NodeId, type ReplicaId, replicaIdOf } from "../model/ids.ts";
+import {
+  NODE_ID_MAX,
+  type NodeId,
+  nodeOfReplica,
+  type ReplicaId,
+  replicaIdOf,
+} from "../model/ids.ts";
 import type { MetadataImage } from "./metadata-image.ts";
 import type { LedMembership } from "./ports.ts";
 import { type PartitionRow, replicaOfPlacement } from "./topic-table.ts";
@@ -63,7 +69,8 @@ export function nextMembership(
   if (joining.length > 0) {
     return { voters: current.voters, learners: [...current.learners, ...joining] };
   }
-  const isSame = sameSet(current.voters, wanted.voters) && sameSet(current.learners, wanted.learners);
+  const isSame =
+    sameSet(current.voters, wanted.voters) && sameSet(current.learners, wanted.learners);
   if (isSame) return undefined;
   const ready = new Set([...current.caughtUp, ...current.voters]);
   return wanted.voters.every((replica) => ready.has(replica)) ? wanted : undefined;

@@ -133,7 +133,9 @@ export function decodeMetadataCommand(bytes: Uint8Array): MetadataCommand {
   if (typeof version !== "number" || typeof type !== "string") {
     throw malformed(typeof version === "number" ? "type" : "v");
   }
-  const decode = Object.hasOwn(DECODERS, type) ? DECODERS[type as MetadataCommand["type"]] : undefined;
+  const decode = Object.hasOwn(DECODERS, type)
+    ? DECODERS[type as MetadataCommand["type"]]
+    : undefined;
   if (version > METADATA_COMMAND_VERSION || decode === undefined) {
     throw new BrokerError(
       "UNSUPPORTED_VERSION",
@@ -208,7 +210,9 @@ function parseObject(bytes: Uint8Array): Fields {
   if (bytes.byteLength > METADATA_COMMAND_BYTES_MAX) throw malformed("command");
   let value: unknown;
   try {
-    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
+    value = JSON.parse(
+      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"),
+    );
   } catch (error) {
     throw malformed("command", error);
   }

@@ -1,17 +1,18 @@
 // The metadata leader's end of every change: proposes commands on this node's metadata replica and answers commands
 // that peers send (ProposeMetadata). Frontends and the broker's ControllerClient call it.
-import { encodeMetadataReply, type MetadataReply, resultOf } from "./metadata-reply.ts";
+
+import { SECTION } from "../model/entry-frame.ts";
+import { BrokerError, type ErrorFields } from "../model/errors.ts";
+import { nodeOfReplica } from "../model/ids.ts";
+import type { EntryDraft, ReplicaHandle } from "../replica/ports.ts";
 import {
   decodeMetadataCommand,
   encodeMetadataCommand,
   METADATA_COMMAND_BYTES_MAX,
   type MetadataCommand,
 } from "./metadata-commands.ts";
-import { SECTION } from "../model/entry-frame.ts";
-import { BrokerError, type ErrorFields } from "../model/errors.ts";
-import { nodeOfReplica } from "../model/ids.ts";
-import type { EntryDraft, ReplicaHandle } from "../replica/ports.ts";
 import type { MetadataView } from "./metadata-image.ts";
+import { encodeMetadataReply, type MetadataReply, resultOf } from "./metadata-reply.ts";
 
 /** Commands being proposed at once on one node. Beyond: OVERLOADED. */
 export const METADATA_PROPOSALS_MAX = 256;

@@ -1,11 +1,6 @@
 // What applying a metadata command answers: data, equal on every replica. Made by metadata-state.ts, unwrapped on the
 // proposer's node, carried as JSON between nodes.
-import {
-  BrokerError,
-  ERROR_TABLE,
-  type ErrorFields,
-  type ErrorReason,
-} from "../model/errors.ts";
+import { BrokerError, ERROR_TABLE, type ErrorFields, type ErrorReason } from "../model/errors.ts";
 
 /** `ok` holds the result's fields; `error` a refusal that changed nothing. */
 export type MetadataReply =
@@ -37,7 +32,12 @@ export function decodeMetadataReply(bytes: Uint8Array): MetadataReply {
     const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8");
     return checkedReply(JSON.parse(text));
   } catch (error) {
-    throw new BrokerError("INTERNAL", "the metadata leader's reply is unreadable", {}, { cause: error });
+    throw new BrokerError(
+      "INTERNAL",
+      "the metadata leader's reply is unreadable",
+      {},
+      { cause: error },
+    );
   }
 }
 

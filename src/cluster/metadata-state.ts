@@ -4,10 +4,11 @@
 // proposer, because those rules may differ between software versions; what is checked here depends on applied state.
 import { unreachable } from "../base/assert.ts";
 import { type KeyedWrite, StorageError } from "../log/ports.ts";
-import { type Frame, frameSections, SECTION } from "../model/entry-frame.ts";
+import { type Frame, SECTION, sectionOf } from "../model/entry-frame.ts";
 import type { GroupId, NodeId, ProducerId, TopicId } from "../model/ids.ts";
-import { SLOT_COUNT, TOPICS_MAX } from "../model/limits.ts";
+import { TOPICS_MAX } from "../model/limits.ts";
 import type { LogIndex } from "../model/positions.ts";
+import { initialLayout } from "../model/slots.ts";
 import type { ApplyContext, StateMachine } from "../replica/ports.ts";
 import {
   type AllocateProducerIds,
@@ -34,7 +35,6 @@ import {
   type PartitionRow,
   type ReplicaPlacement,
   replicaOfPlacement,
-  type SlotRange,
   type TopicRow,
   TopicTable,
 } from "./topic-table.ts";
@@ -106,7 +106,14 @@ export class MetadataState implements StateMachine {
     index: LogIndex,
   ): { readonly reply: MetadataReply; readonly writes: readonly KeyedWrite[] } {
     this.#appliedIndex = index;
-    const change: Change = { index, writes: [], nodes: [], topics: [], groups: [], deletedTopics: [] };
+    const change: Change = {
+      index,
+      writes: [],
+      nodes: [],
+      topics: [],
+      groups: [],
+      deletedTopics: [],
+    };
     const reply = this.#dispatch(command, change);
     if (change.writes.length > 0) {
       this.#putMeta(change, { changedIndex: index });
@@ -215,7 +222,7 @@ export class MetadataState implements StateMachine {
       settings: withoutEmpty(settings),
       firstGroupId,
       keyHash: KEY_HASH,
-      layout: { epoch: 1, slots: firstSlots(partitions) },
+      layout: initialLayout(partitions),
       layoutHistory: [],
     });
     for (const [partition, nodeIds] of placement.entries()) {
@@ -243,9 +250,13 @@ export class MetadataState implements StateMachine {
       return refused("OVERLOADED", `the cluster has ${TOPICS_MAX} topics`, { limit: "topics" });
     }
     if (this.#topics.partitions.size + partitions > PARTITIONS_MAX) {
-      return refused("OVERLOADED", `the cluster would have more than ${PARTITIONS_MAX} partitions`, {
-        limit: "partitions",
-      });
+      return refused(
+        "OVERLOADED",
+        `the cluster would have more than ${PARTITIONS_MAX} partitions`,
+        {
+          limit: "partitions",
+        },
+      );
     }
     if (nodesAvailable >= replicationFactor) return undefined;
     return refused(
@@ -315,9 +326,13 @@ export class MetadataState implements StateMachine {
   #replaceReplicas(command: ReplaceReplicas, change: Change): MetadataReply {
     const node = this.#nodes.get(command.nodeId);
     if (node === undefined || node.directoryId !== command.directoryId) {
-      return refused("NODE_FENCED", `node ${command.nodeId} is not registered with that directory`, {
-        nodeId: command.nodeId,
-      });
+      return refused(
+        "NODE_FENCED",
+        `node ${command.nodeId} is not registered with that directory`,
+        {
+          nodeId: command.nodeId,
+        },
+      );
     }
     const isLost = (replica: ReplicaPlacement): boolean =>
       replica.nodeId === node.nodeId && replica.directoryId !== node.directoryId;
@@ -454,8 +469,8 @@ function producerKey(name: string): string {
 
 function commandOf(frame: Frame): MetadataCommand | undefined {
   if (frame.kind !== "data") return undefined;
-  const section = frameSections(frame).find((candidate) => candidate.type === SECTION.COMMAND);
-  return section === undefined ? undefined : decodeMetadataCommand(section.bytes);
+  const bytes = sectionOf(frame, SECTION.COMMAND);
+  return bytes === undefined ? undefined : decodeMetadataCommand(bytes);
 }
 
 function unknownTopic(topicId: TopicId): MetadataReply {
@@ -464,12 +479,4 @@ function unknownTopic(topicId: TopicId): MetadataReply {
 
 function withoutEmpty(settings: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== ""));
-}
-
-/** Equal shares in partition order: the first layout of every topic. Replicated rule: it must never change. */
-function firstSlots(partitions: number): readonly (readonly SlotRange[])[] {
-  const border = (partition: number): number => Math.floor((partition * SLOT_COUNT) / partitions);
-  return Array.from({ length: partitions }, (_, partition) => [
-    { from: border(partition), to: border(partition + 1) },
-  ]);
 }

@@ -62,7 +62,10 @@ export class NodeRegistration {
       } catch (error) {
         if (!isBrokerError(error) || isFinal(error)) throw error;
         if (attempt % 10 === 0) {
-          log.info({ nodeId: command.nodeId, reason: error.reason }, "registration is being retried");
+          log.info(
+            { nodeId: command.nodeId, reason: error.reason },
+            "registration is being retried",
+          );
         }
       }
       const delayMs = Math.min(
@@ -158,7 +161,10 @@ export class NodeFencing {
       if (this.#closed) return;
       try {
         await controller.propose(command);
-        log.info({ nodeId: command.nodeId, command: command.type }, "node changed its service state");
+        log.info(
+          { nodeId: command.nodeId, command: command.type },
+          "node changed its service state",
+        );
       } catch (error) {
         // The next round sees whether it is still needed, and by whom.
         const reason = isBrokerError(error) ? error.reason : "INTERNAL";

@@ -97,7 +97,11 @@ function chooseLeaders(loads: readonly Load[], sets: readonly (readonly Load[])[
 }
 
 /** Moves one leadership from a most loaded node towards one with at least two fewer. False: nothing left to gain. */
-function evenOut(loads: readonly Load[], sets: readonly (readonly Load[])[], leaders: Load[]): boolean {
+function evenOut(
+  loads: readonly Load[],
+  sets: readonly (readonly Load[])[],
+  leaders: Load[],
+): boolean {
   const most = loads.reduce((a, b) => (b.leaders > a.leaders ? b : a));
   const cameFrom = new Map<Load, number>();
   const queue = [most];

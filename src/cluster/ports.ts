@@ -2,9 +2,9 @@
 // logger); the simulator and the tests give their own.
 import type { GroupId, NodeId, PartitionIndex, ReplicaId, TopicId } from "../model/ids.ts";
 import type { Term } from "../model/positions.ts";
-import type { MetadataCommand } from "./metadata-commands.ts";
+import type { SlotLayout } from "../model/slots.ts";
 import type { LedGroup } from "./leader-balance-plan.ts";
-import type { LayoutRow } from "./topic-table.ts";
+import type { MetadataCommand } from "./metadata-commands.ts";
 
 /** A pino logger fits. Messages are constant lower-case sentences, data only in fields. */
 export interface Logger {
@@ -28,7 +28,7 @@ export interface PartitionAssignment {
   readonly founders: readonly ReplicaId[];
   /** Preferred leader: may campaign at once when the group is new. */
   readonly preferredLeader: NodeId;
-  readonly layout: LayoutRow;
+  readonly layout: SlotLayout;
   /** As given for the topic, defaults left out. */
   readonly settings: Readonly<Record<string, string>>;
 }

@@ -17,7 +17,9 @@ export function encodeRow(row: object): Buffer {
 export function decodeRow<Row extends object>(key: string, bytes: Uint8Array): Row {
   let value: unknown;
   try {
-    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
+    value = JSON.parse(
+      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"),
+    );
   } catch (error) {
     throw new StorageError("corrupt", key, "metadata row is not JSON", { cause: error });
   }

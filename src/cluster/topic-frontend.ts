@@ -3,28 +3,42 @@
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
-import { PARTITIONS_PER_TOPIC_MAX, REPLICATION_FACTOR_MAX } from "../model/limits.ts";
 import type { TopicId } from "../model/ids.ts";
+import { PARTITIONS_PER_TOPIC_MAX, REPLICATION_FACTOR_MAX } from "../model/limits.ts";
+import { checkTopicName } from "../model/topic-name.ts";
+import { parseTopicSettings, TOPIC_SETTINGS } from "../model/topic-settings.ts";
 import type { LeaderCache } from "./leader-cache.ts";
 import type { MetadataController } from "./metadata-controller.ts";
 import type { MetadataView } from "./metadata-image.ts";
-import { checkTopicName, checkTopicSettings } from "./topic-rules.ts";
 import type { TopicRow } from "./topic-table.ts";
 
 /** Creations that wait for their leaders at once. Beyond: OVERLOADED. */
 export const TOPIC_CREATIONS_WAITING_MAX = 256;
-/** Replication factor when the request names none: this, or the number of nodes if smaller. */
-export const REPLICATION_FACTOR_DEFAULT = 3;
+const SETTING_NAMES: ReadonlySet<string> = new Set(TOPIC_SETTINGS.map((setting) => setting.name));
 
 export interface CreateTopicWish {
   readonly name: string;
-  /** 0: 1. */
+  /** 0: the default. */
   readonly partitions: number;
-  /** 0: min(3, nodes). */
+  /** 0: the default, or the number of nodes if that is smaller. */
   readonly replicationFactor: number;
   readonly settings: Readonly<Record<string, string>>;
   readonly validateOnly: boolean;
 }
+
+/** What a creation gets that does not say otherwise (configuration file). */
+export interface TopicCreationDefaults {
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  /** Written into the topic where the request has no value of its own. */
+  readonly settings: Readonly<Record<string, string>>;
+}
+
+export const TOPIC_CREATION_DEFAULTS: TopicCreationDefaults = {
+  partitions: 1,
+  replicationFactor: 3,
+  settings: {},
+};
 
 /** How long a caller waits: until then on the clock's monotonic scale, and as long as the signal is quiet. */
 export interface Waiting {
@@ -40,6 +54,7 @@ export interface TopicFrontendOptions {
   readonly random: Random;
   /** Nodes that the cluster was formatted with: the default replication factor does not shrink while some start up. */
   readonly nodesExpected: number;
+  readonly defaults: TopicCreationDefaults;
 }
 
 export class TopicFrontend {
@@ -57,13 +72,22 @@ export class TopicFrontend {
    * @throws BrokerError INVALID_REQUEST | TOPIC_EXISTS | INVALID_REPLICATION_FACTOR | NOT_LEADER | LEADER_UNKNOWN |
    * OVERLOADED (nothing was created); LEADERSHIP_LOST | DEADLINE | CANCELLED (it may exist)
    */
-  async createTopic(wish: CreateTopicWish, waiting: Waiting): Promise<{ readonly topicId: string }> {
-    const { controller, random } = this.#options;
+  async createTopic(
+    wish: CreateTopicWish,
+    waiting: Waiting,
+  ): Promise<{ readonly topicId: string }> {
+    const { controller, defaults, random } = this.#options;
     controller.requireLeader();
-    const { name, settings } = wish;
+    const { name } = wish;
+    const settings = { ...defaults.settings, ...wish.settings };
     checkTopicName(name);
     checkTopicSettings(settings);
-    const partitions = checkedCount(wish.partitions, 1, "partitions", PARTITIONS_PER_TOPIC_MAX);
+    const partitions = checkedCount(
+      wish.partitions,
+      defaults.partitions,
+      "partitions",
+      PARTITIONS_PER_TOPIC_MAX,
+    );
     const replicationFactor = checkedCount(
       wish.replicationFactor,
       this.#replicationFactorDefault(),
@@ -99,9 +123,8 @@ export class TopicFrontend {
     const { controller } = this.#options;
     controller.requireLeader();
     const topic = this.requireTopic(name);
-    const merged = Object.entries({ ...topic.settings, ...settings });
-    checkTopicSettings(Object.fromEntries(merged.filter(([, value]) => value !== "")));
     checkTopicSettings(settings);
+    checkTopicSettings({ ...topic.settings, ...settings });
     await controller.propose({ type: "alter-topic", topicId: topic.topicId, settings });
   }
 
@@ -128,7 +151,7 @@ export class TopicFrontend {
 
   #replicationFactorDefault(): number {
     const nodes = Math.max(this.#options.view.image.nodes.size, this.#options.nodesExpected, 1);
-    return Math.min(REPLICATION_FACTOR_DEFAULT, nodes);
+    return Math.min(this.#options.defaults.replicationFactor, nodes);
   }
 
   /** What the state would refuse, for a dry run. */
@@ -167,13 +190,19 @@ export class TopicFrontend {
       };
       const onAbort = (): void =>
         finish(new BrokerError("CANCELLED", "the caller gave up; the topic exists", { topicId }));
-      const cancelTimer = clock.schedule(Math.max(0, waiting.deadlineMs - clock.monotonicMs()), () =>
-        finish(
-          new BrokerError("DEADLINE", "the topic exists, but not every partition has a leader yet", {
-            topicId,
-            partitionsWithoutLeader: missing(),
-          }),
-        ),
+      const cancelTimer = clock.schedule(
+        Math.max(0, waiting.deadlineMs - clock.monotonicMs()),
+        () =>
+          finish(
+            new BrokerError(
+              "DEADLINE",
+              "the topic exists, but not every partition has a leader yet",
+              {
+                topicId,
+                partitionsWithoutLeader: missing(),
+              },
+            ),
+          ),
       );
       const stopLeaders = leaders.onChange(check);
       const stopImages = view.onChange(check);
@@ -182,6 +211,14 @@ export class TopicFrontend {
       else check();
     });
   }
+}
+
+/** Names must be known, values allowed; an empty value stands for the default. */
+function checkTopicSettings(texts: Readonly<Record<string, string>>): void {
+  const given = Object.entries(texts);
+  parseTopicSettings(Object.fromEntries(given.filter(([, value]) => value !== "")));
+  const reset = given.filter(([name, value]) => value === "" && !SETTING_NAMES.has(name));
+  parseTopicSettings(Object.fromEntries(reset));
 }
 
 function checkedCount(value: number, fallback: number, field: string, limit: number): number {

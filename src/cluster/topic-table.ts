@@ -10,20 +10,7 @@ import {
   type TopicId,
 } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
-
-/** Slots [from, to). */
-export interface SlotRange {
-  readonly from: number;
-  readonly to: number;
-}
-
-/** Who owns which slots of a topic from an epoch on. */
-export interface LayoutRow {
-  /** From 1; grows with every change of ownership. */
-  readonly epoch: number;
-  /** Per partition its ranges, ascending. Over all partitions every slot occurs exactly once. */
-  readonly slots: readonly (readonly SlotRange[])[];
-}
+import type { SlotLayout } from "../model/slots.ts";
 
 /** A topic. */
 export interface TopicRow {
@@ -41,9 +28,9 @@ export interface TopicRow {
   readonly firstGroupId: GroupId;
   /** How a key becomes a slot; fixed for the topic's life. */
   readonly keyHash: string;
-  readonly layout: LayoutRow;
+  readonly layout: SlotLayout;
   /** Former layouts, oldest first. Empty until partitions can be added. */
-  readonly layoutHistory: readonly LayoutRow[];
+  readonly layoutHistory: readonly SlotLayout[];
 }
 
 /** One replica's place: a node, the data directory it was placed in, and the entry that placed it. */

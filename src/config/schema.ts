@@ -10,10 +10,18 @@ import {
   REPLICATION_FACTOR_MAX,
   STREAMS_PER_CONNECTION_MAX,
 } from "../model/limits.ts";
-import { formatDuration, formatSize, type Parsed, parseDuration, parseSize } from "./units.ts";
-
-/** cluster: must be equal on all nodes. node: belongs to one node. topic: default of new topics. */
-export type Scope = "cluster" | "node" | "topic";
+import {
+  address,
+  choice,
+  count,
+  documented,
+  duration,
+  META,
+  type Scope,
+  size,
+  text,
+} from "./schema-values.ts";
+import { formatSize } from "./units.ts";
 
 /** One documented key. */
 export interface ConfigRow {
@@ -30,132 +38,10 @@ export interface ConfigRow {
   readonly about: string;
 }
 
-interface KeyMeta {
-  readonly type: string;
-  readonly scope: Scope;
-  readonly about: string;
-  readonly range?: string;
-  readonly default?: string;
-}
-
-interface QuantityOptions {
-  readonly about: string;
-  readonly scope?: Scope;
-  readonly default: string;
-  readonly min: number;
-  readonly max: number;
-}
-
-/** Optional in the file: the default's text goes through the same checks. */
-type Defaulted<T> = z.ZodPrefault<z.ZodType<T>>;
-
-const META = z.registry<KeyMeta>();
-
-function documented<T extends z.ZodType>(schema: T, meta: KeyMeta): T {
-  META.add(schema, meta);
-  return schema;
-}
-
-function quantity(
-  options: QuantityOptions,
-  type: string,
-  parse: (input: unknown) => Parsed,
-  format: (value: number) => string,
-): Defaulted<number> {
-  const schema: Defaulted<number> = z
-    .unknown()
-    .transform((input, context): number => {
-      const parsed = parse(input);
-      if ("problem" in parsed) {
-        context.addIssue({ code: "custom", message: parsed.problem });
-        return z.NEVER;
-      }
-      if (parsed.value < options.min || parsed.value > options.max) {
-        const range = `${format(options.min)} … ${format(options.max)}`;
-        context.addIssue({ code: "custom", message: `${String(input)} is outside ${range}` });
-        return z.NEVER;
-      }
-      return parsed.value;
-    })
-    .prefault(options.default);
-  return documented(schema, {
-    type,
-    scope: options.scope ?? "cluster",
-    about: options.about,
-    default: options.default,
-    range: `${format(options.min)} … ${format(options.max)}`,
-  });
-}
-
-const duration = (options: QuantityOptions): Defaulted<number> =>
-  quantity(options, "duration", parseDuration, formatDuration);
-const size = (options: QuantityOptions): Defaulted<number> =>
-  quantity(options, "size", parseSize, formatSize);
-
-function count(options: {
-  readonly about: string;
-  readonly scope?: Scope;
-  readonly default: number;
-  readonly min: number;
-  readonly max: number;
-}): Defaulted<number> {
-  const { min, max } = options;
-  const schema = z.int({ error: "must be a whole number" }).min(min).max(max);
-  const defaulted: Defaulted<number> = schema.prefault(options.default);
-  return documented(defaulted, {
-    type: "integer",
-    scope: options.scope ?? "cluster",
-    about: options.about,
-    default: String(options.default),
-    range: `${min} … ${max}`,
-  });
-}
-
-function choice<const T extends readonly [string, ...string[]]>(
-  words: T,
-  options: { readonly about: string; readonly scope?: Scope; readonly default: T[number] },
-): Defaulted<T[number]> {
-  const schema: z.ZodType<T[number]> = z.literal([...words]);
-  return documented(schema.prefault(options.default), {
-    type: words.join(" \\| "),
-    scope: options.scope ?? "cluster",
-    about: options.about,
-    default: options.default,
-  });
-}
-
-interface AddressValue {
-  readonly host: string;
-  readonly port: number;
-}
-
-function address(about: string): z.ZodType<AddressValue> {
-  const schema = z.unknown().transform((input, context): AddressValue => {
-    const match =
-      typeof input === "string" ? /^(?:\[([^\]\s]+)\]|([^:\s]+)):(\d{1,5})$/.exec(input) : null;
-    const host = match?.[1] ?? match?.[2];
-    const port = Number(match?.[3]);
-    if (host === undefined || port < 1 || port > 65535) {
-      context.addIssue({
-        code: "custom",
-        message: "must be host:port, for example 127.0.0.1:7101",
-      });
-      return z.NEVER;
-    }
-    return { host, port };
-  });
-  return documented(schema, { type: "address", scope: "node", about });
-}
-
-function text(meta: Omit<KeyMeta, "type">, pattern: RegExp, rule: string): z.ZodType<string> {
-  const message = { error: rule };
-  return documented(z.string(message).regex(pattern, message), { type: "text", ...meta });
-}
-
 const PATH = /^[^\0]{1,1000}$/;
 
 const nodeSchema = z.strictObject({
-  id: documented(z.int({ error: "must be a whole number" }).min(1).max(NODE_ID_MAX), {
+  id: documented(z.int().min(1).max(NODE_ID_MAX), {
     type: "integer",
     scope: "node",
     about: "Identifies the broker for its whole life; never reuse the id of a node that is gone.",
@@ -396,7 +282,10 @@ function isMissing(root: unknown, path: readonly PropertyKey[]): boolean {
 function plainMessage(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case "invalid_type":
-      return issue.expected === "object" ? "must be a group of keys" : undefined;
+      if (issue.expected === "object") return "must be a group of keys";
+      return issue.expected === "int" || issue.expected === "number"
+        ? "must be a whole number"
+        : undefined;
     case "too_small":
       return `must be at least ${issue.minimum}`;
     case "too_big":

@@ -8,10 +8,11 @@ import type { Random } from "../base/random.ts";
 import { type Disk, type DiskFile, StorageError } from "./ports.ts";
 
 const PAGE_BYTES = 4096;
+const UNLIMITED_BYTES = 2 ** 40;
 
 export interface MemoryDiskOptions {
-  /** What freeBytes() starts from; appends beyond it fail with "full". Default: 1 TiB. */
-  readonly capacityBytes?: number;
+  /** What freeBytes() starts from; appends beyond it fail with "full". Default: nothing is ever full. */
+  readonly capacityBytes?: number | undefined;
 }
 
 type FileOperation =
@@ -44,7 +45,6 @@ interface DirectoryOperation {
   readonly changes: readonly NameChange[];
   /** Same object in both directories of a cross-directory rename: both see it survive, or neither. */
   readonly fate: { survives?: boolean };
-  readonly isShared: boolean;
 }
 
 interface DirectoryNode {
@@ -58,12 +58,12 @@ type Node = FileNode | DirectoryNode;
 export class MemoryDisk implements Disk {
   readonly #root: DirectoryNode;
   readonly #power: { isOn: boolean };
-  readonly #usage: { capacity: number };
+  #capacityBytes: number | undefined;
 
   constructor(options: MemoryDiskOptions = {}, root: DirectoryNode = newDirectory()) {
     this.#root = root;
     this.#power = { isOn: true };
-    this.#usage = { capacity: options.capacityBytes ?? 2 ** 40 };
+    this.#capacityBytes = options.capacityBytes;
   }
 
   /**
@@ -72,17 +72,19 @@ export class MemoryDisk implements Disk {
    */
   crash(random: Random): MemoryDisk {
     this.#power.isOn = false;
-    return new MemoryDisk({ capacityBytes: this.#usage.capacity }, crashDirectory(this.#root, random));
+    const options = { capacityBytes: this.#capacityBytes };
+    return new MemoryDisk(options, crashDirectory(this.#root, random));
   }
 
   /** The process dies, the machine does not: page cache and unsynced operations stay. This object fails from now on. */
   detach(): MemoryDisk {
     this.#power.isOn = false;
-    return new MemoryDisk({ capacityBytes: this.#usage.capacity }, this.#root);
+    return new MemoryDisk({ capacityBytes: this.#capacityBytes }, this.#root);
   }
 
-  set capacityBytes(bytes: number) {
-    this.#usage.capacity = bytes;
+  /** Makes the disk smaller or larger; undefined: nothing is ever full. */
+  setCapacity(bytes: number | undefined): void {
+    this.#capacityBytes = bytes;
   }
 
   open(path: string, options: { readonly create: boolean }): DiskFile {
@@ -165,7 +167,8 @@ export class MemoryDisk implements Disk {
   async syncDirectory(directory: string): Promise<void> {
     this.#check(directory);
     const node = this.#find(directory);
-    if (node?.kind !== "directory") throw new StorageError("missing", directory, "no such directory");
+    if (node?.kind !== "directory")
+      throw new StorageError("missing", directory, "no such directory");
     const covered = new Set(node.pending);
     await Promise.resolve();
     this.#check(directory);
@@ -175,7 +178,8 @@ export class MemoryDisk implements Disk {
   }
 
   freeBytes(): number {
-    return Math.max(0, this.#usage.capacity - usedBytes(this.#root));
+    if (this.#capacityBytes === undefined) return UNLIMITED_BYTES;
+    return Math.max(0, this.#capacityBytes - usedBytes(this.#root));
   }
 
   #check(path: string): void {
@@ -196,7 +200,8 @@ export class MemoryDisk implements Disk {
     const name = names.pop();
     if (name === undefined) throw new StorageError("io", path, "empty path");
     const directory = this.#find(names.join("/"));
-    if (directory?.kind !== "directory") throw new StorageError("missing", path, "no such directory");
+    if (directory?.kind !== "directory")
+      throw new StorageError("missing", path, "no such directory");
     return { directory, name };
   }
 }
@@ -292,8 +297,7 @@ function change(
   sharedFate?: DirectoryOperation["fate"],
 ): void {
   for (const { name, after } of changes) put(directory.entries, name, after);
-  const fate = sharedFate ?? {};
-  directory.pending.push({ changes, fate, isShared: sharedFate !== undefined });
+  directory.pending.push({ changes, fate: sharedFate ?? {} });
 }
 
 function put(entries: Map<string, Node>, name: string, node: Node | undefined): void {
@@ -328,8 +332,8 @@ function crashDirectory(directory: DirectoryNode, random: Random): DirectoryNode
   const prefix = random.next() < 0.5 ? random.integer(0, directory.pending.length + 1) : undefined;
   for (const [number, operation] of directory.pending.entries()) {
     const wanted = prefix === undefined ? random.next() < 0.5 : number < prefix;
-    const survives = operation.isShared ? (operation.fate.survives ??= wanted) : wanted;
-    if (survives) replay(entries, operation);
+    operation.fate.survives ??= wanted;
+    if (operation.fate.survives) replay(entries, operation);
   }
   const survivor = newDirectory();
   for (const [name, node] of entries) {

@@ -9,6 +9,7 @@ export type Offset = number;
 
 /** Throws RangeError unless `value` is an integer in [0, 2^53 − 1]. */
 export function checkedPosition(value: number, what: string): number {
-  if (!Number.isSafeInteger(value) || value < 0) throw new RangeError(`${what} out of range: ${value}`);
+  if (!Number.isSafeInteger(value) || value < 0)
+    throw new RangeError(`${what} out of range: ${value}`);
   return value;
 }

@@ -35,7 +35,10 @@ export interface RaftOptions<H> {
   readonly recovering: boolean;
 }
 
-/** What the host recovered from disk before the core starts. */
+/**
+ * What the host recovered from disk before the core starts. The recovered log counts as flushed: the host syncs it
+ * first (after a mere process crash its end may still be in the page cache only).
+ */
 export interface InitialState {
   readonly term: Term;
   readonly vote: ReplicaId | 0;
@@ -49,6 +52,8 @@ export interface InitialState {
   /** Runs of equal term over [firstIndex, lastIndex], ascending: each begins at `from`. */
   readonly termRuns: readonly { readonly term: Term; readonly from: LogIndex }[];
   readonly lastIndex: LogIndex;
+  /** Term of entry appliedIndex, when known: tells apart logs while lastIndex < appliedIndex (a fresh image). */
+  readonly appliedTerm?: Term;
   /** Membership entries in (appliedIndex, lastIndex], which are in the log but not applied. */
   readonly unappliedChanges: readonly LogIndex[];
 }

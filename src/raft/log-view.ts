@@ -162,7 +162,10 @@ export class LogView<H> {
     let term = this.#firstPrevTerm;
     let from = this.#firstIndex - 1;
     for (const run of this.#runs) {
-      assert(run.from > from && run.from <= this.#lastIndex && run.term >= term, "term runs ascend");
+      assert(
+        run.from > from && run.from <= this.#lastIndex && run.term >= term,
+        "term runs ascend",
+      );
       ({ term, from } = run);
     }
     const first = this.#runs[0];

@@ -1,6 +1,7 @@
 // What replicas of one group say to each other. Pure data; the host adds the group id and the wire format.
 // Names follow the paper's figure 2 where it has them. Every message carries the sender's term, except that
-// a pre-vote request carries the term it *would* campaign in, and its answer repeats that term.
+// a pre-vote request carries the term it *would* campaign in, and a granting answer repeats that term (a refusal
+// carries the voter's own term, so that a pre-candidate that is behind learns it).
 import type { ReplicaId } from "../model/ids.ts";
 import type { LogIndex, Term } from "../model/positions.ts";
 

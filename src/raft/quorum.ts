@@ -21,21 +21,18 @@ export function majorityOf(count: number): number {
  * Largest value that a majority of the voters has reached, in both halves while the configuration is joint.
  * Infinity when there is no voter at all.
  */
-export function quorumValue(membership: Membership, valueOf: (id: ReplicaId) => number): number {
-  const incoming = majorityValue(membership.voters, valueOf);
+export function quorumValue(membership: Membership, read: (id: ReplicaId) => number): number {
+  const incoming = majorityValue(membership.voters, read);
   if (membership.outgoing === undefined) return incoming;
-  return Math.min(incoming, majorityValue(membership.outgoing, valueOf));
+  return Math.min(incoming, majorityValue(membership.outgoing, read));
 }
 
-function majorityValue(
-  voters: readonly ReplicaId[],
-  valueOf: (id: ReplicaId) => number,
-): number {
+function majorityValue(voters: readonly ReplicaId[], read: (id: ReplicaId) => number): number {
   if (voters.length === 0) return Number.POSITIVE_INFINITY;
   // Insertion sort, descending: voters are at most seven and this runs for every acknowledgement.
   const values: number[] = [];
   for (const id of voters) {
-    const value = valueOf(id);
+    const value = read(id);
     let at = values.length;
     while (at > 0 && (values[at - 1] ?? 0) < value) at -= 1;
     values.splice(at, 0, value);

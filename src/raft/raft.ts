@@ -1,51 +1,40 @@
 // Facade of the consensus core of one group: dispatch only; each phase of the protocol has its own file.
-// CONTRACT (bodies to be written): synchronous, no clock, no I/O, no randomness but options.random, re-entry forbidden.
+// Synchronous, no clock, no I/O, no randomness but options.random, re-entry forbidden (asserted).
+import { assert } from "../base/assert.ts";
 import type { ReplicaId } from "../model/ids.ts";
 import type { LogIndex, Term } from "../model/positions.ts";
+import { advanceCommit } from "./commit.ts";
 import type { InitialState, RaftOptions } from "./config.ts";
+import { ownVoteDurable } from "./election.ts";
+import { answerAppends } from "./follower.ts";
+import { isRecentlyActive } from "./leadership.ts";
+import { applied, proposeMembership } from "./membership-change.ts";
 import type { Entry, Membership, Message } from "./messages.ts";
+import { propose } from "./propose.ts";
+import { openReadRound, readIndex } from "./read-index.ts";
 import type { Ready } from "./ready.ts";
+import { replicate, requestFlush, sendHeartbeats } from "./replication.ts";
+import { snapshotFailed, snapshotInstalled, snapshotSent } from "./snapshot.ts";
+import { RaftState } from "./state.ts";
+import type { ProposalRefusal, RaftStatus, ReplicaProgress, Role } from "./status.ts";
+import { step } from "./step.ts";
+import { leaderUnreachable, tick } from "./tick.ts";
+import { transferLeadership } from "./transfer.ts";
 
-export type Role = "follower" | "pre-candidate" | "candidate" | "leader";
-
-export interface RaftStatus {
-  readonly role: Role;
-  readonly term: Term;
-  /** 0: unknown. */
-  readonly leaderId: ReplicaId | 0;
-  readonly isLeaderReady: boolean;
-  readonly commitIndex: LogIndex;
-  readonly durableCommitIndex: LogIndex;
-  readonly appliedIndex: LogIndex;
-  readonly lastIndex: LogIndex;
-  /** Own log written / flushed up to here. */
-  readonly writtenIndex: LogIndex;
-  readonly flushedIndex: LogIndex;
-  readonly membership: Membership;
-  /** Leader only: the others as the leader sees them. */
-  readonly progress: readonly ReplicaProgress[];
-  readonly transferringTo: ReplicaId | 0;
-}
-
-export interface ReplicaProgress {
-  readonly replicaId: ReplicaId;
-  readonly state: "probe" | "replicate" | "snapshot";
-  readonly matchIndex: LogIndex;
-  readonly durableIndex: LogIndex;
-  readonly nextIndex: LogIndex;
-  readonly isRecentlyActive: boolean;
-  readonly isLearner: boolean;
-}
-
-export type ProposalRefusal = "not-leader" | "transferring" | "uncommitted-limit" | "change-in-progress" | "not-ready";
+export type { ProposalRefusal, RaftStatus, ReplicaProgress, Role } from "./status.ts";
 
 /** One group's consensus. See ready.ts for the order in which the host must treat the output. */
 export interface RaftCore<H> {
   tick(): void;
   step(message: Message<H>): void;
   /** Appends entries of kind "data" at lastIndex + 1 …; all or none. Handles are already encoded for those positions. */
-  propose(drafts: readonly { readonly handle: H; readonly bytes: number }[]): ProposalRefusal | undefined;
-  /** Proposes to move to `target` (joint when more than one voter differs, or always joint: implementer's choice, documented). */
+  propose(
+    drafts: readonly { readonly handle: H; readonly bytes: number }[],
+  ): ProposalRefusal | undefined;
+  /**
+   * Proposes to move to `target` (not joint itself). One entry when at most one voter comes or goes; else through a
+   * joint configuration, which the leader leaves by itself. Asserts that `target` is well formed.
+   */
   proposeMembership(target: Membership): ProposalRefusal | undefined;
   /** Asks for flushed acknowledgement of everything appended so far (an async group, a sync send). */
   requestFlush(): void;
@@ -87,3 +76,258 @@ export interface RaftCore<H> {
 }
 
 export type CreateRaftCore = <H>(options: RaftOptions<H>, initial: InitialState) => RaftCore<H>;
+
+export function createRaftCore<H>(options: RaftOptions<H>, initial: InitialState): RaftCore<H> {
+  return new Raft(options, initial);
+}
+
+const NO_ENTRIES: readonly never[] = Object.freeze([]);
+
+class Raft<H> implements RaftCore<H> {
+  readonly #state: RaftState<H>;
+  #isBusy = false;
+  #takenCommit: LogIndex = 0;
+  #takenDurableCommit: LogIndex = 0;
+
+  constructor(options: RaftOptions<H>, initial: InitialState) {
+    this.#state = new RaftState(options, initial);
+    this.#state.resetElectionTimer();
+    this.#takenCommit = this.#state.commitIndex;
+    this.#takenDurableCommit = this.#state.durableCommitIndex;
+  }
+
+  tick(): void {
+    this.#run(tick);
+  }
+
+  step(message: Message<H>): void {
+    this.#run((state) => step(state, message));
+  }
+
+  propose(
+    drafts: readonly { readonly handle: H; readonly bytes: number }[],
+  ): ProposalRefusal | undefined {
+    return this.#run((state) => propose(state, drafts));
+  }
+
+  proposeMembership(target: Membership): ProposalRefusal | undefined {
+    return this.#run((state) => proposeMembership(state, target));
+  }
+
+  requestFlush(): void {
+    this.#run(requestFlush);
+  }
+
+  readIndex(readId: number): void {
+    this.#run((state) => readIndex(state, readId));
+  }
+
+  transferLeadership(to: ReplicaId): ProposalRefusal | "unknown-target" | undefined {
+    return this.#run((state) => transferLeadership(state, to));
+  }
+
+  leaderUnreachable(leaderId: ReplicaId): void {
+    this.#run((state) => leaderUnreachable(state, leaderId));
+  }
+
+  hardStateDurable(seq: number): void {
+    this.#run((state) => {
+      state.hardStateDurable(seq);
+      ownVoteDurable(state);
+    });
+  }
+
+  storageWritten(io: number): void {
+    this.#run((state) => {
+      state.log.storage.written(io);
+      if (state.commitRule === "appended") advanceCommit(state);
+      state.log.release(state.appliedIndex, state.options.tailBytesMax);
+    });
+  }
+
+  storageFlushed(io: number): void {
+    this.#run((state) => {
+      state.log.storage.flushed(io);
+      advanceCommit(state);
+      state.log.release(state.appliedIndex, state.options.tailBytesMax);
+    });
+  }
+
+  snapshotInstalled(index: LogIndex): void {
+    this.#run((state) => snapshotInstalled(state, index));
+  }
+
+  snapshotSent(to: ReplicaId, index: LogIndex): void {
+    this.#run((state) => snapshotSent(state, to, index));
+  }
+
+  snapshotFailed(to: ReplicaId): void {
+    this.#run((state) => snapshotFailed(state, to));
+  }
+
+  applied(index: LogIndex, membership?: Membership): void {
+    this.#run((state) => applied(state, index, membership));
+  }
+
+  compacted(firstIndex: LogIndex): void {
+    this.#run((state) => {
+      assert(firstIndex <= state.appliedIndex + 1, "only applied entries leave the log");
+      state.log.compact(firstIndex);
+    });
+  }
+
+  setCommitRule(rule: "durable" | "appended"): void {
+    this.#run((state) => {
+      state.commitRule = rule;
+      advanceCommit(state);
+    });
+  }
+
+  setRecovering(recovering: boolean): void {
+    this.#run((state) => {
+      state.recovering = recovering;
+    });
+  }
+
+  hasReady(): boolean {
+    return this.#run((state) => {
+      settle(state);
+      return (
+        !state.out.isEmpty ||
+        state.hasHardState ||
+        this.#hasStorageWork() ||
+        state.commitIndex > this.#takenCommit ||
+        state.durableCommitIndex > this.#takenDurableCommit ||
+        canInstall(state)
+      );
+    });
+  }
+
+  ready(): Ready<H> {
+    return this.#run((state) => {
+      settle(state);
+      const { out } = state;
+      const hardState = state.takeHardState();
+      const snapshot = canInstall(state) ? state.installing?.meta : undefined;
+      if (snapshot !== undefined && state.installing !== undefined) {
+        state.installing.isEmitted = true;
+      }
+      const work = this.#hasStorageWork() ? state.log.takeStorageWork() : undefined;
+      const { flushRequested } = out;
+      out.flushRequested = false;
+      this.#takenCommit = state.commitIndex;
+      this.#takenDurableCommit = state.durableCommitIndex;
+      return {
+        hardState,
+        hardStateSeq: state.hardSeq,
+        snapshot,
+        truncateFrom: work?.truncateFrom,
+        append: work?.append ?? NO_ENTRIES,
+        io: state.log.storage.lastIo,
+        messages: out.messages.take(),
+        catchUps: out.catchUps.take(),
+        snapshotsNeeded: out.snapshotsNeeded.take(),
+        commitIndex: state.commitIndex,
+        durableCommitIndex: state.durableCommitIndex,
+        reads: out.reads.take(),
+        readsFailed: out.readsFailed.take(),
+        events: out.events.take(),
+        flushRequested,
+      };
+    });
+  }
+
+  status(): RaftStatus {
+    const state = this.#state;
+    const { leader, transfer } = state;
+    return {
+      role: state.role,
+      term: state.term,
+      leaderId: state.leaderId,
+      isLeaderReady: leader?.isReady ?? false,
+      commitIndex: state.commitIndex,
+      durableCommitIndex: state.durableCommitIndex,
+      appliedIndex: state.appliedIndex,
+      lastIndex: state.log.lastIndex,
+      writtenIndex: state.log.storage.writtenIndex,
+      flushedIndex: state.log.storage.flushedIndex,
+      membership: state.membership,
+      progress: progressOf(state),
+      transferringTo: leader === undefined ? 0 : (transfer?.to ?? 0),
+    };
+  }
+
+  get role(): Role {
+    return this.#state.role;
+  }
+
+  get term(): Term {
+    return this.#state.term;
+  }
+
+  get leaderId(): ReplicaId | 0 {
+    return this.#state.leaderId;
+  }
+
+  get lastIndex(): LogIndex {
+    return this.#state.log.lastIndex;
+  }
+
+  get commitIndex(): LogIndex {
+    return this.#state.commitIndex;
+  }
+
+  tailEntry(index: LogIndex): Entry<H> | undefined {
+    return this.#state.log.tail.at(index);
+  }
+
+  termAt(index: LogIndex): Term | undefined {
+    return this.#state.log.termAt(index);
+  }
+
+  /** Entries of a term go to disk only when the term is there, and never into a log that an image is replacing. */
+  #hasStorageWork(): boolean {
+    const state = this.#state;
+    return state.isTermDurable && state.installing === undefined && state.log.hasStorageWork;
+  }
+
+  #run<T>(body: (state: RaftState<H>) => T): T {
+    assert(!this.#isBusy, "the core is not re-entered");
+    this.#isBusy = true;
+    try {
+      return body(this.#state);
+    } finally {
+      this.#isBusy = false;
+    }
+  }
+}
+
+/** Turns what changed since the last time into messages. Repeating it without a change brings nothing. */
+function settle<H>(state: RaftState<H>): void {
+  const { leader } = state;
+  if (leader === undefined) {
+    answerAppends(state);
+    return;
+  }
+  openReadRound(state);
+  if (leader.isSendDue) replicate(state);
+  if (leader.isHeartbeatDue) sendHeartbeats(state);
+}
+
+function canInstall<H>(state: RaftState<H>): boolean {
+  return state.installing !== undefined && !state.installing.isEmitted && state.isTermDurable;
+}
+
+function progressOf<H>(state: RaftState<H>): ReplicaProgress[] {
+  const { leader } = state;
+  if (leader === undefined) return [];
+  return leader.peers.map((peer) => ({
+    replicaId: peer.replicaId,
+    state: peer.state,
+    matchIndex: peer.match,
+    durableIndex: peer.durable,
+    nextIndex: peer.next,
+    isRecentlyActive: isRecentlyActive(state, leader, peer),
+    isLearner: peer.isLearner,
+  }));
+}

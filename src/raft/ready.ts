@@ -25,14 +25,24 @@ export interface CatchUp {
 }
 
 export type RaftEvent =
-  | { readonly kind: "became-follower"; readonly term: Term; readonly leaderId: ReplicaId | 0; readonly reason: string }
+  | {
+      readonly kind: "became-follower";
+      readonly term: Term;
+      readonly leaderId: ReplicaId | 0;
+      readonly reason: string;
+    }
   | { readonly kind: "became-candidate"; readonly term: Term; readonly pre: boolean }
   /** Elected; not serving yet. */
   | { readonly kind: "became-leader"; readonly term: Term; readonly noopIndex: LogIndex }
   /** The own-term no-op is committed and applied: may serve. */
   | { readonly kind: "leader-ready"; readonly term: Term }
   | { readonly kind: "leader-changed"; readonly term: Term; readonly leaderId: ReplicaId | 0 }
-  | { readonly kind: "truncated"; readonly from: LogIndex; readonly to: LogIndex; readonly term: Term }
+  | {
+      readonly kind: "truncated";
+      readonly from: LogIndex;
+      readonly to: LogIndex;
+      readonly term: Term;
+    }
   | { readonly kind: "transfer-ended"; readonly to: ReplicaId; readonly ok: boolean };
 
 /** A ReadIndex request is confirmed: state applied up to `index` is linearizable for it. */

@@ -2,7 +2,7 @@
 // catch up with does not stop the heartbeats of the others. Frames come from the core's tail; what left memory is read
 // from the log. Owns the applied position and everything that belongs to it.
 import { assert } from "../base/assert.ts";
-import type { Frame } from "../model/entry-frame.ts";
+import { checkSections, type Frame } from "../model/entry-frame.ts";
 import { APPEND_BYTES_MAX } from "../model/limits.ts";
 import type { LogIndex, Offset } from "../model/positions.ts";
 import type { Membership } from "../raft/messages.ts";
@@ -127,6 +127,7 @@ export class ApplyLoop {
     const previous = this.#applied;
     const { index, term, baseOffset, recordCount, appendTimeMs } = frame;
     assert(index === previous.index + 1, "entries are applied without gaps", { index });
+    checkSections(frame);
     let { membership } = previous;
     let reply: unknown;
     if (frame.kind === "data") {

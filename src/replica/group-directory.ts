@@ -52,7 +52,7 @@ export async function createReplica(
   const { disk, flusher } = stores;
   const directory = groupDirectory(groupId, replicaId);
   if (disk.exists(directory)) await quarantine(stores, groupId, replicaId);
-  if (!disk.exists(GROUPS)) disk.makeDirectory(GROUPS);
+  await ensureDirectory(disk, GROUPS);
   disk.makeDirectory(directory);
   await disk.syncDirectory(GROUPS);
   const record: HardStateRecord = {
@@ -77,7 +77,7 @@ export async function quarantine(
 ): Promise<void> {
   const directory = groupDirectory(groupId, replicaId);
   if (!disk.exists(directory)) return;
-  if (!disk.exists(TRASH)) disk.makeDirectory(TRASH);
+  await ensureDirectory(disk, TRASH);
   const base = `${TRASH}/${groupName(groupId, replicaId)}-${journal.incarnation}`;
   let target = base;
   for (let copy = 1; disk.exists(target); copy += 1) target = `${base}-${copy}`;
@@ -85,4 +85,10 @@ export async function quarantine(
   await disk.syncDirectory(GROUPS);
   await disk.syncDirectory(TRASH);
   logger.warn({ groupId, replicaId, target }, "replica directory moved to the trash");
+}
+
+/** The data directory's own entry must be durable, or all below it goes with it. */
+async function ensureDirectory(disk: Disk, directory: string): Promise<void> {
+  if (!disk.exists(directory)) disk.makeDirectory(directory);
+  await disk.syncDirectory(".");
 }

@@ -18,6 +18,9 @@ import type { LogFlusher } from "./log-flusher.ts";
 import type { ImageTransfer } from "./ports.ts";
 import { replaceKeyedState } from "./state-recovery.ts";
 
+/** One that the core has accepted waits a moment for the term to be durable; a later one must not push it out. */
+const STAGED_MAX = 2;
+
 interface Staged {
   readonly from: ReplicaId;
   readonly image: StateImage;
@@ -35,8 +38,8 @@ export interface InstallParts {
 export class ImageInstaller {
   readonly #context: GroupContext;
   readonly #parts: InstallParts;
-  /** The newest image that arrived; the core has not asked for it yet. */
-  #staged: Staged | undefined;
+  /** Images that arrived and that the core may still ask for, oldest first. */
+  #staged: Staged[] = [];
   #isInstalling = false;
 
   constructor(context: GroupContext, parts: InstallParts) {
@@ -53,7 +56,7 @@ export class ImageInstaller {
       logger.warn({ groupId, index: transfer.meta.index }, "received image is not usable");
       return;
     }
-    this.#staged = staged;
+    this.#staged = [...this.#staged, staged].slice(-STAGED_MAX);
     core.step({
       kind: "install-snapshot",
       from: transfer.from,
@@ -66,9 +69,11 @@ export class ImageInstaller {
 
   /** The core accepted the snapshot; it hands out no entries until snapshotInstalled. */
   install(meta: SnapshotMeta): void {
-    const staged = this.#staged;
-    assert(staged !== undefined && staged.image.index === meta.index, "snapshot without image");
-    this.#staged = undefined;
+    const staged = this.#staged.find(
+      ({ image }) => image.index === meta.index && image.term === meta.term,
+    );
+    assert(staged !== undefined, "a snapshot without image", { index: meta.index });
+    this.#staged = [];
     this.#isInstalling = true;
     this.#parts.apply.suspend();
     this.#context.spawn("install-image", async () => {

@@ -17,6 +17,8 @@ interface Waiter {
 }
 
 export interface ProposalLimits {
+  /** Elected, and everything that earlier leaders committed is applied: validation may rely on applied state. */
+  readonly isReady: () => boolean;
   /** Bytes appended here and not applied. */
   readonly unappliedBytes: () => number;
   /** appendTime of the newest applied frame: what time may not go below when the log is empty. */
@@ -39,6 +41,7 @@ export class Proposals {
   propose(draft: EntryDraft): Proposal {
     const { core } = this.#context;
     if (core.role !== "leader") throw this.notLeader();
+    if (!this.#limits.isReady()) throw this.refused("not-ready");
     if (this.#limits.unappliedBytes() >= UNAPPLIED_BYTES_MAX) throw overloaded("unappliedBytes");
     const frame = this.#encode(draft);
     const refusal = core.propose([{ handle: frame, bytes: frame.bytes.length }]);

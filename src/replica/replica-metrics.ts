@@ -9,6 +9,7 @@ export const REPLICA_COUNTERS = {
   loop_stalls: "Ticks that came late by more than one tick.",
   messages_dropped: "Peer messages for an unknown group or another replica.",
   appends_paused: "Append requests dropped because too much was committed but not applied.",
+  entries_damaged: "Append requests dropped because an entry's checksum was wrong.",
   truncated_entries: "Entries cut from a log because a leader's log differs.",
   state_rebuilds: "Keyed states rebuilt from image and log at start.",
   images_saved: "State images saved before a log prefix was dropped.",

@@ -10,13 +10,13 @@ import {
   type KeyedStore,
   StorageError,
 } from "../log/ports.ts";
-import type { Frame } from "../model/entry-frame.ts";
+import { type Frame, FrameError, verifyFrame } from "../model/entry-frame.ts";
 import { BrokerError } from "../model/errors.ts";
 import { type GroupId, type NodeId, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
 import { UNAPPLIED_BYTES_MAX } from "../model/limits.ts";
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
 import type { InitialState, RaftOptions } from "../raft/config.ts";
-import type { Membership, Message } from "../raft/messages.ts";
+import type { Entry, Membership, Message } from "../raft/messages.ts";
 import { createRaftCore, type RaftCore, type RaftStatus } from "../raft/raft.ts";
 import { ApplyLoop, committedEnd } from "./apply-loop.ts";
 import { Checkpoint } from "./checkpoint.ts";
@@ -108,7 +108,7 @@ export class Replica implements ReplicaHandle {
   readonly #installer: ImageInstaller;
   readonly #loop: ReadyLoop;
   readonly #tasks: TaskGroup;
-  #highWatermark: Offset;
+  #committedOffset: Offset = 0;
   #reported: Watermarks;
   #flush: "sync" | "async";
   #failed: Error | undefined;
@@ -123,7 +123,6 @@ export class Replica implements ReplicaHandle {
     this.#deps = deps;
     this.#log = log;
     this.#flush = options.flush;
-    this.#highWatermark = state.applied.nextOffset;
     this.#tasks = new TaskGroup((name, error) => this.#taskFailed(name, error));
     this.#core = createRaftCore(this.#raftOptions(options, record), initialState(start));
     this.#context = this.#makeContext(start);
@@ -137,6 +136,7 @@ export class Replica implements ReplicaHandle {
     this.#checkpoint = new Checkpoint(context, prefix, () => this.#apply.position);
     this.#apply.attach(this.#checkpoint);
     this.#proposals = new Proposals(context, {
+      isReady: () => this.#leadership.isReady,
       unappliedBytes: () => this.#apply.unappliedBytes,
       appendTimeFloorMs: () => this.#apply.position.appendTimeMs,
     });
@@ -177,8 +177,9 @@ export class Replica implements ReplicaHandle {
     };
   }
 
+  /** Known from the frame at the commit index; while that frame is not in memory, what is applied is the bound. */
   get highWatermark(): Offset {
-    return this.#highWatermark;
+    return Math.max(this.#committedOffset, this.#apply.position.nextOffset);
   }
 
   get logStartOffset(): Offset {
@@ -292,10 +293,7 @@ export class Replica implements ReplicaHandle {
 
   step(message: Message<Frame>): void {
     if (!this.#isLive()) return;
-    if (message.kind === "append-request" && message.entries.length > 0 && this.#isApplyBehind()) {
-      this.#deps.metrics.count("appends_paused");
-      return;
-    }
+    if (message.kind === "append-request" && !this.#mayAccept(message.entries)) return;
     this.#core.step(message);
     this.#context.wake();
   }
@@ -315,7 +313,6 @@ export class Replica implements ReplicaHandle {
   turn(): void {
     if (!this.#isLive()) return;
     this.#loop.run();
-    this.#highWatermark = Math.max(this.#highWatermark, this.#apply.position.nextOffset);
     const watermarks = this.watermarks;
     if (isEqual(watermarks, this.#reported)) return;
     this.#reported = watermarks;
@@ -371,6 +368,21 @@ export class Replica implements ReplicaHandle {
     }
   }
 
+  /** Entries are checked once before they are acknowledged (raft.md §1.9); what is dropped here, the leader sends again. */
+  #mayAccept(entries: readonly Entry<Frame>[]): boolean {
+    if (entries.length === 0) return true;
+    if (this.#isApplyBehind()) {
+      this.#deps.metrics.count("appends_paused");
+      return false;
+    }
+    const damaged = entries.find((entry) => verifyFrame(entry.handle) !== undefined);
+    if (damaged === undefined) return true;
+    this.#deps.metrics.count("entries_damaged");
+    const fields = { groupId: this.groupId, index: damaged.index };
+    this.#deps.logger.warn(fields, "an entry arrived damaged");
+    return false;
+  }
+
   /** Counts only while there is something to apply: what is merely uncommitted is bounded on the leader. */
   #isApplyBehind(): boolean {
     const isPending = this.#loop.commitIndex > this.#apply.appliedIndex;
@@ -385,7 +397,7 @@ export class Replica implements ReplicaHandle {
 
   #committed(commitIndex: LogIndex): void {
     const end = committedEnd(this.#context, commitIndex);
-    if (end !== undefined) this.#highWatermark = Math.max(this.#highWatermark, end);
+    if (end !== undefined) this.#committedOffset = Math.max(this.#committedOffset, end);
   }
 
   #installed(applied: AppliedRecord): void {
@@ -393,7 +405,6 @@ export class Replica implements ReplicaHandle {
     this.#snapshotter.installed(applied.index);
     // What waited for entries below the image can not be told any more.
     this.#proposals.failAll(leadershipLost);
-    this.#highWatermark = Math.max(this.#highWatermark, applied.nextOffset);
   }
 
   #taskFailed(name: string, error: unknown): void {
@@ -404,7 +415,9 @@ export class Replica implements ReplicaHandle {
   /** Sorts failures: damaged data is this group's, everything else (disk, our own code) the node's. */
   fail(error: unknown): void {
     const failure = error instanceof Error ? error : new Error("unknown failure", { cause: error });
-    if (failure instanceof StorageError && failure.kind === "corrupt") {
+    const isDamage = failure instanceof StorageError && failure.kind === "corrupt";
+    // A required section of a newer version: skipping it would let replicas diverge (architecture §7.12).
+    if (isDamage || failure instanceof FrameError) {
       this.#deps.metrics.count("groups_failed");
       this.#deps.logger.error({ groupId: this.groupId, error: failure }, "replica is damaged");
       this.stop(failure);
@@ -484,6 +497,7 @@ function initialState({ log, record, state }: ReplicaStart): InitialState {
     vote: record.vote,
     membership: state.applied.membership,
     appliedIndex: state.applied.index,
+    appliedTerm: state.applied.term,
     firstIndex: log.firstIndex,
     firstPrevTerm: log.firstPrevTerm,
     termRuns: log.termRuns,

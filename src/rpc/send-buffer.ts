@@ -2,7 +2,7 @@
 // grpc-js counts messages (16 of them, however large), so its own mark is useless for back-pressure.
 
 /** Above this many unwritten bytes send() answers false; a single larger message is still taken. */
-export const SEND_BUFFER_BYTES = 1024 * 1024;
+export const SEND_BUFFER_BYTES = 2 * 1024 * 1024;
 
 export class SendBuffer {
   readonly #write: (bytes: Buffer, done: () => void) => void;

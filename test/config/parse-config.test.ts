@@ -73,7 +73,7 @@ describe("parse-config: refused", () => {
   it("all problems come at once, each at its own place", () => {
     const text = `${NODES}topics: { acks: most, partitions: 0 }\nraft:\n  tick: 50\nfoo: 1\n`;
     expect(problems(text)).toEqual([
-      "cluster.yaml:5:24: topics.partitions: must be at least 1",
+      "cluster.yaml:5:23: topics.partitions: must be at least 1",
       "cluster.yaml:5:11: topics.acks: must be one of all, leader, none",
       "cluster.yaml:7:3: raft.tick: 50 has no unit; write a duration such as 100ms or 7d",
       expect.stringMatching(/^cluster\.yaml:8:1: foo: unknown key; known here: cluster, insecure/),

@@ -101,7 +101,7 @@ async function listServices(endpoint: string): Promise<string[]> {
   };
   const client = new grpc.reflection.v1.ServerReflection(endpoint, credentials.createInsecure());
   const stream = client.ServerReflectionInfo();
-  return await new Promise((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     stream.on("error", reject);
     stream.on("data", (message) => {
       resolve(message.listServicesResponse.service.map((item) => item.name));

@@ -8,8 +8,8 @@ export interface Loopback {
   readonly server: GrpcServer;
   readonly endpoint: string;
   readonly defects: unknown[];
-  connect(options?: ConnectorOptions): Connection;
-  close(): Promise<void>;
+  readonly connect: (options?: ConnectorOptions) => Connection;
+  readonly close: () => Promise<void>;
 }
 
 export async function openLoopback(

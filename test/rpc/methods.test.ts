@@ -13,7 +13,8 @@ test("methods: there is exactly one constant per rpc, with its path and kind", (
         ),
       ),
   );
-  const actual = Object.values(methods).flatMap((service) =>
+  const services: Record<string, { path: string; kind: string }>[] = Object.values(methods);
+  const actual = services.flatMap((service) =>
     Object.values(service).map(({ path, kind }) => `${path.slice(1)} ${kind}`),
   );
   expect(actual.sort()).toEqual(expected.sort());

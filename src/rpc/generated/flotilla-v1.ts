@@ -1840,7 +1840,7 @@ function readOpenLane(reader: Reader): OpenLane {
 }
 export const OpenLane: MessageType<OpenLane> = messageType(createOpenLane, sizeOpenLane, writeOpenLane, readOpenLane);
 
-/** Tells the broker that the client will now send from `sequence` on. */
+/** Tells the broker that the client will now send from batch `number` on. */
 export interface ResumeLane {
   /** The lane. */
   readonly lane: number;

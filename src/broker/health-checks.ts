@@ -1,0 +1,53 @@
+// What the health pages of a broker ask. Liveness looks at this process only; readiness at what it needs to serve;
+// safe-to-stop at what the cluster would lose.
+import type { HealthCheck } from "../observe/health.ts";
+import { METADATA_GROUP } from "../model/ids.ts";
+import type { BrokerNode } from "./node.ts";
+
+export function healthChecks(node: BrokerNode): readonly HealthCheck[] {
+  return [
+    { name: "storage", aspects: ["live", "ready"], check: () => node.replicas.failed?.message },
+    {
+      name: "draining",
+      aspects: ["ready"],
+      check: () => (node.isDraining ? "the broker is handing its leaderships over" : undefined),
+    },
+    {
+      name: "registration",
+      aspects: ["ready"],
+      check: () =>
+        node.isRegistered ? undefined : "not registered: no majority of metadata voters reached yet",
+    },
+    { name: "metadata", aspects: ["ready"], check: () => metadataProblem(node) },
+    { name: "replicas", aspects: ["ready"], check: () => replicaProblem(node) },
+    { name: "quorum", aspects: ["safe-to-stop"], check: () => quorumProblem(node) },
+  ];
+}
+
+function metadataProblem(node: BrokerNode): string | undefined {
+  return node.metadata.leaderNode === 0 ? "the metadata group has no known leader" : undefined;
+}
+
+/** Every partition placed here is open and knows a leader. */
+function replicaProblem(node: BrokerNode): string | undefined {
+  let leaderless = 0;
+  for (const replica of node.replicas.all()) {
+    if (replica.groupId !== METADATA_GROUP && replica.leaderNode === 0) leaderless += 1;
+  }
+  if (leaderless > 0) return `${leaderless} partitions have no known leader`;
+  const missing = node.partitions.missing;
+  return missing === 0 ? undefined : `${missing} partitions are still being opened`;
+}
+
+/** Would a group led here lose its majority without this node? Groups led elsewhere are the other leaders' business. */
+function quorumProblem(node: BrokerNode): string | undefined {
+  let atRisk = 0;
+  for (const replica of node.replicas.all()) {
+    if (!replica.isLeaderReady) continue;
+    const { membership, progress } = replica.status();
+    const others = progress.filter((peer) => !peer.isLearner && peer.isRecentlyActive).length;
+    const majority = Math.floor(membership.voters.length / 2) + 1;
+    if (others < majority) atRisk += 1;
+  }
+  return atRisk === 0 ? undefined : `${atRisk} groups led here would lose their majority`;
+}

@@ -1,0 +1,106 @@
+// What this node leads, as the cluster room's balancer and membership reconciler want to see it.
+import type { LedGroup } from "../cluster/leader-balance-plan.ts";
+import type { MetadataView } from "../cluster/metadata-image.ts";
+import type { LedGroups, LedMembership, LedPartition, Memberships } from "../cluster/ports.ts";
+import { BrokerError } from "../model/errors.ts";
+import {
+  type GroupId,
+  METADATA_GROUP,
+  type NodeId,
+  nodeOfReplica,
+  type ReplicaId,
+} from "../model/ids.ts";
+import type { RaftStatus, ReplicaProgress } from "../raft/raft.ts";
+import type { Replica } from "../replica/replica.ts";
+import type { ReplicaSet } from "../replica/replica-set.ts";
+
+/** A replica that lacks no more entries than this is in sync; a health word, never a substitute for the quorum. */
+const IN_SYNC_ENTRIES_MAX = 1000;
+
+export class LocalLeaderships implements LedGroups, Memberships {
+  readonly #replicas: ReplicaSet;
+  readonly #view: MetadataView;
+
+  constructor(replicas: ReplicaSet, view: MetadataView) {
+    this.#replicas = replicas;
+    this.#view = view;
+  }
+
+  /** For the balancer: partitions led here and in no transfer. */
+  readonly balanced: LedGroups = {
+    list: () => this.#ledGroups(),
+    transfer: (groupId, to) => this.transfer(groupId, to),
+  };
+
+  list(): LedGroup[] & LedMembership[] {
+    return this.#led().map((replica) => {
+      const status = replica.status();
+      const row = this.#view.image.partitions.get(replica.groupId);
+      return {
+        groupId: replica.groupId,
+        replicas: row?.replicas.map((placement) => placement.nodeId) ?? [],
+        inSync: inSyncNodes(replica.replicaId, status),
+        voters: status.membership.voters,
+        learners: status.membership.learners,
+        isChanging: status.membership.outgoing !== undefined,
+        caughtUp: caughtUp(replica.replicaId, status),
+      };
+    });
+  }
+
+  async transfer(groupId: GroupId, to: NodeId): Promise<void> {
+    await this.#require(groupId).transferLeadership(to);
+  }
+
+  async change(
+    groupId: GroupId,
+    target: { readonly voters: readonly ReplicaId[]; readonly learners: readonly ReplicaId[] },
+  ): Promise<void> {
+    await this.#require(groupId).changeMembership(target);
+  }
+
+  /** For DescribeTopic; undefined when the group is not led here. */
+  describe(groupId: GroupId): LedPartition | undefined {
+    const replica = this.#replicas.get(groupId);
+    if (replica === undefined || !replica.isLeaderReady) return undefined;
+    const status = replica.status();
+    return {
+      inSync: inSyncNodes(replica.replicaId, status),
+      logStartOffset: replica.logStartOffset,
+      highWatermark: replica.highWatermark,
+      bytes: status.logBytes,
+      commitIndex: status.commitIndex,
+    };
+  }
+
+  #led(): Replica[] {
+    return this.#replicas.all().filter((replica) => replica.isLeaderReady);
+  }
+
+  #ledGroups(): LedGroup[] {
+    return this.list().filter((group) => {
+      if (group.groupId === METADATA_GROUP) return false;
+      return this.#replicas.get(group.groupId)?.status().transferringTo === 0;
+    });
+  }
+
+  #require(groupId: GroupId): Replica {
+    const replica = this.#replicas.get(groupId);
+    if (replica !== undefined) return replica;
+    throw new BrokerError("NOT_LEADER", "this group is not on this node", { groupId });
+  }
+}
+
+/** Nodes with an in-sync voter, this one included, ascending. */
+export function inSyncNodes(self: ReplicaId, status: RaftStatus): NodeId[] {
+  return caughtUp(self, status)
+    .filter((replicaId) => status.membership.voters.includes(replicaId))
+    .map((replicaId) => nodeOfReplica(replicaId))
+    .sort((a, b) => a - b);
+}
+
+function caughtUp(self: ReplicaId, status: RaftStatus): ReplicaId[] {
+  const isClose = (progress: ReplicaProgress): boolean =>
+    progress.isRecentlyActive && progress.matchIndex + IN_SYNC_ENTRIES_MAX >= status.lastIndex;
+  return [self, ...status.progress.filter(isClose).map((progress) => progress.replicaId)];
+}

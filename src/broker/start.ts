@@ -1,0 +1,258 @@
+// `flotilla broker`: gives a BrokerNode the real world – files, LevelDB, gRPC, HTTP, signals excluded – and takes it apart
+// again. Order of start: directory, identity, node, peer listener, admin listener, client listener, time. Order of stop: not
+// ready, hand over, client listener, node, peer listener, directory.
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { systemClock } from "../base/clock.ts";
+import { type Deferred, deferred } from "../base/deferred.ts";
+import { systemRandom } from "../base/random.ts";
+import { readNodeFile } from "../cluster/cluster-format.ts";
+import { type ClusterConfig, formatHostPort, type NodeConfig } from "../config/cluster-config.ts";
+import { logFileOf, nodeOf } from "../config/load-config.ts";
+import { openLevelStore } from "../log/level-store.ts";
+import type { Disk, KeyedStore } from "../log/ports.ts";
+import { openRealDisk } from "../log/real-disk.ts";
+import type { NodeId } from "../model/ids.ts";
+import { type AdminServer, startAdminServer } from "../observe/admin-http.ts";
+import { evaluateHealth } from "../observe/health.ts";
+import { createLogger, type RootLogger } from "../observe/logger.ts";
+import { createMetrics, type Metrics } from "../observe/metrics.ts";
+import { createReplicaRecorder } from "../observe/replica-recorder.ts";
+import { grpcConnector } from "../rpc/connector.ts";
+import { HealthEndpoint } from "../rpc/health.ts";
+import { reflectionEndpoint } from "../rpc/reflection.ts";
+import { type GrpcServer, openGrpcServer } from "../rpc/server.ts";
+import { healthChecks } from "./health-checks.ts";
+import { joinCluster } from "./join.ts";
+import { observeNode } from "./node-metrics.ts";
+import { BrokerNode, type NodeOptions } from "./node.ts";
+
+export interface RunningBroker {
+  /** Hands leaderships over, then stops. Idempotent. */
+  close(): Promise<void>;
+  /** Settles when the broker has stopped by itself (with why) or was closed (undefined). */
+  readonly closed: Promise<Error | undefined>;
+}
+
+/** Grace of listeners for calls that are under way when they close. */
+const LISTENER_GRACE_MS = 500;
+const READY_CHECK_MS = 200;
+
+/**
+ * Starts one broker of the configuration.
+ * @throws StorageError ("locked", "missing", "corrupt" …) | ConfigError | Error when an address can not be bound
+ */
+export async function startBroker(config: ClusterConfig, nodeId: number): Promise<RunningBroker> {
+  const own = nodeOf(config, nodeId);
+  const file = logFileOf(config, nodeId);
+  const logger = createLogger({
+    nodeId: own.id,
+    level: config.logging.level,
+    ...(file === undefined ? {} : { file }),
+  });
+  const broker = new Broker(config, own, logger);
+  try {
+    await broker.open();
+  } catch (error) {
+    await broker.close();
+    throw error;
+  }
+  return broker;
+}
+
+class Broker implements RunningBroker {
+  readonly #config: ClusterConfig;
+  readonly #own: NodeConfig;
+  readonly #logger: RootLogger;
+  readonly #metrics: Metrics = createMetrics();
+  readonly #health = new HealthEndpoint();
+  readonly #closed: Deferred<Error | undefined> = deferred();
+  readonly #abort = new AbortController();
+  #keyed: KeyedStore | undefined;
+  #node: BrokerNode | undefined;
+  #peerServer: GrpcServer | undefined;
+  #clientServer: GrpcServer | undefined;
+  #admin: AdminServer | undefined;
+  #cancelReadiness: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+  #fatal: Error | undefined;
+
+  constructor(config: ClusterConfig, own: NodeConfig, logger: RootLogger) {
+    this.#config = config;
+    this.#own = own;
+    this.#logger = logger;
+  }
+
+  get closed(): Promise<Error | undefined> {
+    return this.#closed.promise;
+  }
+
+  async open(): Promise<void> {
+    const { dataDir, client, peer, admin, id } = this.#own;
+    const disk = openRealDisk(dataDir);
+    // Opening the keyed store takes the directory's lock: a second process on it stops here.
+    const nodeFile = readNodeFile(disk);
+    if (nodeFile.nodeId !== id) {
+      throw new Error(`${dataDir} belongs to node ${nodeFile.nodeId}, not to node ${id}`);
+    }
+    this.#keyed = await openLevelStore(join(dataDir, "keyed"));
+    const connector = grpcConnector({});
+    const peers = peerEndpoints(this.#config);
+    const endpoints = endpointsOf(this.#own);
+    const joined = await joinCluster({
+      disk,
+      nodeFile,
+      endpoints,
+      peers,
+      connector,
+      clock: systemClock,
+      logger: this.#logger,
+      signal: this.#abort.signal,
+    });
+    this.#node = await this.#openNode(disk, this.#keyed, connector, { ...this.#options(), nodeFile: joined });
+    const node = this.#node;
+    this.#peerServer = await this.#listen(peer, (services) => node.registerPeerServices(services), []);
+    this.#admin = await startAdminServer(admin, this.#adminSources(node), this.#logger);
+    this.#clientServer = await this.#listen(
+      client,
+      (services) => node.registerClientServices(services),
+      [this.#health, reflectionEndpoint()],
+    );
+    node.start();
+    this.#watchReadiness(node);
+    this.#logger.info(
+      { nodeId: id, client: formatHostPort(client), peer: formatHostPort(peer), admin: formatHostPort(admin) },
+      "broker started",
+    );
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  #openNode(
+    disk: Disk,
+    keyed: KeyedStore,
+    connector: ReturnType<typeof grpcConnector>,
+    options: NodeOptions,
+  ): Promise<BrokerNode> {
+    const ports = {
+      clock: systemClock,
+      random: systemRandom,
+      disk,
+      keyed,
+      connector,
+      logger: this.#logger,
+      metrics: createReplicaRecorder(this.#metrics.instruments),
+      bootId: bootId(),
+      onFatal: (error: Error) => this.#failed(error),
+    };
+    return BrokerNode.open(ports, options);
+  }
+
+  #options(): Omit<NodeOptions, "nodeFile"> {
+    const { limits, raft, storage } = this.#config;
+    return {
+      endpoints: endpointsOf(this.#own),
+      peers: peerEndpoints(this.#config),
+      tickMs: raft.tickMs,
+      electionTicks: Math.max(2, Math.round(raft.electionTimeoutMs / raft.tickMs)),
+      heartbeatTicks: Math.max(1, Math.round(raft.heartbeatMs / raft.tickMs)),
+      diskReserveBytes: storage.diskFreeBytesMin,
+      produceInflightBytesMax: limits.produceInflightBytes,
+      parkedFetchesMax: limits.parkedFetches,
+    };
+  }
+
+  #listen(
+    address: { readonly host: string; readonly port: number },
+    services: Parameters<typeof openGrpcServer>[0]["services"],
+    extensions: NonNullable<Parameters<typeof openGrpcServer>[0]["extensions"]>,
+  ): Promise<GrpcServer> {
+    const { connections, streamsPerConnection } = this.#config.limits;
+    return openGrpcServer({
+      ...address,
+      services,
+      extensions,
+      onDefect: (error) => this.#failed(error instanceof Error ? error : new Error(String(error))),
+      limits: { connectionsMax: connections, streamsPerConnectionMax: streamsPerConnection },
+    });
+  }
+
+  #adminSources(node: BrokerNode): Parameters<typeof startAdminServer>[1] {
+    const observation = observeNode(node, this.#metrics.instruments, () => ({
+      client: this.#clientServer?.connectionCount ?? 0,
+      peer: this.#peerServer?.connectionCount ?? 0,
+    }));
+    const checks = healthChecks(node);
+    return {
+      metricsContentType: this.#metrics.contentType,
+      renderMetrics: async () => {
+        observation.refresh();
+        return await this.#metrics.render();
+      },
+      health: () => evaluateHealth(checks),
+    };
+  }
+
+  #watchReadiness(node: BrokerNode): void {
+    const checks = healthChecks(node);
+    const look = (): void => {
+      this.#health.setReady(evaluateHealth(checks).ready.ok);
+      this.#cancelReadiness = systemClock.schedule(READY_CHECK_MS, look);
+    };
+    look();
+  }
+
+  #failed(error: Error): void {
+    if (this.#fatal !== undefined) return;
+    this.#fatal = error;
+    this.#logger.error({ error }, "broker stops");
+    void this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#abort.abort(new Error("the broker is stopping"));
+    this.#cancelReadiness?.();
+    this.#health.setReady(false);
+    const node = this.#node;
+    try {
+      if (node !== undefined && this.#fatal === undefined) {
+        await node.drain(this.#config.shutdownTimeoutMs);
+      }
+      await this.#clientServer?.close(LISTENER_GRACE_MS);
+      await node?.close();
+      await this.#peerServer?.close(LISTENER_GRACE_MS);
+      await this.#admin?.close();
+      await this.#keyed?.close();
+      this.#logger.info({ nodeId: this.#own.id }, "broker stopped");
+    } finally {
+      this.#closed.resolve(this.#fatal);
+    }
+  }
+}
+
+function peerEndpoints(config: ClusterConfig): { nodeId: NodeId; endpoint: string }[] {
+  return config.nodes.map((node) => ({
+    nodeId: node.id,
+    endpoint: formatHostPort(node.advertised.peer),
+  }));
+}
+
+function endpointsOf(node: NodeConfig): NodeOptions["endpoints"] {
+  return {
+    client: formatHostPort(node.advertised.client),
+    peer: formatHostPort(node.advertised.peer),
+    admin: formatHostPort(node.advertised.admin),
+  };
+}
+
+/** Linux tells when the machine was booted last; elsewhere the page cache must be assumed to be lost at each start. */
+function bootId(): string {
+  try {
+    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+  } catch {
+    return `unknown-${systemRandom.uuid()}`;
+  }
+}

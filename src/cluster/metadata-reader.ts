@@ -1,0 +1,357 @@
+// Answers of the Metadata service and the reading half of the Admin service, from this node's image, leader cache and
+// liveness: a consistent copy, possibly a little behind the metadata leader. Plain objects with the protocol's field
+// names; the services encode them. Any broker can answer.
+import type { Clock } from "../base/clock.ts";
+import { BrokerError } from "../model/errors.ts";
+import type { GroupId, NodeId } from "../model/ids.ts";
+import {
+  PAGE_SIZE_DEFAULT,
+  PAGE_SIZE_MAX,
+  PROTOCOL_VERSION_MAX,
+  PROTOCOL_VERSION_MIN,
+} from "../model/limits.ts";
+import { describeTopicSettings, parseTopicSettings } from "../model/topic-settings.ts";
+import type { LeaderCache } from "./leader-cache.ts";
+import type { Liveness } from "./liveness.ts";
+import type { MetadataReplica } from "./metadata-controller.ts";
+import type { MetadataView } from "./metadata-image.ts";
+import type { LedPartition } from "./ports.ts";
+import type { PartitionRow, TopicRow } from "./topic-table.ts";
+
+/** Partitions described in one page of topics. A page ends after the topic that reaches it: messages stay small. */
+export const PARTITIONS_PER_PAGE = 20_000;
+
+export interface MetadataRequest {
+  readonly topics: readonly string[];
+  readonly pageSize: number;
+  readonly pageToken: string;
+  readonly protocolVersion: number;
+}
+
+export interface BrokerAnswer {
+  readonly nodeId: number;
+  readonly endpoint: string;
+  readonly fenced: boolean;
+  readonly adminEndpoint: string;
+}
+
+export interface PartitionAnswer {
+  readonly partition: number;
+  readonly leaderId: number;
+  readonly leaderEpoch: number;
+  readonly replicas: readonly number[];
+  readonly slotFrom: readonly number[];
+  readonly slotTo: readonly number[];
+}
+
+export interface TopicAnswer {
+  readonly name: string;
+  readonly topicId: string;
+  readonly layoutEpoch: number;
+  readonly partitions: readonly PartitionAnswer[];
+  readonly settings: Readonly<Record<string, string>>;
+  readonly keyHash: string;
+}
+
+export interface MetadataAnswer {
+  readonly clusterId: string;
+  readonly metadataIndex: number;
+  readonly brokers: readonly BrokerAnswer[];
+  readonly topics: readonly TopicAnswer[];
+  readonly nextPageToken: string;
+  readonly controllerId: number;
+}
+
+export interface ListTopicsWish {
+  readonly pageSize: number;
+  readonly pageToken: string;
+  readonly prefix: string;
+}
+
+export interface TopicSummaryAnswer {
+  readonly name: string;
+  readonly topicId: string;
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  readonly durability: string;
+}
+
+export interface ListTopicsAnswer {
+  readonly topics: readonly TopicSummaryAnswer[];
+  readonly nextPageToken: string;
+}
+
+export interface PartitionStateAnswer extends LedPartition {
+  readonly partition: number;
+  readonly leaderId: number;
+  readonly leaderEpoch: number;
+  readonly replicas: readonly number[];
+}
+
+export interface DescribeTopicAnswer {
+  readonly topic: TopicSummaryAnswer;
+  readonly settings: ReturnType<typeof describeTopicSettings>;
+  readonly partitions: readonly PartitionStateAnswer[];
+}
+
+export interface NodeStateAnswer {
+  readonly nodeId: number;
+  readonly endpoint: string;
+  readonly fenced: boolean;
+  readonly leaders: number;
+  readonly replicas: number;
+  readonly lastHeardMs: number;
+}
+
+export interface DescribeClusterAnswer {
+  readonly clusterId: string;
+  readonly nodeId: number;
+  readonly controllerId: number;
+  readonly nodes: readonly NodeStateAnswer[];
+  readonly leaderlessPartitions: number;
+  readonly underReplicatedPartitions: number;
+  readonly metadataTerm: number;
+}
+
+export interface MetadataReaderOptions {
+  readonly clusterId: string;
+  readonly nodeId: NodeId;
+  readonly view: MetadataView;
+  readonly leaders: LeaderCache;
+  readonly liveness: Liveness;
+  readonly replica: Pick<MetadataReplica, "leaderNode" | "term">;
+  readonly clock: Clock;
+  /** What this node's leader of a group says; undefined when it does not lead it. */
+  readonly ledPartition: (groupId: GroupId) => LedPartition | undefined;
+}
+
+const UNKNOWN_STATE: LedPartition = {
+  inSync: [],
+  logStartOffset: 0,
+  highWatermark: 0,
+  bytes: 0,
+  commitIndex: 0,
+};
+
+export class MetadataReader {
+  readonly #options: MetadataReaderOptions;
+
+  constructor(options: MetadataReaderOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Topics with their partitions and leaders, and all brokers. Names that do not exist are left out.
+   * @throws BrokerError INVALID_REQUEST | UNSUPPORTED_VERSION
+   */
+  metadata(request: MetadataRequest): MetadataAnswer {
+    checkProtocolVersion(request.protocolVersion);
+    const { clusterId, replica, view } = this.#options;
+    const { image } = view;
+    if (request.topics.length > PAGE_SIZE_MAX) {
+      throw new BrokerError("INVALID_REQUEST", `at most ${PAGE_SIZE_MAX} topics by name`, {
+        field: "topics",
+        limit: PAGE_SIZE_MAX,
+      });
+    }
+    const names =
+      request.topics.length === 0 ? image.topicNames : [...new Set(request.topics)].sort();
+    const page = this.#page(names, request);
+    return {
+      clusterId,
+      metadataIndex: image.version,
+      brokers: [...image.nodes.values()].map((node) => ({
+        nodeId: node.nodeId,
+        endpoint: node.endpoints.client,
+        fenced: node.fenced,
+        adminEndpoint: node.endpoints.admin,
+      })),
+      topics: page.topics.map((topic) => this.#topic(topic)),
+      nextPageToken: page.nextPageToken,
+      controllerId: replica.leaderNode,
+    };
+  }
+
+  /** Topics in name order. @throws BrokerError INVALID_REQUEST */
+  listTopics(wish: ListTopicsWish): ListTopicsAnswer {
+    const { prefix } = wish;
+    const { topicNames } = this.#options.view.image;
+    const from = firstAfter(topicNames, prefix, true);
+    const names: string[] = [];
+    for (let place = from; topicNames[place]?.startsWith(prefix) === true; place += 1) {
+      names.push(topicNames[place] ?? "");
+    }
+    const page = this.#page(names, wish);
+    return { topics: page.topics.map(summaryOf), nextPageToken: page.nextPageToken };
+  }
+
+  /** One topic; `inSync` and positions only of partitions led here. @throws BrokerError UNKNOWN_TOPIC_OR_PARTITION */
+  describeTopic(name: string): DescribeTopicAnswer {
+    const { image } = this.#options.view;
+    const topic = image.topicByName(name);
+    if (topic === undefined) {
+      throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `no topic is called "${name}"`, {
+        topic: name,
+      });
+    }
+    return {
+      topic: summaryOf(topic),
+      settings: describeTopicSettings(topic.settings),
+      partitions: image.partitionsOf(topic.topicId).map((row) => ({
+        ...UNKNOWN_STATE,
+        ...this.#options.ledPartition(row.groupId),
+        partition: row.partition,
+        ...this.#leader(row),
+        replicas: nodesOf(row),
+      })),
+    };
+  }
+
+  /** Nodes, roles and health as this node sees them. */
+  describeCluster(): DescribeClusterAnswer {
+    const { clusterId, clock, leaders, ledPartition, liveness, nodeId, replica, view } =
+      this.#options;
+    const { image } = view;
+    const nowMs = clock.monotonicMs();
+    const leaderCounts = new Map<NodeId, number>();
+    const replicaCounts = new Map<NodeId, number>();
+    let leaderlessPartitions = 0;
+    let underReplicatedPartitions = 0;
+    for (const row of image.partitions.values()) {
+      for (const placement of row.replicas) {
+        replicaCounts.set(placement.nodeId, (replicaCounts.get(placement.nodeId) ?? 0) + 1);
+      }
+      const leader = leaders.get(row.groupId)?.nodeId ?? 0;
+      if (leader === 0) leaderlessPartitions += 1;
+      else leaderCounts.set(leader, (leaderCounts.get(leader) ?? 0) + 1);
+      const led = ledPartition(row.groupId);
+      if (led !== undefined && led.inSync.length < row.replicas.length) {
+        underReplicatedPartitions += 1;
+      }
+    }
+    return {
+      clusterId,
+      nodeId,
+      controllerId: replica.leaderNode,
+      nodes: [...image.nodes.values()].map((node) => ({
+        nodeId: node.nodeId,
+        endpoint: node.endpoints.client,
+        fenced: node.fenced,
+        leaders: leaderCounts.get(node.nodeId) ?? 0,
+        replicas: replicaCounts.get(node.nodeId) ?? 0,
+        lastHeardMs: Math.round(liveness.silentForMs(node.nodeId, nowMs) ?? nowMs),
+      })),
+      leaderlessPartitions,
+      underReplicatedPartitions,
+      metadataTerm: replica.term,
+    };
+  }
+
+  /**
+   * The leader hint of a NOT_LEADER refusal for a partition group.
+   * @returns fields `leaderId`, `leaderEndpoint`, `leaderEpoch`; empty when no leader is known
+   */
+  leaderHint(groupId: GroupId): Readonly<Record<string, string | number>> {
+    const known = this.#options.leaders.get(groupId);
+    if (known === undefined || known.nodeId === 0) return {};
+    const endpoint = this.#options.view.image.nodes.get(known.nodeId)?.endpoints.client;
+    const hint = { leaderId: known.nodeId, leaderEpoch: known.term };
+    return endpoint === undefined ? hint : { ...hint, leaderEndpoint: endpoint };
+  }
+
+  #topic(topic: TopicRow): TopicAnswer {
+    const rows = this.#options.view.image.partitionsOf(topic.topicId);
+    return {
+      name: topic.name,
+      topicId: topic.topicId,
+      layoutEpoch: topic.layout.epoch,
+      partitions: rows.map((row) => {
+        const slots = topic.layout.slots[row.partition] ?? [];
+        return {
+          partition: row.partition,
+          ...this.#leader(row),
+          replicas: nodesOf(row),
+          slotFrom: slots.map((range) => range.from),
+          slotTo: slots.map((range) => range.to),
+        };
+      }),
+      settings: Object.fromEntries(
+        describeTopicSettings(topic.settings).map(({ name, value }) => [name, value]),
+      ),
+      keyHash: topic.keyHash,
+    };
+  }
+
+  #leader(row: PartitionRow): { readonly leaderId: number; readonly leaderEpoch: number } {
+    const known = this.#options.leaders.get(row.groupId);
+    return { leaderId: known?.nodeId ?? 0, leaderEpoch: known?.term ?? 0 };
+  }
+
+  /** The existing topics of a page of sorted names; the token is the last name that was looked at. */
+  #page(
+    names: readonly string[],
+    wish: { readonly pageSize: number; readonly pageToken: string },
+  ): { readonly topics: readonly TopicRow[]; readonly nextPageToken: string } {
+    const pageSize = wish.pageSize === 0 ? PAGE_SIZE_DEFAULT : wish.pageSize;
+    if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > PAGE_SIZE_MAX) {
+      throw new BrokerError("INVALID_REQUEST", `page_size must be 1 to ${PAGE_SIZE_MAX}`, {
+        field: "pageSize",
+        limit: PAGE_SIZE_MAX,
+      });
+    }
+    const topics: TopicRow[] = [];
+    let partitions = 0;
+    let place = wish.pageToken === "" ? 0 : firstAfter(names, wish.pageToken, false);
+    for (; place < names.length; place += 1) {
+      if (topics.length >= pageSize || partitions >= PARTITIONS_PER_PAGE) break;
+      const topic = this.#options.view.image.topicByName(names[place] ?? "");
+      if (topic === undefined) continue;
+      topics.push(topic);
+      partitions += topic.partitions;
+    }
+    return { topics, nextPageToken: place < names.length ? (names[place - 1] ?? "") : "" };
+  }
+}
+
+/** @throws BrokerError UNSUPPORTED_VERSION; 0 is taken as 1 */
+function checkProtocolVersion(version: number): void {
+  const wanted = version === 0 ? 1 : version;
+  if (wanted >= PROTOCOL_VERSION_MIN && wanted <= PROTOCOL_VERSION_MAX) return;
+  throw new BrokerError("UNSUPPORTED_VERSION", `protocol version ${version} is not spoken here`, {
+    versionMin: PROTOCOL_VERSION_MIN,
+    versionMax: PROTOCOL_VERSION_MAX,
+  });
+}
+
+function summaryOf(topic: TopicRow): TopicSummaryAnswer {
+  return {
+    name: topic.name,
+    topicId: topic.topicId,
+    partitions: topic.partitions,
+    replicationFactor: topic.replicationFactor,
+    durability: durabilityOf(topic.settings),
+  };
+}
+
+/** Default class of acknowledgement, e.g. "all/sync". */
+function durabilityOf(texts: Readonly<Record<string, string>>): string {
+  const { acks, flush } = parseTopicSettings(texts);
+  return `${acks}/${flush}`;
+}
+
+function nodesOf(row: PartitionRow): readonly number[] {
+  return row.replicas.map((placement) => placement.nodeId);
+}
+
+/** Place of the first name above `bound` (or equal to it, if `isInclusive`) in a sorted list. */
+function firstAfter(names: readonly string[], bound: string, isInclusive: boolean): number {
+  let from = 0;
+  let to = names.length;
+  while (from < to) {
+    const middle = (from + to) >> 1;
+    const name = names[middle] ?? "";
+    if (name < bound || (!isInclusive && name === bound)) from = middle + 1;
+    else to = middle;
+  }
+  return from;
+}

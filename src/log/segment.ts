@@ -1,0 +1,89 @@
+// One segment of a group's log: its file, opened when it is needed, and what is known of it.
+import type { Disk, DiskFile, SegmentInfo } from "./ports.ts";
+import {
+  encodeSegmentHeader,
+  indexFileName,
+  type SegmentHeader,
+  segmentName,
+} from "./segment-format.ts";
+import { SegmentIndex } from "./segment-index.ts";
+
+export class Segment {
+  readonly path: string;
+  readonly indexPath: string;
+  readonly index: SegmentIndex;
+  /** Has bytes or a cut that no sync covers yet. */
+  isDirty = false;
+  hasIndexFile = false;
+  isRemoved = false;
+  readonly #disk: Disk;
+  #file: DiskFile | undefined;
+
+  constructor(disk: Disk, directory: string, index: SegmentIndex, file?: DiskFile) {
+    this.#disk = disk;
+    this.path = `${directory}/${segmentName(index.firstIndex)}`;
+    this.indexPath = `${directory}/${indexFileName(index.firstIndex)}`;
+    this.index = index;
+    this.#file = file;
+  }
+
+  /** Makes the file with its header, in the page cache only. Leaves nothing behind when it fails. */
+  static create(
+    disk: Disk,
+    directory: string,
+    header: SegmentHeader,
+    spacingBytes: number,
+  ): Segment {
+    const path = `${directory}/${segmentName(header.firstIndex)}`;
+    const file = disk.open(path, { create: true });
+    try {
+      file.append([encodeSegmentHeader(header)]);
+    } catch (error) {
+      file.close();
+      disk.remove(path);
+      throw error;
+    }
+    const segment = new Segment(disk, directory, new SegmentIndex(header, spacingBytes), file);
+    segment.isDirty = true;
+    return segment;
+  }
+
+  get isOpen(): boolean {
+    return this.#file !== undefined;
+  }
+
+  /** Opens it if need be. @throws StorageError */
+  file(): DiskFile {
+    this.#file ??= this.#disk.open(this.path, { create: false });
+    return this.#file;
+  }
+
+  closeFile(): void {
+    this.#file?.close();
+    this.#file = undefined;
+  }
+
+  /** Removes index file and file; durable with the next sync of the directory. */
+  remove(): void {
+    this.isRemoved = true;
+    this.closeFile();
+    this.removeIndexFile();
+    this.#disk.remove(this.path);
+  }
+
+  removeIndexFile(): void {
+    this.hasIndexFile = false;
+    if (this.#disk.exists(this.indexPath)) this.#disk.remove(this.indexPath);
+  }
+
+  info(isSealed: boolean): SegmentInfo {
+    return {
+      firstIndex: this.index.firstIndex,
+      lastIndex: this.index.lastIndex,
+      endOffset: this.index.nextOffset,
+      bytes: this.index.end,
+      newestAppendTimeMs: this.index.lastAppendTimeMs,
+      sealed: isSealed,
+    };
+  }
+}

@@ -1,0 +1,86 @@
+// Replicated commands of a partition: versioned JSON in the COMMAND section of an entry. Written by the leader, read by
+// partition-state.ts on every replica. A command that this version does not know must stop the replica: skipping it
+// would let replicas diverge (architecture §7.12).
+import type { Flush } from "../model/durability.ts";
+import { FrameError } from "../model/entry-frame.ts";
+import type { ProducerId } from "../model/ids.ts";
+import type { LogIndex, Offset } from "../model/positions.ts";
+
+const COMMAND_VERSION = 1;
+
+export type PartitionCommand =
+  /** Readers may begin at `index` from now on; `offset` is the offset there. Never goes back. */
+  | { readonly type: "AdvanceLogStart"; readonly index: LogIndex; readonly offset: Offset }
+  /** Forgets those of `ids` without a batch since `idleBeforeMs` (append time, inclusive). */
+  | {
+      readonly type: "ExpireProducers";
+      readonly ids: readonly ProducerId[];
+      readonly idleBeforeMs: number;
+    }
+  /** What the group's commit rule is from now on. */
+  | { readonly type: "SetFlush"; readonly flush: Flush }
+  /** Features that entries may use from now on. Never goes back. */
+  | { readonly type: "FeatureLevel"; readonly level: number };
+
+/** What became of a command: "no-op" when its condition did not hold any more at apply. */
+export interface CommandReply {
+  readonly outcome: "done" | "no-op";
+}
+
+export function encodeCommand(command: PartitionCommand): Buffer {
+  return Buffer.from(JSON.stringify({ v: COMMAND_VERSION, ...command }), "utf8");
+}
+
+/** @throws FrameError "unknown-section" for a version, type or form that this release does not know */
+export function decodeCommand(section: Buffer): PartitionCommand {
+  const value: unknown = parse(section);
+  const fields = (value ?? {}) as Readonly<Record<string, unknown>>;
+  if (fields["v"] !== COMMAND_VERSION) throw unknown(`version ${String(fields["v"])}`);
+  switch (fields["type"]) {
+    case "AdvanceLogStart":
+      return { type: "AdvanceLogStart", index: number(fields, "index"), offset: number(fields, "offset") };
+    case "ExpireProducers":
+      return {
+        type: "ExpireProducers",
+        ids: numbers(fields, "ids"),
+        idleBeforeMs: number(fields, "idleBeforeMs"),
+      };
+    case "SetFlush": {
+      const flush = fields["flush"];
+      if (flush !== "sync" && flush !== "async") throw unknown("flush");
+      return { type: "SetFlush", flush };
+    }
+    case "FeatureLevel":
+      return { type: "FeatureLevel", level: number(fields, "level") };
+    default:
+      throw unknown(`type ${String(fields["type"])}`);
+  }
+}
+
+function parse(section: Buffer): unknown {
+  try {
+    return JSON.parse(section.toString("utf8"));
+  } catch (error) {
+    throw unknown(error instanceof Error ? error.message : "no JSON");
+  }
+}
+
+function number(fields: Readonly<Record<string, unknown>>, name: string): number {
+  const value = fields[name];
+  if (typeof value !== "number" || !Number.isSafeInteger(value)) throw unknown(name);
+  return value;
+}
+
+function numbers(fields: Readonly<Record<string, unknown>>, name: string): readonly number[] {
+  const value = fields[name];
+  if (!Array.isArray(value) || !value.every((id) => Number.isSafeInteger(id))) throw unknown(name);
+  return value as number[];
+}
+
+function unknown(detail: string): FrameError {
+  return new FrameError({
+    problem: "unknown-section",
+    position: 0,
+    detail: `unknown partition command: ${detail}`,
+  });
+}

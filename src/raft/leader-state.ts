@@ -1,0 +1,43 @@
+// What exists only while a replica leads; made at election, dropped at step-down.
+import type { ReplicaId } from "../model/ids.ts";
+import type { LogIndex } from "../model/positions.ts";
+import type { Progress } from "./progress.ts";
+
+/** Reads that one broadcast of heartbeats confirms. */
+export interface ReadRound {
+  readonly round: number;
+  readonly index: LogIndex;
+  readonly readIds: readonly number[];
+}
+
+export class LeaderState {
+  /** The first entry of this term. Nothing is served before it is committed and applied. */
+  readonly noopIndex: LogIndex;
+  isReady = false;
+  /** Ticks since the election. */
+  ticks = 0;
+  heartbeatElapsed = 0;
+  /** Everybody else in the configuration, ascending by id. */
+  peers: readonly Progress[] = [];
+  /** Newest membership entry in the log; another one waits until it is applied. */
+  changeIndex: LogIndex = 0;
+  /** Bytes of own-term entries above the commit index. */
+  uncommittedBytes = 0;
+  /** A flush was asked for up to here (async groups). */
+  flushIndex: LogIndex = 0;
+  /** Something changed that may allow or require appends. */
+  isSendDue = true;
+  isHeartbeatDue = false;
+  /** Reads that have no round yet. */
+  openReads: number[] = [];
+  rounds: ReadRound[] = [];
+  lastRound = 0;
+
+  constructor(noopIndex: LogIndex) {
+    this.noopIndex = noopIndex;
+  }
+
+  find(id: ReplicaId): Progress | undefined {
+    return this.peers.find((peer) => peer.replicaId === id);
+  }
+}

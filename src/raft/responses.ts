@@ -1,0 +1,127 @@
+// The leader's receiving side: what answers to appends and heartbeats say about a follower, and what follows for the
+// commit index, reads and a transfer. Answers of strangers and of former incarnations are never counted.
+import { assert } from "../base/assert.ts";
+import type { LogIndex } from "../model/positions.ts";
+import { advanceCommit } from "./commit.ts";
+import type { LeaderState } from "./leader-state.ts";
+import type { AppendResponse, HeartbeatResponse } from "./messages.ts";
+import type { Progress } from "./progress.ts";
+import { confirmReads } from "./read-index.ts";
+import type { RaftState } from "./state.ts";
+import { sendTimeoutNowWhenReady } from "./transfer.ts";
+
+/** Silence on sent entries for this many heartbeats means that they were lost. */
+const STALL_HEARTBEATS = 3;
+/** Same for a catch-up, which is one request. */
+const CATCH_UP_HEARTBEATS = 2;
+const STALL_FACTOR_MAX = 8;
+
+export function handleAppendResponse<H>(state: RaftState<H>, message: AppendResponse): void {
+  const admitted = admit(state, message);
+  if (admitted === undefined) return;
+  const { leader, peer } = admitted;
+  if (message.ok) learn(state, leader, peer, message.matchIndex, message.durableIndex);
+  else backUp(state, peer, message);
+  leader.isSendDue = true;
+  advanceCommit(state);
+  sendTimeoutNowWhenReady(state);
+}
+
+export function handleHeartbeatResponse<H>(state: RaftState<H>, message: HeartbeatResponse): void {
+  const admitted = admit(state, message);
+  if (admitted === undefined) return;
+  const { leader, peer } = admitted;
+  peer.readRound = Math.max(peer.readRound, message.readRound);
+  learn(state, leader, peer, message.matchIndex, message.durableIndex);
+  resumeWhenStalled(state, leader, peer);
+  if (leader.flushIndex > peer.durable) peer.flushAskedTo = 0;
+  leader.isSendDue = true;
+  advanceCommit(state);
+  confirmReads(state);
+  sendTimeoutNowWhenReady(state);
+}
+
+/** The sender's progress, unless the message must not count. A new incarnation starts from nothing. */
+function admit<H>(
+  state: RaftState<H>,
+  message: AppendResponse | HeartbeatResponse,
+): { readonly leader: LeaderState; readonly peer: Progress } | undefined {
+  const { leader } = state;
+  const peer = leader?.find(message.from);
+  if (leader === undefined || peer === undefined || message.incarnation < peer.incarnation) {
+    return undefined;
+  }
+  if (peer.incarnation === 0) peer.incarnation = message.incarnation;
+  else if (message.incarnation > peer.incarnation) {
+    peer.restart(message.incarnation, state.log.lastIndex + 1);
+    peer.movedAtTick = leader.ticks;
+  }
+  peer.heardAtTick = leader.ticks;
+  return { leader, peer };
+}
+
+/** The follower holds our log up to `match`, flushed up to `durable`. */
+function learn<H>(
+  state: RaftState<H>,
+  leader: LeaderState,
+  peer: Progress,
+  match: LogIndex,
+  durable: LogIndex,
+): void {
+  assert(durable <= match && match <= state.log.lastIndex, "an answer within our log", { match });
+  const { next } = peer;
+  if (match > peer.match) {
+    peer.match = match;
+    peer.movedAtTick = leader.ticks;
+    peer.stallFactor = 1;
+  }
+  peer.durable = Math.max(peer.durable, durable);
+  if (peer.state === "probe") {
+    if (match >= next - 1) peer.becomeReplicate();
+    return;
+  }
+  if (peer.state === "snapshot") {
+    // Whatever connects to our log will do, also an older image than the one we sent.
+    if (peer.match + 1 >= state.log.firstIndex) peer.becomeReplicate();
+    return;
+  }
+  peer.inflights.freeTo(peer.match);
+  if (match >= next) {
+    peer.next = Math.max(next, match + 1);
+    peer.isPaused = false;
+  }
+}
+
+/** A refusal: continue at the last point where the logs can agree, skipping whole terms (paper §5.3, end). */
+function backUp<H>(state: RaftState<H>, peer: Progress, message: AppendResponse): void {
+  const { log } = state;
+  const rejected = message.rejectedPrevIndex;
+  // A late refusal says nothing new.
+  if (peer.state === "snapshot" || rejected <= peer.match || rejected >= peer.next) return;
+  if (peer.state === "probe" && rejected !== peer.next - 1) return;
+  const guess = log.lastWithTermAtMost(message.hintIndex, message.hintTerm);
+  peer.becomeProbe(Math.min(rejected, guess + 1));
+}
+
+/** Nothing is lost for ever: when sent entries bring no answer while heartbeats do, they are sent again. */
+function resumeWhenStalled<H>(state: RaftState<H>, leader: LeaderState, peer: Progress): void {
+  const { heartbeatTicks } = state.options;
+  const waited = leader.ticks - peer.pausedAtTick;
+  if (peer.state === "probe") {
+    if (!peer.isPaused || waited < heartbeatTicks) return;
+    peer.isPaused = false;
+    peer.probeEmpty = true;
+    return;
+  }
+  if (peer.state !== "replicate") return;
+  if (peer.isPaused) {
+    if (waited >= CATCH_UP_HEARTBEATS * heartbeatTicks) peer.isPaused = false;
+    return;
+  }
+  const silent = leader.ticks - peer.movedAtTick;
+  if (peer.match >= peer.next - 1) return;
+  if (silent < STALL_HEARTBEATS * heartbeatTicks * peer.stallFactor) return;
+  peer.stallFactor = Math.min(STALL_FACTOR_MAX, peer.stallFactor * 2);
+  peer.movedAtTick = leader.ticks;
+  peer.becomeProbe(peer.match + 1);
+}

@@ -1,0 +1,68 @@
+// State images (paper §7; architecture §7.3). The image itself never comes here: the host holds it, the core decides
+// whether it is wanted and what it means for log, commit index and membership.
+import { assert } from "../base/assert.ts";
+import type { ReplicaId } from "../model/ids.ts";
+import type { LogIndex } from "../model/positions.ts";
+import { sorted } from "./membership.ts";
+import type { InstallSnapshot } from "./messages.ts";
+import type { RaftState } from "./state.ts";
+
+/** Follower: an image arrived from this term's leader. */
+export function handleInstallSnapshot<H>(state: RaftState<H>, message: InstallSnapshot): void {
+  const { snapshot } = message;
+  const { log, follower } = state;
+  if (state.installing !== undefined) return;
+  assert(snapshot.logStartIndex <= snapshot.index + 1, "no gap between image and log");
+  if (log.termAt(snapshot.index) === snapshot.term) {
+    // We hold the entry, so we hold all before it: no image is needed to know that they are committed.
+    follower.agreedIndex = Math.max(follower.agreedIndex, snapshot.index);
+    state.commitTo(snapshot.index);
+    follower.isAnswerDue = true;
+    return;
+  }
+  const hasGap = log.lastIndex < state.commitIndex && log.lastIndex + 1 < snapshot.logStartIndex;
+  const isWanted = snapshot.index > state.commitIndex;
+  if (isWanted || (hasGap && snapshot.index === state.commitIndex)) {
+    state.installing = { meta: snapshot, isEmitted: false };
+    return;
+  }
+  follower.agreedIndex = Math.max(follower.agreedIndex, Math.min(state.commitIndex, log.lastIndex));
+  follower.isAnswerDue = true;
+}
+
+/** Follower: state and log start were flipped on disk. The log is empty now and fills by ordinary appends. */
+export function snapshotInstalled<H>(state: RaftState<H>, index: LogIndex): void {
+  const meta = state.installing?.meta;
+  assert(meta !== undefined && meta.index === index, "an installation was asked for", { index });
+  assert(state.role !== "leader", "a leader never installs an image");
+  state.installing = undefined;
+  state.log.restartAt(meta.logStartIndex, meta.logStartPrevTerm);
+  state.commitIndex = Math.max(state.commitIndex, index);
+  state.appliedIndex = index;
+  // An image is taken at or below the durable commit index.
+  state.raiseDurableCommit(index);
+  state.floor = { index, term: meta.term };
+  state.membership = sorted(meta.membership);
+  state.changeIndexes = [];
+  state.resetAgreement();
+  state.follower.isAnswerDue = true;
+}
+
+/** Leader: the image is with the follower. What it answers, or its next heartbeat, starts the appends. */
+export function snapshotSent<H>(state: RaftState<H>, to: ReplicaId, _index: LogIndex): void {
+  const { leader } = state;
+  const peer = leader?.find(to);
+  if (leader === undefined || peer === undefined || peer.state !== "snapshot") return;
+  peer.becomeProbe(state.log.firstIndex);
+  peer.pause(leader.ticks);
+  peer.probeEmpty = true;
+}
+
+/** Leader: the image did not get through. Tried again when the follower is heard next. */
+export function snapshotFailed<H>(state: RaftState<H>, to: ReplicaId): void {
+  const { leader } = state;
+  const peer = leader?.find(to);
+  if (leader === undefined || peer === undefined || peer.state !== "snapshot") return;
+  peer.becomeProbe(peer.match + 1);
+  peer.pause(leader.ticks);
+}

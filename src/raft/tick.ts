@@ -1,0 +1,40 @@
+// Time, as the core knows it: election timeouts, heartbeats, the leader's quorum check, the end of a transfer.
+import type { ReplicaId } from "../model/ids.ts";
+import { isPromotable, startPreVote } from "./election.ts";
+import { hasQuorum } from "./leadership.ts";
+import { becomeFollower } from "./roles.ts";
+import type { RaftState } from "./state.ts";
+import { tickTransfer } from "./transfer.ts";
+
+/** Longest wait, in ticks, of a replica that knows its leader's process to be gone; drawn, so that ties are rare. */
+const UNREACHABLE_WAIT_MAX = 3;
+
+export function tick<H>(state: RaftState<H>): void {
+  tickTransfer(state);
+  if (state.leader !== undefined) {
+    tickLeader(state);
+    return;
+  }
+  if (state.notMemberTicks > 0) state.notMemberTicks -= 1;
+  state.electionElapsed += 1;
+  if (state.electionElapsed >= state.electionTimeout && isPromotable(state)) startPreVote(state);
+}
+
+function tickLeader<H>(state: RaftState<H>): void {
+  const { leader } = state;
+  if (leader === undefined) return;
+  leader.ticks += 1;
+  leader.heartbeatElapsed += 1;
+  if (leader.heartbeatElapsed < state.options.heartbeatTicks) return;
+  leader.heartbeatElapsed = 0;
+  if (hasQuorum(state)) leader.isHeartbeatDue = true;
+  else becomeFollower(state, state.term, 0, "lost quorum");
+}
+
+/** Shortens the wait, and only that: the pre-vote and the others' stickiness decide as ever. */
+export function leaderUnreachable<H>(state: RaftState<H>, leaderId: ReplicaId): void {
+  if (state.role !== "follower" || state.leaderId !== leaderId) return;
+  state.setLeader(0);
+  const wait = 1 + Math.floor(state.options.random() * UNREACHABLE_WAIT_MAX);
+  state.electionElapsed = Math.max(state.electionElapsed, state.electionTimeout - wait);
+}

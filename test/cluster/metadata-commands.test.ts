@@ -1,0 +1,59 @@
+import { describe, expect, test } from "vitest";
+import {
+  decodeMetadataCommand,
+  encodeMetadataCommand,
+  type MetadataCommand,
+} from "../../src/cluster/metadata-commands.ts";
+import { creation, node, reasonOf, registration, topicId } from "./support.ts";
+
+const ALL: readonly MetadataCommand[] = [
+  registration(7),
+  { type: "fence-node", nodeId: node(2), incarnation: 4 },
+  { type: "unfence-node", nodeId: node(2), incarnation: 4 },
+  { ...creation("orders", 3, 2), settings: { flush: "async" } },
+  { type: "alter-topic", topicId: topicId("t"), settings: { flush: "" } },
+  { type: "delete-topic", topicId: topicId("t") },
+  { type: "allocate-producer-ids", nodeId: node(1), count: 1000 },
+  { type: "open-producer", name: "billing" },
+  { type: "replace-replicas", nodeId: node(3), directoryId: "d" },
+  { type: "raise-feature-level", level: 2 },
+];
+
+function json(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value));
+}
+
+describe("metadata commands", () => {
+  test.each(ALL)("codec: $type comes back as it was", (command) => {
+    expect(decodeMetadataCommand(encodeMetadataCommand(command))).toEqual(command);
+  });
+
+  test("form: version and type stand in front (stored bytes)", () => {
+    const bytes = encodeMetadataCommand({ type: "delete-topic", topicId: topicId("t-1") });
+    expect(bytes.toString()).toBe('{"v":1,"type":"delete-topic","topicId":"t-1"}');
+  });
+
+  test.each([
+    ["unknown type", { v: 1, type: "split-topic" }],
+    ["newer version", { v: 2, type: "delete-topic", topicId: "t" }],
+    ["name of an inherited property", { v: 1, type: "toString" }],
+  ])("versions: %s stops the replica", async (_, value) => {
+    expect(await reasonOf(() => decodeMetadataCommand(json(value)))).toBe("UNSUPPORTED_VERSION");
+  });
+
+  test.each([
+    ["no object", [1]],
+    ["no version", { type: "delete-topic" }],
+    ["bad node id", { v: 1, type: "fence-node", nodeId: 4096, incarnation: 1 }],
+    ["fraction", { v: 1, type: "fence-node", nodeId: 1.5, incarnation: 1 }],
+    ["missing field", { v: 1, type: "alter-topic", topicId: "t" }],
+    ["setting of another type", { v: 1, type: "alter-topic", topicId: "t", settings: { a: 1 } }],
+    ["empty range", { v: 1, ...registration(1), features: { min: 2, max: 1 } }],
+  ])("shape: %s is refused before it gets into the log", async (_, value) => {
+    expect(await reasonOf(() => decodeMetadataCommand(json(value)))).toBe("INVALID_REQUEST");
+  });
+
+  test("shape: bytes that are no JSON are refused", async () => {
+    expect(await reasonOf(() => decodeMetadataCommand(Buffer.from("{")))).toBe("INVALID_REQUEST");
+  });
+});

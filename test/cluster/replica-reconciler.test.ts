@@ -1,0 +1,146 @@
+import { describe, expect, test } from "vitest";
+import type { LocalGroup, LocalGroups, PartitionAssignment } from "../../src/cluster/ports.ts";
+import { RECONCILE_RETRY_MS, ReplicaReconciler } from "../../src/cluster/replica-reconciler.ts";
+import { type GroupId, replicaIdOf, type TopicId } from "../../src/model/ids.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+import { creation, node, OneReplicaGroup, registration, silentLog, topicId } from "./support.ts";
+
+class FakeGroups implements LocalGroups {
+  readonly held = new Map<GroupId, LocalGroup>();
+  readonly calls: string[] = [];
+  failures = 0;
+  async open(assignment: PartitionAssignment): Promise<void> {
+    await this.#note(`open ${assignment.groupId}`);
+    const { groupId, replicaId, topicId: topic } = assignment;
+    this.held.set(groupId, { groupId, replicaId, topicId: topic });
+  }
+  async update(assignment: PartitionAssignment): Promise<void> {
+    await this.#note(`update ${assignment.groupId} ${JSON.stringify(assignment.settings)}`);
+  }
+  async remove(groupId: GroupId): Promise<void> {
+    await this.#note(`remove ${groupId}`);
+    this.held.delete(groupId);
+  }
+  list(): readonly LocalGroup[] {
+    return [...this.held.values()];
+  }
+  async #note(call: string): Promise<void> {
+    this.calls.push(call);
+    await Promise.resolve();
+    if (this.failures > 0) {
+      this.failures -= 1;
+      throw new Error("disk");
+    }
+  }
+}
+
+async function setUp(directoryId = "directory-1") {
+  const clock = new VirtualClock();
+  const group = new OneReplicaGroup();
+  await group.registerNodes(3);
+  const groups = new FakeGroups();
+  const reconciler = new ReplicaReconciler({
+    nodeId: node(1),
+    directoryId,
+    view: group.view,
+    groups,
+    clock: clock.root,
+    log: silentLog,
+  });
+  return { clock, group, groups, reconciler };
+}
+
+function held(id: number, topic: string | undefined, revision: number): LocalGroup {
+  return {
+    groupId: id as GroupId,
+    replicaId: replicaIdOf(node(1), revision),
+    topicId: topic as TopicId | undefined,
+  };
+}
+
+describe("replica reconciler", () => {
+  test("life of a topic: opened, told of new settings, removed; each once", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    reconciler.start();
+    await group.controller.propose(creation("orders", 2, 3));
+    await clock.run(10);
+    expect(groups.calls).toEqual(["open 1", "open 2"]);
+    await group.controller.propose({
+      type: "alter-topic",
+      topicId: topicId("id-of-orders"),
+      settings: { flush: "async" },
+    });
+    await clock.run(10);
+    expect(groups.calls.slice(2)).toEqual([
+      'update 1 {"flush":"async"}',
+      'update 2 {"flush":"async"}',
+    ]);
+    await group.controller.propose(registration(2, { incarnation: 2 }));
+    await clock.run(10);
+    expect(groups.calls).toHaveLength(4);
+    await group.controller.propose({ type: "delete-topic", topicId: topicId("id-of-orders") });
+    await clock.run(10);
+    expect(groups.calls.slice(4)).toEqual(["remove 1", "remove 2"]);
+    await clock.run(10_000);
+    expect(groups.calls).toHaveLength(6);
+    await reconciler.close();
+  });
+
+  test("placement: opens only what is placed on this node and in this directory", async () => {
+    const { clock, group, groups, reconciler } = await setUp("another-directory");
+    reconciler.start();
+    await group.controller.propose(creation("orders", 3, 3));
+    await clock.run(10);
+    expect(groups.calls).toEqual([]);
+    await reconciler.close();
+  });
+
+  test("missing metadata: nothing is removed while it is empty or behind", async () => {
+    const { clock, groups, reconciler } = await setUp();
+    groups.held.set(9 as GroupId, held(9, "unknown", 1));
+    reconciler.start();
+    await clock.run(60_000);
+    expect(groups.calls).toEqual([]);
+    expect([...reconciler.orphans]).toEqual([9]);
+    await reconciler.close();
+  });
+
+  test("deletion while down: removed after the restart, a group of another topic is kept", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    await group.controller.propose(creation("orders", 2, 3));
+    await group.controller.propose({ type: "delete-topic", topicId: topicId("id-of-orders") });
+    groups.held.set(1 as GroupId, held(1, "id-of-orders", 4));
+    groups.held.set(2 as GroupId, held(2, "from-another-cluster", 4));
+    reconciler.start();
+    await clock.run(10);
+    expect(groups.calls).toEqual(["remove 1"]);
+    expect([...reconciler.orphans]).toEqual([2]);
+    await reconciler.close();
+  });
+
+  test("former self: another replica of a wanted group is neither opened nor removed", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    await group.controller.propose(creation("orders", 1, 3));
+    groups.held.set(1 as GroupId, held(1, "id-of-orders", 99));
+    reconciler.start();
+    await clock.run(10);
+    expect(groups.calls).toEqual([]);
+    expect([...reconciler.orphans]).toEqual([1]);
+    await reconciler.close();
+  });
+
+  test("failure: tried again after a pause, others are not held up", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    groups.failures = 1;
+    await group.controller.propose(creation("orders", 2, 3));
+    reconciler.start();
+    await clock.run(10);
+    expect(groups.calls).toEqual(["open 1", "open 2"]);
+    await clock.run(RECONCILE_RETRY_MS);
+    expect(groups.calls.slice(2)).toEqual(["open 1"]);
+    await reconciler.close();
+    await group.controller.propose(creation("other", 1, 3));
+    await clock.run(10_000);
+    expect(groups.calls).toHaveLength(3);
+  });
+});

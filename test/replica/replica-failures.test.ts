@@ -1,0 +1,194 @@
+import { afterEach, describe, expect, it } from "vitest";
+import type { NodeId } from "../../src/model/ids.ts";
+import { isBrokerError } from "../../src/model/errors.ts";
+import { setDraft } from "../support/ledger-machine.ts";
+import { GROUP, ReplicaCluster } from "../support/replica-cluster.ts";
+
+let cluster: ReplicaCluster;
+
+async function start(options: ConstructorParameters<typeof ReplicaCluster>[0] = {}): Promise<void> {
+  cluster = new ReplicaCluster(options);
+  await cluster.start();
+}
+
+afterEach(() => {
+  cluster.checkFailures();
+});
+
+describe("promises", () => {
+  it("votes: leave only when term and vote are on disk", async () => {
+    cluster = new ReplicaCluster();
+    let checked = 0;
+    cluster.network.filter = (from, _to, { message }) => {
+      if (message.kind !== "vote-response" || message.pre || !message.granted) return true;
+      const durable = cluster.node(from).journal.durable.get(GROUP);
+      expect([durable?.term, durable?.vote]).toEqual([message.term, message.to]);
+      checked += 1;
+      return true;
+    };
+    await cluster.start();
+    await cluster.leader();
+    expect(checked).toBeGreaterThan(0);
+  });
+
+  it("acks (flush sync): are given when a majority holds the entry durably", async () => {
+    for (let seed = 1; seed <= 10; seed += 1) {
+      await start({ syncMs: 3, seed });
+      const leader = await cluster.leader();
+      await cluster.putMany(seed, 0);
+      const { index } = leader.replica.propose(setDraft("last", "v"));
+      const isAcked = (): boolean => leader.replica.watermarks.commitIndex >= index;
+      expect(await cluster.clock.runUntil(isAcked, 5000)).toBe(true);
+      expect(await cluster.durableHolders(index), `seed ${seed}`).toBeGreaterThanOrEqual(2);
+    }
+  });
+
+  it("watermarks (flush async): commit comes before the disks, durable commit with them", async () => {
+    for (const level of ["commitIndex", "durableCommitIndex"] as const) {
+      await start({ flush: "async", syncMs: 3 });
+      const leader = await cluster.leader();
+      await cluster.clock.run(500);
+      const { index } = leader.replica.propose(setDraft("k", "v"));
+      const isReached = (): boolean => leader.replica.watermarks[level] >= index;
+      expect(await cluster.clock.runUntil(isReached, 5000)).toBe(true);
+      const holders = await cluster.durableHolders(index);
+      if (level === "commitIndex") expect(holders).toBe(0);
+      else expect(holders).toBeGreaterThanOrEqual(2);
+    }
+  });
+
+  it("requestFlush (flush async): makes followers flush at once", async () => {
+    await start({ flush: "async" });
+    const leader = await cluster.leader();
+    await cluster.clock.run(500);
+    const { index } = leader.replica.propose(setDraft("k", "v"));
+    leader.replica.requestFlush();
+    const isDurable = (): boolean => leader.replica.watermarks.durableCommitIndex >= index;
+    expect(await cluster.clock.runUntil(isDurable, 40)).toBe(true);
+    expect(await cluster.durableHolders(index)).toBeGreaterThanOrEqual(2);
+  });
+
+  it("an async group: is marked lazy, durably, before it acknowledges", async () => {
+    await start({ flush: "async" });
+    expect(cluster.node(1 as NodeId).journal.durable.get(GROUP)?.lazy).toBe(true);
+    await start({ flush: "sync" });
+    const leader = await cluster.leader();
+    expect(cluster.node(1 as NodeId).journal.durable.get(GROUP)?.lazy).toBe(false);
+    for (const node of cluster.live()) node.replica.setFlush("async");
+    await cluster.clock.run(50);
+    expect(cluster.node(1 as NodeId).journal.durable.get(GROUP)?.lazy).toBe(true);
+    const reply = leader.replica.proposeAndApply(setDraft("k", "v"));
+    expect(await cluster.clock.until(reply)).toBe("k@0");
+  });
+});
+
+describe("failing disks", () => {
+  it("a failed sync: the node acknowledges nothing more, stops voting and leading, and says so", async () => {
+    await start();
+    const leader = await cluster.leader();
+    await cluster.putMany(5, 0);
+    leader.disk.inject({
+      operations: ["sync"],
+      times: Number.POSITIVE_INFINITY,
+      effect: { kind: "fail", as: "io" },
+    });
+    const outcome = leader.replica.proposeAndApply(setDraft("doomed", "v"));
+    const error = await cluster.clock.until(outcome.catch((caught: unknown) => caught));
+    expect(isBrokerError(error, "LEADERSHIP_LOST")).toBe(true);
+    expect(leader.fatal?.message).toContain("injected");
+    cluster.expectFatal(leader.nodeId);
+    expect(leader.set.failed).toBeDefined();
+    expect(leader.replica.isLeaderReady).toBe(false);
+    expect(() => leader.replica.propose(setDraft("a", "b"))).toThrow("storage failed");
+    const next = await cluster.leader();
+    expect(next.nodeId).not.toBe(leader.nodeId);
+    await cluster.putMany(5, 5);
+  });
+
+  it("a damaged entry on disk: stops this replica only, the node's other groups go on", async () => {
+    await start({ tailBytesMax: 0 });
+    const leader = await cluster.leader();
+    await cluster.putMany(20, 0, 100);
+    const random = cluster.random;
+    leader.disk.inject({
+      operations: ["read"],
+      times: Number.POSITIVE_INFINITY,
+      effect: { kind: "flip", random },
+    });
+    const read = leader.replica.read(1, 1 << 20).catch((caught: unknown) => caught);
+    expect(isBrokerError(await cluster.clock.until(read), "LOG_CORRUPT")).toBe(true);
+    expect(leader.replica.status().failed).toBeDefined();
+    expect(leader.set.failed).toBeUndefined();
+    expect((await cluster.leader()).nodeId).not.toBe(leader.nodeId);
+  });
+
+  it("keyed state ahead of the log: is rebuilt from image and log", async () => {
+    await start({ flush: "async" });
+    const leader = await cluster.leader();
+    await cluster.putMany(20, 0);
+    await cluster.clock.run(1000);
+    const behind = cluster.followers()[0]?.nodeId ?? cluster.nodeIds[0];
+    await cluster.stop(behind);
+    await cluster.forgeApplied(behind, (record) => ({ ...record, index: record.index + 7 }));
+    await cluster.restart(behind);
+    await cluster.converge();
+    expect(cluster.node(behind).machine.size).toBe(20);
+    expect(cluster.node(behind).counters.get("state_rebuilds")).toBe(1);
+    await cluster.stop(behind);
+    await cluster.forgeApplied(behind, (record) => ({ ...record, term: record.term + 1 }));
+    await cluster.restart(behind);
+    await cluster.converge();
+    expect(cluster.node(behind).machine.text()).toBe(leader.machine.text());
+    expect(cluster.node(behind).counters.get("state_rebuilds")).toBe(1);
+  });
+
+  it("keyed state gone: is rebuilt from the log", async () => {
+    await start();
+    await cluster.leader();
+    await cluster.putMany(20, 0);
+    const behind = cluster.followers()[0]?.nodeId ?? cluster.nodeIds[0];
+    await cluster.stop(behind);
+    await cluster.wipeKeyed(behind);
+    await cluster.restart(behind);
+    await cluster.converge();
+    expect(cluster.node(behind).machine.size).toBe(20);
+  });
+});
+
+describe("identity", () => {
+  it("a journalled replica without its directory: is damaged, never new", async () => {
+    await start();
+    await cluster.leader();
+    await cluster.stop(1 as NodeId);
+    cluster.wipeLogs(1 as NodeId);
+    const opened = cluster.restart(1 as NodeId).catch((caught: unknown) => caught);
+    expect(isBrokerError(await opened, "LOG_CORRUPT")).toBe(true);
+  });
+
+  it("a removed replica: goes to the trash and never comes back under its id", async () => {
+    await start();
+    await cluster.leader();
+    const { set, disk } = cluster.node(1 as NodeId);
+    await cluster.clock.until(set.removeGroup(GROUP));
+    expect(disk.list("groups")).toEqual([]);
+    expect(disk.list("trash")).toHaveLength(1);
+    const opened = cluster.open(1 as NodeId).catch((caught: unknown) => caught);
+    expect(isBrokerError(await opened, "STALE_REPLICA")).toBe(true);
+    await cluster.crash(1 as NodeId, "power");
+    const again = cluster.restart(1 as NodeId).catch((caught: unknown) => caught);
+    expect(isBrokerError(await again, "STALE_REPLICA")).toBe(true);
+  });
+
+  it("messages for another replica id or an unknown group: are dropped and counted", async () => {
+    await start();
+    const leader = await cluster.leader();
+    const stray = cluster.strayMessages(leader.nodeId);
+    const { set, counters, replica } = leader;
+    const before = counters.get("messages_dropped") ?? 0;
+    const { term } = replica;
+    set.receive(stray.from, stray.items);
+    await cluster.clock.run(100);
+    expect((counters.get("messages_dropped") ?? 0) - before).toBe(stray.items.length);
+    expect(replica.term).toBe(term);
+  });
+});

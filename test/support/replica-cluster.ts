@@ -1,0 +1,444 @@
+// A cluster of replica sets on memory disks, a virtual clock and a virtual network, with a ledger machine per group: what
+// the tests of the replica room drive. Nodes can be killed (page cache stays), lose power (only synced data stays, in the
+// worst case nothing else), be stopped gracefully and be started again on what is left.
+import { expect } from "vitest";
+import { defined } from "../../src/base/assert.ts";
+import { type Random, seededRandom } from "../../src/base/random.ts";
+import { FaultDisk } from "../../src/log/fault-disk.ts";
+import { openGroupLog } from "../../src/log/group-log.ts";
+import { openHardStateJournal } from "../../src/log/hard-state-journal.ts";
+import { createImageStore } from "../../src/log/image-store.ts";
+import { MemoryDisk } from "../../src/log/memory-disk.ts";
+import { MemoryStore } from "../../src/log/memory-store.ts";
+import type { GroupLog, HardStateJournal, HardStateRecord } from "../../src/log/ports.ts";
+import { type GroupId, type NodeId, type ReplicaId, replicaIdOf } from "../../src/model/ids.ts";
+import type { LogIndex } from "../../src/model/positions.ts";
+import {
+  type AppliedRecord,
+  appliedKey,
+  decodeApplied,
+  encodeApplied,
+  groupPrefix,
+} from "../../src/replica/group-records.ts";
+import { groupDirectory } from "../../src/replica/group-directory.ts";
+import type { GroupMessage, Logger } from "../../src/replica/ports.ts";
+import type { Replica } from "../../src/replica/replica.ts";
+import { ReplicaSet } from "../../src/replica/replica-set.ts";
+import { LedgerMachine, setDraft } from "./ledger-machine.ts";
+import { type NodeClock, VirtualClock } from "./virtual-clock.ts";
+import { VirtualNetwork } from "./virtual-network.ts";
+
+export const GROUP = 1 as GroupId;
+
+export interface ClusterOptions {
+  readonly nodes?: number;
+  /** The first so many nodes are the group's initial voters and open it at the start. Default: all. */
+  readonly voters?: number;
+  readonly groups?: number;
+  readonly seed?: number;
+  readonly flush?: "sync" | "async";
+  /** Each file sync takes this long. Default 0. */
+  readonly syncMs?: number;
+  readonly segmentBytes?: number;
+  readonly tailBytesMax?: number;
+  /** Added to each node's wall clock. */
+  readonly skewMs?: readonly number[];
+}
+
+/** Everything of one node; `replica` and `machine` are those of the first group. */
+export class ClusterNode {
+  readonly nodeId: NodeId;
+  readonly machines = new Map<GroupId, LedgerMachine>();
+  readonly counters = new Map<string, number>();
+  readonly clock: NodeClock;
+  readonly disk: FaultDisk;
+  readonly memory: MemoryDisk;
+  readonly store: MemoryStore;
+  readonly journal: RecordingJournal;
+  readonly set: ReplicaSet;
+  isUp = true;
+  fatal: Error | undefined;
+  isFatalExpected = false;
+
+  constructor(
+    nodeId: NodeId,
+    stores: {
+      readonly clock: NodeClock;
+      readonly disk: FaultDisk;
+      readonly memory: MemoryDisk;
+      readonly store: MemoryStore;
+      readonly journal: RecordingJournal;
+    },
+    makeSet: (node: ClusterNode) => ReplicaSet,
+  ) {
+    this.nodeId = nodeId;
+    this.clock = stores.clock;
+    this.disk = stores.disk;
+    this.memory = stores.memory;
+    this.store = stores.store;
+    this.journal = stores.journal;
+    this.set = makeSet(this);
+  }
+
+  get replica(): Replica {
+    return defined(this.set.get(GROUP), `group is open on node ${this.nodeId}`);
+  }
+
+  get machine(): LedgerMachine {
+    return defined(this.machines.get(GROUP), "machine");
+  }
+}
+
+export class ReplicaCluster {
+  readonly clock = new VirtualClock();
+  readonly random: Random;
+  readonly network: VirtualNetwork;
+  readonly nodeIds: readonly [NodeId, ...NodeId[]];
+  readonly #options: ClusterOptions;
+  readonly #nodes = new Map<NodeId, ClusterNode>();
+  readonly #disks = new Map<NodeId, { memory: MemoryDisk; store: MemoryStore }>();
+  appendsDelivered = 0;
+
+  constructor(options: ClusterOptions = {}) {
+    this.#options = options;
+    this.random = seededRandom(options.seed ?? 1);
+    this.network = new VirtualNetwork(this.clock.root, this.random);
+    this.network.onDeliver = (_from, _to, { message }) => {
+      if (message.kind === "append-request") this.appendsDelivered += 1;
+    };
+    const count = options.nodes ?? 3;
+    this.nodeIds = Array.from({ length: count }, (_, at) => at + 1) as [NodeId, ...NodeId[]];
+    for (const nodeId of this.nodeIds) {
+      this.#disks.set(nodeId, { memory: new MemoryDisk(), store: new MemoryStore() });
+    }
+  }
+
+  /** Starts all nodes and opens the groups on the initial voters. */
+  async start(): Promise<void> {
+    for (const nodeId of this.nodeIds) {
+      await this.#boot(nodeId);
+      if (this.#voters().includes(nodeId)) await this.open(nodeId);
+    }
+  }
+
+  node(nodeId: NodeId): ClusterNode {
+    return defined(this.#nodes.get(nodeId), `node ${nodeId}`);
+  }
+
+  live(): ClusterNode[] {
+    return [...this.#nodes.values()].filter((node) => node.isUp && node.set.get(GROUP));
+  }
+
+  liveIds(): NodeId[] {
+    return this.live().map((node) => node.nodeId);
+  }
+
+  followers(): ClusterNode[] {
+    return this.live().filter((node) => !node.replica.isLeaderReady);
+  }
+
+  /** Opens all groups on a running node. */
+  async open(nodeId: NodeId): Promise<void> {
+    const node = this.node(nodeId);
+    for (let number = 1; number <= (this.#options.groups ?? 1); number += 1) {
+      const stateMachine = new LedgerMachine();
+      node.machines.set(number as GroupId, stateMachine);
+      const opened = node.set.openGroup({
+        groupId: number as GroupId,
+        replicaId: replicaIdOf(nodeId, 0),
+        initialMembership: { voters: this.#voters().map((id) => replicaIdOf(id, 0)), learners: [] },
+        stateMachine,
+        flush: this.#options.flush ?? "sync",
+      });
+      await this.clock.until(opened);
+    }
+  }
+
+  /** Waits for a leader that serves. */
+  async leader(): Promise<ClusterNode> {
+    return await this.#leaderWhere(() => true);
+  }
+
+  async leaderOtherThan(nodeId: NodeId): Promise<ClusterNode> {
+    return await this.#leaderWhere((node) => node.nodeId !== nodeId);
+  }
+
+  /** Moves the leadership there and waits until it serves. */
+  async leaderOn(nodeId: NodeId): Promise<void> {
+    for (let attempt = 0; attempt < 5; attempt += 1) {
+      const leader = await this.leader();
+      if (leader.nodeId === nodeId) return;
+      await this.clock.until(leader.replica.transferLeadership(nodeId).catch(() => undefined));
+      await this.clock.runUntil(() => this.node(nodeId).replica.isLeaderReady, 2000);
+    }
+    expect((await this.leader()).nodeId).toBe(nodeId);
+  }
+
+  /** Sets k<from> … k<from+count-1> one batch after the other on whoever leads, and waits for each reply. */
+  async putMany(count: number, from: number, padding = 0): Promise<void> {
+    const { replica } = await this.leader();
+    const replies: Promise<unknown>[] = [];
+    for (let n = from; n < from + count; n += 1) {
+      replies.push(replica.proposeAndApply(setDraft(`k${n}`, `v${n}`, padding)));
+    }
+    await this.clock.until(Promise.all(replies));
+  }
+
+  /** Waits until all live replicas have applied the same, and compares their state. */
+  async converge(): Promise<void> {
+    const leader = await this.leader();
+    const isEqual = (): boolean =>
+      this.live().every(
+        ({ replica }) =>
+          replica.watermarks.appliedIndex === leader.replica.watermarks.commitIndex &&
+          replica.watermarks.writtenIndex === leader.replica.watermarks.writtenIndex,
+      );
+    const converged = await this.clock.runUntil(isEqual, 30_000);
+    const states = this.live().map(({ replica }) => JSON.stringify(replica.status()));
+    expect(converged, states.join("\n")).toBe(true);
+    for (const node of this.live()) {
+      expect(node.machine.text()).toBe(leader.machine.text());
+      expect(node.replica.highWatermark).toBe(leader.replica.highWatermark);
+    }
+  }
+
+  /** "process": the page cache survives. "power": only what was synced, in the worst case. */
+  async crash(nodeId: NodeId, kind: "process" | "power", random = WORST_CASE): Promise<void> {
+    const node = this.node(nodeId);
+    node.isUp = false;
+    node.clock.stop();
+    this.network.detach(nodeId);
+    const memory = kind === "power" ? node.memory.crash(random) : node.memory.detach();
+    const store = kind === "power" ? node.store.crash(random) : node.store.detach();
+    this.#disks.set(nodeId, { memory, store });
+    await this.clock.run(0);
+  }
+
+  /** Lets the node make so many more changes to its disk, then cuts its power. */
+  async crashAfterChanges(nodeId: NodeId, changes: number): Promise<void> {
+    const { disk } = this.node(nodeId);
+    const limit = disk.changes + changes;
+    await this.clock.runUntil(() => disk.changes >= limit, 5000);
+    await this.crash(nodeId, "power");
+  }
+
+  /** Graceful. */
+  async stop(nodeId: NodeId): Promise<void> {
+    const node = this.node(nodeId);
+    await this.clock.until(node.set.close());
+    await this.clock.until(node.journal.close({ clean: true }));
+    node.isUp = false;
+    node.clock.stop();
+    this.network.detach(nodeId);
+    this.#disks.set(nodeId, { memory: node.memory.detach(), store: node.store.detach() });
+  }
+
+  async restart(nodeId: NodeId): Promise<void> {
+    await this.#boot(nodeId);
+    await this.open(nodeId);
+  }
+
+  /** Cuts everybody's power and says how many disks hold the entry afterwards. The cluster is down then. */
+  async durableHolders(index: LogIndex): Promise<number> {
+    let holders = 0;
+    for (const node of this.live()) {
+      await this.crash(node.nodeId, "power");
+      const { memory } = this.#stored(node.nodeId);
+      const log = await this.#openLog(memory, groupDirectory(GROUP, node.replica.replicaId));
+      if (log.lastIndex >= index) holders += 1;
+      log.close();
+    }
+    return holders;
+  }
+
+  /** Changes the applied record of a stopped node. */
+  async forgeApplied(nodeId: NodeId, forge: (record: AppliedRecord) => AppliedRecord): Promise<void> {
+    const { store } = this.#stored(nodeId);
+    const key = appliedKey(groupPrefix(GROUP, replicaIdOf(nodeId, 0)));
+    const bytes = defined(await store.get(key), "applied record");
+    const value = encodeApplied(forge(defined(decodeApplied(bytes), "valid record")));
+    await store.batch([{ type: "put", key, value }], { sync: true });
+  }
+
+  async wipeKeyed(nodeId: NodeId): Promise<void> {
+    await this.#stored(nodeId).store.removeRange("g/");
+  }
+
+  wipeLogs(nodeId: NodeId): void {
+    this.#stored(nodeId).memory.removeTree("groups");
+  }
+
+  expectFatal(nodeId: NodeId): void {
+    const node = this.node(nodeId);
+    node.isFatalExpected = true;
+    node.isUp = false;
+    this.network.detach(nodeId);
+  }
+
+  /** No node may have failed unless the test wanted it. */
+  checkFailures(): void {
+    for (const node of this.#nodes.values()) {
+      if (!node.isFatalExpected) expect(node.fatal).toBeUndefined();
+    }
+  }
+
+  /** Pre-votes of a far future: from another node, but to a wrong replica id, and to a group that is not here. */
+  strayMessages(to: NodeId): { readonly from: NodeId; readonly items: readonly GroupMessage[] } {
+    const from = defined(
+      this.nodeIds.find((nodeId) => nodeId !== to),
+      "another node",
+    );
+    const request = (groupId: GroupId, target: ReplicaId): GroupMessage => ({
+      groupId,
+      message: {
+        kind: "vote-request",
+        from: replicaIdOf(from, 0),
+        to: target,
+        term: 99,
+        pre: false,
+        lastIndex: 1000,
+        lastTerm: 98,
+        transfer: true,
+      },
+    });
+    const items = [
+      request(GROUP, replicaIdOf(to, 1)),
+      request(77 as GroupId, replicaIdOf(to, 0)),
+    ];
+    return { from, items };
+  }
+
+  leadersPerGroup(): number {
+    const leaders = this.live().flatMap(({ set }) => set.all().filter((one) => one.isLeaderReady));
+    return new Set(leaders.map(({ groupId }) => groupId)).size;
+  }
+
+  #voters(): NodeId[] {
+    return this.nodeIds.slice(0, this.#options.voters ?? this.nodeIds.length);
+  }
+
+  #stored(nodeId: NodeId): { memory: MemoryDisk; store: MemoryStore } {
+    return defined(this.#disks.get(nodeId), "disk");
+  }
+
+  async #leaderWhere(accept: (node: ClusterNode) => boolean): Promise<ClusterNode> {
+    const find = (): ClusterNode | undefined =>
+      this.live().find((node) => node.replica.isLeaderReady && accept(node));
+    await this.clock.runUntil(() => find() !== undefined, 30_000);
+    const states = this.live().map(({ replica }) => JSON.stringify(replica.status()));
+    return defined(find(), `a leader within 30 s\n${states.join("\n")}`);
+  }
+
+  async #boot(nodeId: NodeId): Promise<void> {
+    const { memory, store } = this.#stored(nodeId);
+    const clock = this.clock.fork(this.#options.skewMs?.[nodeId - 1] ?? 0);
+    const disk = new FaultDisk(memory);
+    const inner = await this.clock.until(openHardStateJournal(disk, { bootId: "boot" }));
+    const { syncMs } = this.#options;
+    if (syncMs !== undefined) {
+      disk.inject({
+        operations: ["sync"],
+        times: Number.POSITIVE_INFINITY,
+        effect: { kind: "slow", ms: syncMs, clock },
+      });
+    }
+    const journal = new RecordingJournal(inner);
+    const stores = { clock, disk, memory, store, journal };
+    const node = new ClusterNode(nodeId, stores, (owner) => this.#makeSet(owner));
+    this.#nodes.set(nodeId, node);
+    this.network.attach(nodeId, node.set);
+    node.set.start();
+  }
+
+  #makeSet(node: ClusterNode): ReplicaSet {
+    const { nodeId, clock, disk, store, journal } = node;
+    return new ReplicaSet(
+      {
+        nodeId,
+        clock,
+        random: seededRandom(this.random.integer(0, 2 ** 31)),
+        disk,
+        keyed: store,
+        journal,
+        images: createImageStore(disk),
+        transport: this.network.transport(nodeId),
+        logger: silentLogger,
+        metrics: {
+          count: (name, by = 1) => node.counters.set(name, (node.counters.get(name) ?? 0) + by),
+          observe: () => undefined,
+        },
+        openLog: (directory) => this.#openLog(disk, directory),
+        onFatal: (error) => {
+          if (node.isUp) node.fatal = error;
+        },
+      },
+      this.#options.tailBytesMax === undefined
+        ? {}
+        : { tailBytesMax: this.#options.tailBytesMax },
+    );
+  }
+
+  #openLog(disk: FaultDisk | MemoryDisk, directory: string): Promise<GroupLog> {
+    return openGroupLog(disk, directory, { segmentBytesMax: this.#options.segmentBytes ?? 1 << 20 });
+  }
+}
+
+/** Remembers which records are durable: saved before a sync that has ended. */
+export class RecordingJournal implements HardStateJournal {
+  readonly #inner: HardStateJournal;
+  #saved: HardStateRecord[] = [];
+  readonly durable = new Map<GroupId, HardStateRecord>();
+
+  constructor(inner: HardStateJournal) {
+    this.#inner = inner;
+    for (const record of inner.all()) this.durable.set(record.groupId, record);
+  }
+
+  get incarnation(): number {
+    return this.#inner.incarnation;
+  }
+
+  get bootChanged(): boolean {
+    return this.#inner.bootChanged;
+  }
+
+  get wasClean(): boolean {
+    return this.#inner.wasClean;
+  }
+
+  get(groupId: GroupId): HardStateRecord | undefined {
+    return this.#inner.get(groupId);
+  }
+
+  all(): readonly HardStateRecord[] {
+    return this.#inner.all();
+  }
+
+  save(record: HardStateRecord): void {
+    this.#saved.push(record);
+    this.#inner.save(record);
+  }
+
+  async sync(): Promise<void> {
+    const covered = this.#saved;
+    this.#saved = [];
+    await this.#inner.sync();
+    for (const record of covered) this.durable.set(record.groupId, record);
+  }
+
+  close(options: { readonly clean: boolean }): Promise<void> {
+    return this.#inner.close(options);
+  }
+}
+
+const silentLogger: Logger = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: (fields, message) => {
+    if (process.env["REPLICA_TEST_LOG"] !== undefined) process.stderr.write(`${message} ${String(fields["error"])}\n`);
+  },
+};
+
+/** Makes a power cut lose everything that was not synced. */
+const WORST_CASE: Random = { next: () => 0, integer: (from) => from, uuid: () => "" };
