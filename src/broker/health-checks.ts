@@ -1,7 +1,8 @@
 // What the health pages of a broker ask. Liveness looks at this process only; readiness at what it needs to serve;
 // safe-to-stop at what the cluster would lose.
-import type { HealthCheck } from "../observe/health.ts";
+
 import { METADATA_GROUP } from "../model/ids.ts";
+import type { HealthCheck } from "../observe/health.ts";
 import type { BrokerNode } from "./node.ts";
 
 export function healthChecks(node: BrokerNode): readonly HealthCheck[] {
@@ -16,7 +17,9 @@ export function healthChecks(node: BrokerNode): readonly HealthCheck[] {
       name: "registration",
       aspects: ["ready"],
       check: () =>
-        node.isRegistered ? undefined : "not registered: no majority of metadata voters reached yet",
+        node.isRegistered
+          ? undefined
+          : "not registered: no majority of metadata voters reached yet",
     },
     { name: "metadata", aspects: ["ready"], check: () => metadataProblem(node) },
     { name: "replicas", aspects: ["ready"], check: () => replicaProblem(node) },
@@ -35,7 +38,7 @@ function replicaProblem(node: BrokerNode): string | undefined {
     if (replica.groupId !== METADATA_GROUP && replica.leaderNode === 0) leaderless += 1;
   }
   if (leaderless > 0) return `${leaderless} partitions have no known leader`;
-  const missing = node.partitions.missing;
+  const missing = missingPartitions(node);
   return missing === 0 ? undefined : `${missing} partitions are still being opened`;
 }
 
@@ -50,4 +53,17 @@ function quorumProblem(node: BrokerNode): string | undefined {
     if (others < majority) atRisk += 1;
   }
   return atRisk === 0 ? undefined : `${atRisk} groups led here would lose their majority`;
+}
+
+/** Partitions that the metadata places in this directory and that are not open. */
+function missingPartitions(node: BrokerNode): number {
+  const { directoryId } = node.options.nodeFile;
+  let missing = 0;
+  for (const row of node.view.image.partitions.values()) {
+    const isHere = row.replicas.some(
+      (replica) => replica.nodeId === node.nodeId && replica.directoryId === directoryId,
+    );
+    if (isHere && !node.partitions.isOpen(row.groupId)) missing += 1;
+  }
+  return missing;
 }

@@ -36,7 +36,10 @@ export interface JoinOptions {
 export async function joinCluster(options: JoinOptions): Promise<NodeFile> {
   const { clock, disk, logger, nodeFile, peers, signal } = options;
   if (nodeFile.metadataRevision !== undefined) return nodeFile;
-  logger.info({ nodeId: nodeFile.nodeId, directoryId: nodeFile.directoryId }, "joining the cluster");
+  logger.info(
+    { nodeId: nodeFile.nodeId, directoryId: nodeFile.directoryId },
+    "joining the cluster",
+  );
   for (;;) {
     for (const peer of peers) {
       if (peer.nodeId === nodeFile.nodeId) continue;

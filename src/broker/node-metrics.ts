@@ -1,13 +1,28 @@
 // Gauges of a broker, read from the node when somebody scrapes; counters are fed by the rooms themselves.
-import type { Instruments } from "../observe/metrics.ts";
-import { EventLoopMonitor, publishEventLoop } from "../observe/event-loop.ts";
+
 import { METADATA_GROUP } from "../model/ids.ts";
+import { EventLoopMonitor, publishEventLoop } from "../observe/event-loop.ts";
+import type { Cell, Instruments } from "../observe/metrics.ts";
+import type { PartitionCounter, PartitionMetrics } from "../partition/partition-metrics.ts";
 import { inSyncNodes } from "./led-groups.ts";
 import type { BrokerNode } from "./node.ts";
 
 export interface Observation {
   /** Brings every gauge up to date; called before each rendering. */
   refresh(): void;
+}
+
+/** The partition room's counters, as far as they have an instrument. */
+export function createPartitionRecorder(instruments: Instruments): PartitionMetrics {
+  const cells: Partial<Record<PartitionCounter, Cell>> = {
+    records_appended: instruments.produceRecords.with("all"),
+    bytes_appended: instruments.produceBytes.with("all"),
+    batches_appended: instruments.produceBatches.with("ok"),
+    duplicates_answered: instruments.produceBatches.with("duplicate"),
+    appends_refused: instruments.produceBatches.with("refused"),
+    bytes_fetched: instruments.fetchBytes.with("all"),
+  };
+  return { count: (name, by = 1) => cells[name]?.add(by) };
 }
 
 export interface ConnectionCounts {

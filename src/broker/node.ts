@@ -4,7 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import { TaskGroup } from "../base/task-group.ts";
 import type { NodeFile } from "../cluster/cluster-format.ts";
-import { LeaderBalancer, LEADER_BALANCER_DEFAULTS } from "../cluster/leader-balancer.ts";
+import { LEADER_BALANCER_DEFAULTS, LeaderBalancer } from "../cluster/leader-balancer.ts";
 import { LeaderCache } from "../cluster/leader-cache.ts";
 import { Liveness } from "../cluster/liveness.ts";
 import { MembershipReconciler } from "../cluster/membership-reconciler.ts";
@@ -16,13 +16,14 @@ import { MetadataState } from "../cluster/metadata-state.ts";
 import { NodeFencing, NodeRegistration } from "../cluster/node-frontend.ts";
 import { ProducerIds } from "../cluster/producer-ids.ts";
 import { ReplicaReconciler } from "../cluster/replica-reconciler.ts";
-import { TopicFrontend } from "../cluster/topic-frontend.ts";
-import { createImageStore } from "../log/image-store.ts";
-import { openHardStateJournal } from "../log/journal.ts";
+import { type TopicCreationDefaults, TopicFrontend } from "../cluster/topic-frontend.ts";
+import { openHardStateJournal } from "../log/hard-state-journal.ts";
+import { openImageStore } from "../log/image-store.ts";
 import type { Disk, HardStateJournal, KeyedStore } from "../log/ports.ts";
 import { openGroupLog } from "../log/segment-log.ts";
 import { isBrokerError } from "../model/errors.ts";
-import { METADATA_GROUP, type NodeId, replicaIdOf } from "../model/ids.ts";
+import { type GroupId, METADATA_GROUP, type NodeId, replicaIdOf } from "../model/ids.ts";
+import type { PartitionMetrics } from "../partition/partition-metrics.ts";
 import type { Logger } from "../replica/ports.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ReplicaMetrics } from "../replica/replica-metrics.ts";
@@ -33,7 +34,11 @@ import { requireRevision } from "./join.ts";
 import { LocalLeaderships } from "./led-groups.ts";
 import { PartitionHost } from "./partition-host.ts";
 import { GrpcPeerTransport } from "./peer/peer-transport.ts";
-import { registerServices } from "./services/register.ts";
+import { registerAdminService } from "./services/admin-service.ts";
+import { registerFetchService } from "./services/fetch-service.ts";
+import { registerMetadataService } from "./services/metadata-service.ts";
+import { registerPeerControlService } from "./services/peer-control-service.ts";
+import { registerProduceService } from "./services/produce-service.ts";
 import { StatusExchange } from "./status-exchange.ts";
 
 export interface NodePorts {
@@ -44,6 +49,7 @@ export interface NodePorts {
   readonly connector: Connector;
   readonly logger: Logger;
   readonly metrics: ReplicaMetrics;
+  readonly partitionMetrics: PartitionMetrics;
   /** The kernel's boot id, or another text that changes whenever the page cache is lost. */
   readonly bootId: string;
   /** The node can not go on (storage failed, fenced for good, a defect): the process must end. */
@@ -62,10 +68,14 @@ export interface NodeOptions {
   readonly diskReserveBytes: number;
   readonly produceInflightBytesMax: number;
   readonly parkedFetchesMax: number;
+  readonly topicDefaults: TopicCreationDefaults;
+  /** Between two rounds of retention and other upkeep. */
+  readonly retentionIntervalMs: number;
 }
 
 /** Formats that this software writes and reads. */
 const FEATURES = { min: 1, max: 1 } as const;
+const SEGMENT_BYTES_DEFAULT = 128 * 1024 * 1024;
 /** After the metadata group, leaderships are handed over so many at a time. */
 const HANDOVER_CONCURRENCY = 8;
 
@@ -106,6 +116,7 @@ export class BrokerNode {
       readonly replicas: ReplicaSet;
       readonly view: MetadataView;
       readonly metadata: Replica;
+      readonly segmentBytes: Map<GroupId, number>;
     },
   ) {
     const { clock, logger, random } = ports;
@@ -151,6 +162,7 @@ export class BrokerNode {
       clock,
       random,
       nodesExpected: nodeFile.metadataVoters.length + nodeFile.metadataLearners.length,
+      defaults: options.topicDefaults,
     });
     this.partitions = new PartitionHost({
       clock,
@@ -158,7 +170,10 @@ export class BrokerNode {
       replicas,
       journal: parts.journal,
       parkedFetchesMax: options.parkedFetchesMax,
-      leaderHint: (groupId) => this.reader.leaderHint(groupId),
+      metrics: ports.partitionMetrics,
+      endpointOf: (node) => view.image.nodes.get(node)?.endpoints.client,
+      onSegmentBytes: (groupId, bytes) => parts.segmentBytes.set(groupId, bytes),
+      retentionIntervalMs: options.retentionIntervalMs,
     });
     this.#status = new StatusExchange({
       nodeId,
@@ -208,7 +223,13 @@ export class BrokerNode {
    */
   static async open(ports: NodePorts, given: NodeOptions): Promise<BrokerNode> {
     const { clock, disk, keyed, logger, metrics, random } = ports;
-    const journal = await openHardStateJournal(disk, { bootId: ports.bootId });
+    const journal = await openHardStateJournal(disk, {
+      bootId: ports.bootId,
+      mustExist: disk.exists("groups"),
+    });
+    // What LevelDB kept of a store that lost its page cache can not be told; everything in it can be rebuilt.
+    if (journal.bootChanged && !journal.wasClean) await keyed.removeRange("");
+    const segmentBytes = new Map<GroupId, number>();
     const { clusterId, nodeId, directoryId } = given.nodeFile;
     const transport = new GrpcPeerTransport({
       clock,
@@ -226,12 +247,18 @@ export class BrokerNode {
         disk,
         keyed,
         journal,
-        images: createImageStore(disk),
+        images: openImageStore(disk),
         transport,
         logger,
         metrics,
         openLog: (directory, groupId) =>
-          openGroupLog({ disk, directory, groupId, pageCacheKept: !journal.bootChanged }),
+          openGroupLog({
+            disk,
+            directory,
+            groupId,
+            pageCacheKept: !journal.bootChanged,
+            segmentBytes: segmentBytes.get(groupId) ?? SEGMENT_BYTES_DEFAULT,
+          }),
         onFatal: ports.onFatal,
       },
       given,
@@ -239,18 +266,22 @@ export class BrokerNode {
     await replicas.finishRemovals();
     const view = new MetadataView();
     const metadata = await openMetadata(replicas, view, given.nodeFile);
-    return new BrokerNode(ports, given, { journal, transport, replicas, view, metadata });
+    const parts = { journal, transport, replicas, view, metadata, segmentBytes };
+    return new BrokerNode(ports, given, parts);
   }
 
   /** Registers what this node serves. Before start(). */
   registerClientServices(services: ServiceRegistry): void {
-    registerServices(this, services);
+    registerProduceService(this, services);
+    registerFetchService(this, services);
+    registerMetadataService(this, services);
+    registerAdminService(this, services);
   }
 
   /** Registers the peer protocol. Before start(). */
   registerPeerServices(services: ServiceRegistry): void {
     this.#transport.register(services);
-    registerServices.peer(this, services);
+    registerPeerControlService(this, services);
   }
 
   /** Time begins to pass: dials peers, elects, registers, opens partitions. */
@@ -270,6 +301,7 @@ export class BrokerNode {
     this.replicas.start();
     this.#status.start();
     this.#reconciler.start();
+    this.partitions.start();
     this.#fencing.start();
     this.#balancer.start();
     this.#memberships.start();

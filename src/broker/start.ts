@@ -10,7 +10,7 @@ import { readNodeFile } from "../cluster/cluster-format.ts";
 import { type ClusterConfig, formatHostPort, type NodeConfig } from "../config/cluster-config.ts";
 import { logFileOf, nodeOf } from "../config/load-config.ts";
 import { openLevelStore } from "../log/level-store.ts";
-import type { Disk, KeyedStore } from "../log/ports.ts";
+import { type Disk, type KeyedStore, StorageError } from "../log/ports.ts";
 import { openRealDisk } from "../log/real-disk.ts";
 import type { NodeId } from "../model/ids.ts";
 import { type AdminServer, startAdminServer } from "../observe/admin-http.ts";
@@ -24,8 +24,8 @@ import { reflectionEndpoint } from "../rpc/reflection.ts";
 import { type GrpcServer, openGrpcServer } from "../rpc/server.ts";
 import { healthChecks } from "./health-checks.ts";
 import { joinCluster } from "./join.ts";
-import { observeNode } from "./node-metrics.ts";
 import { BrokerNode, type NodeOptions } from "./node.ts";
+import { createPartitionRecorder, observeNode } from "./node-metrics.ts";
 
 export interface RunningBroker {
   /** Hands leaderships over, then stops. Idempotent. */
@@ -46,8 +46,8 @@ export async function startBroker(config: ClusterConfig, nodeId: number): Promis
   const own = nodeOf(config, nodeId);
   const file = logFileOf(config, nodeId);
   const logger = createLogger({
-    nodeId: own.id,
     level: config.logging.level,
+    nodeId: own.id,
     ...(file === undefined ? {} : { file }),
   });
   const broker = new Broker(config, own, logger);
@@ -95,7 +95,8 @@ class Broker implements RunningBroker {
     if (nodeFile.nodeId !== id) {
       throw new Error(`${dataDir} belongs to node ${nodeFile.nodeId}, not to node ${id}`);
     }
-    this.#keyed = await openLevelStore(join(dataDir, "keyed"));
+    const keyed = await openKeyedStore(join(dataDir, "keyed"));
+    this.#keyed = keyed;
     const connector = grpcConnector({});
     const peers = peerEndpoints(this.#config);
     const endpoints = endpointsOf(this.#own);
@@ -109,9 +110,16 @@ class Broker implements RunningBroker {
       logger: this.#logger,
       signal: this.#abort.signal,
     });
-    this.#node = await this.#openNode(disk, this.#keyed, connector, { ...this.#options(), nodeFile: joined });
+    this.#node = await this.#openNode(disk, keyed, connector, {
+      ...this.#options(),
+      nodeFile: joined,
+    });
     const node = this.#node;
-    this.#peerServer = await this.#listen(peer, (services) => node.registerPeerServices(services), []);
+    this.#peerServer = await this.#listen(
+      peer,
+      (services) => node.registerPeerServices(services),
+      [],
+    );
     this.#admin = await startAdminServer(admin, this.#adminSources(node), this.#logger);
     this.#clientServer = await this.#listen(
       client,
@@ -121,7 +129,12 @@ class Broker implements RunningBroker {
     node.start();
     this.#watchReadiness(node);
     this.#logger.info(
-      { nodeId: id, client: formatHostPort(client), peer: formatHostPort(peer), admin: formatHostPort(admin) },
+      {
+        nodeId: id,
+        client: formatHostPort(client),
+        peer: formatHostPort(peer),
+        admin: formatHostPort(admin),
+      },
       "broker started",
     );
   }
@@ -145,6 +158,7 @@ class Broker implements RunningBroker {
       connector,
       logger: this.#logger,
       metrics: createReplicaRecorder(this.#metrics.instruments),
+      partitionMetrics: createPartitionRecorder(this.#metrics.instruments),
       bootId: bootId(),
       onFatal: (error: Error) => this.#failed(error),
     };
@@ -162,6 +176,8 @@ class Broker implements RunningBroker {
       diskReserveBytes: storage.diskFreeBytesMin,
       produceInflightBytesMax: limits.produceInflightBytes,
       parkedFetchesMax: limits.parkedFetches,
+      topicDefaults: topicDefaults(this.#config),
+      retentionIntervalMs: 10_000,
     };
   }
 
@@ -231,6 +247,21 @@ class Broker implements RunningBroker {
       this.#closed.resolve(this.#fatal);
     }
   }
+}
+
+/** A store that LevelDB can not read any more is emptied: everything in it can be rebuilt. */
+async function openKeyedStore(location: string): Promise<KeyedStore> {
+  try {
+    return await openLevelStore(location);
+  } catch (error) {
+    if (!(error instanceof StorageError) || error.kind !== "corrupt") throw error;
+    return await openLevelStore(location, { discard: true });
+  }
+}
+
+function topicDefaults(config: ClusterConfig): NodeOptions["topicDefaults"] {
+  const { acks, flush, partitions, replicationFactor } = config.topics;
+  return { partitions, replicationFactor, settings: { acks, flush } };
 }
 
 function peerEndpoints(config: ClusterConfig): { nodeId: NodeId; endpoint: string }[] {

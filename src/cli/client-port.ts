@@ -75,7 +75,11 @@ export interface PartitionDetails {
 
 export interface TopicDetails {
   readonly topic: TopicSummary;
-  readonly settings: readonly { readonly name: string; readonly value: string; readonly isDefault: boolean }[];
+  readonly settings: readonly {
+    readonly name: string;
+    readonly value: string;
+    readonly isDefault: boolean;
+  }[];
   readonly partitions: readonly PartitionDetails[];
 }
 

@@ -1,8 +1,8 @@
 // What every command gets: where to write, how to reach the cluster, which configuration. Tests build their own.
 import type { ClusterConfig } from "../config/cluster-config.ts";
 import type { ClientPort } from "./client-port.ts";
-import { CliError } from "./failure.ts";
 import { EXIT } from "./exit-codes.ts";
+import { CliError } from "./failure.ts";
 import { parseBootstrap, parseTimeout } from "./options.ts";
 import type { OutputFormat, Terminal } from "./terminal.ts";
 
@@ -38,7 +38,8 @@ export async function bootstrapOf(
   const given = options.bootstrap ?? context.environment["FLOTILLA_BOOTSTRAP"];
   if (given !== undefined && given !== "") return parseBootstrap(given);
   const path = configPath(options, context.environment);
-  const isDefault = options.config === undefined && context.environment["FLOTILLA_CONFIG"] === undefined;
+  const isDefault =
+    options.config === undefined && context.environment["FLOTILLA_CONFIG"] === undefined;
   try {
     const config = await context.loadConfig(path);
     const { formatHostPort } = await import("../config/cluster-config.ts");
@@ -72,5 +73,7 @@ export function timeoutOf(options: GlobalOptions): number {
 }
 
 function isMissingFile(error: unknown): boolean {
-  return error instanceof Error && error.name === "ConfigError" && error.message.includes("no such file");
+  return (
+    error instanceof Error && error.name === "ConfigError" && error.message.includes("no such file")
+  );
 }

@@ -13,13 +13,21 @@ const FIELDS: Readonly<Record<string, (message: ReadMessage) => string | Uint8Ar
   T: (message) => String(message.timestampMs),
   e: (message) => String(message.leaderEpoch),
   h: (message) =>
-    message.headers.map(({ name, value }) => `${name}=${Buffer.from(value).toString("utf8")}`).join(","),
+    message.headers
+      .map(({ name, value }) => `${name}=${Buffer.from(value).toString("utf8")}`)
+      .join(","),
 };
 
 export const FORMAT_HELP =
   "%k key, %v value, %o offset, %p partition, %h headers, %t topic, %T time in ms, %e leader epoch, %% percent, \\n \\t";
 
-const ESCAPES: Readonly<Record<string, string>> = { n: "\n", t: "\t", r: "\r", "0": "\0", "\\": "\\" };
+const ESCAPES: Readonly<Record<string, string>> = {
+  n: "\n",
+  t: "\t",
+  r: "\r",
+  "0": "\0",
+  "\\": "\\",
+};
 
 /** Compiles a template once. @throws CliError for an unknown field */
 export function compileFormat(template: string): (message: ReadMessage) => Buffer {
@@ -65,7 +73,10 @@ export function formatJsonLine(message: ReadMessage): Buffer {
   return Buffer.from(`${JSON.stringify(fields)}\n`, "utf8");
 }
 
-function bytesField(name: string, bytes: Uint8Array | undefined): Readonly<Record<string, string | null>> {
+function bytesField(
+  name: string,
+  bytes: Uint8Array | undefined,
+): Readonly<Record<string, string | null>> {
   if (bytes === undefined) return { [name]: null };
   try {
     return { [name]: new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes) };
@@ -78,7 +89,8 @@ function joinText(pieces: readonly Piece[]): Piece[] {
   const joined: Piece[] = [];
   for (const piece of pieces) {
     const last = joined.at(-1);
-    if (typeof piece === "string" && typeof last === "string") joined[joined.length - 1] = last + piece;
+    if (typeof piece === "string" && typeof last === "string")
+      joined[joined.length - 1] = last + piece;
     else joined.push(piece);
   }
   return joined;

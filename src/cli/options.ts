@@ -1,7 +1,7 @@
 // Values of command line options: parsed strictly, refused with the form that would be right. Pure.
 import { parseDuration } from "../config/units.ts";
-import { CliError } from "./failure.ts";
 import { EXIT } from "./exit-codes.ts";
+import { CliError } from "./failure.ts";
 
 /** Where a reader begins. */
 export type StartAt =
@@ -60,7 +60,10 @@ function parseTime(text: string, nowMs: number): number {
 }
 
 /** "name=value", repeatable: for commander's option parser. */
-export function collectHeader(text: string, before: readonly HeaderOption[]): readonly HeaderOption[] {
+export function collectHeader(
+  text: string,
+  before: readonly HeaderOption[],
+): readonly HeaderOption[] {
   const { name, value } = splitPair("--header", text);
   return [...before, { name, value }];
 }
@@ -75,7 +78,10 @@ export function collectSetting(
   return { ...before, [name]: value };
 }
 
-function splitPair(option: string, text: string): { readonly name: string; readonly value: string } {
+function splitPair(
+  option: string,
+  text: string,
+): { readonly name: string; readonly value: string } {
   const at = text.indexOf("=");
   if (at < 1) throw usage(`${option} must be name=value, not "${text}"`);
   return { name: text.slice(0, at), value: text.slice(at + 1) };
@@ -97,9 +103,18 @@ export function parseBootstrap(text: string): readonly string[] {
 /** "KILL", "SIGKILL", "term" → "SIGKILL" … among the signals that make sense for a broker. */
 export function parseSignal(text: string): NodeJS.Signals {
   const name = text.toUpperCase().replace(/^(?!SIG)/, "SIG");
-  const allowed: readonly NodeJS.Signals[] = ["SIGKILL", "SIGTERM", "SIGINT", "SIGSTOP", "SIGCONT", "SIGQUIT", "SIGABRT"];
+  const allowed: readonly NodeJS.Signals[] = [
+    "SIGKILL",
+    "SIGTERM",
+    "SIGINT",
+    "SIGSTOP",
+    "SIGCONT",
+    "SIGQUIT",
+    "SIGABRT",
+  ];
   const signal = allowed.find((candidate) => candidate === name);
-  if (signal === undefined) throw usage(`--signal must be one of ${allowed.join(", ")}, not "${text}"`);
+  if (signal === undefined)
+    throw usage(`--signal must be one of ${allowed.join(", ")}, not "${text}"`);
   return signal;
 }
 

@@ -1,7 +1,9 @@
-// Formats data directories (`flotilla cluster init`) and reads back what they say about themselves. A broker never
-// formats by itself: an empty directory may be a disk that was not mounted (architecture §7.9).
+// Formats data directories (`flotilla cluster init`) and reads back what they say about themselves.
+// A broker never formats by itself: an empty directory may be a disk that was not mounted
+// (architecture §7.9).
 //
-// node.json: { formatVersion, clusterId, nodeId, directoryId, createdAt, metadataVoters, metadataRevision }
+// node.json: { formatVersion, clusterId, nodeId, directoryId, createdAt, metadataVoters,
+// metadataRevision }
 import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
@@ -16,7 +18,10 @@ export const INITIAL_NODES_MAX = 64;
 
 const NODE_FILE_BYTES_MAX = 64 * 1024;
 const TEMPORARY_FILE = `${NODE_FILE}.tmp`;
-/** Names that do not make a directory "in use": our lock, an interrupted format, and what file systems put there. */
+/**
+ * Names that do not make a directory "in use": our lock, an interrupted format, and what file
+ * systems put there.
+ */
 const HARMLESS_NAMES: ReadonlySet<string> = new Set([
   TEMPORARY_FILE,
   "lock",
@@ -34,13 +39,16 @@ export interface NodeFile {
   readonly directoryId: string;
   /** ISO 8601, for people. */
   readonly createdAt: string;
-  /** Nodes whose metadata replicas voted when the cluster was founded; the same list on every node, ascending. */
+  /**
+   * Nodes whose metadata replicas voted when the cluster was founded; the same list on every node,
+   * ascending.
+   */
   readonly metadataVoters: readonly NodeId[];
   /** Nodes that learned then (the fourth and further ones), ascending. */
   readonly metadataLearners: readonly NodeId[];
   /**
-   * Revision of this directory's metadata replica: 0 for a founder; undefined for a directory that joins a running
-   * cluster and was not registered yet (see {@link recordMetadataRevision}).
+   * Revision of this directory's metadata replica: 0 for a founder; undefined for a directory that
+   * joins a running cluster and was not registered yet (see {@link recordMetadataRevision}).
    */
   readonly metadataRevision: number | undefined;
 }
@@ -52,8 +60,9 @@ export interface FormatOptions {
   /** All nodes of the cluster, this one among them. The three lowest ids become metadata voters. */
   readonly nodeIds: readonly NodeId[];
   /**
-   * The directory joins a cluster that exists already (a new node, or a known node whose disk was emptied): its
-   * replicas are new ones and begin as learners. False only for the one `cluster init` that founds the cluster.
+   * The directory joins a cluster that exists already (a new node, or a known node whose disk was
+   * emptied): its replicas are new ones and begin as learners. False only for the one `cluster
+   * init` that founds the cluster.
    */
   readonly joins: boolean;
   readonly clock: Clock;
@@ -62,7 +71,8 @@ export interface FormatOptions {
 
 /**
  * Formats an empty directory; durable when it resolves.
- * @throws StorageError "io" when the directory is formatted already or holds anything else; RangeError for bad ids
+ * @throws StorageError "io" when the directory is formatted already or holds anything else;
+ * RangeError for bad ids
  */
 export async function formatDirectory(disk: Disk, options: FormatOptions): Promise<NodeFile> {
   const nodeIds = checkedNodeIds(options);
@@ -115,7 +125,10 @@ export function readNodeFile(disk: Disk): NodeFile {
   }
 }
 
-/** Notes the revision that the first registration of a joining directory was given. Durable when it resolves. */
+/**
+ * Notes the revision that the first registration of a joining directory was given. Durable when it
+ * resolves.
+ */
 export async function recordMetadataRevision(disk: Disk, revision: number): Promise<NodeFile> {
   const file = readNodeFile(disk);
   if (file.metadataRevision === revision) return file;
@@ -126,8 +139,8 @@ export async function recordMetadataRevision(disk: Disk, revision: number): Prom
 }
 
 /**
- * The metadata group's configuration when the cluster was founded; equal on every founder. A directory that joins must
- * not use it as its own: it begins as a member of nothing.
+ * The metadata group's configuration when the cluster was founded; equal on every founder. A
+ * directory that joins must not use it as its own: it begins as a member of nothing.
  */
 export function foundingMembership(file: NodeFile): {
   readonly voters: readonly ReplicaId[];

@@ -1,5 +1,6 @@
-// Decides which leaderships a node gives back to their preferred replicas. Pure; leader-balancer.ts runs it on a timer.
-// Every node decides only for the groups that it leads itself, so no coordination is needed.
+// Decides which leaderships a node gives back to their preferred replicas. Pure; leader-balancer.ts
+// runs it on a timer. Every node decides only for the groups that it leads itself, so no
+// coordination is needed.
 import type { GroupId, NodeId } from "../model/ids.ts";
 
 /** A group that this node leads and serves. */
@@ -35,9 +36,9 @@ export interface LeaderBalanceOptions {
 }
 
 /**
- * Transfers for this round, in group order: groups whose preferred leader is another node that is alive, not fenced,
- * not draining, up for long enough and in sync. Everything else stays where it is: a leadership on the wrong node
- * costs balance, a transfer that fails costs availability.
+ * Transfers for this round, in group order: groups whose preferred leader is another node that is
+ * alive, not fenced, not draining, up for long enough and in sync. Everything else stays where it
+ * is: a leadership on the wrong node costs balance, a transfer that fails costs availability.
  */
 export function planLeaderTransfers(
   led: readonly LedGroup[],

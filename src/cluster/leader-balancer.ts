@@ -1,5 +1,6 @@
-// Gives leaderships back to their preferred replicas, a few at a time. Runs on every node for the groups that it leads;
-// the broker starts it after registration and tells it when the node begins to drain.
+// Gives leaderships back to their preferred replicas, a few at a time. Runs on every node for the
+// groups that it leads; the broker starts it after registration and tells it when the node begins
+// to drain.
 import type { Clock } from "../base/clock.ts";
 import type { GroupId, NodeId } from "../model/ids.ts";
 import { type NodeFitness, planLeaderTransfers } from "./leader-balance-plan.ts";

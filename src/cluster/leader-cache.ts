@@ -1,5 +1,6 @@
-// Who leads which group, as far as this node knows. Leadership is not in the metadata log: local replicas and the
-// status messages of peers feed this cache, clients and redirects are answered from it. Per group the term only grows.
+// Who leads which group, as far as this node knows. Leadership is not in the metadata log: local
+// replicas and the status messages of peers feed this cache, clients and redirects are answered
+// from it. Per group the term only grows.
 import type { GroupId, NodeId } from "../model/ids.ts";
 import type { Term } from "../model/positions.ts";
 import type { NodeStatusReport } from "./ports.ts";
@@ -41,7 +42,10 @@ export class LeaderCache {
     return () => this.#listeners.delete(listener);
   }
 
-  /** What a replica on this node sees: its leader (0: none) in its term, and whether that is this node, ready. */
+  /**
+   * What a replica on this node sees: its leader (0: none) in its term, and whether that is this
+   * node, ready.
+   */
   observeLocal(groupId: GroupId, nodeId: NodeId | 0, term: Term, isReady: boolean): void {
     if (this.#put({ groupId, nodeId, term, isReady: isReady && nodeId === this.#self })) {
       this.#tell();
@@ -72,7 +76,10 @@ export class LeaderCache {
     this.#leaders.delete(groupId);
   }
 
-  /** Takes news of a newer term, or more about the same one. Within a term a known leader is never unlearned here. */
+  /**
+   * Takes news of a newer term, or more about the same one. Within a term a known leader is never
+   * unlearned here.
+   */
   #put(news: KnownLeader): boolean {
     const known = this.#leaders.get(news.groupId);
     if (known !== undefined) {

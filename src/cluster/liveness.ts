@@ -1,6 +1,7 @@
-// Which nodes are heard from. Soft state of every node, fed by the NodeStatus messages of its peers; never replicated.
-// The metadata leader derives fencing from it (node-frontend.ts), every node derives fitness for leadership
-// (leader-balancer.ts). Time comes in as an argument, monotonic ms.
+// Which nodes are heard from. Soft state of every node, fed by the NodeStatus messages of its
+// peers; never replicated. The metadata leader derives fencing from it (node-frontend.ts), every
+// node derives fitness for leadership (leader-balancer.ts). Time comes in as an argument, monotonic
+// ms.
 import type { NodeId } from "../model/ids.ts";
 import type { NodeRow } from "./node-table.ts";
 import type { NodeStatusReport } from "./ports.ts";
@@ -25,7 +26,10 @@ export interface FencingPlan {
 export class Liveness {
   readonly #self: NodeId;
   readonly #heard = new Map<NodeId, Heard>();
-  /** Silence counts from here at the earliest: a new metadata leader gives everybody a whole session. */
+  /**
+   * Silence counts from here at the earliest: a new metadata leader gives everybody a whole
+   * session.
+   */
   #graceFromMs: number;
 
   constructor(self: NodeId, nowMs: number) {
@@ -85,8 +89,8 @@ export class Liveness {
   }
 
   /**
-   * Which registered nodes to fence and to unfence. Unfencing asks for a word of the very incarnation that is
-   * registered: a restarted node registers anew, which unfences it.
+   * Which registered nodes to fence and to unfence. Unfencing asks for a word of the very
+   * incarnation that is registered: a restarted node registers anew, which unfences it.
    */
   fencingPlan(nodes: Iterable<NodeRow>, nowMs: number): FencingPlan {
     const fence: NodeRow[] = [];

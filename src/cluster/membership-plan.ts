@@ -1,5 +1,6 @@
-// Decides how the members of a group change so that they follow the placement in the metadata: the way back after an
-// emptied disk. Pure; membership-reconciler.ts runs it on the leader of the group.
+// Decides how the members of a group change so that they follow the placement in the metadata: the
+// way back after an emptied disk. Pure; membership-reconciler.ts runs it on the leader of the
+// group.
 import {
   NODE_ID_MAX,
   type NodeId,
@@ -28,8 +29,9 @@ export function wantedOfPartition(row: PartitionRow): WantedMembers {
 }
 
 /**
- * The metadata group's wanted members. A voter whose node came back with a new directory is wanted in its new form;
- * nodes that are not members yet become learners, or voters while there are fewer than three of them.
+ * The metadata group's wanted members. A voter whose node came back with a new directory is wanted
+ * in its new form; nodes that are not members yet become learners, or voters while there are fewer
+ * than three of them.
  */
 export function wantedOfMetadata(image: MetadataImage, current: LedMembership): WantedMembers {
   const renewed = (replicaId: ReplicaId): ReplicaId => {
@@ -55,9 +57,9 @@ export function wantedOfMetadata(image: MetadataImage, current: LedMembership): 
 /**
  * The next step towards the wanted members; undefined when nothing is to be done now.
  *
- * First every wanted replica that is no member joins as a learner. Once all wanted voters have caught up, one change
- * makes them voters and drops the rest. A voter is never dropped before its successor has caught up: until then a dead
- * replica costs redundancy, afterwards it costs nothing.
+ * First every wanted replica that is no member joins as a learner. Once all wanted voters have
+ * caught up, one change makes them voters and drops the rest. A voter is never dropped before its
+ * successor has caught up: until then a dead replica costs redundancy, afterwards it costs nothing.
  */
 export function nextMembership(
   current: LedMembership,

@@ -1,5 +1,6 @@
-// Makes the members of the groups led here follow the metadata: replicas placed anew join, catch up and take over from
-// the ones they replace. Runs on a timer on every node; a group is changed by its own leader only.
+// Makes the members of the groups led here follow the metadata: replicas placed anew join, catch up
+// and take over from the ones they replace. Runs on a timer on every node; a group is changed by
+// its own leader only.
 import type { Clock } from "../base/clock.ts";
 import { METADATA_GROUP } from "../model/ids.ts";
 import { nextMembership, wantedOfMetadata, wantedOfPartition } from "./membership-plan.ts";
@@ -65,7 +66,8 @@ export class MembershipReconciler {
 
   #target(current: LedMembership): ReturnType<typeof nextMembership> {
     const { image } = this.#options.view;
-    // Before the first restored or applied state nothing is known, and nothing may be concluded from that.
+    // Before the first restored or applied state nothing is known, and nothing may be concluded
+    // from that.
     if (image.version === 0) return undefined;
     if (current.groupId === METADATA_GROUP) {
       return nextMembership(current, wantedOfMetadata(image, current));

@@ -1,10 +1,14 @@
-// The replicated commands of the metadata group and their versioned JSON form (the COMMAND section of an entry frame,
-// ADR-0006). Frontends and registration encode them, the metadata leader decodes what peers propose, and
-// metadata-state.ts decodes again at apply. One decoder serves both, so whatever got into the log can be applied.
+// The replicated commands of the metadata group and their versioned JSON form (the COMMAND section
+// of an entry frame, ADR-0006). Frontends and registration encode them, the metadata leader decodes
+// what peers propose, and metadata-state.ts decodes again at apply. One decoder serves both, so
+// whatever got into the log can be applied.
 import { BrokerError } from "../model/errors.ts";
 import { NODE_ID_MAX, type NodeId, type TopicId } from "../model/ids.ts";
 
-/** Version that this code writes. A command with a higher one is not understood and halts the replica. */
+/**
+ * Version that this code writes. A command with a higher one is not understood and halts the
+ * replica.
+ */
 export const METADATA_COMMAND_VERSION = 1;
 /** Bytes of one encoded command, inclusive. Larger: INVALID_REQUEST, before it is proposed. */
 export const METADATA_COMMAND_BYTES_MAX: number = 1024 * 1024;
@@ -13,7 +17,10 @@ export const PRODUCER_ID_BLOCK_MAX = 100_000;
 /** Characters of a producer name, inclusive. More: INVALID_REQUEST. */
 export const PRODUCER_NAME_CHARACTERS_MAX = 255;
 
-/** Where a node can be reached, each as advertised (host:port); `admin` is empty when not advertised. */
+/**
+ * Where a node can be reached, each as advertised (host:port); `admin` is empty when not
+ * advertised.
+ */
 export interface NodeEndpoints {
   readonly client: string;
   readonly peer: string;
@@ -26,7 +33,10 @@ export interface FeatureRange {
   readonly max: number;
 }
 
-/** A node says at each start who it is; a new directory id means that its disk was emptied or replaced. */
+/**
+ * A node says at each start who it is; a new directory id means that its disk was emptied or
+ * replaced.
+ */
 export interface RegisterNode {
   readonly type: "register-node";
   readonly nodeId: NodeId;
@@ -35,11 +45,17 @@ export interface RegisterNode {
   readonly incarnation: number;
   readonly endpoints: NodeEndpoints;
   readonly features: FeatureRange;
-  /** The directory was formatted by the `cluster init` that founded the cluster (node.json: metadataRevision 0). */
+  /**
+   * The directory was formatted by the `cluster init` that founded the cluster (node.json:
+   * metadataRevision 0).
+   */
   readonly founder: boolean;
 }
 
-/** Takes a silent node out of service. Applies only to the incarnation named, so that a restart is not undone. */
+/**
+ * Takes a silent node out of service. Applies only to the incarnation named, so that a restart is
+ * not undone.
+ */
 export interface FenceNode {
   readonly type: "fence-node";
   readonly nodeId: NodeId;
@@ -89,7 +105,10 @@ export interface OpenProducer {
   readonly name: string;
 }
 
-/** Gives new replicas, in the node's present directory, in place of those that its former directories held. */
+/**
+ * Gives new replicas, in the node's present directory, in place of those that its former
+ * directories held.
+ */
 export interface ReplaceReplicas {
   readonly type: "replace-replicas";
   readonly nodeId: NodeId;
@@ -123,8 +142,9 @@ export function encodeMetadataCommand(command: MetadataCommand): Buffer {
 /**
  * Decodes and checks the shape of a command.
  *
- * @throws BrokerError UNSUPPORTED_VERSION for a newer version or an unknown type: a replica that meets one in its log
- * must halt, never skip it (architecture §7.12); INVALID_REQUEST for anything malformed.
+ * @throws BrokerError UNSUPPORTED_VERSION for a newer version or an unknown type: a replica that
+ * meets one in its log must halt, never skip it (architecture §7.12); INVALID_REQUEST for anything
+ * malformed.
  */
 export function decodeMetadataCommand(bytes: Uint8Array): MetadataCommand {
   const fields = parseObject(bytes);

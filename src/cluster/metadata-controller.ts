@@ -1,5 +1,6 @@
-// The metadata leader's end of every change: proposes commands on this node's metadata replica and answers commands
-// that peers send (ProposeMetadata). Frontends and the broker's ControllerClient call it.
+// The metadata leader's end of every change: proposes commands on this node's metadata replica and
+// answers commands that peers send (ProposeMetadata). Frontends and the broker's ControllerClient
+// call it.
 
 import { SECTION } from "../model/entry-frame.ts";
 import { BrokerError, type ErrorFields } from "../model/errors.ts";
@@ -40,7 +41,8 @@ export class MetadataController {
 
   /**
    * Throws unless this node leads the metadata group and is ready.
-   * @throws BrokerError NOT_LEADER with the leader's id and client endpoint where known, else LEADER_UNKNOWN
+   * @throws BrokerError NOT_LEADER with the leader's id and client endpoint where known, else
+   * LEADER_UNKNOWN
    */
   requireLeader(): void {
     if (this.#replica.isLeaderReady) return;
@@ -51,8 +53,8 @@ export class MetadataController {
    * Proposes and waits until the command is applied here.
    *
    * @returns the result's fields
-   * @throws BrokerError as the state refuses; NOT_LEADER | LEADER_UNKNOWN | OVERLOADED (not applied);
-   * LEADERSHIP_LOST (outcome unknown)
+   * @throws BrokerError as the state refuses; NOT_LEADER | LEADER_UNKNOWN | OVERLOADED (not
+   * applied); LEADERSHIP_LOST (outcome unknown)
    */
   async propose(
     command: MetadataCommand,
@@ -61,10 +63,12 @@ export class MetadataController {
   }
 
   /**
-   * Answers a peer's ProposeMetadata. The command is decoded first, so that nothing unreadable gets into the log.
+   * Answers a peer's ProposeMetadata. The command is decoded first, so that nothing unreadable gets
+   * into the log.
    *
    * @param command UTF-8 JSON of the command
-   * @returns the reply as UTF-8 JSON (a refusal by the state is a reply too) and an index at which it was applied
+   * @returns the reply as UTF-8 JSON (a refusal by the state is a reply too) and an index at which
+   * it was applied
    */
   async answer(command: Uint8Array): Promise<{ readonly reply: Buffer; readonly index: number }> {
     const checked = encodeMetadataCommand(decodeMetadataCommand(command));

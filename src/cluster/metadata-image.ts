@@ -1,5 +1,6 @@
-// The read view of the metadata that the rest of the broker sees: immutable, replaced as a whole by every applied
-// change. metadata-state.ts publishes it; frontends, reconcilers, the reader and other rooms (through the broker) read.
+// The read view of the metadata that the rest of the broker sees: immutable, replaced as a whole by
+// every applied change. metadata-state.ts publishes it; frontends, reconcilers, the reader and
+// other rooms (through the broker) read.
 import type { GroupId, NodeId, TopicId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import type { NodeRow } from "./node-table.ts";
@@ -35,8 +36,8 @@ export interface MetadataDelta {
 }
 
 /**
- * Called inside apply, in log order. It must not throw and must not do more than note what changed and wake somebody
- * up: while it runs, the metadata group applies nothing.
+ * Called inside apply, in log order. It must not throw and must not do more than note what changed
+ * and wake somebody up: while it runs, the metadata group applies nothing.
  */
 export type MetadataListener = (image: MetadataImage, delta: MetadataDelta) => void;
 

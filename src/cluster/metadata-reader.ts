@@ -1,6 +1,7 @@
-// Answers of the Metadata service and the reading half of the Admin service, from this node's image, leader cache and
-// liveness: a consistent copy, possibly a little behind the metadata leader. Plain objects with the protocol's field
-// names; the services encode them. Any broker can answer.
+// Answers of the Metadata service and the reading half of the Admin service, from this node's
+// image, leader cache and liveness: a consistent copy, possibly a little behind the metadata
+// leader. Plain objects with the protocol's field names; the services encode them. Any broker can
+// answer.
 import type { Clock } from "../base/clock.ts";
 import { BrokerError } from "../model/errors.ts";
 import type { GroupId, NodeId } from "../model/ids.ts";
@@ -13,105 +14,26 @@ import {
 import { describeTopicSettings, parseTopicSettings } from "../model/topic-settings.ts";
 import type { LeaderCache } from "./leader-cache.ts";
 import type { Liveness } from "./liveness.ts";
+import type {
+  DescribeClusterAnswer,
+  DescribeTopicAnswer,
+  ListTopicsAnswer,
+  ListTopicsWish,
+  MetadataAnswer,
+  MetadataRequest,
+  TopicAnswer,
+  TopicSummaryAnswer,
+} from "./metadata-answers.ts";
 import type { MetadataReplica } from "./metadata-controller.ts";
 import type { MetadataView } from "./metadata-image.ts";
 import type { LedPartition } from "./ports.ts";
 import type { PartitionRow, TopicRow } from "./topic-table.ts";
 
-/** Partitions described in one page of topics. A page ends after the topic that reaches it: messages stay small. */
+/**
+ * Partitions described in one page of topics. A page ends after the topic that reaches it: messages
+ * stay small.
+ */
 export const PARTITIONS_PER_PAGE = 20_000;
-
-export interface MetadataRequest {
-  readonly topics: readonly string[];
-  readonly pageSize: number;
-  readonly pageToken: string;
-  readonly protocolVersion: number;
-}
-
-export interface BrokerAnswer {
-  readonly nodeId: number;
-  readonly endpoint: string;
-  readonly fenced: boolean;
-  readonly adminEndpoint: string;
-}
-
-export interface PartitionAnswer {
-  readonly partition: number;
-  readonly leaderId: number;
-  readonly leaderEpoch: number;
-  readonly replicas: readonly number[];
-  readonly slotFrom: readonly number[];
-  readonly slotTo: readonly number[];
-}
-
-export interface TopicAnswer {
-  readonly name: string;
-  readonly topicId: string;
-  readonly layoutEpoch: number;
-  readonly partitions: readonly PartitionAnswer[];
-  readonly settings: Readonly<Record<string, string>>;
-  readonly keyHash: string;
-}
-
-export interface MetadataAnswer {
-  readonly clusterId: string;
-  readonly metadataIndex: number;
-  readonly brokers: readonly BrokerAnswer[];
-  readonly topics: readonly TopicAnswer[];
-  readonly nextPageToken: string;
-  readonly controllerId: number;
-}
-
-export interface ListTopicsWish {
-  readonly pageSize: number;
-  readonly pageToken: string;
-  readonly prefix: string;
-}
-
-export interface TopicSummaryAnswer {
-  readonly name: string;
-  readonly topicId: string;
-  readonly partitions: number;
-  readonly replicationFactor: number;
-  readonly durability: string;
-}
-
-export interface ListTopicsAnswer {
-  readonly topics: readonly TopicSummaryAnswer[];
-  readonly nextPageToken: string;
-}
-
-export interface PartitionStateAnswer extends LedPartition {
-  readonly partition: number;
-  readonly leaderId: number;
-  readonly leaderEpoch: number;
-  readonly replicas: readonly number[];
-}
-
-export interface DescribeTopicAnswer {
-  readonly topic: TopicSummaryAnswer;
-  readonly settings: ReturnType<typeof describeTopicSettings>;
-  readonly partitions: readonly PartitionStateAnswer[];
-}
-
-export interface NodeStateAnswer {
-  readonly nodeId: number;
-  readonly endpoint: string;
-  readonly fenced: boolean;
-  readonly leaders: number;
-  readonly replicas: number;
-  readonly lastHeardMs: number;
-}
-
-export interface DescribeClusterAnswer {
-  readonly clusterId: string;
-  readonly nodeId: number;
-  readonly controllerId: number;
-  readonly nodes: readonly NodeStateAnswer[];
-  readonly leaderlessPartitions: number;
-  readonly underReplicatedPartitions: number;
-  readonly metadataTerm: number;
-}
 
 export interface MetadataReaderOptions {
   readonly clusterId: string;
@@ -141,7 +63,8 @@ export class MetadataReader {
   }
 
   /**
-   * Topics with their partitions and leaders, and all brokers. Names that do not exist are left out.
+   * Topics with their partitions and leaders, and all brokers. Names that do not exist are left
+   * out.
    * @throws BrokerError INVALID_REQUEST | UNSUPPORTED_VERSION
    */
   metadata(request: MetadataRequest): MetadataAnswer {
@@ -185,7 +108,10 @@ export class MetadataReader {
     return { topics: page.topics.map(summaryOf), nextPageToken: page.nextPageToken };
   }
 
-  /** One topic; `inSync` and positions only of partitions led here. @throws BrokerError UNKNOWN_TOPIC_OR_PARTITION */
+  /**
+   * One topic; `inSync` and positions only of partitions led here. @throws BrokerError
+   * UNKNOWN_TOPIC_OR_PARTITION
+   */
   describeTopic(name: string): DescribeTopicAnswer {
     const { image } = this.#options.view;
     const topic = image.topicByName(name);
@@ -287,7 +213,9 @@ export class MetadataReader {
     return { leaderId: known?.nodeId ?? 0, leaderEpoch: known?.term ?? 0 };
   }
 
-  /** The existing topics of a page of sorted names; the token is the last name that was looked at. */
+  /**
+   * The existing topics of a page of sorted names; the token is the last name that was looked at.
+   */
   #page(
     names: readonly string[],
     wish: { readonly pageSize: number; readonly pageToken: string },

@@ -1,5 +1,5 @@
-// What applying a metadata command answers: data, equal on every replica. Made by metadata-state.ts, unwrapped on the
-// proposer's node, carried as JSON between nodes.
+// What applying a metadata command answers: data, equal on every replica. Made by
+// metadata-state.ts, unwrapped on the proposer's node, carried as JSON between nodes.
 import { BrokerError, ERROR_TABLE, type ErrorFields, type ErrorReason } from "../model/errors.ts";
 
 /** `ok` holds the result's fields; `error` a refusal that changed nothing. */
@@ -49,7 +49,10 @@ export function resultOf(reply: unknown): Readonly<Record<string, string | numbe
   throw new BrokerError(reason, message, fields);
 }
 
-/** One field of a result. @throws TypeError when it has another type: the two sides disagree about the protocol */
+/**
+ * One field of a result. @throws TypeError when it has another type: the two sides disagree about
+ * the protocol
+ */
 export function numberOf(result: Readonly<Record<string, unknown>>, name: string): number {
   const value = result[name];
   if (typeof value !== "number") throw new TypeError(`metadata reply without ${name}`);

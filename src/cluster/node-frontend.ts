@@ -1,5 +1,6 @@
-// The life of nodes in the metadata: each node registers itself at start (NodeRegistration), and the metadata leader
-// fences nodes that fell silent and unfences those that came back (NodeFencing). The broker starts and stops both.
+// The life of nodes in the metadata: each node registers itself at start (NodeRegistration), and
+// the metadata leader fences nodes that fell silent and unfences those that came back
+// (NodeFencing). The broker starts and stops both.
 import type { Clock } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
 import { deferred } from "../base/deferred.ts";
@@ -13,7 +14,10 @@ import type { MetadataView } from "./metadata-image.ts";
 import { numberOf } from "./metadata-reply.ts";
 import type { ControllerClient, Logger } from "./ports.ts";
 
-/** Pause after a failed registration, ms: doubles from the first to the last value, with ± 25 % of chance. */
+/**
+ * Pause after a failed registration, ms: doubles from the first to the last value, with ± 25 % of
+ * chance.
+ */
 export const REGISTRATION_RETRY_MS = { first: 100, last: 2000 } as const;
 /** How often the metadata leader looks for silent nodes, ms. */
 export const FENCING_INTERVAL_MS = 500;
@@ -44,9 +48,10 @@ export class NodeRegistration {
   /**
    * Registers; repeats until it succeeds, is refused for good, or `signal` is aborted.
    *
-   * A foreign directory is retried: the former process of this node counts as alive until its session ends.
-   * @throws BrokerError NODE_FENCED for a newer incarnation, a retired directory or a feature level out of range: this
-   * process must stop; CANCELLED when the signal was aborted
+   * A foreign directory is retried: the former process of this node counts as alive until its
+   * session ends.
+   * @throws BrokerError NODE_FENCED for a newer incarnation, a retired directory or a feature level
+   * out of range: this process must stop; CANCELLED when the signal was aborted
    */
   async register(command: RegisterNode, signal: AbortSignal): Promise<Registered> {
     const { clock, controller, log, random } = this.#options;

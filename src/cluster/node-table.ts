@@ -1,4 +1,5 @@
-// Rows of registered nodes, and the rules of who may register as whom. Part of the metadata state; pure.
+// Rows of registered nodes, and the rules of who may register as whom. Part of the metadata state;
+// pure.
 import type { NodeId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import type { FeatureRange, NodeEndpoints, RegisterNode } from "./metadata-commands.ts";
@@ -20,11 +21,15 @@ export interface NodeRow {
   /** Index of the entry that registered this incarnation: the node's epoch. */
   readonly registeredIndex: LogIndex;
   /**
-   * Revision of its metadata replica: 0 for a directory listed by `cluster init`, else the index of the entry that
-   * first registered the directory (an emptied disk must not vote as its former self).
+   * Revision of its metadata replica: 0 for a directory listed by `cluster init`, else the index of
+   * the entry that first registered the directory (an emptied disk must not vote as its former
+   * self).
    */
   readonly metadataRevision: number;
-  /** Earlier directories of this node, newest last, at most RETIRED_DIRECTORIES_MAX: none of them may come back. */
+  /**
+   * Earlier directories of this node, newest last, at most RETIRED_DIRECTORIES_MAX: none of them
+   * may come back.
+   */
   readonly retiredDirectories: readonly string[];
 }
 
@@ -44,10 +49,11 @@ export type Registration =
  * Decides a registration.
  *
  * - a new node is taken;
- * - the same directory with the same (a repeated proposal) or a higher incarnation is taken and unfences the node;
+ * - the same directory with the same (a repeated proposal) or a higher incarnation is taken and
+ *   unfences the node;
  * - an older incarnation is a process that should be dead: refused;
- * - another directory is refused while the node counts as alive (two processes with one id), and taken once it was
- *   fenced: an emptied or replaced disk, which starts with new replicas;
+ * - another directory is refused while the node counts as alive (two processes with one id), and
+ *   taken once it was fenced: an emptied or replaced disk, which starts with new replicas;
  * - a directory that was replaced by another never comes back: its replicas have been given up;
  * - software that cannot write the cluster's feature level is refused (architecture §7.12).
  */

@@ -1,5 +1,6 @@
-// Decides on which nodes the partitions of a new topic live, and which replica of each is preferred as leader.
-// Pure and deterministic: metadata-state.ts calls it at apply, so every node computes the same placement.
+// Decides on which nodes the partitions of a new topic live, and which replica of each is preferred
+// as leader. Pure and deterministic: metadata-state.ts calls it at apply, so every node computes
+// the same placement.
 import { assert, defined } from "../base/assert.ts";
 import type { NodeId } from "../model/ids.ts";
 
@@ -28,8 +29,9 @@ interface Load {
  * @param candidates distinct nodes, at least `replicationFactor`; their order does not matter
  * @returns per partition its nodes, preferred leader first; all distinct
  *
- * Invariant: within the topic, replicas per node differ by at most one, and so do preferred leaders. Between equal
- * choices the node with the smaller total wins, so many small topics even out as well.
+ * Invariant: within the topic, replicas per node differ by at most one, and so do preferred
+ * leaders. Between equal choices the node with the smaller total wins, so many small topics even
+ * out as well.
  */
 export function planPlacement(
   candidates: readonly PlacementCandidate[],
@@ -57,13 +59,17 @@ export function planPlacement(
   return sets.map((set, partition) => {
     const leader = defined(leaders[partition], "partition without preferred leader");
     const others = set.filter((load) => load !== leader);
-    // Rotation lets the second places spread too: they are where leadership goes when the first node is lost.
+    // Rotation lets the second places spread too: they are where leadership goes when the first
+    // node is lost.
     const turn = others.length === 0 ? 0 : partition % others.length;
     return [leader, ...others.slice(turn), ...others.slice(0, turn)].map((load) => load.nodeId);
   });
 }
 
-/** The least loaded nodes; among equals the choice turns with the partition number, so that sets are mixed. */
+/**
+ * The least loaded nodes; among equals the choice turns with the partition number, so that sets are
+ * mixed.
+ */
 function chooseReplicas(loads: readonly Load[], partition: number, count: number): readonly Load[] {
   const turned = [
     ...loads.slice(partition % loads.length),
@@ -79,7 +85,10 @@ function chooseReplicas(loads: readonly Load[], partition: number, count: number
   return chosen;
 }
 
-/** Greedy choice, then leaderships are handed along chains of partitions until no node has two more than another. */
+/**
+ * Greedy choice, then leaderships are handed along chains of partitions until no node has two more
+ * than another.
+ */
 function chooseLeaders(loads: readonly Load[], sets: readonly (readonly Load[])[]): Load[] {
   const leaders = sets.map((set) => {
     const best = set.reduce((a, b) => {
@@ -96,7 +105,10 @@ function chooseLeaders(loads: readonly Load[], sets: readonly (readonly Load[])[
   return leaders;
 }
 
-/** Moves one leadership from a most loaded node towards one with at least two fewer. False: nothing left to gain. */
+/**
+ * Moves one leadership from a most loaded node towards one with at least two fewer. False: nothing
+ * left to gain.
+ */
 function evenOut(
   loads: readonly Load[],
   sets: readonly (readonly Load[])[],

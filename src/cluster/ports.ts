@@ -1,5 +1,5 @@
-// What the cluster room asks of others. The broker connects these ports (replica set, partitions, peer transport,
-// logger); the simulator and the tests give their own.
+// What the cluster room asks of others. The broker connects these ports (replica set, partitions,
+// peer transport, logger); the simulator and the tests give their own.
 import type { GroupId, NodeId, PartitionIndex, ReplicaId, TopicId } from "../model/ids.ts";
 import type { Term } from "../model/positions.ts";
 import type { SlotLayout } from "../model/slots.ts";
@@ -22,8 +22,9 @@ export interface PartitionAssignment {
   /** This node's replica. */
   readonly replicaId: ReplicaId;
   /**
-   * Voters with which the group began, this replica among them or not. A replica that is not a founder begins as a
-   * member of nothing and learns the configuration from the group's log or image.
+   * Voters with which the group began, this replica among them or not. A replica that is not a
+   * founder begins as a member of nothing and learns the configuration from the group's log or
+   * image.
    */
   readonly founders: readonly ReplicaId[];
   /** Preferred leader: may campaign at once when the group is new. */
@@ -41,7 +42,9 @@ export interface LocalGroup {
   readonly topicId: TopicId | undefined;
 }
 
-/** The partition groups of this node. Every call is idempotent and may be repeated after a failure. */
+/**
+ * The partition groups of this node. Every call is idempotent and may be repeated after a failure.
+ */
 export interface LocalGroups {
   /** Creates the replica if it is new (journalled before its first vote) and starts it. */
   open(assignment: PartitionAssignment): Promise<void>;
@@ -57,7 +60,8 @@ export interface LocalGroups {
 export interface ControllerClient {
   /**
    * @returns the command's result (MetadataReply `ok`)
-   * @throws BrokerError as refused by the state, or NOT_LEADER | LEADER_UNKNOWN | UNREACHABLE | DEADLINE …
+   * @throws BrokerError as refused by the state, or NOT_LEADER | LEADER_UNKNOWN | UNREACHABLE |
+   * DEADLINE …
    */
   propose(command: MetadataCommand): Promise<Readonly<Record<string, string | number | boolean>>>;
 }
@@ -98,7 +102,10 @@ export interface LedPartition {
   readonly commitIndex: number;
 }
 
-/** What this node says about itself to all others, once a second and on change (peer protocol NodeStatus). */
+/**
+ * What this node says about itself to all others, once a second and on change (peer protocol
+ * NodeStatus).
+ */
 export interface NodeStatusReport {
   readonly nodeId: number;
   readonly incarnation: number;

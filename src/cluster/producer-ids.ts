@@ -1,5 +1,6 @@
-// Producer sessions: anonymous ones from a block of ids that this node reserved, named ones from the metadata group.
-// The Produce service calls it. Ids of an unused rest of a block are lost with the process; that is harmless.
+// Producer sessions: anonymous ones from a block of ids that this node reserved, named ones from
+// the metadata group. The Produce service calls it. Ids of an unused rest of a block are lost with
+// the process; that is harmless.
 import { BrokerError } from "../model/errors.ts";
 import type { NodeId, ProducerId } from "../model/ids.ts";
 import { PRODUCER_NAME_CHARACTERS_MAX } from "./metadata-commands.ts";

@@ -1,10 +1,16 @@
-// Rows of named producers and the counter of producer ids. Part of the metadata state; pure. What a partition
-// remembers of a producer's sequences is the partition room's business.
+// Rows of named producers and the counter of producer ids. Part of the metadata state; pure. What a
+// partition remembers of a producer's sequences is the partition room's business.
 import type { ProducerId } from "../model/ids.ts";
 
-/** Named producers remembered. Beyond: OVERLOADED for a new name; anonymous sessions are not affected. */
+/**
+ * Named producers remembered. Beyond: OVERLOADED for a new name; anonymous sessions are not
+ * affected.
+ */
 export const PRODUCER_NAMES_MAX = 100_000;
-/** Highest producer epoch, inclusive: the batch header has 16 signed bits for it. Beyond it new ids are given. */
+/**
+ * Highest producer epoch, inclusive: the batch header has 16 signed bits for it. Beyond it new ids
+ * are given.
+ */
 export const PRODUCER_EPOCH_MAX = 32_767;
 
 /** The present session of a producer name. */

@@ -1,5 +1,6 @@
-// Compares what the metadata wants on this node with what the node holds, and says what to do. Pure;
-// replica-reconciler.ts carries it out. Missing metadata is never a reason to remove anything.
+// Compares what the metadata wants on this node with what the node holds, and says what to do.
+// Pure; replica-reconciler.ts carries it out. Missing metadata is never a reason to remove
+// anything.
 import type { GroupId, NodeId } from "../model/ids.ts";
 import type { MetadataImage } from "./metadata-image.ts";
 import type { LocalGroup, PartitionAssignment } from "./ports.ts";
@@ -24,7 +25,8 @@ export function revisionOf(assignment: PartitionAssignment, image: MetadataImage
 /**
  * Plans one round.
  *
- * @param opened groups that were opened in this run of the process, with {@link revisionOf} at that time
+ * @param opened groups that were opened in this run of the process, with {@link revisionOf} at that
+ * time
  */
 export function planReconciliation(
   image: MetadataImage,
@@ -40,7 +42,8 @@ export function planReconciliation(
     const assignment = assignmentOf(image, row, self);
     if (assignment === undefined) continue;
     const existing = held.get(row.groupId);
-    // Another replica of the group on this disk is somebody's former self: it is reported, not overwritten.
+    // Another replica of the group on this disk is somebody's former self: it is reported, not
+    // overwritten.
     if (existing !== undefined && existing.replicaId !== assignment.replicaId) continue;
     wanted.add(row.groupId);
     const revision = opened.get(row.groupId);
@@ -57,7 +60,10 @@ export function planReconciliation(
   return { open, update, remove, orphans };
 }
 
-/** What this node shall run of a partition; undefined when no replica is placed in its present directory. */
+/**
+ * What this node shall run of a partition; undefined when no replica is placed in its present
+ * directory.
+ */
 function assignmentOf(
   image: MetadataImage,
   row: PartitionRow,

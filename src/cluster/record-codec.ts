@@ -1,5 +1,6 @@
-// How the rows of the metadata tables become bytes of the keyed store: JSON with the row's format version in front.
-// Damage is found by the store's and the image's checksums; what is checked here is the version.
+// How the rows of the metadata tables become bytes of the keyed store: JSON with the row's format
+// version in front. Damage is found by the store's and the image's checksums; what is checked here
+// is the version.
 import { StorageError } from "../log/ports.ts";
 
 /** Version of every metadata row written by this code. */

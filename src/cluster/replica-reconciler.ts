@@ -1,6 +1,7 @@
-// Makes this node's partition groups match the metadata: opens what is placed here, tells open ones about new settings,
-// removes what was deleted. Woken by every new image; what failed is retried. The broker starts it once the metadata
-// replica has restored its state, and closes it before the replicas.
+// Makes this node's partition groups match the metadata: opens what is placed here, tells open ones
+// about new settings, removes what was deleted. Woken by every new image; what failed is retried.
+// The broker starts it once the metadata replica has restored its state, and closes it before the
+// replicas.
 import type { Clock } from "../base/clock.ts";
 import type { GroupId, NodeId } from "../model/ids.ts";
 import type { MetadataImage, MetadataView } from "./metadata-image.ts";
@@ -117,7 +118,10 @@ export class ReplicaReconciler {
     this.#opened.delete(groupId);
   }
 
-  /** Runs jobs with bounded concurrency. @returns false when one failed or the reconciler was closed meanwhile */
+  /**
+   * Runs jobs with bounded concurrency. @returns false when one failed or the reconciler was closed
+   * meanwhile
+   */
   async #runJobs(jobs: readonly (() => Promise<void>)[]): Promise<boolean> {
     let next = 0;
     let failures = 0;

@@ -1,5 +1,6 @@
-// Topic changes on the metadata leader: checks the request against the rules of this software version, proposes the
-// command, and for a creation waits until every partition can be used. The Admin service calls it.
+// Topic changes on the metadata leader: checks the request against the rules of this software
+// version, proposes the command, and for a creation waits until every partition can be used. The
+// Admin service calls it.
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
@@ -40,7 +41,10 @@ export const TOPIC_CREATION_DEFAULTS: TopicCreationDefaults = {
   settings: {},
 };
 
-/** How long a caller waits: until then on the clock's monotonic scale, and as long as the signal is quiet. */
+/**
+ * How long a caller waits: until then on the clock's monotonic scale, and as long as the signal is
+ * quiet.
+ */
 export interface Waiting {
   readonly deadlineMs: number;
   readonly signal?: AbortSignal;
@@ -52,7 +56,10 @@ export interface TopicFrontendOptions {
   readonly leaders: LeaderCache;
   readonly clock: Clock;
   readonly random: Random;
-  /** Nodes that the cluster was formatted with: the default replication factor does not shrink while some start up. */
+  /**
+   * Nodes that the cluster was formatted with: the default replication factor does not shrink while
+   * some start up.
+   */
   readonly nodesExpected: number;
   readonly defaults: TopicCreationDefaults;
 }
@@ -69,8 +76,9 @@ export class TopicFrontend {
    * Creates a topic; resolves when each of its partitions has a leader that is ready to serve.
    *
    * @returns the topic's id; an empty one after `validateOnly`
-   * @throws BrokerError INVALID_REQUEST | TOPIC_EXISTS | INVALID_REPLICATION_FACTOR | NOT_LEADER | LEADER_UNKNOWN |
-   * OVERLOADED (nothing was created); LEADERSHIP_LOST | DEADLINE | CANCELLED (it may exist)
+   * @throws BrokerError INVALID_REQUEST | TOPIC_EXISTS | INVALID_REPLICATION_FACTOR | NOT_LEADER |
+   * LEADER_UNKNOWN | OVERLOADED (nothing was created); LEADERSHIP_LOST | DEADLINE | CANCELLED (it
+   * may exist)
    */
   async createTopic(
     wish: CreateTopicWish,
@@ -117,7 +125,8 @@ export class TopicFrontend {
 
   /**
    * Changes settings; an empty value restores the default.
-   * @throws BrokerError INVALID_REQUEST | UNKNOWN_TOPIC_OR_PARTITION | NOT_LEADER | LEADER_UNKNOWN | LEADERSHIP_LOST
+   * @throws BrokerError INVALID_REQUEST | UNKNOWN_TOPIC_OR_PARTITION | NOT_LEADER | LEADER_UNKNOWN
+   * | LEADERSHIP_LOST
    */
   async alterTopic(name: string, settings: Readonly<Record<string, string>>): Promise<void> {
     const { controller } = this.#options;

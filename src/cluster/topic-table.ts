@@ -1,5 +1,6 @@
-// Rows of topics, partitions and deleted topics, with their indexes by name and by group. Part of the metadata state;
-// pure. What may change and why is decided in metadata-state.ts; this table keeps rows and indexes consistent.
+// Rows of topics, partitions and deleted topics, with their indexes by name and by group. Part of
+// the metadata state; pure. What may change and why is decided in metadata-state.ts; this table
+// keeps rows and indexes consistent.
 import { assert } from "../base/assert.ts";
 import {
   type GroupId,
@@ -33,7 +34,9 @@ export interface TopicRow {
   readonly layoutHistory: readonly SlotLayout[];
 }
 
-/** One replica's place: a node, the data directory it was placed in, and the entry that placed it. */
+/**
+ * One replica's place: a node, the data directory it was placed in, and the entry that placed it.
+ */
 export interface ReplicaPlacement {
   readonly nodeId: NodeId;
   readonly directoryId: string;
@@ -48,7 +51,10 @@ export interface PartitionRow {
   readonly partition: PartitionIndex;
   /** Wanted replicas, preferred leader first. The group's own membership follows it. */
   readonly replicas: readonly ReplicaPlacement[];
-  /** Voters with which the group began. Never changes: every founder starts from the same configuration. */
+  /**
+   * Voters with which the group began. Never changes: every founder starts from the same
+   * configuration.
+   */
   readonly founders: readonly ReplicaId[];
 }
 

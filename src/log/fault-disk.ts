@@ -190,9 +190,10 @@ class FaultFile implements DiskFile {
 
   async read(position: number, length: number): Promise<Buffer> {
     const effect = this.#next("read");
+    if (effect !== undefined) failIfWanted(effect, this.path);
+    const bytes = await this.#inner.read(position, length);
     if (effect?.kind === "slow") await sleep(effect.clock, effect.ms);
-    else if (effect !== undefined) failIfWanted(effect, this.path);
-    return flipped(await this.#inner.read(position, length), effect);
+    return flipped(bytes, effect);
   }
 
   readSync(position: number, length: number): Buffer {

@@ -1,6 +1,6 @@
 // Reads frames out of a log's segments and looks things up by offset and time. Checks every checksum of what it returns.
 // Reading does not block appends: when the log was cut while a read was under way, the read starts again.
-import { decodeFrame, type Frame, verifyFrame } from "../model/entry-frame.ts";
+import { decodeFrame, FRAME_HEADER_BYTES, type Frame, verifyFrame } from "../model/entry-frame.ts";
 import type { LogIndex, Offset } from "../model/positions.ts";
 import { StorageError } from "./ports.ts";
 import type { Segment } from "./segment.ts";
@@ -71,7 +71,8 @@ export class LogReader {
         index.end,
         (frame) => frame.recordCount > 0 && frame.baseOffset + frame.recordCount > offset,
       );
-      return found?.frame.index;
+      if (found !== undefined || !this.#isStale(segment, cuts)) return found?.frame.index;
+      return await this.indexOfOffset(offset);
     } catch (error) {
       if (this.#isStale(segment, cuts)) return this.indexOfOffset(offset);
       throw error;
@@ -91,6 +92,7 @@ export class LogReader {
           (frame) => frame.recordCount > 0 && frame.appendTimeMs >= timeMs,
         );
         if (found !== undefined) return found.frame.baseOffset;
+        if (this.#isStale(segment, cuts)) return await this.offsetOfTime(timeMs);
       } catch (error) {
         if (this.#isStale(segment, cuts)) return this.offsetOfTime(timeMs);
         throw error;
@@ -110,21 +112,38 @@ export class LogReader {
     const { end, lastIndex } = segment.index;
     const until = Math.min(last, lastIndex);
     const start = this.#placeOf(segment, from);
+    const rest = end - start.position;
     let length = bytesMax + SLACK_BYTES + (start.isExact ? 0 : this.#skipOf(segment, from, start));
     for (;;) {
-      const read = Math.min(length, end - start.position);
-      const chunk = await this.#fileOf(segment).read(start.position, read);
-      if (this.#isStale(segment, cuts)) return undefined;
+      const chunk = await this.#readChunk(segment, start.position, Math.min(length, rest), cuts);
+      if (chunk === undefined) return undefined;
       const { frames, position, missing } = parse(segment, chunk, start.position, from, until);
       if (frames.length > 0) {
         this.#remember(segment, from + frames.length, position);
         return frames;
       }
       // A frame larger than the chunk: once more, with its length.
+      const isAll = chunk.length < Math.min(length, rest) || chunk.length === rest;
       length = chunk.length + missing;
-      if (missing === 0 || chunk.length < read) {
+      if (missing === 0 || isAll) {
         throw new StorageError("corrupt", segment.path, `entry ${from} is not where it was`);
       }
+    }
+  }
+
+  /** Undefined when the log was cut meanwhile: bytes and errors then mean nothing. */
+  async #readChunk(
+    segment: Segment,
+    position: number,
+    length: number,
+    cuts: number,
+  ): Promise<Buffer | undefined> {
+    try {
+      const chunk = await this.#fileOf(segment).read(position, length);
+      return this.#isStale(segment, cuts) ? undefined : chunk;
+    } catch (error) {
+      if (this.#isStale(segment, cuts)) return undefined;
+      throw error;
     }
   }
 
@@ -197,7 +216,7 @@ function parse(
     const frame = decodeFrame(chunk, at);
     if ("problem" in frame && frame.problem === "torn") {
       const rest = chunk.length - at;
-      const wanted = rest < 64 ? 64 : chunk.readUInt32BE(at + 4);
+      const wanted = rest < FRAME_HEADER_BYTES ? FRAME_HEADER_BYTES : chunk.readUInt32BE(at + 4);
       return { frames, position: start + at, missing: wanted - rest };
     }
     const problem = "problem" in frame ? frame : verifyIfWanted(frame, from);

@@ -90,20 +90,15 @@ export async function placeFirstSegment(place: LogPlace, header: SegmentHeader):
 
 async function recover(place: LogPlace, found: readonly Found[]): Promise<RecoveredSegments> {
   const { disk, directory } = place;
-  const generation = Math.max(...found.map(({ header }) => header?.generation ?? 0));
+  if (found.length === 0) {
+    if (place.durableIndexHint > 0) throw new StorageError("corrupt", directory, "the log is gone");
+    return { segments: [await beginLog(place)], report: NOTHING_FOUND };
+  }
+  const generation = Math.max(0, ...found.map(({ header }) => header?.generation ?? 0));
   // Left over when the machine stopped right after a reset; unreadable ones are judged by the plan.
   const isCurrent = (one: Found): boolean => (one.header?.generation ?? generation) === generation;
   const current = found.filter(isCurrent);
   const scanned = await inspect(place, current);
-  if (current.length === 0) {
-    if (place.durableIndexHint > 0) throw new StorageError("corrupt", directory, "the log is gone");
-    removeOthers(place, []);
-    const empty = { firstIndex: 1, prevTerm: 0, baseOffset: 0, prevAppendTimeMs: 0 };
-    const header = { ...empty, groupId: place.groupId, generation: generation + 1 };
-    const first = await placeFirstSegment(place, header);
-    const report = { segmentsScanned: 0, segmentsRemoved: 0, bytesCut: 0, reason: undefined };
-    return { segments: [first], report };
-  }
   const findings = current.map((one) => findingOf(one));
   const plan = planRecovery(findings, place);
   if (plan.kind === "corrupt") {
@@ -120,6 +115,20 @@ async function recover(place: LogPlace, found: readonly Found[]): Promise<Recove
   closeSealed(segments);
   const report = { segmentsScanned: scanned, segmentsRemoved, bytesCut, reason: plan.reason };
   return { segments, report };
+}
+
+const NOTHING_FOUND: RecoveryReport = {
+  segmentsScanned: 0,
+  segmentsRemoved: 0,
+  bytesCut: 0,
+  reason: undefined,
+};
+
+function beginLog(place: LogPlace): Promise<Segment> {
+  removeOthers(place, []);
+  const { groupId } = place;
+  const start = { firstIndex: 1, prevTerm: 0, baseOffset: 0, prevAppendTimeMs: 0 };
+  return placeFirstSegment(place, { groupId, ...start, generation: 1 });
 }
 
 function openAll(place: LogPlace): Found[] {

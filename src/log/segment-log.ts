@@ -203,7 +203,7 @@ class SegmentLog implements GroupLog {
         this.#segments = this.#segments.slice(1);
         this.#forget(oldest);
         // One by one: after a power cut the log must still be without gaps.
-        await this.#place.disk.syncDirectory(this.#place.directory);
+        await this.#syncDirectory();
       }
     });
   }
@@ -211,26 +211,11 @@ class SegmentLog implements GroupLog {
   reset(index: LogIndex, prevTerm: Term, nextOffset: Offset): Promise<void> {
     return this.#enqueue(async () => {
       this.#isResetting = true;
-      const { groupId, generation } = this.#active.index.header;
-      const first = await placeFirstSegment(this.#place, {
-        groupId,
-        firstIndex: index,
-        prevTerm,
-        baseOffset: nextOffset,
-        prevAppendTimeMs: 0,
-        generation: generation + 1,
-      });
-      // From here on the log is empty, whatever happens: the old segments are void.
-      const old = this.#segments;
-      this.#segments = [first];
-      this.#active = first;
-      this.#unindexed = [];
-      this.#bytes = 0;
-      this.#unsyncedBytes = 0;
-      for (const segment of old.toReversed()) this.#forgetReset(segment, first);
-      await this.#place.disk.syncDirectory(this.#place.directory);
-      this.#isDirectoryDirty = false;
-      this.#isResetting = false;
+      try {
+        await this.#restart(index, prevTerm, nextOffset);
+      } finally {
+        this.#isResetting = false;
+      }
     });
   }
 
@@ -324,13 +309,34 @@ class SegmentLog implements GroupLog {
 
   /** A full disk leaves the log as it was before the call; anything else ends its use. */
   #undoAppend(lastIndex: LogIndex, error: unknown): never {
-    if (!(error instanceof StorageError) || error.kind !== "full") throw this.#fail(error);
+    if (!isFull(error)) throw this.#fail(error);
     try {
       if (this.lastIndex > lastIndex) this.#cut(lastIndex + 1);
     } catch (second) {
       throw this.#fail(second);
     }
     throw error;
+  }
+
+  async #restart(firstIndex: LogIndex, prevTerm: Term, baseOffset: Offset): Promise<void> {
+    const { groupId, generation: before } = this.#active.index.header;
+    const place = { groupId, firstIndex, prevTerm, baseOffset, prevAppendTimeMs: 0 };
+    const first = await placeFirstSegment(this.#place, { ...place, generation: before + 1 });
+    // From here on the log is empty, whatever happens: the old segments are void.
+    this.#reader.forgetPlaces();
+    const old = this.#segments;
+    this.#segments = [first];
+    this.#active = first;
+    this.#unindexed = [];
+    this.#bytes = 0;
+    this.#unsyncedBytes = 0;
+    this.#isDirectoryDirty = false;
+    for (const segment of old.toReversed()) {
+      // The new first segment may have taken the name of an old one.
+      if (segment.path === first.path) segment.release();
+      else segment.remove();
+    }
+    await this.#syncDirectory();
   }
 
   #cut(fromIndex: LogIndex): void {
@@ -373,14 +379,6 @@ class SegmentLog implements GroupLog {
     this.#isDirectoryDirty = true;
   }
 
-  /** The new first segment may have taken the name of an old one. */
-  #forgetReset(segment: Segment, first: Segment): void {
-    segment.isRemoved = true;
-    segment.closeFile();
-    if (segment.path === first.path) segment.removeIndexFile();
-    else segment.remove();
-  }
-
   async #syncOnce(): Promise<void> {
     this.#check();
     const startedMs = this.#clock?.monotonicMs() ?? 0;
@@ -391,11 +389,28 @@ class SegmentLog implements GroupLog {
     this.#isDirectoryDirty = false;
     for (const segment of dirty) segment.isDirty = false;
     if (dirty.length === 0 && !isDirectoryDirty) return;
-    for (const segment of dirty) if (!segment.isRemoved) await segment.file().sync();
-    if (isDirectoryDirty) await this.#place.disk.syncDirectory(this.#place.directory);
+    for (const segment of dirty) await this.#syncSegment(segment);
+    if (isDirectoryDirty) await this.#syncDirectory();
     this.#writeIndexFiles();
     if (this.#clock !== undefined) {
       this.#observer?.onSync?.(this.#clock.monotonicMs() - startedMs, bytes);
+    }
+  }
+
+  async #syncSegment(segment: Segment): Promise<void> {
+    try {
+      if (!segment.isRemoved) await segment.file().sync();
+    } catch (error) {
+      // Removed while its sync was under way: nobody waits for it any more.
+      if (!segment.isRemoved) throw this.#fail(error);
+    }
+  }
+
+  async #syncDirectory(): Promise<void> {
+    try {
+      await this.#place.disk.syncDirectory(this.#place.directory);
+    } catch (error) {
+      throw this.#fail(error);
     }
   }
 
@@ -409,20 +424,21 @@ class SegmentLog implements GroupLog {
         file.append([encodeIndexFile(segment.index)]);
         file.close();
         segment.hasIndexFile = true;
+        segment.closeFile();
       } catch (error) {
-        if (!(error instanceof StorageError) || error.kind !== "full") throw error;
+        if (!isFull(error)) throw error;
       }
     }
   }
 
-  /** Runs `work` after everything queued before it; a failure is final for the log. */
+  /** Runs `work` after everything queued before it; a failure other than a full disk is final for the log. */
   #enqueue<T>(work: () => Promise<T>): Promise<T> {
     const run = this.#queue.then(async () => {
       this.#check();
       try {
         return await work();
       } catch (error) {
-        throw this.#fail(error);
+        throw isFull(error) ? error : this.#fail(error);
       }
     });
     this.#queue = run.catch(() => undefined);
@@ -433,6 +449,10 @@ class SegmentLog implements GroupLog {
     if (error instanceof StorageError) this.#failure ??= error;
     return error;
   }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof StorageError && error.kind === "full";
 }
 
 function newestOf(segments: readonly Segment[]): Segment {

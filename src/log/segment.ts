@@ -71,6 +71,13 @@ export class Segment {
     this.#disk.remove(this.path);
   }
 
+  /** Lets go of it without removing the file: another segment has taken its name. */
+  release(): void {
+    this.isRemoved = true;
+    this.closeFile();
+    this.removeIndexFile();
+  }
+
   removeIndexFile(): void {
     this.hasIndexFile = false;
     if (this.#disk.exists(this.indexPath)) this.#disk.remove(this.indexPath);

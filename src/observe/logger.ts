@@ -25,8 +25,10 @@ export interface RootLogger extends Logger {
 
 export interface LoggerOptions {
   readonly level: LogLevel;
-  /** On every line, e.g. { cluster, nodeId }. */
-  readonly fields: LogFields;
+  /** On every line. */
+  readonly nodeId?: number;
+  /** Also on every line, e.g. { cluster }. */
+  readonly fields?: LogFields;
   /** Absolute path (folders are made); undefined: standard output. */
   readonly file?: string | undefined;
   /** Replaces the file or standard output: for tests. */
@@ -50,7 +52,7 @@ export function createLogger(options: LoggerOptions): RootLogger {
   const logger = pino(
     {
       level: options.level,
-      base: { ...options.fields },
+      base: { ...(options.nodeId === undefined ? {} : { nodeId: options.nodeId }), ...options.fields },
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { error: describeError, cause: describeError },

@@ -47,7 +47,7 @@ export interface Metrics {
   readonly instruments: Instruments;
   readonly contentType: string;
   /** Everything in Prometheus' text format. */
-  render(): Promise<string>;
+  readonly render: () => Promise<string>;
 }
 
 /** Series per instrument; further label values share one series named `other`, and the overflow counter grows. */

@@ -43,6 +43,11 @@ export class Fifo<T> {
     return item;
   }
 
+  /** Takes the newest back. */
+  pop(): T | undefined {
+    return this.length === 0 ? undefined : this.#items.pop();
+  }
+
   /** Puts an item `position` places behind the oldest; the rest moves back. */
   insert(position: number, item: T): void {
     this.#items.splice(this.#head + position, 0, item);

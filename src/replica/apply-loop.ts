@@ -116,6 +116,7 @@ export class ApplyLoop {
       if (!this.#context.isLive() || this.#isSuspended) return;
       // An image may have been installed while the read was under way.
       if (this.#applied.index !== from - 1) return;
+      assert(frames.length > 0, "committed entries are in the log", { from, last });
       const batch = new AppliedBatch();
       for (const frame of frames) this.#apply(frame, batch);
       this.#finish(batch);

@@ -13,7 +13,7 @@ export interface FlushTarget {
 /** An unflushed acknowledgement is on disk this much later at most. Part of the promise of flush=async. */
 export const LAZY_FLUSH_MS = 100;
 /** Or as soon as one log has this much unflushed. */
-export const LAZY_FLUSH_BYTES = 256 * 1024;
+export const LAZY_FLUSH_BYTES: number = 256 * 1024;
 /** Syncs in flight at once; each holds one thread of libuv's pool. */
 const CONCURRENCY_MAX = 8;
 

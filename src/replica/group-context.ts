@@ -24,9 +24,11 @@ export interface GroupContext {
 
   /** False once the replica is closing or failed: whoever comes back from an await stops. */
   isLive(): boolean;
+  /** An image is being installed: nobody may read or write the log until it is done. */
+  isLogReplaced(): boolean;
   /** Asks for a turn: ready processing, apply, sending. */
   wake(): void;
-  /** Queues a message for the end of this turn (wakes when called outside of one). */
+  /** Queues a message for the end of the turn; who is not inside one calls wake(), too. */
   send(message: Message<Frame>): void;
   /** Reports a failure: damage stops this replica, anything else stops the node. */
   fail(error: unknown): void;

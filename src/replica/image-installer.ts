@@ -16,6 +16,7 @@ import {
 } from "./group-records.ts";
 import type { LogFlusher } from "./log-flusher.ts";
 import type { ImageTransfer } from "./ports.ts";
+import type { Snapshotter } from "./snapshotter.ts";
 import { replaceKeyedState } from "./state-recovery.ts";
 
 /** One that the core has accepted waits a moment for the term to be durable; a later one must not push it out. */
@@ -32,6 +33,7 @@ export interface InstallParts {
   readonly apply: ApplyLoop;
   readonly checkpoint: Checkpoint;
   readonly flusher: LogFlusher;
+  readonly snapshotter: Snapshotter;
   readonly onInstalled: (applied: AppliedRecord) => void;
 }
 
@@ -45,6 +47,10 @@ export class ImageInstaller {
   constructor(context: GroupContext, parts: InstallParts) {
     this.#context = context;
     this.#parts = parts;
+  }
+
+  get isInstalling(): boolean {
+    return this.#isInstalling;
   }
 
   /** An image arrived whole. Dropped with a warning when it is not what it says. */
@@ -103,7 +109,8 @@ export class ImageInstaller {
 
   async #flip({ image, record }: Staged): Promise<void> {
     const { core, groupId, images, keyed, log, logger, metrics, stateMachine } = this.#context;
-    const { apply, checkpoint, flusher, prefix } = this.#parts;
+    const { apply, checkpoint, flusher, prefix, snapshotter } = this.#parts;
+    await snapshotter.suspend();
     await checkpoint.suspend();
     await flusher.suspend();
     if (!this.#context.isLive()) return;

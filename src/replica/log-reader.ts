@@ -40,11 +40,14 @@ export async function readCommitted(
   if (inMemory !== undefined) return inMemory;
   const last = Math.min(commitIndex, context.log.lastIndex);
   if (from > last) return [];
-  return await guarded(context, () => context.log.read(from, last, bytesMax));
+  return guarded(context, () => context.log.read(from, last, bytesMax));
 }
 
 /** Turns a failed read of the log into what callers may see; damage is reported to the replica first. */
 export async function guarded<T>(context: GroupContext, read: () => Promise<T>): Promise<T> {
+  if (context.isLogReplaced()) {
+    throw new BrokerError("LEADER_UNKNOWN", "the replica installs an image right now");
+  }
   try {
     return await read();
   } catch (cause) {

@@ -1,13 +1,14 @@
 // What the replica room asks of others and offers to them. A replica is one raft group's copy on this node: the only
 // place where consensus, log and state machine meet. The feature rooms (cluster, partition) see a ReplicaHandle and
 // give a StateMachine; the broker gives the transport.
+
+import type { KeyedWrite } from "../log/ports.ts";
 import type { Frame, FrameKind, FrameSection } from "../model/entry-frame.ts";
 import type { GroupId, NodeId, ReplicaId } from "../model/ids.ts";
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
-import type { CatchUp } from "../raft/ready.ts";
 import type { Membership, Message, SnapshotMeta } from "../raft/messages.ts";
 import type { RaftStatus } from "../raft/raft.ts";
-import type { KeyedWrite } from "../log/ports.ts";
+import type { CatchUp } from "../raft/ready.ts";
 
 /** Where an applied entry stands. */
 export interface ApplyContext {
@@ -28,7 +29,10 @@ export interface StateMachine {
    * Applies one entry in log order. `reply` goes to the proposer on the leader that proposed it.
    * Writes are batched with the applied position; a later write to the same key replaces an earlier one.
    */
-  apply(frame: Frame, context: ApplyContext): { readonly reply?: unknown; readonly writes: readonly KeyedWrite[] };
+  apply(
+    frame: Frame,
+    context: ApplyContext,
+  ): { readonly reply?: unknown; readonly writes: readonly KeyedWrite[] };
   /** Replaces the whole state (start-up, installed image). */
   restore(pairs: Iterable<readonly [string, Uint8Array]>): void;
   /** The complete state, for an image. Must describe exactly what was applied so far. */

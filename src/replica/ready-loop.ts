@@ -64,7 +64,9 @@ export class ReadyLoop {
   }
 
   /** Changes fields of the journal record that do not come from the core; durable when the promise resolves. */
-  saveRecord(change: Partial<Pick<HardStateRecord, "lazy" | "recovering" | "removed">>): Promise<void> {
+  saveRecord(
+    change: Partial<Pick<HardStateRecord, "lazy" | "recovering" | "removed">>,
+  ): Promise<void> {
     this.#record = { ...this.#record, ...change };
     return this.#parts.journal.saveDurably(this.#record);
   }
@@ -167,6 +169,7 @@ export class ReadyLoop {
         durableCommitIndex,
         flush: false,
       });
+      this.#context.wake();
     });
   }
 }

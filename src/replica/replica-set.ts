@@ -3,14 +3,7 @@
 // one write per log, one transport message per peer and one flush round.
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
-import type {
-  Disk,
-  GroupLog,
-  HardStateJournal,
-  HardStateRecord,
-  ImageStore,
-  KeyedStore,
-} from "../log/ports.ts";
+import type { Disk, HardStateJournal, ImageStore, KeyedStore } from "../log/ports.ts";
 import { BrokerError } from "../model/errors.ts";
 import { type GroupId, type NodeId, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
 import {
@@ -20,29 +13,14 @@ import {
   TAIL_BYTES_MAX,
   UNCOMMITTED_BYTES_MAX,
 } from "../model/limits.ts";
-import type { Membership } from "../raft/messages.ts";
 import { FlushScheduler } from "./flush-scheduler.ts";
-import {
-  createReplica,
-  type DirectoryStores,
-  findReplica,
-  groupDirectory,
-  quarantine,
-} from "./group-directory.ts";
-import { groupPrefix } from "./group-records.ts";
+import { GroupOpener, type GroupOptions, type OpenLog } from "./group-opener.ts";
 import { JournalFlusher } from "./journal-flusher.ts";
 import { Outbox } from "./outbox.ts";
-import type {
-  GroupMessage,
-  ImageTransfer,
-  Logger,
-  PeerReceiver,
-  PeerTransport,
-  StateMachine,
-} from "./ports.ts";
-import { type RaftTuning, Replica, type ReplicaDeps } from "./replica.ts";
+import type { GroupMessage, ImageTransfer, Logger, PeerReceiver, PeerTransport } from "./ports.ts";
+import { Replica, type ReplicaDeps } from "./replica.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
-import { recoverState } from "./state-recovery.ts";
+import type { RaftTuning } from "./replica-parts.ts";
 import { Ticker } from "./ticker.ts";
 
 /** raft.md §1.7, with the election timeout of 1.0–1.5 s that fail-over within 3 s needs. */
@@ -59,8 +37,7 @@ export interface ReplicaSetDeps {
   readonly transport: PeerTransport;
   readonly logger: Logger;
   readonly metrics: ReplicaMetrics;
-  /** Opens (or makes) the log in an existing directory, recovered. */
-  readonly openLog: (directory: string, groupId: GroupId) => GroupLog | Promise<GroupLog>;
+  readonly openLog: OpenLog;
   /** Called once: the storage or our own code failed and the node acts no more. The broker exits. */
   readonly onFatal: (error: Error) => void;
 }
@@ -72,15 +49,6 @@ export interface ReplicaSetOptions {
   /** Below this many free bytes proposals are refused with DISK_FULL. Default 0: not checked. */
   readonly diskReserveBytes?: number;
   readonly tailBytesMax?: number;
-}
-
-export interface GroupOptions {
-  readonly groupId: GroupId;
-  readonly replicaId: ReplicaId;
-  /** Configuration at index 0; what the log or an image says later replaces it. Equal on all first members. */
-  readonly initialMembership: Membership;
-  readonly stateMachine: StateMachine;
-  readonly flush: "sync" | "async";
 }
 
 /** Ticks between two looks at the free disk space. */
@@ -95,6 +63,7 @@ export class ReplicaSet implements PeerReceiver {
   readonly #changing = new Map<GroupId, Promise<unknown>>();
   readonly #scheduler: FlushScheduler;
   readonly #journalFlusher: JournalFlusher;
+  readonly #opener: GroupOpener;
   readonly #outbox: Outbox;
   readonly #ticker: Ticker;
   #dirty = new Set<Replica>();
@@ -111,6 +80,7 @@ export class ReplicaSet implements PeerReceiver {
     this.#tuning = raftTuning(options, deps.random);
     this.#scheduler = new FlushScheduler(clock, metrics, (error) => this.#fail(error));
     this.#journalFlusher = new JournalFlusher(deps.journal, this.#scheduler, clock, metrics);
+    this.#opener = new GroupOpener({ ...deps, journalFlusher: this.#journalFlusher });
     this.#outbox = new Outbox(deps.transport);
     this.#ticker = new Ticker(
       clock,
@@ -157,12 +127,8 @@ export class ReplicaSet implements PeerReceiver {
   }
 
   /** Finishes removals that a crash interrupted. Once, before groups are opened. */
-  async finishRemovals(): Promise<void> {
-    for (const record of this.#deps.journal.all()) {
-      const { groupId, replicaId } = record;
-      const isLeft = this.#deps.disk.exists(groupDirectory(groupId, replicaId));
-      if (record.removed && isLeft) await this.#discard(record);
-    }
+  finishRemovals(): Promise<void> {
+    return this.#opener.finishRemovals();
   }
 
   /** Closes all groups. Handing leaderships over first is the caller's business. Idempotent. */
@@ -219,11 +185,8 @@ export class ReplicaSet implements PeerReceiver {
     const isOpen = this.#replicas.get(groupId);
     if (isOpen?.replicaId === replicaId) return isOpen;
     if (isOpen !== undefined) throw new BrokerError("STALE_REPLICA", "another replica is open");
-    const record = await this.#prepare(groupId, replicaId, flush === "async");
-    const directory = groupDirectory(groupId, replicaId);
-    const log = await this.#deps.openLog(directory, groupId);
+    const start = await this.#opener.open(options);
     try {
-      const start = await this.#recover(options, log, record);
       this.#checkOpen();
       const { incarnation } = this.#deps.journal;
       const replicaOptions = { groupId, replicaId, incarnation, flush, raft: this.#tuning };
@@ -232,47 +195,9 @@ export class ReplicaSet implements PeerReceiver {
       this.#wake(replica);
       return replica;
     } catch (error) {
-      log.close();
+      start.log.close();
       throw error;
     }
-  }
-
-  /** The journal's record: found, made for a new replica, or marked lazy before anything unflushed is acknowledged. */
-  async #prepare(
-    groupId: GroupId,
-    replicaId: ReplicaId,
-    isLazy: boolean,
-  ): Promise<HardStateRecord> {
-    const stores = this.#directoryStores();
-    const found = findReplica(stores, groupId, replicaId);
-    if (found === undefined) {
-      const older = this.#deps.journal.get(groupId);
-      if (older !== undefined) await this.#discard(older);
-      return await createReplica(stores, groupId, replicaId, isLazy);
-    }
-    if (!isLazy || found.lazy) return found;
-    const record = { ...found, lazy: true };
-    await this.#journalFlusher.saveDurably(record);
-    return record;
-  }
-
-  async #recover(
-    options: GroupOptions,
-    log: GroupLog,
-    record: HardStateRecord,
-  ): Promise<ConstructorParameters<typeof Replica>[2]> {
-    const { groupId, replicaId, stateMachine } = options;
-    const { images, keyed, logger, metrics } = this.#deps;
-    const prefix = groupPrefix(groupId, replicaId);
-    const stores = { groupId, log, keyed, prefix, images };
-    const state = await recoverState(stores, stateMachine, options.initialMembership);
-    // What the page cache kept through a crash of the process is about to count as flushed.
-    await log.sync();
-    if (state.isRebuilt) {
-      metrics.count("state_rebuilds");
-      logger.warn({ groupId, index: state.applied.index }, "keyed state rebuilt from its image");
-    }
-    return { log, record, state, stateMachine };
   }
 
   async #closeReplica(groupId: GroupId): Promise<void> {
@@ -287,15 +212,7 @@ export class ReplicaSet implements PeerReceiver {
     this.#checkOpen();
     await this.#closeReplica(groupId);
     const record = this.#deps.journal.get(groupId);
-    if (record !== undefined) await this.#discard(record);
-  }
-
-  async #discard(record: HardStateRecord): Promise<void> {
-    const { groupId, replicaId } = record;
-    if (!record.removed) await this.#journalFlusher.saveDurably({ ...record, removed: true });
-    await quarantine(this.#directoryStores(), groupId, replicaId);
-    await this.#deps.keyed.removeRange(groupPrefix(groupId, replicaId));
-    await this.#deps.images.remove(groupId);
+    if (record !== undefined) await this.#opener.discard(record);
   }
 
   #exclusively<T>(groupId: GroupId, run: () => Promise<T>): Promise<T> {
@@ -368,11 +285,6 @@ export class ReplicaSet implements PeerReceiver {
       throw new BrokerError("STORAGE_FAILED", "this node's storage failed");
     }
     if (this.#isClosed) throw new BrokerError("SHUTTING_DOWN", "the node is stopping");
-  }
-
-  #directoryStores(): DirectoryStores {
-    const { disk, journal, logger } = this.#deps;
-    return { disk, journal, flusher: this.#journalFlusher, logger };
   }
 
   #replicaDeps(): ReplicaDeps {

@@ -1,65 +1,38 @@
-// One group's replica on this node: puts core, log, state machine and their helpers together and is what feature rooms
-// see of them (ReplicaHandle). Turns are given by the replica set; inputs (messages, ticks, proposals) step the core at
-// once and ask for a turn.
-import type { Clock } from "../base/clock.ts";
+// One group's replica on this node: what feature rooms see of a raft group (ReplicaHandle), and the replica set's side of
+// it. Turns are given by the replica set; inputs (messages, ticks, proposals) step the core at once and ask for a turn.
+// The work is done by the parts (replica-parts.ts).
 import { TaskGroup } from "../base/task-group.ts";
-import {
-  type GroupLog,
-  type HardStateRecord,
-  type ImageStore,
-  type KeyedStore,
-  StorageError,
-} from "../log/ports.ts";
+import { type GroupLog, type HardStateRecord, StorageError } from "../log/ports.ts";
 import { type Frame, FrameError, verifyFrame } from "../model/entry-frame.ts";
 import { BrokerError } from "../model/errors.ts";
 import { type GroupId, type NodeId, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
 import { UNAPPLIED_BYTES_MAX } from "../model/limits.ts";
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
-import type { InitialState, RaftOptions } from "../raft/config.ts";
 import type { Entry, Membership, Message } from "../raft/messages.ts";
-import { createRaftCore, type RaftCore, type RaftStatus } from "../raft/raft.ts";
-import { ApplyLoop, committedEnd } from "./apply-loop.ts";
-import { Checkpoint } from "./checkpoint.ts";
-import type { FlushScheduler } from "./flush-scheduler.ts";
-import { encodeControlFrame } from "./frames.ts";
-import type { GroupContext } from "./group-context.ts";
-import { type AppliedRecord, groupPrefix } from "./group-records.ts";
-import { ImageInstaller } from "./image-installer.ts";
-import type { JournalFlusher } from "./journal-flusher.ts";
-import { Leadership } from "./leadership.ts";
-import { LinearizableReads } from "./linearizable-read.ts";
-import { LogFlusher } from "./log-flusher.ts";
+import type { RaftStatus } from "../raft/raft.ts";
+import { committedEnd } from "./apply-loop.ts";
 import { guarded, readCommitted, readTail } from "./log-reader.ts";
 import type {
   EntryDraft,
   ImageTransfer,
-  Logger,
-  PeerTransport,
   Proposal,
   ReplicaHandle,
   ReplicaListener,
-  StateMachine,
   Watermarks,
 } from "./ports.ts";
-import { leadershipLost, Proposals } from "./proposals.ts";
-import { ReadyLoop } from "./ready-loop.ts";
-import type { ReplicaMetrics } from "./replica-metrics.ts";
-import { Snapshotter } from "./snapshotter.ts";
-import type { RecoveredState } from "./state-recovery.ts";
+import {
+  type NodeStores,
+  type PartsHost,
+  type ReplicaOptions,
+  ReplicaParts,
+  type ReplicaStart,
+} from "./replica-parts.ts";
 
 /** Ticks between two looks at what may be dropped (about a second). */
 const MAINTENANCE_TICKS = 20;
 
-/** Node-wide things that a replica needs. */
-export interface ReplicaDeps {
-  readonly clock: Clock;
-  readonly logger: Logger;
-  readonly metrics: ReplicaMetrics;
-  readonly keyed: KeyedStore;
-  readonly images: ImageStore;
-  readonly journal: JournalFlusher;
-  readonly scheduler: FlushScheduler;
-  readonly transport: PeerTransport;
+/** Node-wide things that a replica needs, and its ways back to the replica set. */
+export interface ReplicaDeps extends NodeStores {
   /** Gives the replica a turn soon. */
   readonly wake: (replica: Replica) => void;
   readonly send: (groupId: GroupId, message: Message<Frame>) => void;
@@ -70,44 +43,14 @@ export interface ReplicaDeps {
   readonly isDiskFull: () => boolean;
 }
 
-export type RaftTuning = Omit<
-  RaftOptions<Frame>,
-  "replicaId" | "incarnation" | "commitRule" | "encodeControl" | "recovering"
->;
-
-export interface ReplicaOptions {
-  readonly groupId: GroupId;
-  readonly replicaId: ReplicaId;
-  readonly incarnation: number;
-  readonly flush: "sync" | "async";
-  readonly raft: RaftTuning;
-}
-
-/** What recovery found, ready to go on from. The log is synced. */
-export interface ReplicaStart {
-  readonly log: GroupLog;
-  readonly record: HardStateRecord;
-  readonly state: RecoveredState;
-  readonly stateMachine: StateMachine;
-}
-
 export class Replica implements ReplicaHandle {
   readonly groupId: GroupId;
   readonly replicaId: ReplicaId;
   readonly #deps: ReplicaDeps;
-  readonly #core: RaftCore<Frame>;
   readonly #log: GroupLog;
-  readonly #context: GroupContext;
-  readonly #flusher: LogFlusher;
-  readonly #checkpoint: Checkpoint;
-  readonly #apply: ApplyLoop;
-  readonly #proposals: Proposals;
-  readonly #reads: LinearizableReads;
-  readonly #leadership: Leadership;
-  readonly #snapshotter: Snapshotter;
-  readonly #installer: ImageInstaller;
-  readonly #loop: ReadyLoop;
+  readonly #parts: ReplicaParts;
   readonly #tasks: TaskGroup;
+  /** Offset after the newest committed frame whose commit was seen while it was in memory. */
   #committedOffset: Offset = 0;
   #reported: Watermarks;
   #flush: "sync" | "async";
@@ -116,161 +59,133 @@ export class Replica implements ReplicaHandle {
   #ticks = 0;
 
   constructor(deps: ReplicaDeps, options: ReplicaOptions, start: ReplicaStart) {
-    const { groupId, replicaId } = options;
-    const { log, state, record } = start;
-    this.groupId = groupId;
-    this.replicaId = replicaId;
+    this.groupId = options.groupId;
+    this.replicaId = options.replicaId;
     this.#deps = deps;
-    this.#log = log;
+    this.#log = start.log;
     this.#flush = options.flush;
     this.#tasks = new TaskGroup((name, error) => this.#taskFailed(name, error));
-    this.#core = createRaftCore(this.#raftOptions(options, record), initialState(start));
-    this.#context = this.#makeContext(start);
-    const context = this.#context;
-    this.#flusher = new LogFlusher(context, deps.scheduler, options.flush === "sync");
-    this.#apply = new ApplyLoop(context, state.applied, {
-      onEntryApplied: (frame, reply) => this.#proposals.onEntryApplied(frame, reply),
-      onMembershipApplied: (membership) => this.#leadership.membershipApplied(membership),
-    });
-    const prefix = groupPrefix(groupId, replicaId);
-    this.#checkpoint = new Checkpoint(context, prefix, () => this.#apply.position);
-    this.#apply.attach(this.#checkpoint);
-    this.#proposals = new Proposals(context, {
-      isReady: () => this.#leadership.isReady,
-      unappliedBytes: () => this.#apply.unappliedBytes,
-      appendTimeFloorMs: () => this.#apply.position.appendTimeMs,
-    });
-    this.#reads = new LinearizableReads(context);
-    this.#leadership = new Leadership(context, this.#proposals, this.#reads);
-    this.#snapshotter = new Snapshotter(context, this.#apply, this.#durable(), state.imageIndex);
-    this.#installer = new ImageInstaller(context, {
-      prefix,
-      apply: this.#apply,
-      checkpoint: this.#checkpoint,
-      flusher: this.#flusher,
-      onInstalled: (applied) => this.#installed(applied),
-    });
-    this.#loop = new ReadyLoop(context, this.#readyParts(), record);
+    this.#parts = new ReplicaParts(deps, options, start, this.#host());
     this.#reported = this.watermarks;
   }
 
   get isLeaderReady(): boolean {
-    return this.#leadership.isReady;
+    return this.#parts.leadership.isReady;
   }
 
   get term(): Term {
-    return this.#core.term;
+    return this.#parts.core.term;
   }
 
   get leaderNode(): NodeId | 0 {
-    const { leaderId } = this.#core;
+    const { leaderId } = this.#parts.core;
     return leaderId === 0 ? 0 : nodeOfReplica(leaderId);
   }
 
   get watermarks(): Watermarks {
     return {
       writtenIndex: this.#log.lastIndex,
-      flushedIndex: this.#flusher.flushedIndex,
-      commitIndex: this.#loop.commitIndex,
-      durableCommitIndex: this.#loop.durableCommitIndex,
-      appliedIndex: this.#apply.appliedIndex,
+      flushedIndex: this.#parts.flusher.flushedIndex,
+      commitIndex: this.#parts.loop.commitIndex,
+      durableCommitIndex: this.#parts.loop.durableCommitIndex,
+      appliedIndex: this.#parts.apply.appliedIndex,
     };
   }
 
   /** Known from the frame at the commit index; while that frame is not in memory, what is applied is the bound. */
   get highWatermark(): Offset {
-    return Math.max(this.#committedOffset, this.#apply.position.nextOffset);
+    return Math.max(this.#committedOffset, this.#parts.apply.position.nextOffset);
   }
 
   get logStartOffset(): Offset {
-    return this.#apply.position.logStart.offset;
+    return this.#parts.apply.position.logStart.offset;
   }
 
   /** The newest applied configuration. */
   get membership(): Membership {
-    return this.#apply.position.membership;
+    return this.#parts.apply.position.membership;
   }
 
   get record(): HardStateRecord {
-    return this.#loop.record;
+    return this.#parts.loop.record;
   }
 
   status(): RaftStatus & { readonly logBytes: number; readonly failed: Error | undefined } {
-    return { ...this.#core.status(), logBytes: this.#log.bytes, failed: this.#failed };
+    return { ...this.#parts.core.status(), logBytes: this.#log.bytes, failed: this.#failed };
   }
 
   listen(listener: ReplicaListener): () => void {
-    return this.#leadership.listen(listener);
+    return this.#parts.leadership.listen(listener);
   }
 
   propose(draft: EntryDraft): Proposal {
     this.#checkAccepting(draft);
-    return this.#proposals.propose(draft);
+    return this.#parts.proposals.propose(draft);
   }
 
   async proposeAndApply(draft: EntryDraft): Promise<unknown> {
     this.#checkAccepting(draft);
-    return await this.#proposals.proposeAndApply(draft);
+    return this.#parts.proposals.proposeAndApply(draft);
   }
 
   requestFlush(): void {
     if (!this.#isLive()) return;
-    this.#core.requestFlush();
-    this.#flusher.request();
-    this.#context.wake();
+    this.#parts.core.requestFlush();
+    this.#parts.flusher.request();
+    this.#parts.context.wake();
   }
 
   async readBarrier(): Promise<void> {
     this.#checkServing();
-    await this.#reads.begin();
+    await this.#parts.reads.begin();
   }
 
   async transferLeadership(to?: NodeId): Promise<void> {
     this.#checkServing();
-    await this.#leadership.transfer(to);
+    await this.#parts.leadership.transfer(to);
   }
 
   async changeMembership(target: Membership): Promise<void> {
     this.#checkServing();
-    await this.#leadership.changeMembership(target);
+    await this.#parts.leadership.changeMembership(target);
   }
 
   /** Becoming async waits until the journal says that unflushed acknowledgements may exist (architecture §7.11). */
   setFlush(flush: "sync" | "async"): void {
     if (flush === this.#flush || !this.#isLive()) return;
     this.#flush = flush;
-    if (flush === "sync" || this.#loop.record.lazy) {
+    if (flush === "sync" || this.#parts.loop.record.lazy) {
       this.#useFlush(flush);
       return;
     }
-    this.#context.spawn("mark-lazy", async () => {
-      await this.#loop.saveRecord({ lazy: true });
+    this.#parts.context.spawn("mark-lazy", async () => {
+      await this.#parts.loop.saveRecord({ lazy: true });
       if (this.#isLive() && this.#flush === "async") this.#useFlush("async");
     });
   }
 
   async read(from: LogIndex, bytesMax: number): Promise<readonly Frame[]> {
     this.#checkServing();
-    return await readCommitted(this.#context, from, this.#loop.commitIndex, bytesMax);
+    return readCommitted(this.#parts.context, from, this.#parts.loop.commitIndex, bytesMax);
   }
 
   readTail(from: LogIndex, bytesMax: number): readonly Frame[] | undefined {
     this.#checkServing();
-    return readTail(this.#context, from, this.#loop.commitIndex, bytesMax);
+    return readTail(this.#parts.context, from, this.#parts.loop.commitIndex, bytesMax);
   }
 
   async indexOfOffset(offset: Offset): Promise<LogIndex | undefined> {
     this.#checkServing();
-    return await guarded(this.#context, () => this.#log.indexOfOffset(offset));
+    return guarded(this.#parts.context, () => this.#log.indexOfOffset(offset));
   }
 
   async offsetOfTime(timeMs: number): Promise<Offset | undefined> {
     this.#checkServing();
-    return await guarded(this.#context, () => this.#log.offsetOfTime(timeMs));
+    return guarded(this.#parts.context, () => this.#log.offsetOfTime(timeMs));
   }
 
   termAt(index: LogIndex): Term | undefined {
-    return this.#core.termAt(index);
+    return this.#parts.core.termAt(index);
   }
 
   segments(): ReturnType<GroupLog["segments"]> {
@@ -285,47 +200,60 @@ export class Replica implements ReplicaHandle {
 
   tick(): void {
     if (!this.#isLive()) return;
-    this.#core.tick();
+    this.#parts.core.tick();
     this.#ticks += 1;
-    if (this.#ticks % MAINTENANCE_TICKS === 0) this.#snapshotter.maintain();
-    if (this.#core.hasReady()) this.#context.wake();
+    if (this.#ticks % MAINTENANCE_TICKS === 0) this.#parts.snapshotter.maintain();
+    if (this.#parts.core.hasReady()) this.#parts.context.wake();
   }
 
   step(message: Message<Frame>): void {
     if (!this.#isLive()) return;
     if (message.kind === "append-request" && !this.#mayAccept(message.entries)) return;
-    this.#core.step(message);
-    this.#context.wake();
+    this.#parts.core.step(message);
+    this.#parts.context.wake();
   }
 
   receiveImage(transfer: ImageTransfer): void {
-    if (this.#isLive()) this.#installer.receive(transfer);
+    if (this.#isLive()) this.#parts.installer.receive(transfer);
   }
 
   leaderNodeUnreachable(node: NodeId): void {
-    const { leaderId } = this.#core;
+    const { leaderId } = this.#parts.core;
     if (!this.#isLive() || leaderId === 0 || nodeOfReplica(leaderId) !== node) return;
-    this.#core.leaderUnreachable(leaderId);
-    this.#context.wake();
+    this.#parts.core.leaderUnreachable(leaderId);
+    this.#parts.context.wake();
   }
 
   /** One round of work; see ReadyLoop. */
   turn(): void {
     if (!this.#isLive()) return;
-    this.#loop.run();
+    this.#parts.loop.run();
     const watermarks = this.watermarks;
     if (isEqual(watermarks, this.#reported)) return;
     this.#reported = watermarks;
-    this.#leadership.advanced();
+    this.#parts.leadership.advanced();
   }
 
   /** Damage: this replica stops for good, the node's others go on. */
   stop(error: Error): void {
     if (this.#failed !== undefined) return;
     this.#failed = error;
-    this.#deps.scheduler.forget(this.#flusher);
-    this.#snapshotter.leadershipLost();
-    this.#leadership.close(leadershipLost);
+    this.#deps.scheduler.forget(this.#parts.flusher);
+    this.#parts.release();
+  }
+
+  /** Sorts failures: damaged data is this group's, everything else (disk, our own code) the node's. */
+  fail(error: unknown): void {
+    const failure = error instanceof Error ? error : new Error("unknown failure", { cause: error });
+    const isDamage = failure instanceof StorageError && failure.kind === "corrupt";
+    // A required section of a newer version: skipping it would let replicas diverge (architecture §7.12).
+    if (isDamage || failure instanceof FrameError) {
+      this.#deps.metrics.count("groups_failed");
+      this.#deps.logger.error({ groupId: this.groupId, error: failure }, "replica is damaged");
+      this.stop(failure);
+      return;
+    }
+    this.#deps.onFatal(failure);
   }
 
   /** Graceful: flushes the log, writes the checkpoint. Idempotent. */
@@ -337,13 +265,12 @@ export class Replica implements ReplicaHandle {
   async #close(): Promise<void> {
     // The first await comes after this.#closing is set only if we yield once.
     await Promise.resolve();
-    this.#snapshotter.leadershipLost();
-    this.#leadership.close(leadershipLost);
-    this.#deps.scheduler.forget(this.#flusher);
+    this.#parts.release();
+    this.#deps.scheduler.forget(this.#parts.flusher);
     await this.#tasks.close();
     if (this.#failed === undefined && !this.#deps.isNodeFailed()) {
-      await this.#flusher.finish();
-      await this.#checkpoint.finish();
+      await this.#parts.flusher.finish();
+      await this.#parts.checkpoint.finish();
     }
     this.#log.close();
   }
@@ -385,26 +312,19 @@ export class Replica implements ReplicaHandle {
 
   /** Counts only while there is something to apply: what is merely uncommitted is bounded on the leader. */
   #isApplyBehind(): boolean {
-    const isPending = this.#loop.commitIndex > this.#apply.appliedIndex;
-    return isPending && this.#apply.unappliedBytes >= UNAPPLIED_BYTES_MAX;
+    const isPending = this.#parts.loop.commitIndex > this.#parts.apply.appliedIndex;
+    return isPending && this.#parts.apply.unappliedBytes >= UNAPPLIED_BYTES_MAX;
   }
 
   #useFlush(flush: "sync" | "async"): void {
-    this.#core.setCommitRule(flush === "sync" ? "durable" : "appended");
-    this.#flusher.isSyncClass = flush === "sync";
-    this.#context.wake();
+    this.#parts.core.setCommitRule(flush === "sync" ? "durable" : "appended");
+    this.#parts.flusher.isSyncClass = flush === "sync";
+    this.#parts.context.wake();
   }
 
   #committed(commitIndex: LogIndex): void {
-    const end = committedEnd(this.#context, commitIndex);
+    const end = committedEnd(this.#parts.context, commitIndex);
     if (end !== undefined) this.#committedOffset = Math.max(this.#committedOffset, end);
-  }
-
-  #installed(applied: AppliedRecord): void {
-    this.#loop.installed(applied.index);
-    this.#snapshotter.installed(applied.index);
-    // What waited for entries below the image can not be told any more.
-    this.#proposals.failAll(leadershipLost);
   }
 
   #taskFailed(name: string, error: unknown): void {
@@ -412,98 +332,17 @@ export class Replica implements ReplicaHandle {
     this.fail(error);
   }
 
-  /** Sorts failures: damaged data is this group's, everything else (disk, our own code) the node's. */
-  fail(error: unknown): void {
-    const failure = error instanceof Error ? error : new Error("unknown failure", { cause: error });
-    const isDamage = failure instanceof StorageError && failure.kind === "corrupt";
-    // A required section of a newer version: skipping it would let replicas diverge (architecture §7.12).
-    if (isDamage || failure instanceof FrameError) {
-      this.#deps.metrics.count("groups_failed");
-      this.#deps.logger.error({ groupId: this.groupId, error: failure }, "replica is damaged");
-      this.stop(failure);
-      return;
-    }
-    this.#deps.onFatal(failure);
-  }
-
-  #durable(): { durableIndex: () => LogIndex; requestFlush: () => void } {
+  #host(): PartsHost {
     return {
-      durableIndex: () => Math.min(this.#loop.durableCommitIndex, this.#flusher.flushedIndex),
+      isLive: () => this.#isLive(),
+      wake: () => this.#deps.wake(this),
+      fail: (error) => this.fail(error),
+      spawn: (name, run) => this.#tasks.spawn(name, run),
+      send: (message) => this.#deps.send(this.groupId, message),
+      onCommit: (commitIndex) => this.#committed(commitIndex),
       requestFlush: () => this.requestFlush(),
     };
   }
-
-  #readyParts(): ConstructorParameters<typeof ReadyLoop>[1] {
-    return {
-      flusher: this.#flusher,
-      journal: this.#deps.journal,
-      apply: this.#apply,
-      proposals: this.#proposals,
-      reads: this.#reads,
-      snapshotter: this.#snapshotter,
-      installer: this.#installer,
-      onEvent: (event) => {
-        this.#leadership.handle(event);
-        if (event.kind === "became-follower") this.#snapshotter.leadershipLost();
-      },
-      onCommit: (commitIndex) => this.#committed(commitIndex),
-    };
-  }
-
-  #raftOptions(options: ReplicaOptions, record: HardStateRecord): RaftOptions<Frame> {
-    return {
-      ...options.raft,
-      replicaId: options.replicaId,
-      incarnation: options.incarnation,
-      commitRule: options.flush === "sync" ? "durable" : "appended",
-      recovering: record.recovering,
-      encodeControl: ({ kind, change }, index, term, previous) => {
-        const position = this.#proposals.nextPosition(previous?.handle);
-        const handle = encodeControlFrame(kind, change, { ...position, index, term });
-        return { handle, bytes: handle.bytes.length };
-      },
-    };
-  }
-
-  #makeContext(start: ReplicaStart): GroupContext {
-    const { clock, images, keyed, logger, metrics, transport } = this.#deps;
-    return {
-      groupId: this.groupId,
-      replicaId: this.replicaId,
-      core: this.#core,
-      log: this.#log,
-      keyed,
-      images,
-      stateMachine: start.stateMachine,
-      transport,
-      clock,
-      logger,
-      metrics,
-      isLive: () => this.#isLive(),
-      wake: () => this.#deps.wake(this),
-      send: (message) => {
-        this.#deps.send(this.groupId, message);
-        this.#deps.wake(this);
-      },
-      fail: (error) => this.fail(error),
-      spawn: (name, run) => this.#tasks.spawn(name, run),
-    };
-  }
-}
-
-function initialState({ log, record, state }: ReplicaStart): InitialState {
-  return {
-    term: record.term,
-    vote: record.vote,
-    membership: state.applied.membership,
-    appliedIndex: state.applied.index,
-    appliedTerm: state.applied.term,
-    firstIndex: log.firstIndex,
-    firstPrevTerm: log.firstPrevTerm,
-    termRuns: log.termRuns,
-    lastIndex: log.lastIndex,
-    unappliedChanges: log.membershipIndexes(state.applied.index + 1),
-  };
 }
 
 function isEqual(left: Watermarks, right: Watermarks): boolean {

@@ -41,7 +41,8 @@ export class Snapshotter {
   #waiting: { readonly index: LogIndex; readonly resolve: (ok: boolean) => void }[] = [];
   /** Index of the newest image on disk. */
   #imageIndex: LogIndex;
-  #isDropping = false;
+  #dropping: Promise<void> | undefined;
+  #isSuspended = false;
   #isResolving = false;
 
   constructor(
@@ -64,6 +65,7 @@ export class Snapshotter {
       this.#waiting = this.#waiting.filter((waiter) => waiter.index > durableIndex);
       for (const waiter of due) waiter.resolve(true);
     }
+    if (this.#isSuspended) return;
     if (this.#context.stateMachine.logStartIndex !== this.#apply.position.logStart.index) {
       this.#resolveLogStart();
       this.maintain();
@@ -72,16 +74,24 @@ export class Snapshotter {
 
   /** Now and then, and when the log start moved: drops what may go. */
   maintain(): void {
+    if (this.#isSuspended || this.#dropping !== undefined) return;
     this.#releasePins();
-    if (this.#isDropping || !this.#hasDroppableSegment()) return;
-    this.#isDropping = true;
+    if (!this.#hasDroppableSegment()) return;
     this.#context.spawn("drop-log-prefix", async () => {
+      this.#dropping = this.#dropPrefix();
       try {
-        await this.#dropPrefix();
+        await this.#dropping;
       } finally {
-        this.#isDropping = false;
+        this.#dropping = undefined;
       }
     });
+  }
+
+  /** The log is about to be replaced: nothing is dropped any more; resolves when no drop is under way. */
+  async suspend(): Promise<void> {
+    this.#isSuspended = true;
+    this.leadershipLost();
+    await this.#dropping;
   }
 
   /** The core wants an image sent to a replica whose next entry is gone. */
@@ -95,7 +105,7 @@ export class Snapshotter {
   /** An image replaced everything: what waited for the old state is void. */
   installed(imageIndex: LogIndex): void {
     this.#imageIndex = imageIndex;
-    this.leadershipLost();
+    this.#isSuspended = false;
   }
 
   /** Also when the replica closes. */

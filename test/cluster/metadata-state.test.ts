@@ -28,11 +28,9 @@ class Subject {
     return reply;
   }
   pairs(): Record<string, string> {
-    const pairs = [...this.state.pairs()].map(([key, value]) => [
-      key,
-      Buffer.from(value).toString(),
-    ]);
-    return Object.fromEntries(pairs.sort(([a], [b]) => ((a ?? "") < (b ?? "") ? -1 : 1)));
+    const pairs: Record<string, string> = {};
+    for (const [key, value] of this.state.pairs()) pairs[key] = Buffer.from(value).toString();
+    return pairs;
   }
 }
 
@@ -95,9 +93,7 @@ describe("metadata state", () => {
     for (const command of commands) {
       images.push([...whole.state.pairs()]);
       replies.push(whole.apply(command));
-      expect(Object.fromEntries([...whole.store].sort())).toEqual(
-        Object.fromEntries(Object.entries(whole.pairs()).sort()),
-      );
+      expect(Object.fromEntries(whole.store)).toEqual(whole.pairs());
     }
     for (let cut = 0; cut < commands.length; cut += 7) {
       const restored = new Subject();

@@ -6,7 +6,7 @@ import type { LogIndex } from "../../src/model/positions.ts";
 import { advanceDraft, setDraft } from "../support/ledger-machine.ts";
 import { type ClusterOptions, ReplicaCluster } from "../support/replica-cluster.ts";
 
-const ROUNDS = 40;
+const ROUNDS = 60;
 
 class Nemesis {
   readonly cluster: ReplicaCluster;
@@ -19,7 +19,7 @@ class Nemesis {
   #proposed = 0;
 
   constructor(options: ClusterOptions, canCutPower: boolean) {
-    this.cluster = new ReplicaCluster({ segmentBytes: 2048, tailBytesMax: 2048, ...options });
+    this.cluster = new ReplicaCluster({ segmentBytes: 1024, tailBytesMax: 1024, ...options });
     this.#random = this.cluster.random;
     this.#canCutPower = canCutPower;
   }
@@ -45,8 +45,8 @@ class Nemesis {
       const count = this.#random.integer(1, 10);
       for (let n = 0; n < count; n += 1) this.#propose(node.nodeId);
       const { appliedIndex } = node.replica.watermarks;
-      const isLogStartDue = this.#random.next() < 0.1 && appliedIndex > 20;
-      if (isLogStartDue) node.replica.propose(advanceDraft(appliedIndex - 10));
+      const isLogStartDue = this.#random.next() < 0.3 && appliedIndex > 20;
+      if (isLogStartDue) node.replica.propose(advanceDraft(appliedIndex - 5));
     }
   }
 
@@ -73,7 +73,7 @@ class Nemesis {
     if (this.#down.has(nodeId)) {
       this.#down.delete(nodeId);
       await cluster.restart(nodeId);
-    } else if (dice < 0.3) {
+    } else if (dice < 0.2) {
       this.#down.add(nodeId);
       const isPower = this.#canCutPower && random.next() < 0.6;
       await cluster.crash(nodeId, isPower ? "power" : "process", random);
@@ -96,7 +96,7 @@ describe("random faults", () => {
     it(`acknowledged entries survive on all replicas (flush ${flush})`, async () => {
       let acked = 0;
       let images = 0;
-      for (let seed = 1; seed <= 15; seed += 1) {
+      for (let seed = 1; seed <= 12; seed += 1) {
         const nemesis = new Nemesis({ seed, flush, syncMs: seed % 3 }, flush === "sync");
         await nemesis.run().catch((error: unknown) => {
           throw new Error(`seed ${seed}`, { cause: error });

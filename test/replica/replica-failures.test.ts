@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
-import type { NodeId } from "../../src/model/ids.ts";
 import { isBrokerError } from "../../src/model/errors.ts";
+import type { GroupId, NodeId } from "../../src/model/ids.ts";
+import type { Replica } from "../../src/replica/replica.ts";
 import { setDraft } from "../support/ledger-machine.ts";
 import { GROUP, ReplicaCluster } from "../support/replica-cluster.ts";
 
@@ -41,6 +42,19 @@ describe("promises", () => {
       expect(await cluster.clock.runUntil(isAcked, 5000)).toBe(true);
       expect(await cluster.durableHolders(index), `seed ${seed}`).toBeGreaterThanOrEqual(2);
     }
+  });
+
+  it("acks (flush sync) on disks that lie about syncs: are lost, so the test above can see a loss", async () => {
+    await start();
+    const leader = await cluster.leader();
+    for (const { disk } of cluster.live()) {
+      const effect = { kind: "lie" } as const;
+      disk.inject({ operations: ["sync"], times: Number.POSITIVE_INFINITY, effect });
+    }
+    const { index } = leader.replica.propose(setDraft("last", "v"));
+    const isAcked = (): boolean => leader.replica.watermarks.commitIndex >= index;
+    expect(await cluster.clock.runUntil(isAcked, 5000)).toBe(true);
+    expect(await cluster.durableHolders(index)).toBeLessThan(2);
   });
 
   it("watermarks (flush async): commit comes before the disks, durable commit with them", async () => {
@@ -100,13 +114,20 @@ describe("failing disks", () => {
     expect(leader.set.failed).toBeDefined();
     expect(leader.replica.isLeaderReady).toBe(false);
     expect(() => leader.replica.propose(setDraft("a", "b"))).toThrow("storage failed");
+    let said = 0;
+    cluster.network.filter = (from) => {
+      if (from === leader.nodeId) said += 1;
+      return true;
+    };
     const next = await cluster.leader();
     expect(next.nodeId).not.toBe(leader.nodeId);
     await cluster.putMany(5, 5);
+    // Vote requests and appends reach it, and nothing comes back.
+    expect(said).toBe(0);
   });
 
   it("a damaged entry on disk: stops this replica only, the node's other groups go on", async () => {
-    await start({ tailBytesMax: 0 });
+    await start({ tailBytesMax: 0, groups: 2 });
     const leader = await cluster.leader();
     await cluster.putMany(20, 0, 100);
     const random = cluster.random;
@@ -119,10 +140,19 @@ describe("failing disks", () => {
     expect(isBrokerError(await cluster.clock.until(read), "LOG_CORRUPT")).toBe(true);
     expect(leader.replica.status().failed).toBeDefined();
     expect(leader.set.failed).toBeUndefined();
+    leader.disk.heal();
+    const other = leader.set.get(2 as GroupId);
+    const before = other?.watermarks.appliedIndex ?? 0;
+    const leads = (): Replica | undefined =>
+      cluster.live().flatMap(({ set }) => set.all().filter(isLeaderOf(2 as GroupId)))[0];
+    expect(await cluster.clock.runUntil(() => leads() !== undefined, 10_000)).toBe(true);
+    leads()?.propose(setDraft("other", "v"));
+    const isApplied = (): boolean => (other?.watermarks.appliedIndex ?? 0) > before;
+    expect(await cluster.clock.runUntil(isApplied, 5000)).toBe(true);
     expect((await cluster.leader()).nodeId).not.toBe(leader.nodeId);
   });
 
-  it("keyed state ahead of the log: is rebuilt from image and log", async () => {
+  it("keyed state ahead of the log: is rebuilt from the log", async () => {
     await start({ flush: "async" });
     const leader = await cluster.leader();
     await cluster.putMany(20, 0);
@@ -154,6 +184,10 @@ describe("failing disks", () => {
     expect(cluster.node(behind).machine.size).toBe(20);
   });
 });
+
+function isLeaderOf(groupId: GroupId): (replica: Replica) => boolean {
+  return (replica) => replica.groupId === groupId && replica.isLeaderReady;
+}
 
 describe("identity", () => {
   it("a journalled replica without its directory: is damaged, never new", async () => {

@@ -142,7 +142,10 @@ describe("a follower that fell behind", () => {
     await cluster.putMany(100, 0, 200);
     const { replica } = await cluster.leader();
     await cluster.clock.until(replica.proposeAndApply(advanceDraft(80)));
-    const dropped = await cluster.clock.runUntil(() => (replica.segments()[0]?.firstIndex ?? 1) > 1, 10_000);
+    const dropped = await cluster.clock.runUntil(
+      () => (replica.segments()[0]?.firstIndex ?? 1) > 1,
+      10_000,
+    );
     expect(dropped).toBe(true);
     expect(replica.logStartOffset).toBeGreaterThan(70);
     await cluster.putMany(10, 100, 200);
@@ -160,6 +163,31 @@ describe("a follower that fell behind", () => {
     await cluster.leader();
     await cluster.converge();
     expect(cluster.node(behind).machine.size).toBe(120);
+  });
+
+  it("while it fills up after an image, the log start that it was given stays on the leader", async () => {
+    await start({ segmentBytes: 4096, tailBytesMax: 4096 });
+    await cluster.leader();
+    const behind = cluster.followers()[0]?.nodeId ?? cluster.nodeIds[0];
+    await cluster.crash(behind, "power");
+    await cluster.putMany(100, 0, 200);
+    const { replica, counters } = await cluster.leader();
+    const firstIndex = (): number => replica.segments()[0]?.firstIndex ?? 1;
+    await cluster.clock.until(replica.proposeAndApply(advanceDraft(50)));
+    await cluster.clock.runUntil(() => firstIndex() > 1, 10_000);
+    const pinned = firstIndex();
+    // The image gets through, the entries after it do not.
+    cluster.network.filter = (_from, to, { message }) =>
+      to !== behind || message.kind !== "append-request" || message.entries.length === 0;
+    await cluster.restart(behind);
+    await cluster.clock.runUntil(() => counters.get("images_sent") === 1, 10_000);
+    await cluster.clock.until(replica.proposeAndApply(advanceDraft(95)));
+    await cluster.clock.run(10_000);
+    expect(firstIndex()).toBe(pinned);
+    cluster.network.filter = () => true;
+    await cluster.converge();
+    expect(await cluster.clock.runUntil(() => firstIndex() > pinned, 10_000)).toBe(true);
+    expect(cluster.node(behind).machine.size).toBe(100);
   });
 
   it("a crash at any point of an installation is finished or repeated", async () => {

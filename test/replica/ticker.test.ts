@@ -6,7 +6,12 @@ describe("ticker", () => {
   it("ticks: come at their interval until stopped", async () => {
     const clock = new VirtualClock();
     let ticks = 0;
-    const ticker = new Ticker(clock.root, 50, () => (ticks += 1), () => undefined);
+    const ticker = new Ticker(
+      clock.root,
+      50,
+      () => (ticks += 1),
+      () => undefined,
+    );
     ticker.start();
     await clock.run(501);
     expect(ticks).toBe(10);
@@ -20,7 +25,12 @@ describe("ticker", () => {
     const node = clock.fork();
     const seen: string[] = [];
     const stalls: number[] = [];
-    const ticker = new Ticker(node, 50, () => seen.push("tick"), (lateMs) => stalls.push(lateMs));
+    const ticker = new Ticker(
+      node,
+      50,
+      () => seen.push("tick"),
+      (lateMs) => stalls.push(lateMs),
+    );
     ticker.start();
     await clock.run(40);
     node.pause();

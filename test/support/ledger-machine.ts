@@ -1,13 +1,9 @@
 // A small state machine for replica tests: remembers the last value per key, counts what it applied, and moves the log
 // start on command. Its state is exactly its pairs, so that images and rebuilds can be compared.
-import {
-  encodeFrame,
-  type Frame,
-  frameSections,
-  SECTION,
-} from "../../src/model/entry-frame.ts";
-import type { LogIndex } from "../../src/model/positions.ts";
+
 import type { KeyedWrite } from "../../src/log/ports.ts";
+import { encodeFrame, type Frame, frameSections, SECTION } from "../../src/model/entry-frame.ts";
+import type { LogIndex } from "../../src/model/positions.ts";
 import type { ApplyContext, EntryDraft, StateMachine } from "../../src/replica/ports.ts";
 
 type LedgerCommand =

@@ -5,14 +5,15 @@ import { expect } from "vitest";
 import { defined } from "../../src/base/assert.ts";
 import { type Random, seededRandom } from "../../src/base/random.ts";
 import { FaultDisk } from "../../src/log/fault-disk.ts";
-import { openGroupLog } from "../../src/log/group-log.ts";
 import { openHardStateJournal } from "../../src/log/hard-state-journal.ts";
-import { createImageStore } from "../../src/log/image-store.ts";
+import { openImageStore } from "../../src/log/image-store.ts";
 import { MemoryDisk } from "../../src/log/memory-disk.ts";
 import { MemoryStore } from "../../src/log/memory-store.ts";
-import type { GroupLog, HardStateJournal, HardStateRecord } from "../../src/log/ports.ts";
+import type { Disk, GroupLog, HardStateJournal, HardStateRecord } from "../../src/log/ports.ts";
+import { openGroupLog } from "../../src/log/segment-log.ts";
 import { type GroupId, type NodeId, type ReplicaId, replicaIdOf } from "../../src/model/ids.ts";
 import type { LogIndex } from "../../src/model/positions.ts";
+import { groupDirectory } from "../../src/replica/group-directory.ts";
 import {
   type AppliedRecord,
   appliedKey,
@@ -20,7 +21,6 @@ import {
   encodeApplied,
   groupPrefix,
 } from "../../src/replica/group-records.ts";
-import { groupDirectory } from "../../src/replica/group-directory.ts";
 import type { GroupMessage, Logger } from "../../src/replica/ports.ts";
 import type { Replica } from "../../src/replica/replica.ts";
 import { ReplicaSet } from "../../src/replica/replica-set.ts";
@@ -48,8 +48,8 @@ export interface ClusterOptions {
 /** Everything of one node; `replica` and `machine` are those of the first group. */
 export class ClusterNode {
   readonly nodeId: NodeId;
-  readonly machines = new Map<GroupId, LedgerMachine>();
-  readonly counters = new Map<string, number>();
+  readonly machines: Map<GroupId, LedgerMachine> = new Map();
+  readonly counters: Map<string, number> = new Map();
   readonly clock: NodeClock;
   readonly disk: FaultDisk;
   readonly memory: MemoryDisk;
@@ -90,7 +90,7 @@ export class ClusterNode {
 }
 
 export class ReplicaCluster {
-  readonly clock = new VirtualClock();
+  readonly clock: VirtualClock = new VirtualClock();
   readonly random: Random;
   readonly network: VirtualNetwork;
   readonly nodeIds: readonly [NodeId, ...NodeId[]];
@@ -156,11 +156,11 @@ export class ReplicaCluster {
 
   /** Waits for a leader that serves. */
   async leader(): Promise<ClusterNode> {
-    return await this.#leaderWhere(() => true);
+    return this.#leaderWhere(() => true);
   }
 
   async leaderOtherThan(nodeId: NodeId): Promise<ClusterNode> {
-    return await this.#leaderWhere((node) => node.nodeId !== nodeId);
+    return this.#leaderWhere((node) => node.nodeId !== nodeId);
   }
 
   /** Moves the leadership there and waits until it serves. */
@@ -203,7 +203,11 @@ export class ReplicaCluster {
   }
 
   /** "process": the page cache survives. "power": only what was synced, in the worst case. */
-  async crash(nodeId: NodeId, kind: "process" | "power", random = WORST_CASE): Promise<void> {
+  async crash(
+    nodeId: NodeId,
+    kind: "process" | "power",
+    random: Random = WORST_CASE,
+  ): Promise<void> {
     const node = this.node(nodeId);
     node.isUp = false;
     node.clock.stop();
@@ -244,7 +248,7 @@ export class ReplicaCluster {
     for (const node of this.live()) {
       await this.crash(node.nodeId, "power");
       const { memory } = this.#stored(node.nodeId);
-      const log = await this.#openLog(memory, groupDirectory(GROUP, node.replica.replicaId));
+      const log = await this.#openLog(memory, groupDirectory(GROUP, node.replica.replicaId), GROUP);
       if (log.lastIndex >= index) holders += 1;
       log.close();
     }
@@ -252,7 +256,10 @@ export class ReplicaCluster {
   }
 
   /** Changes the applied record of a stopped node. */
-  async forgeApplied(nodeId: NodeId, forge: (record: AppliedRecord) => AppliedRecord): Promise<void> {
+  async forgeApplied(
+    nodeId: NodeId,
+    forge: (record: AppliedRecord) => AppliedRecord,
+  ): Promise<void> {
     const { store } = this.#stored(nodeId);
     const key = appliedKey(groupPrefix(GROUP, replicaIdOf(nodeId, 0)));
     const bytes = defined(await store.get(key), "applied record");
@@ -268,11 +275,11 @@ export class ReplicaCluster {
     this.#stored(nodeId).memory.removeTree("groups");
   }
 
+  /** The node has failed and the test wants that; it stays reachable, so that what it still says can be seen. */
   expectFatal(nodeId: NodeId): void {
     const node = this.node(nodeId);
     node.isFatalExpected = true;
     node.isUp = false;
-    this.network.detach(nodeId);
   }
 
   /** No node may have failed unless the test wanted it. */
@@ -301,10 +308,7 @@ export class ReplicaCluster {
         transfer: true,
       },
     });
-    const items = [
-      request(GROUP, replicaIdOf(to, 1)),
-      request(77 as GroupId, replicaIdOf(to, 0)),
-    ];
+    const items = [request(GROUP, replicaIdOf(to, 1)), request(77 as GroupId, replicaIdOf(to, 0))];
     return { from, items };
   }
 
@@ -360,26 +364,25 @@ export class ReplicaCluster {
         disk,
         keyed: store,
         journal,
-        images: createImageStore(disk),
+        images: openImageStore(disk),
         transport: this.network.transport(nodeId),
         logger: silentLogger,
         metrics: {
           count: (name, by = 1) => node.counters.set(name, (node.counters.get(name) ?? 0) + by),
           observe: () => undefined,
         },
-        openLog: (directory) => this.#openLog(disk, directory),
+        openLog: (directory, groupId) => this.#openLog(disk, directory, groupId),
         onFatal: (error) => {
           if (node.isUp) node.fatal = error;
         },
       },
-      this.#options.tailBytesMax === undefined
-        ? {}
-        : { tailBytesMax: this.#options.tailBytesMax },
+      this.#options.tailBytesMax === undefined ? {} : { tailBytesMax: this.#options.tailBytesMax },
     );
   }
 
-  #openLog(disk: FaultDisk | MemoryDisk, directory: string): Promise<GroupLog> {
-    return openGroupLog(disk, directory, { segmentBytesMax: this.#options.segmentBytes ?? 1 << 20 });
+  #openLog(disk: Disk, directory: string, groupId: GroupId): Promise<GroupLog> {
+    const segmentBytes = this.#options.segmentBytes ?? 1 << 20;
+    return openGroupLog({ disk, directory, groupId, segmentBytes, indexBytes: 512 });
   }
 }
 
@@ -387,7 +390,7 @@ export class ReplicaCluster {
 export class RecordingJournal implements HardStateJournal {
   readonly #inner: HardStateJournal;
   #saved: HardStateRecord[] = [];
-  readonly durable = new Map<GroupId, HardStateRecord>();
+  readonly durable: Map<GroupId, HardStateRecord> = new Map();
 
   constructor(inner: HardStateJournal) {
     this.#inner = inner;
@@ -436,7 +439,8 @@ const silentLogger: Logger = {
   info: () => undefined,
   warn: () => undefined,
   error: (fields, message) => {
-    if (process.env["REPLICA_TEST_LOG"] !== undefined) process.stderr.write(`${message} ${String(fields["error"])}\n`);
+    if (process.env["REPLICA_TEST_LOG"] !== undefined)
+      process.stderr.write(`${message} ${String(fields["error"])}\n`);
   },
 };
 

@@ -63,7 +63,7 @@ export class VirtualClock {
     promise.then(done, done);
     const inTime = await this.runUntil(() => isSettled, maxMs);
     if (!inTime) throw new Error(`still pending after ${maxMs} virtual ms`);
-    return await promise;
+    return promise;
   }
 
   /** For NodeClock. */

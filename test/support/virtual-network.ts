@@ -86,12 +86,7 @@ export class VirtualNetwork {
     });
   }
 
-  #sendImage(
-    from: NodeId,
-    to: NodeId,
-    transfer: ImageTransfer,
-    done: (ok: boolean) => void,
-  ): void {
+  #sendImage(from: NodeId, to: NodeId, transfer: ImageTransfer, done: (ok: boolean) => void): void {
     this.#deliver(from, to, () => {
       const receiver = this.#receivers.get(to);
       const ok = receiver !== undefined && this.#isOpen(from, to);

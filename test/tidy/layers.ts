@@ -57,7 +57,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   partition: { rooms: FEATURES, packages: [] },
   broker: {
     rooms: ["cluster", "partition", "rpc", "config", ...FEATURES],
-    packages: ["node:os", "node:path"],
+    packages: ["node:fs", "node:path"],
   },
   client: { rooms: ["rpc", "model", "base"], packages: [] },
   testkit: { rooms: ["model", "base"], packages: [] },

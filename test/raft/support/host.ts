@@ -267,7 +267,9 @@ export class Host {
   apply(count: number): boolean {
     let { index, hash, membership } = this.state;
     let changed: Membership | undefined;
-    const last = Math.min(this.commitIndex, this.cached.lastIndex, index + count);
+    // The core's idea of "written" counts: an older entry may still stand where a truncation is under way.
+    const { writtenIndex } = this.core.status();
+    const last = Math.min(this.commitIndex, writtenIndex, index + count);
     const before = index;
     while (index < last) {
       const entry = defined(this.cached.at(index + 1), "committed entries are readable");

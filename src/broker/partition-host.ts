@@ -1,0 +1,128 @@
+// The partitions of this node: opens a replica with its partition state for each assignment of the metadata and keeps the
+// registry that services look partitions up in. Implements the cluster room's LocalGroups.
+import type { Clock } from "../base/clock.ts";
+import type { LocalGroup, LocalGroups, PartitionAssignment } from "../cluster/ports.ts";
+import type { HardStateJournal } from "../log/ports.ts";
+import { type GroupId, METADATA_GROUP, type NodeId } from "../model/ids.ts";
+import { parseTopicSettings } from "../model/topic-settings.ts";
+import { FetchSlots } from "../partition/fetch-path.ts";
+import { Partition } from "../partition/partition.ts";
+import type { PartitionMetrics } from "../partition/partition-metrics.ts";
+import { PartitionRegistry } from "../partition/partition-registry.ts";
+import { PartitionState } from "../partition/partition-state.ts";
+import type { PartitionSettings } from "../partition/ports.ts";
+import { RetentionRunner } from "../partition/retention-runner.ts";
+import type { Logger } from "../replica/ports.ts";
+import type { ReplicaSet } from "../replica/replica-set.ts";
+
+export interface PartitionHostDeps {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly replicas: ReplicaSet;
+  readonly journal: HardStateJournal;
+  readonly parkedFetchesMax: number;
+  readonly metrics: PartitionMetrics;
+  readonly endpointOf: (nodeId: NodeId) => string | undefined;
+  /** Told before a replica's log is opened. */
+  readonly onSegmentBytes: (groupId: GroupId, bytes: number) => void;
+  readonly retentionIntervalMs: number;
+}
+
+export class PartitionHost implements LocalGroups {
+  readonly registry = new PartitionRegistry();
+  readonly slots: FetchSlots;
+  readonly #deps: PartitionHostDeps;
+  readonly #byGroup = new Map<GroupId, Partition>();
+  readonly #retention: RetentionRunner;
+
+  constructor(deps: PartitionHostDeps) {
+    this.#deps = deps;
+    this.slots = new FetchSlots(deps.parkedFetchesMax);
+    this.#retention = new RetentionRunner(
+      { clock: deps.clock, partitions: () => this.registry.all(), metrics: deps.metrics },
+      { intervalMs: deps.retentionIntervalMs },
+    );
+  }
+
+  start(): void {
+    this.#retention.start();
+  }
+
+  isOpen(groupId: GroupId): boolean {
+    return this.#byGroup.has(groupId);
+  }
+
+  get(groupId: GroupId): Partition | undefined {
+    return this.#byGroup.get(groupId);
+  }
+
+  async open(assignment: PartitionAssignment): Promise<void> {
+    const { endpointOf, logger, metrics, onSegmentBytes, replicas } = this.#deps;
+    const { founders, groupId, partition, replicaId, settings, topicId, topicName } = assignment;
+    if (this.#byGroup.has(groupId)) {
+      await this.update(assignment);
+      return;
+    }
+    const state = new PartitionState();
+    onSegmentBytes(groupId, parseTopicSettings(settings).segmentBytes);
+    const replica = await replicas.openGroup({
+      groupId,
+      replicaId,
+      initialMembership: { voters: founders, learners: [] },
+      stateMachine: state,
+      // A group begins as sync; an async topic's first leader changes that by an entry (architecture §7.11).
+      flush: "sync",
+    });
+    const opened = new Partition({
+      topicId,
+      partition,
+      replica,
+      state,
+      settings: settingsOf(assignment),
+      environment: { endpointOf, metrics },
+    });
+    this.#byGroup.set(groupId, opened);
+    this.registry.add(opened);
+    logger.info({ groupId, topic: topicName, partition }, "partition opened");
+  }
+
+  update(assignment: PartitionAssignment): Promise<void> {
+    this.#byGroup.get(assignment.groupId)?.updateSettings(settingsOf(assignment));
+    return Promise.resolve();
+  }
+
+  async remove(groupId: GroupId): Promise<void> {
+    const partition = this.#byGroup.get(groupId);
+    if (partition !== undefined) {
+      this.#byGroup.delete(groupId);
+      this.registry.remove(partition);
+      await partition.close();
+    }
+    await this.#deps.replicas.removeGroup(groupId);
+    this.#deps.logger.info({ groupId }, "partition removed, its topic was deleted");
+  }
+
+  list(): readonly LocalGroup[] {
+    return this.#deps.journal
+      .all()
+      .filter((record) => record.groupId !== METADATA_GROUP && !record.removed)
+      .map(({ groupId, replicaId }) => ({ groupId, replicaId, topicId: undefined }));
+  }
+
+  /** Answers everybody who waits; the replicas are closed by the node. */
+  async close(): Promise<void> {
+    await this.#retention.close();
+    const partitions = [...this.#byGroup.values()];
+    this.#byGroup.clear();
+    await Promise.all(
+      partitions.map((partition) => {
+        this.registry.remove(partition);
+        return partition.close();
+      }),
+    );
+  }
+}
+
+function settingsOf(assignment: PartitionAssignment): PartitionSettings {
+  return { ...parseTopicSettings(assignment.settings), layoutEpoch: assignment.layout.epoch };
+}

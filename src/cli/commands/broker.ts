@@ -1,0 +1,33 @@
+// `flotilla broker`: one broker in this process, until a signal or a failure ends it.
+import { type Context, configPath, type GlobalOptions } from "../context.ts";
+import { EXIT } from "../exit-codes.ts";
+import { CliError } from "../failure.ts";
+
+export interface BrokerOptions extends GlobalOptions {
+  readonly node: number;
+}
+
+export async function runBroker(options: BrokerOptions, context: Context): Promise<void> {
+  const path = configPath(options, context.environment);
+  const config = await context.loadConfig(path);
+  const { startBroker } = await import("../../broker/start.ts");
+  const broker = await startBroker(config, options.node);
+  const stop = (): void => {
+    void broker.close();
+    // A broker that cannot finish must not keep its supervisor waiting for ever.
+    setTimeout(() => process.exit(EXIT.FAILED), config.shutdownTimeoutMs + 5000).unref();
+  };
+  if (context.signal.aborted) stop();
+  else context.signal.addEventListener("abort", stop, { once: true });
+  const failure = await broker.closed;
+  if (failure !== undefined) {
+    throw new CliError(
+      EXIT.FAILED,
+      `node ${options.node} stopped: ${failure.message}`,
+      "its log has the details",
+      {
+        cause: failure,
+      },
+    );
+  }
+}

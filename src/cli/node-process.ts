@@ -1,0 +1,190 @@
+// The broker processes of one machine: started detached, found again by their pid file, stopped by signal. A pid that
+// now belongs to another program is never signalled. Called by the cluster commands and by scripts/quickstart.
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import type { ClusterConfig, NodeConfig } from "../config/cluster-config.ts";
+
+/** Flushes and reads block threads of libuv's pool; four would be too few for several dirty partitions. */
+const THREADS = "8";
+/** Batches live for milliseconds: a larger young generation keeps them out of the old one. MiB. */
+const SEMI_SPACE_MIB = 64;
+
+export interface RunFiles {
+  readonly folder: string;
+  readonly pid: string;
+  readonly log: string;
+}
+
+/** Next to the data directories, not inside: an emptied disk must not hide a running process. */
+export function runFiles(node: NodeConfig): RunFiles {
+  const folder = join(dirname(node.dataDir), "run");
+  return {
+    folder,
+    pid: join(folder, `node-${node.id}.pid`),
+    log: join(folder, `node-${node.id}.log`),
+  };
+}
+
+export interface BrokerCommand {
+  /** Absolute path of cluster.yaml. */
+  readonly configPath: string;
+  /** Absolute path of the command line's main module. */
+  readonly main: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Starts a broker that outlives this process; its output goes to its log file. */
+export function spawnBroker(node: NodeConfig, command: BrokerCommand): ChildProcess {
+  const files = runFiles(node);
+  mkdirSync(files.folder, { recursive: true });
+  const log = openSync(files.log, "a");
+  try {
+    const child = spawn(process.execPath, brokerArguments(node, command), {
+      detached: true,
+      stdio: ["ignore", log, log],
+      env: { UV_THREADPOOL_SIZE: THREADS, ...command.environment },
+    });
+    child.unref();
+    if (child.pid !== undefined) writePidFile(files.pid, child.pid);
+    return child;
+  } finally {
+    closeSync(log);
+  }
+}
+
+export function brokerArguments(node: NodeConfig, command: BrokerCommand): string[] {
+  // execArgv carries the loader when the sources run directly.
+  const flags = process.execArgv.filter((flag) => !flag.startsWith("--inspect"));
+  return [
+    ...flags,
+    `--max-semi-space-size=${SEMI_SPACE_MIB}`,
+    command.main,
+    "broker",
+    "--config",
+    command.configPath,
+    "--node",
+    String(node.id),
+  ];
+}
+
+/** The pid of the node's running broker, or undefined. */
+export function runningPid(node: NodeConfig): number | undefined {
+  const pid = readPidFile(runFiles(node).pid);
+  return pid !== undefined && isBroker(pid, node.id) ? pid : undefined;
+}
+
+/** The process that is asked for, and not a stranger that got its number. */
+function isBroker(pid: number, nodeId: number): boolean {
+  if (!isAlive(pid)) return false;
+  const command = commandOf(pid);
+  if (command === undefined) return true;
+  return command.includes(" broker ") && new RegExp(`--node ${nodeId}(?: |$)`).test(command);
+}
+
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+  // A killed child that nobody waited for still has its number.
+  return processState(pid) !== "Z";
+}
+
+/** Waits until the process is gone. False when it is still there after `timeoutMs`. */
+export async function waitForExit(pid: number, timeoutMs: number): Promise<boolean> {
+  const end = performance.now() + timeoutMs;
+  while (isAlive(pid)) {
+    if (performance.now() > end) return false;
+    await pause(25);
+  }
+  return true;
+}
+
+/** Sends a signal to the node's broker. False when none runs. */
+export function signalBroker(node: NodeConfig, signal: NodeJS.Signals): number | undefined {
+  const pid = runningPid(node);
+  if (pid !== undefined) process.kill(pid, signal);
+  return pid;
+}
+
+export function forgetPid(node: NodeConfig): void {
+  rmSync(runFiles(node).pid, { force: true });
+}
+
+/** The last lines of the node's log, for error messages. */
+export function logTail(node: NodeConfig, lines: number): string {
+  try {
+    return readFileSync(runFiles(node).log, "utf8").trimEnd().split("\n").slice(-lines).join("\n");
+  } catch {
+    return "";
+  }
+}
+
+export function nodesOf(config: ClusterConfig, id: number | undefined): readonly NodeConfig[] {
+  return id === undefined ? config.nodes : config.nodes.filter((node) => node.id === id);
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
+
+function writePidFile(path: string, pid: number): void {
+  writeFileSync(`${path}.tmp`, `${pid}\n`);
+  renameSync(`${path}.tmp`, path);
+}
+
+function readPidFile(path: string): number | undefined {
+  try {
+    const pid = Number(readFileSync(path, "utf8").trim());
+    return Number.isSafeInteger(pid) && pid > 1 ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Arguments joined by blanks; undefined when the system does not tell. */
+function commandOf(pid: number): string | undefined {
+  if (process.platform === "linux") {
+    try {
+      return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trimEnd();
+    } catch {
+      return undefined;
+    }
+  }
+  return askPs(pid, "command=");
+}
+
+function processState(pid: number): string | undefined {
+  if (process.platform === "linux") {
+    try {
+      const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+      return text.slice(text.lastIndexOf(")") + 2, text.lastIndexOf(")") + 3);
+    } catch {
+      return undefined;
+    }
+  }
+  return askPs(pid, "stat=")?.slice(0, 1);
+}
+
+function askPs(pid: number, field: string): string | undefined {
+  try {
+    return execFileSync("ps", ["-ww", "-o", field, "-p", String(pid)], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
+  } catch {
+    return undefined;
+  }
+}

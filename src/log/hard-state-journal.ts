@@ -1,0 +1,316 @@
+// The journal of terms and votes of all groups of a node (contract: HardStateJournal in ports.ts). A forgotten vote is
+// unsafe, so a bad record anywhere but at the very end refuses the start. Layout of the file, big-endian:
+//   header: u32 magic "FLHJ", u16 version (1), u16 reserved, u32 reserved, u32 CRC-32C over [0, 12)
+//   records: u32 payload bytes, u32 CRC-32C over length and payload, payload
+// Payload by its first byte: 1 opened { u64 incarnation, boot id UTF-8 } · 2 hard state (46 bytes) · 3 closed cleanly.
+// Every open writes a new file with one record per group and renames it over the old one; so does a sync that finds the
+// file grown large. Called by the broker (open, close) and the replica room (get, save, sync).
+import { crc32c } from "../base/crc32c.ts";
+import type { GroupId, ReplicaId } from "../model/ids.ts";
+import { readU64, writeU64 } from "./binary.ts";
+import {
+  type Disk,
+  type DiskFile,
+  type HardStateJournal,
+  type HardStateRecord,
+  StorageError,
+} from "./ports.ts";
+
+const JOURNAL_MAGIC = 0x464c484a;
+const JOURNAL_VERSION = 1;
+const HEADER_BYTES = 16;
+const RECORD_HEADER_BYTES = 8;
+/** Longer ones are damage. */
+const PAYLOAD_BYTES_MAX = 1024;
+const HARD_STATE_BYTES = 46;
+const COMPACT_BYTES_MIN = 256 * 1024;
+/** Compacted when the file is this many times as large as what it would be. */
+const COMPACT_FACTOR = 4;
+
+const OPENED = 1;
+const HARD_STATE = 2;
+const CLOSED = 3;
+const RECOVERING = 1;
+const LAZY = 2;
+const REMOVED = 4;
+
+export interface JournalOptions {
+  /** Of the running kernel; "" when it is not known. */
+  readonly bootId: string;
+  /** Relative to the data directory. Default "hard-state.journal". */
+  readonly path?: string;
+  /** The data directory is known to have had a journal: StorageError "missing" instead of a new one. Default false. */
+  readonly mustExist?: boolean;
+}
+
+/** @throws StorageError "corrupt" (nothing is changed then) | "version" | "missing" | "io" | "full" */
+export async function openHardStateJournal(
+  disk: Disk,
+  options: JournalOptions,
+): Promise<HardStateJournal> {
+  const path = options.path ?? "hard-state.journal";
+  if (options.mustExist === true && !disk.exists(path)) {
+    throw new StorageError("missing", path, "the journal of terms and votes is gone");
+  }
+  const found = disk.exists(path) ? load(disk, path, options.bootId) : NOTHING;
+  const journal = new FileJournal(disk, path, options.bootId, found);
+  await journal.rewrite();
+  return journal;
+}
+
+interface Loaded {
+  readonly incarnation: number;
+  readonly bootId: string;
+  readonly wasClean: boolean;
+  readonly records: ReadonlyMap<GroupId, HardStateRecord>;
+}
+
+const NOTHING: Loaded = { incarnation: 0, bootId: "", wasClean: false, records: new Map() };
+
+class FileJournal implements HardStateJournal {
+  readonly incarnation: number;
+  readonly bootChanged: boolean;
+  readonly wasClean: boolean;
+  readonly #disk: Disk;
+  readonly #path: string;
+  readonly #bootId: string;
+  readonly #records: Map<GroupId, HardStateRecord>;
+  #file: DiskFile | undefined;
+  #failure: unknown;
+  #isClosed = false;
+  #queue: Promise<unknown> = Promise.resolve();
+  /** A sync that has not begun yet: it covers what is saved until it does. */
+  #waitingSync: Promise<void> | undefined;
+  /** Grows with each save; up to where a finished sync covers. */
+  #saved = 0;
+  #synced = 0;
+
+  constructor(disk: Disk, path: string, bootId: string, found: Loaded) {
+    this.#disk = disk;
+    this.#path = path;
+    this.#bootId = bootId;
+    this.#records = new Map(found.records);
+    this.incarnation = found.incarnation + 1;
+    this.bootChanged = bootId === "" || found.bootId !== bootId;
+    this.wasClean = found.wasClean;
+  }
+
+  get(groupId: GroupId): HardStateRecord | undefined {
+    return this.#records.get(groupId);
+  }
+
+  all(): readonly HardStateRecord[] {
+    return [...this.#records.values()];
+  }
+
+  save(record: HardStateRecord): void {
+    this.#check();
+    try {
+      this.#file?.append([encodeRecord(encodeHardState(record))]);
+    } catch (error) {
+      this.#failure = error;
+      throw error;
+    }
+    this.#records.set(record.groupId, record);
+    this.#saved += 1;
+  }
+
+  sync(): Promise<void> {
+    if (this.#waitingSync !== undefined) return this.#waitingSync;
+    const run = this.#enqueue(async () => {
+      this.#waitingSync = undefined;
+      this.#check();
+      const saved = this.#saved;
+      if (saved === this.#synced) return;
+      if (this.#isLarge()) await this.rewrite();
+      else await this.#file?.sync();
+      this.#synced = saved;
+    });
+    this.#waitingSync = run;
+    return run;
+  }
+
+  close(options: { readonly clean: boolean }): Promise<void> {
+    return this.#enqueue(async () => {
+      if (this.#isClosed) return;
+      if (options.clean) this.#check();
+      this.#isClosed = true;
+      if (options.clean) {
+        this.#file?.append([encodeRecord(Buffer.from([CLOSED]))]);
+        await this.#file?.sync();
+      }
+      this.#file?.close();
+    });
+  }
+
+  /** Writes a new file with the newest record of each group; what is saved meanwhile goes to the new file already. */
+  async rewrite(): Promise<void> {
+    const temporary = `${this.#path}.tmp`;
+    if (this.#disk.exists(temporary)) this.#disk.remove(temporary);
+    const file = this.#disk.open(temporary, { create: true });
+    const chunks = [encodeHeader(), encodeRecord(encodeOpened(this.incarnation, this.#bootId))];
+    for (const record of this.#records.values()) chunks.push(encodeRecord(encodeHardState(record)));
+    file.append(chunks);
+    this.#file?.close();
+    this.#file = file;
+    await file.sync();
+    this.#disk.rename(temporary, this.#path);
+    await this.#disk.syncDirectory(this.#path.split("/").slice(0, -1).join("/"));
+  }
+
+  #isLarge(): boolean {
+    const size = this.#file?.size ?? 0;
+    const needed = this.#records.size * (RECORD_HEADER_BYTES + HARD_STATE_BYTES);
+    return size > COMPACT_BYTES_MIN && size > needed * COMPACT_FACTOR;
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#isClosed) throw new StorageError("io", this.#path, "the journal is closed");
+  }
+
+  /** One at a time; a failure is final: a sync is never retried. */
+  #enqueue(work: () => Promise<void>): Promise<void> {
+    const run = this.#queue.then(async () => {
+      try {
+        await work();
+      } catch (error) {
+        this.#failure ??= error;
+        throw error;
+      }
+    });
+    this.#queue = run.catch(() => undefined);
+    return run;
+  }
+}
+
+function load(disk: Disk, path: string, bootId: string): Loaded {
+  const file = disk.open(path, { create: false });
+  const bytes = file.readSync(0, file.size);
+  file.close();
+  checkHeader(bytes, path);
+  const records = new Map<GroupId, HardStateRecord>();
+  let opened = { incarnation: 0, bootId: "" };
+  let wasClean = false;
+  let at = HEADER_BYTES;
+  while (at < bytes.length) {
+    const payload = payloadAt(bytes, at);
+    if (payload === undefined) {
+      refuseUnlessTorn(bytes, at, path, bootId !== "" && opened.bootId === bootId);
+      break;
+    }
+    const type = payload[0];
+    wasClean = type === CLOSED;
+    if (type === OPENED) opened = decodeOpened(payload);
+    else if (type === HARD_STATE) {
+      const record = decodeHardState(payload);
+      records.set(record.groupId, record);
+    } else if (type !== CLOSED) {
+      throw new StorageError("version", path, `record type ${type} is not known here`);
+    }
+    at += RECORD_HEADER_BYTES + payload.length;
+  }
+  if (opened.incarnation === 0) throw new StorageError("corrupt", path, "no opening record");
+  return { ...opened, wasClean: wasClean && at === bytes.length, records };
+}
+
+/** The journal appears by a rename after a sync, so its header is never torn. */
+function checkHeader(bytes: Buffer, path: string): void {
+  const isOurs = bytes.length >= HEADER_BYTES && bytes.readUInt32BE(0) === JOURNAL_MAGIC;
+  if (!isOurs || crc32c(bytes.subarray(0, 12)) !== bytes.readUInt32BE(12)) {
+    throw new StorageError("corrupt", path, "damaged header");
+  }
+  if (bytes.readUInt16BE(4) !== JOURNAL_VERSION) {
+    throw new StorageError("version", path, "a newer program wrote this journal");
+  }
+}
+
+/**
+ * A bad record is a torn write only if nothing valid stands behind it, and, when the page cache cannot have been lost,
+ * only if the file ends inside it.
+ */
+function refuseUnlessTorn(bytes: Buffer, at: number, path: string, isSameBoot: boolean): void {
+  for (let later = at + 1; later < bytes.length; later += 1) {
+    if (payloadAt(bytes, later) !== undefined) {
+      throw new StorageError("corrupt", path, `bad record at byte ${at} before a good one`);
+    }
+  }
+  if (!isSameBoot) return;
+  const rest = bytes.length - at;
+  const needed =
+    rest < RECORD_HEADER_BYTES ? rest + 1 : RECORD_HEADER_BYTES + bytes.readUInt32BE(at);
+  if (needed <= rest) {
+    throw new StorageError("corrupt", path, `bad record at byte ${at}; no power was lost since`);
+  }
+}
+
+function payloadAt(bytes: Buffer, at: number): Buffer | undefined {
+  if (bytes.length - at < RECORD_HEADER_BYTES) return undefined;
+  const length = bytes.readUInt32BE(at);
+  const from = at + RECORD_HEADER_BYTES;
+  if (length === 0 || length > PAYLOAD_BYTES_MAX || from + length > bytes.length) return undefined;
+  const payload = bytes.subarray(from, from + length);
+  const isIntact = checksum(bytes.subarray(at, at + 4), payload) === bytes.readUInt32BE(at + 4);
+  return isIntact ? payload : undefined;
+}
+
+function checksum(length: Buffer, payload: Buffer): number {
+  return crc32c(payload, crc32c(length));
+}
+
+function encodeHeader(): Buffer {
+  const bytes = Buffer.alloc(HEADER_BYTES);
+  bytes.writeUInt32BE(JOURNAL_MAGIC, 0);
+  bytes.writeUInt16BE(JOURNAL_VERSION, 4);
+  bytes.writeUInt32BE(crc32c(bytes.subarray(0, 12)), 12);
+  return bytes;
+}
+
+function encodeRecord(payload: Buffer): Buffer {
+  const bytes = Buffer.alloc(RECORD_HEADER_BYTES + payload.length);
+  bytes.writeUInt32BE(payload.length, 0);
+  bytes.writeUInt32BE(checksum(bytes.subarray(0, 4), payload), 4);
+  payload.copy(bytes, RECORD_HEADER_BYTES);
+  return bytes;
+}
+
+function encodeOpened(incarnation: number, bootId: string): Buffer {
+  const text = Buffer.from(bootId, "utf8");
+  const bytes = Buffer.alloc(9 + text.length);
+  bytes[0] = OPENED;
+  writeU64(bytes, incarnation, 1);
+  text.copy(bytes, 9);
+  return bytes;
+}
+
+function decodeOpened(payload: Buffer): { incarnation: number; bootId: string } {
+  return { incarnation: readU64(payload, 1), bootId: payload.toString("utf8", 9) };
+}
+
+/** u8 type, u8 flags, u32 reserved, u64 group, u64 replica, u64 term, u64 vote, u64 durable commit index. */
+function encodeHardState(record: HardStateRecord): Buffer {
+  const bytes = Buffer.alloc(HARD_STATE_BYTES);
+  const { recovering, lazy, removed } = record;
+  bytes[0] = HARD_STATE;
+  bytes[1] = (recovering ? RECOVERING : 0) | (lazy ? LAZY : 0) | (removed ? REMOVED : 0);
+  writeU64(bytes, record.groupId, 6);
+  writeU64(bytes, record.replicaId, 14);
+  writeU64(bytes, record.term, 22);
+  writeU64(bytes, record.vote, 30);
+  writeU64(bytes, record.durableCommitIndex, 38);
+  return bytes;
+}
+
+function decodeHardState(payload: Buffer): HardStateRecord {
+  const flags = payload.readUInt8(1);
+  return {
+    groupId: readU64(payload, 6) as GroupId,
+    replicaId: readU64(payload, 14) as ReplicaId,
+    term: readU64(payload, 22),
+    vote: readU64(payload, 30) as ReplicaId | 0,
+    recovering: (flags & RECOVERING) !== 0,
+    lazy: (flags & LAZY) !== 0,
+    durableCommitIndex: readU64(payload, 38),
+    removed: (flags & REMOVED) !== 0,
+  };
+}

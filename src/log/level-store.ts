@@ -1,0 +1,239 @@
+// The keyed store on classic-level (contract: KeyedStore in ports.ts). It holds only what image + log can rebuild. LevelDB
+// locks its directory, which doubles as the lock of the data directory. Opened by the broker's composition root.
+//
+// LevelDB writes to a log file of its own and begins another when its memory table is full. A synced write syncs only the
+// newest of them, so after a power cut unsynced batches of an older file may be missing while later ones, even synced
+// ones, are there: a hole, not a lost tail. Hence: after a synced batch the older log files are synced, too; after a clean
+// close all files are; and when the page cache may have been lost otherwise, the store is not to be trusted and is opened
+// with `discard` (image + log make it again). Effects and the applied position ride in one batch, which is atomic.
+import { type FileHandle, open, readdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { ClassicLevel } from "classic-level";
+import { crc32c } from "../base/crc32c.ts";
+import { type KeyedStore, type KeyedWrite, StorageError } from "./ports.ts";
+
+const CRC_BYTES = 4;
+const REMOVE_BATCH_KEYS = 1000;
+
+export interface LevelStoreOptions {
+  /**
+   * Empties the store before use. Needed when the page cache may have been lost since it was last open and it was not
+   * closed cleanly. The lock is taken first, so a store in use is never harmed. Default false.
+   */
+  readonly discard?: boolean;
+}
+
+type Database = ClassicLevel<Buffer, Buffer>;
+
+/**
+ * @param location directory of the store alone; made when it does not exist
+ * @throws StorageError "locked" when a process has it open; "corrupt" when LevelDB cannot read it (discard it then); "io"
+ */
+export async function openLevelStore(
+  location: string,
+  options: LevelStoreOptions = {},
+): Promise<KeyedStore> {
+  let database = await openDatabase(location);
+  if (options.discard === true) {
+    await database.close();
+    await rm(location, { recursive: true, force: true });
+    database = await openDatabase(location);
+  }
+  return new LevelStore(location, database);
+}
+
+async function openDatabase(location: string): Promise<Database> {
+  const encodings = { keyEncoding: "buffer", valueEncoding: "buffer" } as const;
+  const database: Database = new ClassicLevel<Buffer, Buffer>(location, encodings);
+  try {
+    await database.open();
+    return database;
+  } catch (error) {
+    throw openingError(location, error);
+  }
+}
+
+function openingError(location: string, error: unknown): StorageError {
+  const cause = error instanceof Error ? (error.cause ?? error) : error;
+  const code = codeOf(cause);
+  if (code === "LEVEL_LOCKED") {
+    const message = "the data directory is in use by another process (or by this one, twice)";
+    return new StorageError("locked", location, message, { cause: error });
+  }
+  const kind = code === "LEVEL_CORRUPTION" ? "corrupt" : "io";
+  return new StorageError(kind, location, messageOf(cause), { cause: error });
+}
+
+class LevelStore implements KeyedStore {
+  readonly #location: string;
+  readonly #database: Database;
+  #failure: StorageError | undefined;
+  #isClosed = false;
+  /** LevelDB may run two writes in either order, so each waits for the one before. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(location: string, database: Database) {
+    this.#location = location;
+    this.#database = database;
+  }
+
+  batch(writes: readonly KeyedWrite[], options: { readonly sync: boolean }): Promise<void> {
+    const operations = writes.map(operationOf);
+    return this.#enqueue(async () => {
+      await this.#database.batch(operations, { sync: options.sync });
+      if (options.sync) await this.#syncFiles((name) => name.endsWith(".log"));
+    });
+  }
+
+  async get(key: string): Promise<Buffer | undefined> {
+    this.#check();
+    const bytes = Buffer.from(key, "utf8");
+    let stored: Buffer | undefined;
+    try {
+      stored = await this.#database.get(bytes);
+    } catch (error) {
+      throw this.#errorOf(error);
+    }
+    return stored === undefined ? undefined : this.#valueOf(bytes, stored);
+  }
+
+  range(prefix: string): AsyncIterable<readonly [string, Buffer]> {
+    this.#check();
+    // Made here, not at the first step: the iterator shows the store as it is at the call.
+    return this.#values(this.#database.iterator(boundsOf(prefix)));
+  }
+
+  async removeRange(prefix: string): Promise<void> {
+    for (;;) {
+      // Behind all batches that were called before.
+      await this.#queue;
+      this.#check();
+      const bounds = { ...boundsOf(prefix), limit: REMOVE_BATCH_KEYS };
+      const keys = await this.#database.keys(bounds).all();
+      if (keys.length === 0) return;
+      const writes = keys.map((key): KeyedWrite => {
+        return { type: "delete", key: key.toString("utf8") };
+      });
+      await this.batch(writes, { sync: true });
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.#queue;
+    await this.#database.close();
+    if (this.#failure === undefined) await this.#syncFiles((name) => name !== "LOCK");
+  }
+
+  async *#values(
+    iterator: AsyncIterable<[Buffer, Buffer]>,
+  ): AsyncGenerator<readonly [string, Buffer]> {
+    try {
+      for await (const [key, stored] of iterator) {
+        yield [key.toString("utf8"), this.#valueOf(key, stored)];
+      }
+    } catch (error) {
+      throw this.#errorOf(error);
+    }
+  }
+
+  #valueOf(key: Buffer, stored: Buffer): Buffer {
+    const value = stored.subarray(CRC_BYTES);
+    if (stored.length < CRC_BYTES || stored.readUInt32BE(0) !== checksum(key, value)) {
+      const message = `the value of ${JSON.stringify(key.toString("utf8"))} is damaged`;
+      throw new StorageError("corrupt", this.#location, message);
+    }
+    return value;
+  }
+
+  async #syncFiles(isWanted: (name: string) => boolean): Promise<void> {
+    for (const name of await readdir(this.#location)) {
+      if (isWanted(name)) await syncIfThere(join(this.#location, name));
+    }
+    await syncIfThere(this.#location);
+  }
+
+  #check(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+    if (this.#isClosed) throw new StorageError("io", this.#location, "the store is closed");
+  }
+
+  /** A failed write is final: what LevelDB holds in memory and on disk may differ from then on. */
+  #enqueue(work: () => Promise<void>): Promise<void> {
+    if (this.#isClosed) {
+      return Promise.reject(new StorageError("io", this.#location, "the store is closed"));
+    }
+    const run = this.#queue.then(async () => {
+      if (this.#failure !== undefined) throw this.#failure;
+      try {
+        await work();
+      } catch (error) {
+        this.#failure = this.#errorOf(error);
+        throw this.#failure;
+      }
+    });
+    this.#queue = run.catch(() => undefined);
+    return run;
+  }
+
+  #errorOf(error: unknown): StorageError {
+    if (error instanceof StorageError) return error;
+    const message = messageOf(error);
+    const isFull = message.includes("No space left");
+    const isCorrupt = codeOf(error) === "LEVEL_CORRUPTION" || message.startsWith("Corruption");
+    const kind = isFull ? "full" : isCorrupt ? "corrupt" : "io";
+    return new StorageError(kind, this.#location, message, { cause: error });
+  }
+}
+
+function operationOf(
+  write: KeyedWrite,
+):
+  | { readonly type: "put"; readonly key: Buffer; readonly value: Buffer }
+  | { readonly type: "del"; readonly key: Buffer } {
+  const key = Buffer.from(write.key, "utf8");
+  if (write.type === "delete") return { type: "del", key };
+  const value = Buffer.allocUnsafe(CRC_BYTES + write.value.length);
+  value.set(write.value, CRC_BYTES);
+  value.writeUInt32BE(checksum(key, write.value), 0);
+  return { type: "put", key, value };
+}
+
+/** Covers the key too, so that a value under another key is found out. */
+function checksum(key: Buffer, value: Uint8Array): number {
+  return crc32c(value, crc32c(key));
+}
+
+/** All keys that begin with the prefix's bytes; no UTF-8 byte is 0xFF, so the successor of the last byte is a byte. */
+function boundsOf(prefix: string): { readonly gte: Buffer; readonly lt?: Buffer } {
+  const gte = Buffer.from(prefix, "utf8");
+  if (gte.length === 0) return { gte };
+  const lt = Buffer.from(gte);
+  lt.writeUInt8(lt.readUInt8(lt.length - 1) + 1, lt.length - 1);
+  return { gte, lt };
+}
+
+/** LevelDB removes a log file once its content stands, synced, in a table: then there is nothing left to sync. */
+async function syncIfThere(path: string): Promise<void> {
+  let file: FileHandle;
+  try {
+    file = await open(path, "r");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return;
+    throw error;
+  }
+  try {
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

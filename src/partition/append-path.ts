@@ -1,0 +1,296 @@
+// The way of a batch into the log, on the leader: every check comes first and nothing is written when one fails; then the
+// entry is proposed and the acknowledgement parked until the watermark that was asked for reaches it. Validation and
+// append happen in one synchronous step, so no other append comes between (architecture §7.2).
+import { type Acks, ackLevel, acksRank, effectiveFlush, type Flush } from "../model/durability.ts";
+import { type FrameSection, SECTION } from "../model/entry-frame.ts";
+import { BrokerError } from "../model/errors.ts";
+import { BATCH_BYTES_MAX } from "../model/limits.ts";
+import type { LogIndex, Offset, Term } from "../model/positions.ts";
+import { type BatchHeader, checkBatch, patchBatch, readBatchHeader } from "../model/record-batch.ts";
+import type { ReplicaHandle } from "../replica/ports.ts";
+import { encodeMessageIds, type StoredMessage } from "./message-id-table.ts";
+import { AppendOverlay } from "./overlay.ts";
+import { noPartitionMetrics, type PartitionMetrics } from "./partition-metrics.ts";
+import type { PartitionState } from "./partition-state.ts";
+import type {
+  AppendObserver,
+  AppendRequest,
+  PartitionEnvironment,
+  PartitionSettings,
+} from "./ports.ts";
+import { type BatchRecord, checkSequence, type SequenceCheck } from "./producer-table.ts";
+import { AckWaiters, markOf } from "./waiters.ts";
+
+/** Acknowledgements parked per partition. Beyond: appends are refused with OVERLOADED. */
+export const PARKED_ACKS_MAX = 131_072;
+
+/** What the append path needs of its partition. */
+export interface AppendContext {
+  readonly replica: ReplicaHandle;
+  readonly state: PartitionState;
+  readonly settings: PartitionSettings;
+  readonly environment: PartitionEnvironment;
+  /** @throws BrokerError NOT_LEADER | LEADER_UNKNOWN | SHUTTING_DOWN unless this replica serves as leader */
+  requireLeader(): void;
+}
+
+/** An entry that an acknowledgement is about. */
+interface AppendedEntry {
+  readonly index: LogIndex;
+  readonly term: Term;
+  readonly baseOffset: Offset;
+  readonly recordCount: number;
+}
+
+/** What a send asks for. */
+export interface SendClass {
+  readonly acks: Acks;
+  readonly flush: Flush | undefined;
+}
+
+export class AppendPath {
+  readonly overlay = new AppendOverlay();
+  readonly #context: AppendContext;
+  readonly #metrics: PartitionMetrics;
+  readonly #waiters = new AckWaiters();
+  /** The batch being proposed: one function instead of a closure per batch. */
+  #patching: Buffer | undefined;
+  readonly #patch = (baseOffset: Offset, leaderEpoch: Term): void => {
+    if (this.#patching !== undefined) patchBatch(this.#patching, baseOffset, leaderEpoch);
+  };
+
+  constructor(context: AppendContext) {
+    this.#context = context;
+    this.#metrics = context.environment.metrics ?? noPartitionMetrics;
+  }
+
+  get parkedAcks(): number {
+    return this.#waiters.length;
+  }
+
+  /**
+   * Appends a producer's batch, or finds that it is stored already. The observer is told later, or before this returns.
+   * @throws BrokerError when refused (nothing is written then): NOT_LEADER, LEADER_UNKNOWN, STALE_LAYOUT,
+   *   RECORD_TOO_LARGE, CORRUPT_BATCH, MALFORMED_BATCH, ACKS_TOO_WEAK, SEQUENCE_GAP, PRODUCER_FENCED, UNKNOWN_PRODUCER,
+   *   DUPLICATE_OUT_OF_WINDOW, OVERLOADED, DISK_FULL, STORAGE_FAILED, SHUTTING_DOWN, QUOTA_EXCEEDED
+   */
+  submit(request: AppendRequest, observer: AppendObserver): void {
+    try {
+      this.#submit(request, observer);
+    } catch (error) {
+      this.#metrics.count("appends_refused");
+      throw error;
+    }
+  }
+
+  /**
+   * Appends plain messages as one batch together with their ids. The batch was built here, so it is not checked again.
+   * @param ids in record order, "" where a message has none
+   * @throws as submit
+   */
+  submitMessages(
+    batch: Buffer,
+    ids: readonly string[],
+    send: SendClass,
+    observer: AppendObserver,
+  ): void {
+    this.#admit(send.acks, this.#context.settings.layoutEpoch);
+    this.#checkLoad();
+    const hasIds = ids.some((id) => id !== "");
+    const sections: FrameSection[] = [{ type: SECTION.BATCH, ignorable: false, bytes: batch }];
+    if (hasIds) {
+      const bytes = encodeMessageIds(ids);
+      sections.unshift({ type: SECTION.MESSAGE_IDS, ignorable: false, bytes });
+    }
+    const entry = this.#propose(batch, ids.length, sections);
+    if (hasIds) {
+      const { baseOffset: offset, term, index } = entry;
+      this.overlay.addMessages(ids, { offset, term, index });
+    }
+    this.#acknowledge(entry, false, send, observer);
+  }
+
+  /** Answers for a plain message that is stored already, at the acks and flush that the repetition asks for. */
+  acknowledgeStored(stored: StoredMessage, send: SendClass, observer: AppendObserver): void {
+    const { offset: baseOffset, term, index } = stored;
+    this.#metrics.count("duplicates_answered");
+    this.#acknowledge({ index, term, baseOffset, recordCount: 1 }, true, send, observer);
+  }
+
+  /** @throws BrokerError as submit, for what does not depend on a batch */
+  admit(send: SendClass): void {
+    this.#admit(send.acks, this.#context.settings.layoutEpoch);
+  }
+
+  /** The replica's watermarks moved. */
+  advance(isSameLeadership: boolean): void {
+    const { replica } = this.#context;
+    const marks = replica.watermarks;
+    this.overlay.applied(marks.appliedIndex);
+    this.#waiters.advance(marks, isSameLeadership ? undefined : (index) => replica.termAt(index));
+  }
+
+  leadershipLost(): void {
+    const { replica } = this.#context;
+    this.overlay.clear();
+    const lost = this.#waiters.leadershipLost(replica.watermarks, (index) => replica.termAt(index));
+    if (lost > 0) this.#metrics.count("acks_lost", lost);
+  }
+
+  #submit(request: AppendRequest, observer: AppendObserver): void {
+    const { batch, layoutEpoch } = request;
+    this.#context.requireLeader();
+    this.#checkLayout(layoutEpoch);
+    const header = this.#checkedHeader(batch);
+    this.#checkAcks(request.acks);
+    const stored = header.producerId === 0 ? undefined : this.#storedBatch(header);
+    if (stored !== undefined) {
+      this.#metrics.count("duplicates_answered");
+      this.#acknowledge(stored, true, request, observer);
+      return;
+    }
+    this.#checkLoad();
+    const sections = [{ type: SECTION.BATCH, ignorable: false, bytes: batch }];
+    const entry = this.#propose(batch, header.recordCount, sections);
+    if (header.producerId !== 0) {
+      const { recordCount, baseOffset, term, index } = entry;
+      const { baseSequence } = header;
+      this.overlay.addBatch(header, { baseSequence, recordCount, baseOffset, term, index });
+    }
+    this.#acknowledge(entry, false, request, observer);
+  }
+
+  #admit(acks: Acks, layoutEpoch: number): void {
+    this.#context.requireLeader();
+    this.#checkLayout(layoutEpoch);
+    this.#checkAcks(acks);
+  }
+
+  #checkLayout(layoutEpoch: number): void {
+    const current = this.#context.settings.layoutEpoch;
+    if (layoutEpoch === current) return;
+    throw new BrokerError("STALE_LAYOUT", "the topic's slot layout is another one", {
+      layoutEpoch: current,
+    });
+  }
+
+  #checkAcks(acks: Acks): void {
+    const { minAcks } = this.#context.settings;
+    if (acksRank(acks) >= acksRank(minAcks)) return;
+    throw new BrokerError("ACKS_TOO_WEAK", `the topic asks for acks=${minAcks} at least`, {
+      minAcks,
+    });
+  }
+
+  #checkedHeader(batch: Buffer): BatchHeader {
+    if (batch.length > BATCH_BYTES_MAX) throw tooLarge(batch.length, BATCH_BYTES_MAX);
+    const problem = checkBatch(batch);
+    const header = problem === undefined ? readBatchHeader(batch) : undefined;
+    if (header === undefined) {
+      const { reason, field } = problem ?? { reason: "MALFORMED_BATCH", field: "batchLength" };
+      throw new BrokerError(reason, `the record batch is refused: ${field}`, { field });
+    }
+    // Records are not decoded here; a batch larger than this surely holds a record that is too large.
+    const bytesMax = header.recordCount * this.#context.settings.messageBytesMax;
+    if (batch.length > bytesMax) throw tooLarge(batch.length, bytesMax);
+    return header;
+  }
+
+  /** @returns the original of a duplicate; undefined when the batch is new. @throws the refusals of the producer table */
+  #storedBatch(header: BatchHeader): BatchRecord | undefined {
+    const { producerId } = header;
+    const check = checkSequence(
+      header,
+      this.#context.state.producers.get(producerId),
+      this.overlay.producer(producerId),
+    );
+    if (check.kind === "accept") return undefined;
+    if (check.kind === "duplicate") return check.batch;
+    throw sequenceRefusal(check, header);
+  }
+
+  #checkLoad(): void {
+    const refusal = this.#context.environment.produceRefusal?.();
+    if (refusal !== undefined) throw refusal;
+    if (this.#waiters.length >= PARKED_ACKS_MAX) {
+      throw new BrokerError("OVERLOADED", "too many acknowledgements are outstanding", {
+        limit: "parkedAcks",
+      });
+    }
+  }
+
+  #propose(batch: Buffer, recordCount: number, sections: readonly FrameSection[]): AppendedEntry {
+    const { replica, settings } = this.#context;
+    this.#patching = batch;
+    const { layoutEpoch } = settings;
+    const { index, term, baseOffset } = replica.propose({
+      kind: "data",
+      recordCount,
+      layoutEpoch,
+      sections,
+      patch: this.#patch,
+    });
+    this.#patching = undefined;
+    this.#metrics.count("batches_appended");
+    this.#metrics.count("records_appended", recordCount);
+    this.#metrics.count("bytes_appended", batch.length);
+    return { index, term, baseOffset, recordCount };
+  }
+
+  #acknowledge(
+    entry: AppendedEntry,
+    duplicate: boolean,
+    send: SendClass,
+    observer: AppendObserver,
+  ): void {
+    const { replica, settings, state } = this.#context;
+    const { index, term, baseOffset, recordCount } = entry;
+    const { acks } = send;
+    // The group follows its log's flush; while a change is on its way the stronger one counts.
+    const flush = effectiveFlush(effectiveFlush(settings.flush, state.flush), send.flush);
+    const receipt = { baseOffset, leaderEpoch: term, recordCount, duplicate, acks, flush };
+    if (acks === "none") {
+      observer.onReceipt(receipt);
+      return;
+    }
+    const level = ackLevel(acks, flush);
+    if (duplicate && index <= markOf(level, replica.watermarks)) {
+      observer.onReceipt(receipt);
+      return;
+    }
+    this.#waiters.park(level, { index, term, receipt, observer });
+    if (flush === "sync" && state.flush === "async") replica.requestFlush();
+  }
+}
+
+function tooLarge(bytes: number, bytesMax: number): BrokerError {
+  return new BrokerError("RECORD_TOO_LARGE", `a batch of ${bytes} bytes exceeds ${bytesMax}`, {
+    bytesMax,
+  });
+}
+
+function sequenceRefusal(
+  check: Extract<SequenceCheck, { readonly kind: "refuse" }>,
+  header: BatchHeader,
+): BrokerError {
+  const { producerId, baseSequence } = header;
+  switch (check.reason) {
+    case "SEQUENCE_GAP":
+      return new BrokerError(
+        "SEQUENCE_GAP",
+        `sequence ${baseSequence} of producer ${producerId} is not ${check.expected}`,
+        { expected: check.expected },
+      );
+    case "PRODUCER_FENCED":
+      return new BrokerError("PRODUCER_FENCED", `producer ${producerId} has a newer session`, {
+        producerEpoch: check.epoch,
+      });
+    case "UNKNOWN_PRODUCER":
+      return new BrokerError("UNKNOWN_PRODUCER", `producer ${producerId} is not known here`);
+    case "DUPLICATE_OUT_OF_WINDOW":
+      return new BrokerError(
+        "DUPLICATE_OUT_OF_WINDOW",
+        `sequence ${baseSequence} of producer ${producerId} is older than what is remembered`,
+      );
+  }
+}

@@ -1,0 +1,106 @@
+// Regular upkeep of the partitions that this node leads: log start by retention, expiry of idle producers, flush mode.
+// Every step is a replicated command; a replica never drops anything on its own (architecture §7.5). One timer per node.
+import type { Cancel, Clock } from "../base/clock.ts";
+import { TaskGroup } from "../base/task-group.ts";
+import { isBrokerError } from "../model/errors.ts";
+import type { Partition } from "./partition.ts";
+import { noPartitionMetrics, type PartitionMetrics } from "./partition-metrics.ts";
+import { planLogStart } from "./retention-plan.ts";
+
+export interface RetentionOptions {
+  /** Between two rounds, ms. Default 10 000. */
+  readonly intervalMs?: number;
+  /** A producer without a batch for so long is forgotten, ms. Default 24 h. */
+  readonly producerIdleMs?: number;
+}
+
+export interface RetentionDeps {
+  readonly clock: Clock;
+  readonly partitions: () => Iterable<Partition>;
+  /** False while this node's wall clock is not to be trusted: then nothing is decided by time (architecture §7.13). */
+  readonly isClockTrusted?: () => boolean;
+  readonly metrics?: PartitionMetrics;
+}
+
+const INTERVAL_MS = 10_000;
+const PRODUCER_IDLE_MS = 24 * 3600 * 1000;
+/** Producers named by one command; the rest follows in the next round. */
+const EXPIRED_PER_COMMAND_MAX = 1000;
+
+export class RetentionRunner {
+  readonly #deps: RetentionDeps;
+  readonly #metrics: PartitionMetrics;
+  readonly #intervalMs: number;
+  readonly #producerIdleMs: number;
+  readonly #tasks: TaskGroup;
+  /** Partitions whose round is not over; a slow one is not asked twice. */
+  readonly #busy = new Set<Partition>();
+  #timer: Cancel | undefined;
+  #isClosed = false;
+
+  constructor(deps: RetentionDeps, options: RetentionOptions = {}) {
+    this.#deps = deps;
+    this.#metrics = deps.metrics ?? noPartitionMetrics;
+    this.#intervalMs = options.intervalMs ?? INTERVAL_MS;
+    this.#producerIdleMs = options.producerIdleMs ?? PRODUCER_IDLE_MS;
+    this.#tasks = new TaskGroup(() => this.#metrics.count("maintenance_failed"));
+  }
+
+  /** Starts the timer. Idempotent. */
+  start(): void {
+    if (this.#timer !== undefined || this.#isClosed) return;
+    this.#timer = this.#deps.clock.schedule(this.#intervalMs, () => {
+      this.#timer = undefined;
+      this.runOnce();
+      this.start();
+    });
+  }
+
+  /** One round over all partitions led here. */
+  runOnce(): void {
+    for (const partition of this.#deps.partitions()) {
+      if (!partition.isLeaderReady || this.#busy.has(partition)) continue;
+      partition.alignFlush();
+      if (this.#deps.isClockTrusted?.() === false) continue;
+      this.#busy.add(partition);
+      this.#tasks.spawn("maintain", async () => {
+        try {
+          await this.#maintain(partition);
+        } catch (error) {
+          // Refused or lost with leadership: whoever leads tries again in its next round.
+          if (!isBrokerError(error)) throw error;
+          this.#metrics.count("maintenance_failed");
+        } finally {
+          this.#busy.delete(partition);
+        }
+      });
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#timer?.();
+    this.#timer = undefined;
+    await this.#tasks.close();
+  }
+
+  async #maintain(partition: Partition): Promise<void> {
+    const { replica, settings, state } = partition;
+    const nowMs = this.#deps.clock.wallMs();
+    const plan = planLogStart({
+      segments: replica.segments(),
+      retentionMs: settings.retentionMs,
+      retentionBytes: settings.retentionBytes,
+      nowMs,
+      durableIndex: replica.watermarks.durableCommitIndex,
+      logStartIndex: state.logStartIndex,
+    });
+    if (plan !== undefined) await partition.advanceLogStart(plan.index, plan.offset);
+    if (!partition.isLeaderReady) return;
+    const idleBeforeMs = nowMs - this.#producerIdleMs;
+    const ids = state.producers.idleSince(idleBeforeMs, EXPIRED_PER_COMMAND_MAX);
+    if (ids.length === 0) return;
+    await partition.propose({ type: "ExpireProducers", ids, idleBeforeMs });
+    this.#metrics.count("producers_expired", ids.length);
+  }
+}

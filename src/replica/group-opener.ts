@@ -1,0 +1,140 @@
+// Opens a group's stores, or makes them: journal record, log, keyed state, state machine – what a Replica starts from.
+// Called by the replica set, one step per group at a time.
+import type {
+  Disk,
+  GroupLog,
+  HardStateJournal,
+  HardStateRecord,
+  ImageStore,
+  KeyedStore,
+} from "../log/ports.ts";
+import { StorageError } from "../log/ports.ts";
+import { BrokerError } from "../model/errors.ts";
+import type { GroupId, ReplicaId } from "../model/ids.ts";
+import type { Membership } from "../raft/messages.ts";
+import {
+  createReplica,
+  type DirectoryStores,
+  findReplica,
+  groupDirectory,
+  quarantine,
+} from "./group-directory.ts";
+import { groupPrefix } from "./group-records.ts";
+import type { JournalFlusher } from "./journal-flusher.ts";
+import type { Logger, StateMachine } from "./ports.ts";
+import type { ReplicaMetrics } from "./replica-metrics.ts";
+import type { ReplicaStart } from "./replica-parts.ts";
+import { recoverState } from "./state-recovery.ts";
+
+export interface GroupOptions {
+  readonly groupId: GroupId;
+  readonly replicaId: ReplicaId;
+  /** Configuration at index 0; what the log or an image says later replaces it. Equal on all first members. */
+  readonly initialMembership: Membership;
+  readonly stateMachine: StateMachine;
+  readonly flush: "sync" | "async";
+}
+
+/** Opens (or makes) the log in an existing directory, recovered. */
+export type OpenLog = (directory: string, groupId: GroupId) => GroupLog | Promise<GroupLog>;
+
+export interface OpenerDeps {
+  readonly disk: Disk;
+  readonly keyed: KeyedStore;
+  readonly journal: HardStateJournal;
+  readonly journalFlusher: JournalFlusher;
+  readonly images: ImageStore;
+  readonly logger: Logger;
+  readonly metrics: ReplicaMetrics;
+  readonly openLog: OpenLog;
+}
+
+export class GroupOpener {
+  readonly #deps: OpenerDeps;
+  readonly #stores: DirectoryStores;
+
+  constructor(deps: OpenerDeps) {
+    this.#deps = deps;
+    const { disk, journal, journalFlusher: flusher, logger } = deps;
+    this.#stores = { disk, journal, flusher, logger };
+  }
+
+  /** @throws BrokerError STALE_REPLICA | LOG_CORRUPT; StorageError of other kinds than "corrupt" */
+  async open(options: GroupOptions): Promise<ReplicaStart> {
+    const { groupId, replicaId, flush } = options;
+    const record = await this.#prepare(groupId, replicaId, flush === "async");
+    const log = await this.#openLog(groupId, replicaId);
+    try {
+      return await this.#recover(options, log, record);
+    } catch (error) {
+      log.close();
+      throw error;
+    }
+  }
+
+  /** Ends a replica for good: journalled as removed first, then its log goes to the trash. Repeatable. */
+  async discard(record: HardStateRecord): Promise<void> {
+    const { groupId, replicaId } = record;
+    const { images, journalFlusher, keyed } = this.#deps;
+    if (!record.removed) await journalFlusher.saveDurably({ ...record, removed: true });
+    await quarantine(this.#stores, groupId, replicaId);
+    await keyed.removeRange(groupPrefix(groupId, replicaId));
+    await images.remove(groupId);
+  }
+
+  /** Finishes removals that a crash interrupted. */
+  async finishRemovals(): Promise<void> {
+    for (const record of this.#deps.journal.all()) {
+      const { groupId, replicaId } = record;
+      const isLeft = this.#deps.disk.exists(groupDirectory(groupId, replicaId));
+      if (record.removed && isLeft) await this.discard(record);
+    }
+  }
+
+  /** The journal's record: found, made for a new replica, or marked lazy before anything unflushed is acknowledged. */
+  async #prepare(
+    groupId: GroupId,
+    replicaId: ReplicaId,
+    isLazy: boolean,
+  ): Promise<HardStateRecord> {
+    const found = findReplica(this.#stores, groupId, replicaId);
+    if (found === undefined) {
+      const older = this.#deps.journal.get(groupId);
+      if (older !== undefined) await this.discard(older);
+      return createReplica(this.#stores, groupId, replicaId, isLazy);
+    }
+    if (!isLazy || found.lazy) return found;
+    const record = { ...found, lazy: true };
+    await this.#deps.journalFlusher.saveDurably(record);
+    return record;
+  }
+
+  async #openLog(groupId: GroupId, replicaId: ReplicaId): Promise<GroupLog> {
+    try {
+      return await this.#deps.openLog(groupDirectory(groupId, replicaId), groupId);
+    } catch (cause) {
+      if (!(cause instanceof StorageError) || cause.kind !== "corrupt") throw cause;
+      const fields = { groupId, replicaId };
+      throw new BrokerError("LOG_CORRUPT", "the replica's log is damaged", fields, { cause });
+    }
+  }
+
+  async #recover(
+    options: GroupOptions,
+    log: GroupLog,
+    record: HardStateRecord,
+  ): Promise<ReplicaStart> {
+    const { groupId, replicaId, stateMachine } = options;
+    const { images, keyed, logger, metrics } = this.#deps;
+    const prefix = groupPrefix(groupId, replicaId);
+    const stores = { groupId, log, keyed, prefix, images };
+    const state = await recoverState(stores, stateMachine, options.initialMembership);
+    // What the page cache kept through a crash of the process is about to count as flushed.
+    await log.sync();
+    if (state.isRebuilt) {
+      metrics.count("state_rebuilds");
+      logger.warn({ groupId, index: state.applied.index }, "keyed state rebuilt from its image");
+    }
+    return { log, record, state, stateMachine };
+  }
+}

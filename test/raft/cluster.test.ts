@@ -1,0 +1,64 @@
+// Random runs of whole groups against the invariants of raft.md §2 (I1–I16, I19, I21–I24, I31, L1, L4–L6).
+// FLOTILLA_RAFT_SEEDS sets how many seeds run; FLOTILLA_RAFT_SEED runs a single one.
+import { describe, expect, test } from "vitest";
+import { Chaos, type ChaosOptions } from "./support/chaos.ts";
+
+const single = process.env["FLOTILLA_RAFT_SEED"];
+const count = Number(process.env["FLOTILLA_RAFT_SEEDS"] ?? 200);
+const BLOCK = 25;
+
+function optionsOf(seed: number): ChaosOptions {
+  const nodes = 3 + (seed % 3);
+  return {
+    seed,
+    steps: 8000,
+    rule: seed % 4 === 0 ? "appended" : "durable",
+    nodes,
+    voters: seed % 5 === 0 ? nodes : 3,
+    faults: [0.02, 0.05, 0.1, 0.2][seed % 4 === 3 ? (seed >> 2) % 4 : seed % 3] ?? 0.05,
+  };
+}
+
+function run(seed: number): Chaos {
+  const chaos = new Chaos(optionsOf(seed));
+  try {
+    chaos.run();
+  } catch (error) {
+    throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+  return chaos;
+}
+
+describe("raft core: random runs keep the invariants", () => {
+  if (single !== undefined) {
+    test(`seed ${single}`, () => {
+      run(Number(single));
+    });
+    return;
+  }
+  const blocks = Array.from({ length: Math.ceil(count / BLOCK) }, (_, at) => at * BLOCK);
+  test.each(blocks)("seeds from %i", { timeout: 120_000 }, (first) => {
+    let committed = 0;
+    let elections = 0;
+    let crashes = 0;
+    let reads = 0;
+    let installs = 0;
+    for (let seed = first; seed < Math.min(first + BLOCK, count); seed += 1) {
+      const chaos = run(seed);
+      committed += chaos.committedCount;
+      elections += chaos.elections;
+      crashes += chaos.crashes;
+      reads += chaos.readCount;
+      installs += chaos.installs;
+    }
+    console.log({ committed, elections, crashes, reads, installs });
+    // A run in which nothing happens proves nothing.
+    expect(committed).toBeGreaterThan(BLOCK * 20);
+    expect(elections).toBeGreaterThan(BLOCK);
+    expect(crashes).toBeGreaterThan(BLOCK);
+    expect(reads).toBeGreaterThan(BLOCK);
+    expect(installs).toBeGreaterThan(0);
+  });
+});
