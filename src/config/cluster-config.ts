@@ -48,19 +48,12 @@ export interface RaftTiming {
 }
 
 export interface StorageConfig {
-  /** A segment file is closed and a new one begun beyond this. */
-  readonly segmentBytes: number;
-  /** flush: async – unflushed data is never older … */
-  readonly flushIntervalMs: number;
-  /** … nor larger than this, per partition. */
-  readonly flushBytes: number;
   /** Below this much free space a broker refuses messages with DISK_FULL. */
   readonly diskFreeBytesMin: number;
 }
 
 /** What happens at each limit stands in docs/CONFIG.md. */
 export interface LimitsConfig {
-  readonly memoryBytes: number;
   readonly connections: number;
   readonly streamsPerConnection: number;
   readonly produceInflightBytes: number;

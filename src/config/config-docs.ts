@@ -16,7 +16,7 @@ nodes:
 \`\`\`
 
 - Unknown keys, duplicates and values out of range are refused, all at once, each as
-  \`cluster.yaml:14:3: storage.flushh: unknown key, did you mean "flushSize"?\`, with exit code 78.
+  \`cluster.yaml:14:3: storage.diskFreMin: unknown key, did you mean "diskFreeMin"?\`, with exit code 78.
 - Sizes carry a unit: \`B\`, \`KiB\`, \`MiB\`, \`GiB\`, \`TiB\` (powers of 1024), \`KB\` … \`TB\` (powers of 1000).
   Durations too: \`ms\`, \`s\`, \`m\`, \`h\`, \`d\`. A bare number is refused.
 - Listening anywhere but on loopback is refused unless \`insecure: true\` accepts clear text.

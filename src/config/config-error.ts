@@ -20,7 +20,7 @@ export class ConfigError extends Error {
   }
 }
 
-/** One line per problem: `cluster.yaml:14:3: storage.flushh: unknown key, did you mean "flush"?` */
+/** One line per problem: `cluster.yaml:14:3: storage.diskFreMin: unknown key, did you mean "diskFreeMin"?` */
 export function formatProblem(problem: ConfigProblem): string {
   const key = problem.key === "" ? "" : `${problem.key}: `;
   return `${problem.where}: ${key}${problem.message}`;

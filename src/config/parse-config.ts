@@ -161,13 +161,9 @@ function resolve(file: FileConfig, resolvePath: (path: string) => string): Clust
       tickMs: file.raft.tick,
     },
     storage: {
-      segmentBytes: file.storage.segmentSize,
-      flushIntervalMs: file.storage.flushInterval,
-      flushBytes: file.storage.flushSize,
       diskFreeBytesMin: file.storage.diskFreeMin,
     },
     limits: {
-      memoryBytes: file.limits.memory,
       connections: file.limits.connections,
       streamsPerConnection: file.limits.streamsPerConnection,
       produceInflightBytes: file.limits.produceInflight,

@@ -123,24 +123,6 @@ const raftSchema = z
 
 const storageSchema = z
   .strictObject({
-    segmentSize: size({
-      default: "64MiB",
-      min: 1024 ** 2,
-      max: 1024 ** 3,
-      about: "A segment file larger than this is closed; retention drops whole segments.",
-    }),
-    flushInterval: duration({
-      default: "100ms",
-      min: 1,
-      max: 60_000,
-      about: "`flush: async`: nothing stays unflushed for longer.",
-    }),
-    flushSize: size({
-      default: "256KiB",
-      min: 4096,
-      max: 1024 ** 3,
-      about: "`flush: async`: a partition with more unflushed bytes is flushed at once.",
-    }),
     diskFreeMin: size({
       default: "256MiB",
       min: 0,
@@ -153,13 +135,6 @@ const storageSchema = z
 
 const limitsSchema = z
   .strictObject({
-    memory: size({
-      default: "512MiB",
-      min: 32 * 1024 ** 2,
-      max: 1024 ** 4,
-      about:
-        "Message bytes that a broker holds for sends and fetches in progress. Beyond: OVERLOADED.",
-    }),
     connections: count({
       default: CONNECTIONS_MAX,
       min: 1,

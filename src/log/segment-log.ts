@@ -212,6 +212,8 @@ class SegmentLog implements GroupLog {
     return this.#enqueue(async () => {
       this.#isResetting = true;
       try {
+        // Recovery tells old segments from new ones by their headers, so those must be whole on disk.
+        await this.#syncOnce();
         await this.#restart(index, prevTerm, nextOffset);
       } finally {
         this.#isResetting = false;
@@ -380,7 +382,6 @@ class SegmentLog implements GroupLog {
   }
 
   async #syncOnce(): Promise<void> {
-    this.#check();
     const startedMs = this.#clock?.monotonicMs() ?? 0;
     const bytes = this.#unsyncedBytes;
     const dirty = this.#segments.filter((segment) => segment.isDirty);

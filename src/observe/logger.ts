@@ -52,7 +52,10 @@ export function createLogger(options: LoggerOptions): RootLogger {
   const logger = pino(
     {
       level: options.level,
-      base: { ...(options.nodeId === undefined ? {} : { nodeId: options.nodeId }), ...options.fields },
+      base: {
+        ...(options.nodeId === undefined ? {} : { nodeId: options.nodeId }),
+        ...options.fields,
+      },
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
       serializers: { error: describeError, cause: describeError },

@@ -11,15 +11,31 @@ import type { RaftState } from "./state.ts";
 /** How long a replica that was told that it is no member stays quiet, in election timeouts. */
 const NOT_MEMBER_TIMEOUTS = 8;
 
+/** Silence after which a non-voter stands in, in election timeouts. */
+const CARETAKER_TIMEOUTS = 4;
+
 /** May this replica stand for election now? */
 export function isPromotable<H>(state: RaftState<H>): boolean {
-  if (!state.isSelfVoter || state.notMemberTicks > 0 || state.installing !== undefined)
+  if (state.notMemberTicks > 0 || state.installing !== undefined)
     return false;
+  if (!state.isSelfVoter && !isCaretaker(state)) return false;
   // A committed configuration that is not applied yet might name other voters.
   const hasUnappliedChange =
     (state.changeIndexes[0] ?? Number.POSITIVE_INFINITY) <= state.commitIndex;
   // After an image the log may not reach it yet: such a leader could not serve the entries between.
   return !hasUnappliedChange && state.log.lastIndex >= state.commitIndex;
+}
+
+/**
+ * A replica that knows that it is no voter, but holds more than is known to be committed, may be what keeps the voters
+ * from electing one of them: they may still need its vote and it must refuse logs shorter than its own. After a long
+ * silence it stands itself, elected by the voters of its configuration like anybody, only to tell them what it knows
+ * and retire (retirement.ts).
+ */
+function isCaretaker<H>(state: RaftState<H>): boolean {
+  if (state.membership.outgoing !== undefined) return false;
+  if (state.log.lastIndex <= state.commitIndex) return false;
+  return state.electionElapsed >= CARETAKER_TIMEOUTS * state.electionTimeout;
 }
 
 /** Asks whether a majority would vote for us; changes nobody's term. */

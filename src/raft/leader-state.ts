@@ -32,6 +32,11 @@ export class LeaderState {
   openReads: number[] = [];
   rounds: ReadRound[] = [];
   lastRound = 0;
+  /**
+   * Present while a leader that is no voter (any more) still leads: only until a majority of the voters know this
+   * much to be committed. Stepping down before could leave voters that do not know that they are enough.
+   */
+  retireIndex: LogIndex | undefined = undefined;
 
   constructor(noopIndex: LogIndex) {
     this.noopIndex = noopIndex;

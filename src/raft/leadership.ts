@@ -6,6 +6,7 @@ import { isVoter, leaveJoint, peersOf } from "./membership.ts";
 import { Progress } from "./progress.ts";
 import { appendControl } from "./propose.ts";
 import { quorumValue } from "./quorum.ts";
+import { startRetirement } from "./retirement.ts";
 import type { RaftState } from "./state.ts";
 
 export function becomeLeader<H>(state: RaftState<H>): void {
@@ -22,6 +23,7 @@ export function becomeLeader<H>(state: RaftState<H>): void {
   appendControl(state);
   const { term } = state;
   state.out.events.push({ kind: "became-leader", term, noopIndex: leader.noopIndex });
+  if (!state.isSelfVoter) startRetirement(state);
 }
 
 export function newProgress<H>(state: RaftState<H>, id: ReplicaId, next: number): Progress {

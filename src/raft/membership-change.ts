@@ -10,7 +10,7 @@ import type { Membership } from "./messages.ts";
 import { appendControl } from "./propose.ts";
 import { confirmReads } from "./read-index.ts";
 import { replicate } from "./replication.ts";
-import { becomeFollower } from "./roles.ts";
+import { startRetirement } from "./retirement.ts";
 import type { RaftState } from "./state.ts";
 import type { ProposalRefusal } from "./status.ts";
 
@@ -21,7 +21,7 @@ export function proposeMembership<H>(
 ): ProposalRefusal | undefined {
   const { leader, membership } = state;
   if (leader === undefined) return "not-leader";
-  if (state.transfer !== undefined) return "transferring";
+  if (state.transfer !== undefined || leader.retireIndex !== undefined) return "transferring";
   // Before the own no-op is committed, a change of a former leader could still be undecided (Ongaro 2015).
   if (!leader.isReady) return "not-ready";
   const isUnderWay = leader.changeIndex > state.appliedIndex || membership.outgoing !== undefined;
@@ -53,14 +53,11 @@ function enter<H>(state: RaftState<H>, membership: Membership): void {
     state.membership = membership;
     return;
   }
-  // The former peers learn that the entry is committed before some of them are forgotten or we step down.
+  // Replicas that are now dropped get a last chance to learn it: nobody sends to them any more.
   replicate(state);
   state.membership = membership;
-  if (!isVoter(membership, state.id)) {
-    becomeFollower(state, state.term, 0, "no longer a voter");
-    return;
-  }
   rebuildProgress(state, leader);
+  if (!state.isSelfVoter) startRetirement(state);
   const { transfer } = state;
   if (transfer !== undefined && !membership.voters.includes(transfer.to)) state.endTransfer(0);
   leader.isSendDue = true;

@@ -31,6 +31,8 @@ export class Progress {
   flushAskedTo: LogIndex = 0;
   /** Highest confirmed read round. */
   readRound = 0;
+  /** Answers from this round on prove that the follower knows the retiring leader's retireIndex committed; 0: none. */
+  toldRound = 0;
   /** 0: not heard of yet in this term. */
   incarnation = 0;
   /** Leader's tick when it was heard last; −1: never. */
@@ -86,6 +88,7 @@ export class Progress {
     this.durable = 0;
     this.sentCommit = 0;
     this.flushAskedTo = 0;
+    this.toldRound = 0;
     this.stallFactor = 1;
     this.becomeProbe(next);
   }

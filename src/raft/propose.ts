@@ -12,7 +12,7 @@ export function propose<H>(
 ): ProposalRefusal | undefined {
   const leader = state.leader;
   if (leader === undefined) return "not-leader";
-  if (state.transfer !== undefined) return "transferring";
+  if (state.transfer !== undefined || leader.retireIndex !== undefined) return "transferring";
   let bytes = 0;
   for (const draft of drafts) bytes += draft.bytes;
   const isFull = leader.uncommittedBytes + bytes > state.options.uncommittedBytesMax;

@@ -5,7 +5,7 @@ import type { LeaderState } from "./leader-state.ts";
 import { isRecentlyActive } from "./leadership.ts";
 import type { Entry } from "./messages.ts";
 import type { Progress } from "./progress.ts";
-import { pendingRound } from "./read-index.ts";
+import { roundOfHeartbeats } from "./retirement.ts";
 import type { RaftState } from "./state.ts";
 
 /** Sends every follower what it may get. */
@@ -112,7 +112,7 @@ export function sendHeartbeats<H>(state: RaftState<H>): void {
   if (leader === undefined) return;
   leader.isHeartbeatDue = false;
   leader.heartbeatElapsed = 0;
-  const readRound = pendingRound(state);
+  const readRound = roundOfHeartbeats(state);
   for (const peer of leader.peers) {
     state.out.messages.push({
       kind: "heartbeat",

@@ -7,6 +7,7 @@ import type { LeaderState } from "./leader-state.ts";
 import type { AppendResponse, HeartbeatResponse } from "./messages.ts";
 import type { Progress } from "./progress.ts";
 import { confirmReads } from "./read-index.ts";
+import { retireWhenKnown } from "./retirement.ts";
 import type { RaftState } from "./state.ts";
 import { sendTimeoutNowWhenReady } from "./transfer.ts";
 
@@ -39,6 +40,11 @@ export function handleHeartbeatResponse<H>(state: RaftState<H>, message: Heartbe
   advanceCommit(state);
   confirmReads(state);
   sendTimeoutNowWhenReady(state);
+  // A retiring leader tells at once what it learned; its round trip is the time without proposals.
+  if (leader.retireIndex !== undefined && peer.toldRound === 0 && peer.match >= leader.retireIndex) {
+    leader.isHeartbeatDue = true;
+  }
+  retireWhenKnown(state);
 }
 
 /** The sender's progress, unless the message must not count. A new incarnation starts from nothing. */

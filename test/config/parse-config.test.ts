@@ -65,8 +65,8 @@ describe("parse-config: accepted", () => {
 
 describe("parse-config: refused", () => {
   it("unknown key: names line, column, path and the nearest key", () => {
-    expect(problems(`${NODES}storage:\n  flushSizee: 1MiB\n`)).toEqual([
-      'cluster.yaml:6:3: storage.flushSizee: unknown key, did you mean "flushSize"?',
+    expect(problems(`${NODES}storage:\n  diskFreMin: 1MiB\n`)).toEqual([
+      'cluster.yaml:6:3: storage.diskFreMin: unknown key, did you mean "diskFreeMin"?',
     ]);
   });
 

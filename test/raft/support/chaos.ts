@@ -231,7 +231,8 @@ export class Chaos {
     const { cached, state } = host;
     // Only what is flushed, and covered by an image, may leave the log.
     const last = Math.min(state.index, host.durable.lastIndex) + 1;
-    if (host.writeQueue.length > 0 || host.installing !== undefined) return;
+    if (host.writeQueue.length + host.flushQueue.length > 0) return;
+    if (host.installing !== undefined) return;
     if (last <= cached.firstIndex || state.index > cached.lastIndex) return;
     if (state.index > host.durable.lastIndex) return;
     host.compact(this.#random.integer(cached.firstIndex, last + 1));
@@ -269,10 +270,12 @@ export class Chaos {
       this.#guard(host, () => {
         while (host.finishHardState());
         while (host.finishInstall());
+      });
+      this.#guard(host, () => {
         while (host.finishWrite());
         while (host.finishFlush());
-        while (host.apply(Number.POSITIVE_INFINITY));
       });
+      this.#guard(host, () => void host.apply(Number.POSITIVE_INFINITY));
       this.#take(host);
     }
     while (this.#images.length > 0) this.#sendImage(true);
