@@ -8,6 +8,7 @@ import type { ClusterConfig, NodeConfig } from "../config/cluster-config.ts";
 import { openRealDisk } from "../log/real-disk.ts";
 import { EXIT } from "./exit-codes.ts";
 import { CliError } from "./failure.ts";
+import { runningPid } from "./node-process.ts";
 
 export function isFormatted(node: NodeConfig): boolean {
   return existsSync(join(node.dataDir, NODE_FILE));
@@ -33,6 +34,14 @@ export async function foundCluster(config: ClusterConfig): Promise<string> {
 
 /** Gives an emptied or added node a new identity in the cluster of its neighbours; its replicas begin as learners. */
 export async function joinCluster(config: ClusterConfig, node: NodeConfig): Promise<string> {
+  const pid = runningPid(node);
+  if (pid !== undefined) {
+    throw new CliError(
+      EXIT.CONFIG,
+      `node ${node.id} is running (pid ${pid})`,
+      `stop it first: flotilla cluster kill ${node.id} --signal TERM`,
+    );
+  }
   const member = config.nodes.find((other) => other.id !== node.id && isFormatted(other));
   if (member === undefined) {
     throw new CliError(

@@ -164,6 +164,8 @@ export class FaultDisk implements Disk {
 class FaultFile implements DiskFile {
   readonly #inner: DiskFile;
   readonly #next: (operation: DiskOperation) => FaultEffect | undefined;
+  #inFlight = 0;
+  #isClosed = false;
 
   constructor(inner: DiskFile, next: (operation: DiskOperation) => FaultEffect | undefined) {
     this.#inner = inner;
@@ -188,12 +190,14 @@ class FaultFile implements DiskFile {
     this.#inner.append(chunks);
   }
 
-  async read(position: number, length: number): Promise<Buffer> {
-    const effect = this.#next("read");
-    if (effect !== undefined) failIfWanted(effect, this.path);
-    const bytes = await this.#inner.read(position, length);
-    if (effect?.kind === "slow") await sleep(effect.clock, effect.ms);
-    return flipped(bytes, effect);
+  read(position: number, length: number): Promise<Buffer> {
+    return this.#whileOpen(async () => {
+      const effect = this.#next("read");
+      if (effect !== undefined) failIfWanted(effect, this.path);
+      const bytes = await this.#inner.read(position, length);
+      if (effect?.kind === "slow") await sleep(effect.clock, effect.ms);
+      return flipped(bytes, effect);
+    });
   }
 
   readSync(position: number, length: number): Buffer {
@@ -208,13 +212,28 @@ class FaultFile implements DiskFile {
     this.#inner.truncate(size);
   }
 
-  async sync(): Promise<void> {
-    if (await isLie(this.#next("sync"), this.path)) return;
-    await this.#inner.sync();
+  sync(): Promise<void> {
+    return this.#whileOpen(async () => {
+      if (await isLie(this.#next("sync"), this.path)) return;
+      await this.#inner.sync();
+    });
   }
 
   close(): void {
-    this.#inner.close();
+    this.#isClosed = true;
+    if (this.#inFlight === 0) this.#inner.close();
+  }
+
+  /** What is under way when the file is closed ends well, however slow it is made. */
+  async #whileOpen<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#isClosed) throw new StorageError("io", this.path, "the file is closed");
+    this.#inFlight += 1;
+    try {
+      return await work();
+    } finally {
+      this.#inFlight -= 1;
+      if (this.#isClosed && this.#inFlight === 0) this.#inner.close();
+    }
   }
 }
 

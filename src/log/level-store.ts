@@ -33,13 +33,15 @@ export async function openLevelStore(
   location: string,
   options: LevelStoreOptions = {},
 ): Promise<KeyedStore> {
-  let database = await openDatabase(location);
-  if (options.discard === true) {
-    await database.close();
-    await rm(location, { recursive: true, force: true });
-    database = await openDatabase(location);
+  if (options.discard !== true) return new LevelStore(location, await openDatabase(location));
+  try {
+    await (await openDatabase(location)).close();
+  } catch (error) {
+    // LevelDB took the lock before it found the damage, so nobody else has the store open.
+    if (!(error instanceof StorageError) || error.kind !== "corrupt") throw error;
   }
-  return new LevelStore(location, database);
+  await rm(location, { recursive: true, force: true });
+  return new LevelStore(location, await openDatabase(location));
 }
 
 async function openDatabase(location: string): Promise<Database> {

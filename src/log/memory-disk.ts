@@ -15,6 +15,13 @@ export interface MemoryDiskOptions {
   readonly capacityBytes?: number | undefined;
 }
 
+/** Shared by a disk and its open files. */
+interface Power {
+  isOn: boolean;
+  /** How long a sync takes; what was written before the call is durable when it resolves. Default: a turn. */
+  syncWait: (path: string) => Promise<void>;
+}
+
 type FileOperation =
   | { readonly kind: "append"; readonly sequence: number; readonly bytes: Buffer }
   | {
@@ -57,12 +64,12 @@ type Node = FileNode | DirectoryNode;
 
 export class MemoryDisk implements Disk {
   readonly #root: DirectoryNode;
-  readonly #power: { isOn: boolean };
+  readonly #power: Power;
   #capacityBytes: number | undefined;
 
   constructor(options: MemoryDiskOptions = {}, root: DirectoryNode = newDirectory()) {
     this.#root = root;
-    this.#power = { isOn: true };
+    this.#power = { isOn: true, syncWait: () => Promise.resolve() };
     this.#capacityBytes = options.capacityBytes;
   }
 
@@ -80,6 +87,11 @@ export class MemoryDisk implements Disk {
   detach(): MemoryDisk {
     this.#power.isOn = false;
     return new MemoryDisk({ capacityBytes: this.#capacityBytes }, this.#root);
+  }
+
+  /** Syncs begun from now on take as long as `wait` does: simulations give the disk a latency. */
+  setSyncWait(wait: (path: string) => Promise<void>): void {
+    this.#power.syncWait = wait;
   }
 
   /** Makes the disk smaller or larger; undefined: nothing is ever full. */
@@ -170,7 +182,7 @@ export class MemoryDisk implements Disk {
     if (node?.kind !== "directory")
       throw new StorageError("missing", directory, "no such directory");
     const covered = new Set(node.pending);
-    await Promise.resolve();
+    await this.#power.syncWait(directory);
     this.#check(directory);
     // What is durable in one directory of a cross-directory rename is durable in the other: file systems log it as one.
     for (const operation of covered) operation.fate.survives = true;
@@ -209,16 +221,11 @@ export class MemoryDisk implements Disk {
 class MemoryFile implements DiskFile {
   readonly path: string;
   readonly #node: FileNode;
-  readonly #power: { readonly isOn: boolean };
+  readonly #power: Readonly<Power>;
   readonly #freeBytes: () => number;
   #isClosed = false;
 
-  constructor(
-    path: string,
-    node: FileNode,
-    power: { readonly isOn: boolean },
-    freeBytes: () => number,
-  ) {
+  constructor(path: string, node: FileNode, power: Readonly<Power>, freeBytes: () => number) {
     this.path = path;
     this.#node = node;
     this.#power = power;
@@ -264,7 +271,7 @@ class MemoryFile implements DiskFile {
   async sync(): Promise<void> {
     this.#check();
     const covered = this.#node.nextSequence;
-    await Promise.resolve();
+    await this.#power.syncWait(this.path);
     if (!this.#power.isOn) throw new StorageError("io", this.path, "the power is off");
     this.#node.pending = this.#node.pending.filter((operation) => operation.sequence >= covered);
   }

@@ -6,7 +6,12 @@ import { type FrameSection, SECTION } from "../model/entry-frame.ts";
 import { BrokerError } from "../model/errors.ts";
 import { BATCH_BYTES_MAX } from "../model/limits.ts";
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
-import { type BatchHeader, checkBatch, patchBatch, readBatchHeader } from "../model/record-batch.ts";
+import {
+  type BatchHeader,
+  checkBatch,
+  patchBatch,
+  readBatchHeader,
+} from "../model/record-batch.ts";
 import type { ReplicaHandle } from "../replica/ports.ts";
 import { encodeMessageIds, type StoredMessage } from "./message-id-table.ts";
 import { AppendOverlay } from "./overlay.ts";

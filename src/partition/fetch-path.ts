@@ -66,7 +66,8 @@ export async function checkNotDiverged(
 ): Promise<void> {
   const { replica } = partition;
   if (lastEpoch === 0 || offset === 0 || offset <= partition.logStartOffset) return;
-  const index = offset <= replica.highWatermark ? await replica.indexOfOffset(offset - 1) : undefined;
+  const index =
+    offset <= replica.highWatermark ? await replica.indexOfOffset(offset - 1) : undefined;
   partition.requireLeader();
   if (index !== undefined && replica.termAt(index) === lastEpoch) return;
   // Retention may have taken the record while we looked; what is gone can not be compared.

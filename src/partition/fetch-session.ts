@@ -280,7 +280,7 @@ export class FetchSession {
   /** Never rejects: what goes wrong ends the cursor. */
   async #readFromDisk(cursor: SessionCursor): Promise<void> {
     try {
-      const run = await cursor.cursor.read(SLICE_BYTES);
+      const run = await cursor.cursor.read(Math.min(SLICE_BYTES, this.#creditBytes));
       if (cursor.isEnded || run.batches.length === 0) this.#diskReads -= 1;
       else cursor.buffered = run;
       if (!cursor.isEnded) this.#enqueue(cursor);

@@ -38,7 +38,11 @@ export function decodeCommand(section: Buffer): PartitionCommand {
   if (fields["v"] !== COMMAND_VERSION) throw unknown(`version ${String(fields["v"])}`);
   switch (fields["type"]) {
     case "AdvanceLogStart":
-      return { type: "AdvanceLogStart", index: number(fields, "index"), offset: number(fields, "offset") };
+      return {
+        type: "AdvanceLogStart",
+        index: number(fields, "index"),
+        offset: number(fields, "offset"),
+      };
     case "ExpireProducers":
       return {
         type: "ExpireProducers",

@@ -1,7 +1,7 @@
 // One partition on this node: joins the replica with its replicated state and gives services what they need: append,
 // publish, read, maintenance. Follows the replica's watermarks and leadership. Made by the broker when a replica opens.
 import { TaskGroup } from "../base/task-group.ts";
-import { type Flush, type Acks } from "../model/durability.ts";
+import type { Acks, Flush } from "../model/durability.ts";
 import { SECTION } from "../model/entry-frame.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
 import { type GroupId, nodeOfReplica, type PartitionIndex, type TopicId } from "../model/ids.ts";
@@ -162,21 +162,23 @@ export class Partition implements AppendContext {
 
   /**
    * Appends a command and waits until it is applied here.
+   * @param signal gives up the wait (the command may take effect nevertheless): CANCELLED
    * @throws BrokerError NOT_LEADER | LEADER_UNKNOWN | OVERLOADED | STORAGE_FAILED | SHUTTING_DOWN | LEADERSHIP_LOST
    */
-  async propose(command: PartitionCommand): Promise<void> {
+  async propose(command: PartitionCommand, signal?: AbortSignal): Promise<void> {
     this.requireLeader();
-    await this.replica.proposeAndApply({
+    const applied = this.replica.proposeAndApply({
       kind: "data",
       recordCount: 0,
       layoutEpoch: this.#settings.layoutEpoch,
       sections: [{ type: SECTION.COMMAND, ignorable: false, bytes: encodeCommand(command) }],
     });
+    await (signal === undefined ? applied : untilAborted(applied, signal));
   }
 
   /** Moves the log start (never back). Retention and people call it. */
-  async advanceLogStart(index: LogIndex, offset: Offset): Promise<void> {
-    await this.propose({ type: "AdvanceLogStart", index, offset });
+  async advanceLogStart(index: LogIndex, offset: Offset, signal?: AbortSignal): Promise<void> {
+    await this.propose({ type: "AdvanceLogStart", index, offset }, signal);
     this.#metrics.count("log_starts_advanced");
   }
 
@@ -184,7 +186,7 @@ export class Partition implements AppendContext {
   alignFlush(): void {
     const { flush } = this.#settings;
     if (!this.isLeaderReady || this.state.flush === flush) return;
-    this.#tasks.spawn("set-flush", () => this.propose({ type: "SetFlush", flush }));
+    this.#tasks.spawn("set-flush", (signal) => this.propose({ type: "SetFlush", flush }, signal));
   }
 
   /** Ends it for all who wait. The replica is closed by its owner. Idempotent. */
@@ -208,6 +210,8 @@ export class Partition implements AppendContext {
   }
 
   #leaderReady(term: Term): void {
+    // Should a leadership have begun without a report that the last one ended: nothing of it may be taken for this one's.
+    if (this.#leadingTerm !== undefined && this.#leadingTerm !== term) this.#leadershipLost();
     this.#leadingTerm = term;
     this.#followFlush();
     this.alignFlush();
@@ -238,3 +242,13 @@ export class Partition implements AppendContext {
 }
 
 const IGNORE: AppendObserver = { onReceipt: () => undefined, onFailure: () => undefined };
+
+function untilAborted(applied: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(new BrokerError("CANCELLED", "the wait was given up"));
+    signal.addEventListener("abort", onAbort, { once: true });
+    applied
+      .then(() => resolve(), reject)
+      .finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}

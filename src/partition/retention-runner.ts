@@ -63,9 +63,9 @@ export class RetentionRunner {
       partition.alignFlush();
       if (this.#deps.isClockTrusted?.() === false) continue;
       this.#busy.add(partition);
-      this.#tasks.spawn("maintain", async () => {
+      this.#tasks.spawn("maintain", async (signal) => {
         try {
-          await this.#maintain(partition);
+          await this.#maintain(partition, signal);
         } catch (error) {
           // Refused or lost with leadership: whoever leads tries again in its next round.
           if (!isBrokerError(error)) throw error;
@@ -84,7 +84,7 @@ export class RetentionRunner {
     await this.#tasks.close();
   }
 
-  async #maintain(partition: Partition): Promise<void> {
+  async #maintain(partition: Partition, signal: AbortSignal): Promise<void> {
     const { replica, settings, state } = partition;
     const nowMs = this.#deps.clock.wallMs();
     const plan = planLogStart({
@@ -95,12 +95,12 @@ export class RetentionRunner {
       durableIndex: replica.watermarks.durableCommitIndex,
       logStartIndex: state.logStartIndex,
     });
-    if (plan !== undefined) await partition.advanceLogStart(plan.index, plan.offset);
+    if (plan !== undefined) await partition.advanceLogStart(plan.index, plan.offset, signal);
     if (!partition.isLeaderReady) return;
     const idleBeforeMs = nowMs - this.#producerIdleMs;
     const ids = state.producers.idleSince(idleBeforeMs, EXPIRED_PER_COMMAND_MAX);
     if (ids.length === 0) return;
-    await partition.propose({ type: "ExpireProducers", ids, idleBeforeMs });
+    await partition.propose({ type: "ExpireProducers", ids, idleBeforeMs }, signal);
     this.#metrics.count("producers_expired", ids.length);
   }
 }

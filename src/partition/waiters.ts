@@ -106,8 +106,5 @@ export class AckWaiters {
 }
 
 function leadershipLost(): BrokerError {
-  return new BrokerError(
-    "LEADERSHIP_LOST",
-    "leadership changed before the batch was acknowledged",
-  );
+  return new BrokerError("LEADERSHIP_LOST", "leadership changed before the batch was acknowledged");
 }

@@ -16,8 +16,7 @@ const CARETAKER_TIMEOUTS = 4;
 
 /** May this replica stand for election now? */
 export function isPromotable<H>(state: RaftState<H>): boolean {
-  if (state.notMemberTicks > 0 || state.installing !== undefined)
-    return false;
+  if (state.notMemberTicks > 0 || state.installing !== undefined) return false;
   if (!state.isSelfVoter && !isCaretaker(state)) return false;
   // A committed configuration that is not applied yet might name other voters.
   const hasUnappliedChange =

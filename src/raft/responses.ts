@@ -41,7 +41,11 @@ export function handleHeartbeatResponse<H>(state: RaftState<H>, message: Heartbe
   confirmReads(state);
   sendTimeoutNowWhenReady(state);
   // A retiring leader tells at once what it learned; its round trip is the time without proposals.
-  if (leader.retireIndex !== undefined && peer.toldRound === 0 && peer.match >= leader.retireIndex) {
+  if (
+    leader.retireIndex !== undefined &&
+    peer.toldRound === 0 &&
+    peer.match >= leader.retireIndex
+  ) {
     leader.isHeartbeatDue = true;
   }
   retireWhenKnown(state);

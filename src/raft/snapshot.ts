@@ -21,8 +21,9 @@ export function handleInstallSnapshot<H>(state: RaftState<H>, message: InstallSn
     return;
   }
   const hasGap = log.lastIndex < state.commitIndex && log.lastIndex + 1 < snapshot.logStartIndex;
-  const isWanted = snapshot.index > state.commitIndex;
-  if (isWanted || (hasGap && snapshot.index === state.commitIndex)) {
+  // With a gap that this leader's log cannot fill, even an image behind our state is needed to get a log that connects:
+  // the leader may not be able to commit, and so to make a newer one, without us. What is between is applied again.
+  if (snapshot.index > state.commitIndex || hasGap) {
     state.installing = { meta: snapshot, isEmitted: false };
     return;
   }
@@ -41,7 +42,7 @@ export function snapshotInstalled<H>(state: RaftState<H>, index: LogIndex): void
   state.appliedIndex = index;
   // An image is taken at or below the durable commit index.
   state.raiseDurableCommit(index);
-  state.floor = { index, term: meta.term };
+  if (index > state.floor.index) state.floor = { index, term: meta.term };
   state.membership = sorted(meta.membership);
   state.changeIndexes = [];
   state.resetAgreement();

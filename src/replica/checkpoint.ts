@@ -6,7 +6,7 @@ import type { KeyedWrite } from "../log/ports.ts";
 import type { GroupContext } from "./group-context.ts";
 import { type AppliedRecord, appliedKey, encodeApplied, statePrefix } from "./group-records.ts";
 
-const CHECKPOINT_MS = 100;
+const CHECKPOINT_MS = 1000;
 /** More pending keys than this are written at once. */
 const CHECKPOINT_KEYS = 4096;
 

@@ -1,9 +1,9 @@
 // What a group log must do on every disk. Run by test/log/segment-log.test.ts on memory, real and fault disk.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Frame } from "../../src/model/entry-frame.ts";
-import type { GroupId } from "../../src/model/ids.ts";
 import type { Disk, GroupLog } from "../../src/log/ports.ts";
 import { type GroupLogOptions, openGroupLog } from "../../src/log/segment-log.ts";
+import type { Frame } from "../../src/model/entry-frame.ts";
+import type { GroupId } from "../../src/model/ids.ts";
 import { frame, run } from "../log/frames.ts";
 import type { DiskUnderTest } from "./disk.ts";
 
@@ -47,8 +47,12 @@ export function groupLogConformance(name: string, make: () => DiskUnderTest): vo
     });
 
     it("open: a new log is empty", () => {
-      expect([log.firstIndex, log.lastIndex, log.lastTerm, log.firstPrevTerm]).toEqual([1, 0, 0, 0]);
-      expect([log.startOffset, log.nextOffset, log.lastAppendTimeMs, log.bytes]).toEqual([0, 0, 0, 0]);
+      expect([log.firstIndex, log.lastIndex, log.lastTerm, log.firstPrevTerm]).toEqual([
+        1, 0, 0, 0,
+      ]);
+      expect([log.startOffset, log.nextOffset, log.lastAppendTimeMs, log.bytes]).toEqual([
+        0, 0, 0, 0,
+      ]);
       expect(log.termRuns).toEqual([]);
       expect(log.termAt(0)).toBeUndefined();
       expect(log.termAt(1)).toBeUndefined();
@@ -69,7 +73,11 @@ export function groupLogConformance(name: string, make: () => DiskUnderTest): vo
         expect(log.lastAppendTimeMs).toBe(1_023);
         expect(log.bytes).toBe(23 * 173);
         expect(log.segments().map(({ firstIndex, sealed }) => [firstIndex, sealed])).toEqual([
-          [1, true], [6, true], [11, true], [16, true], [21, false],
+          [1, true],
+          [6, true],
+          [11, true],
+          [16, true],
+          [21, false],
         ]);
         await reopen();
       }
@@ -118,20 +126,42 @@ export function groupLogConformance(name: string, make: () => DiskUnderTest): vo
     it("terms and memberships: known after appends, cuts and a reopen", async () => {
       const frames = [...run(1, 4, { term: 1 }), ...run(5, 6, { term: 2 })];
       frames.push(frame({ index: 7, term: 5, kind: "membership", recordCount: 0 }));
-      frames.push(...run(8, 13, { term: 5 }).map((one) => frame({ ...one, recordCount: 0, baseOffset: 6 })));
+      frames.push(
+        ...run(8, 13, { term: 5 }).map((one) => frame({ ...one, recordCount: 0, baseOffset: 6 })),
+      );
       log.append(frames);
       for (let again = 0; again < 2; again += 1) {
-        expect(log.termRuns).toEqual([{ term: 1, from: 1 }, { term: 2, from: 5 }, { term: 5, from: 7 }]);
-        expect(range(1, 14).map((index) => log.termAt(index))).toEqual(
-          [1, 1, 1, 1, 2, 2, 5, 5, 5, 5, 5, 5, 5, undefined],
-        );
+        expect(log.termRuns).toEqual([
+          { term: 1, from: 1 },
+          { term: 2, from: 5 },
+          { term: 5, from: 7 },
+        ]);
+        expect(range(1, 14).map((index) => log.termAt(index))).toEqual([
+          1,
+          1,
+          1,
+          1,
+          2,
+          2,
+          5,
+          5,
+          5,
+          5,
+          5,
+          5,
+          5,
+          undefined,
+        ]);
         expect(log.membershipIndexes(1)).toEqual([7]);
         expect(log.membershipIndexes(8)).toEqual([]);
         await reopen();
       }
       log.truncateSuffix(7);
       expect(log.membershipIndexes(1)).toEqual([]);
-      expect(log.termRuns).toEqual([{ term: 1, from: 1 }, { term: 2, from: 5 }]);
+      expect(log.termRuns).toEqual([
+        { term: 1, from: 1 },
+        { term: 2, from: 5 },
+      ]);
     });
 
     it("truncateSuffix: from every index, then appends go on (also after a reopen)", async () => {
@@ -139,7 +169,11 @@ export function groupLogConformance(name: string, make: () => DiskUnderTest): vo
         log.append(run(log.lastIndex + 1, 13, { term: 13 - from }));
         await log.sync();
         log.truncateSuffix(from);
-        expect([log.lastIndex, log.nextOffset, log.bytes]).toEqual([from - 1, from - 1, (from - 1) * 173]);
+        expect([log.lastIndex, log.nextOffset, log.bytes]).toEqual([
+          from - 1,
+          from - 1,
+          (from - 1) * 173,
+        ]);
         expect(await indexesOf(log)).toEqual(range(1, from - 1));
         if (from % 2 === 0) await reopen();
         expect(log.lastIndex).toBe(from - 1);
@@ -183,15 +217,28 @@ export function groupLogConformance(name: string, make: () => DiskUnderTest): vo
 
     it("reset: the log restarts elsewhere, forwards and backwards", async () => {
       log.append(run(1, 13, { term: 2 }));
-      for (const [index, prevTerm, offset] of [[100, 7, 90], [6, 3, 2], [6, 3, 2], [1, 0, 0]] as const) {
+      for (const [index, prevTerm, offset] of [
+        [100, 7, 90],
+        [6, 3, 2],
+        [6, 3, 2],
+        [1, 0, 0],
+      ] as const) {
         await log.reset(index, prevTerm, offset);
         for (let again = 0; again < 2; again += 1) {
-          expect([log.firstIndex, log.lastIndex, log.lastTerm]).toEqual([index, index - 1, prevTerm]);
+          expect([log.firstIndex, log.lastIndex, log.lastTerm]).toEqual([
+            index,
+            index - 1,
+            prevTerm,
+          ]);
           expect([log.startOffset, log.nextOffset, log.bytes]).toEqual([offset, offset, 0]);
           await reopen();
         }
         const next = run(index, index + 7, { term: 9 });
-        log.append(next.map((one) => frame({ index: one.index, term: 9, baseOffset: offset + one.index - index })));
+        log.append(
+          next.map((one) =>
+            frame({ index: one.index, term: 9, baseOffset: offset + one.index - index }),
+          ),
+        );
         await reopen();
         expect(await indexesOf(log)).toEqual(range(index, index + 7));
       }
@@ -266,7 +313,8 @@ export function groupLogConformance(name: string, make: () => DiskUnderTest): vo
       log.append(run(1, 30));
       const reads = range(1, 30).map((from) => log.read(from, 30, ALL));
       await log.truncatePrefix(21);
-      for (const read of await Promise.all(reads)) expect([0, 30]).toContain(read.at(-1)?.index ?? 0);
+      for (const read of await Promise.all(reads))
+        expect([0, 30]).toContain(read.at(-1)?.index ?? 0);
     });
 
     it("close: later use fails", async () => {

@@ -7,8 +7,8 @@ import {
   decodeFrames,
   encodeFrame,
   type Frame,
-  type FrameFields,
   FrameError,
+  type FrameFields,
   frameSections,
   SECTION,
   sectionOf,
@@ -169,7 +169,11 @@ describe("entry frame: sections", () => {
     ]);
     const { bytes } = decoded(made.bytes);
     const types = frameSections(made).map(({ type, ignorable }) => [type, ignorable]);
-    expect(types).toEqual([[1, false], [2, true], [3, false]]);
+    expect(types).toEqual([
+      [1, false],
+      [2, true],
+      [3, false],
+    ]);
     expect(sectionOf(made, SECTION.HINTS)?.length).toBe(0);
     expect(sectionOf(made, SECTION.MESSAGE_IDS)).toBeUndefined();
     expect(batchOf(made)?.buffer).toBe(bytes.buffer);

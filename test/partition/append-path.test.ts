@@ -61,7 +61,12 @@ describe("append path: refusals leave no trace", () => {
       "CORRUPT_BATCH",
       { field: "crc" },
     ],
-    ["cut short", () => request(good().subarray(0, 70)), "MALFORMED_BATCH", { field: "batchLength" }],
+    [
+      "cut short",
+      () => request(good().subarray(0, 70)),
+      "MALFORMED_BATCH",
+      { field: "batchLength" },
+    ],
     ["no header", () => request(Buffer.alloc(5)), "MALFORMED_BATCH", { field: "batchLength" }],
     [
       "another version of the format",
@@ -304,7 +309,11 @@ describe("append path: duplicates", () => {
     for (const sequence of [4, 19]) {
       const again = new Outcome();
       next.partition.submit(request(producerBatch(2, sequence)), again);
-      expect(again.receipt).toMatchObject({ baseOffset: sequence, leaderEpoch: 2, duplicate: true });
+      expect(again.receipt).toMatchObject({
+        baseOffset: sequence,
+        leaderEpoch: 2,
+        duplicate: true,
+      });
     }
     const forgotten = caught(() =>
       next.partition.submit(request(producerBatch(2, 3)), new Outcome()),

@@ -1,6 +1,6 @@
 // A group's replica in memory, with watermarks that the test moves. propose() appends at once; commit() applies to the
 // state machine; stepDown() and takeOver() change leadership the way the replica room reports it.
-import { deferred, type Deferred } from "../../src/base/deferred.ts";
+import { type Deferred, deferred } from "../../src/base/deferred.ts";
 import type { KeyedWrite, SegmentInfo } from "../../src/log/ports.ts";
 import { encodeFrame, type Frame } from "../../src/model/entry-frame.ts";
 import { BrokerError } from "../../src/model/errors.ts";

@@ -1,10 +1,11 @@
 // What the tests of this room share: a partition on a fake replica, batches, a virtual clock.
 import type { Cancel, Clock } from "../../src/base/clock.ts";
 import type { Flush } from "../../src/model/durability.ts";
-import type { TopicId } from "../../src/model/ids.ts";
-import { type BatchProducer, BatchBuilder } from "../../src/model/record-batch-builder.ts";
-import { decodeBatch } from "../../src/model/record-batch-decoder.ts";
 import { batchOf } from "../../src/model/entry-frame.ts";
+import type { BrokerError } from "../../src/model/errors.ts";
+import type { TopicId } from "../../src/model/ids.ts";
+import { BatchBuilder, type BatchProducer } from "../../src/model/record-batch-builder.ts";
+import { decodeBatch } from "../../src/model/record-batch-decoder.ts";
 import { Partition } from "../../src/partition/partition.ts";
 import { PartitionState } from "../../src/partition/partition-state.ts";
 import type {
@@ -14,7 +15,6 @@ import type {
   PartitionEnvironment,
   PartitionSettings,
 } from "../../src/partition/ports.ts";
-import type { BrokerError } from "../../src/model/errors.ts";
 import { FakeReplica } from "./fake-replica.ts";
 
 export const TOPIC = "6f1d2c8e-0000-4000-8000-000000000001" as TopicId;
@@ -118,7 +118,12 @@ export function batchOfValues(values: readonly string[], producer?: BatchProduce
   return builder.finish(producer);
 }
 
-export function producerBatch(producerId: number, baseSequence: number, count = 1, epoch = 0): Buffer {
+export function producerBatch(
+  producerId: number,
+  baseSequence: number,
+  count = 1,
+  epoch = 0,
+): Buffer {
   const values = Array.from({ length: count }, (_, i) => `${producerId}:${baseSequence + i}`);
   return batchOfValues(values, { producerId, producerEpoch: epoch, baseSequence });
 }

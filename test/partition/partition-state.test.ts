@@ -88,7 +88,8 @@ function randomLog(seed: number, entries: number): Log {
       log.command({ type: "ExpireProducers", ids, idleBeforeMs: (i - 20) * 10 });
     } else if (dice < 94) {
       log.command({ type: "AdvanceLogStart", index: random.integer(1, i + 2), offset: i });
-    } else if (dice < 97) log.command({ type: "SetFlush", flush: dice % 2 === 0 ? "sync" : "async" });
+    } else if (dice < 97)
+      log.command({ type: "SetFlush", flush: dice % 2 === 0 ? "sync" : "async" });
     else log.command({ type: "FeatureLevel", level: random.integer(1, 4) });
   }
   return log;

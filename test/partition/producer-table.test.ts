@@ -16,7 +16,13 @@ function tableWith(
 ): ProducerTable {
   const table = new ProducerTable();
   for (const [number, [baseSequence, recordCount]] of batches.entries()) {
-    const record = { baseSequence, recordCount, baseOffset: 100 + number, term: 3, index: number + 1 };
+    const record = {
+      baseSequence,
+      recordCount,
+      baseOffset: 100 + number,
+      term: 3,
+      index: number + 1,
+    };
     table.record({ producerId, producerEpoch: epoch }, record, 1000 + number, []);
   }
   return table;
@@ -58,15 +64,76 @@ describe("producer table: sequences", () => {
     ["gap", STRONG, [[0, 3]], { sequence: 4 }, "SEQUENCE_GAP 3"],
     ["gap of a weak one", WEAK, [[0, 3]], { sequence: 4 }, "accept"],
     ["newest again", STRONG, [[0, 3]], { sequence: 0, count: 3 }, "duplicate of 100"],
-    ["an older one again", STRONG, [[0, 3], [3, 2], [5, 1]], { sequence: 3, count: 2 }, "duplicate of 101"],
-    ["cut differently", STRONG, [[0, 3], [3, 2]], { sequence: 1, count: 2 }, "DUPLICATE_OUT_OF_WINDOW"],
-    ["longer than what is stored", STRONG, [[0, 3], [3, 2]], { sequence: 3, count: 3 }, "DUPLICATE_OUT_OF_WINDOW"],
-    ["weak, lost in a hole", WEAK, [[0, 3], [5, 1]], { sequence: 3, count: 2 }, "SEQUENCE_GAP 6"],
-    ["weak, overlaps the hole's end", WEAK, [[0, 3], [5, 1]], { sequence: 4, count: 2 }, "DUPLICATE_OUT_OF_WINDOW"],
-    ["older than everything remembered", WEAK, [[5, 1]], { sequence: 2 }, "DUPLICATE_OUT_OF_WINDOW"],
+    [
+      "an older one again",
+      STRONG,
+      [
+        [0, 3],
+        [3, 2],
+        [5, 1],
+      ],
+      { sequence: 3, count: 2 },
+      "duplicate of 101",
+    ],
+    [
+      "cut differently",
+      STRONG,
+      [
+        [0, 3],
+        [3, 2],
+      ],
+      { sequence: 1, count: 2 },
+      "DUPLICATE_OUT_OF_WINDOW",
+    ],
+    [
+      "longer than what is stored",
+      STRONG,
+      [
+        [0, 3],
+        [3, 2],
+      ],
+      { sequence: 3, count: 3 },
+      "DUPLICATE_OUT_OF_WINDOW",
+    ],
+    [
+      "weak, lost in a hole",
+      WEAK,
+      [
+        [0, 3],
+        [5, 1],
+      ],
+      { sequence: 3, count: 2 },
+      "SEQUENCE_GAP 6",
+    ],
+    [
+      "weak, overlaps the hole's end",
+      WEAK,
+      [
+        [0, 3],
+        [5, 1],
+      ],
+      { sequence: 4, count: 2 },
+      "DUPLICATE_OUT_OF_WINDOW",
+    ],
+    [
+      "older than everything remembered",
+      WEAK,
+      [[5, 1]],
+      { sequence: 2 },
+      "DUPLICATE_OUT_OF_WINDOW",
+    ],
     ["wraps", STRONG, [[MAX - 1, 2]], { sequence: 0 }, "accept"],
     ["wraps inside a batch", STRONG, [[MAX, 3]], { sequence: 2 }, "accept"],
-    ["duplicate across the wrap", STRONG, [[MAX, 3], [2, 1]], { sequence: MAX, count: 3 }, "duplicate of 100"],
+    [
+      "duplicate across the wrap",
+      STRONG,
+      [
+        [MAX, 3],
+        [2, 1],
+      ],
+      { sequence: MAX, count: 3 },
+      "duplicate of 100",
+    ],
     ["gap across the wrap", STRONG, [[MAX, 1]], { sequence: 1 }, "SEQUENCE_GAP 0"],
     ["new epoch begins at 0", STRONG, [[0, 3]], { sequence: 0, epoch: 1 }, "accept"],
     ["new epoch elsewhere", STRONG, [[0, 3]], { sequence: 3, epoch: 1 }, "SEQUENCE_GAP 0"],
@@ -86,10 +153,12 @@ describe("producer table: sequences", () => {
 
   test("the window holds PRODUCER_BATCH_WINDOW batches", () => {
     const count = PRODUCER_BATCH_WINDOW + 5;
-    const table = tableWith(STRONG, Array.from({ length: count }, (_, i) => [i, 1] as const));
+    const table = tableWith(
+      STRONG,
+      Array.from({ length: count }, (_, i) => [i, 1] as const),
+    );
     for (let sequence = 0; sequence < count; sequence += 1) {
-      const expected =
-        sequence < 5 ? "DUPLICATE_OUT_OF_WINDOW" : `duplicate of ${100 + sequence}`;
+      const expected = sequence < 5 ? "DUPLICATE_OUT_OF_WINDOW" : `duplicate of ${100 + sequence}`;
       expect(check(table, STRONG, { sequence })).toBe(expected);
     }
     expect(check(table, STRONG, { sequence: count })).toBe("accept");
@@ -99,7 +168,12 @@ describe("producer table: sequences", () => {
     const table = tableWith(STRONG, [[0, 1]]);
     const overlay = new AppendOverlay();
     for (let sequence = 1; sequence < 40; sequence += 1) {
-      const batch = { producerId: STRONG, producerEpoch: 0, baseSequence: sequence, recordCount: 1 };
+      const batch = {
+        producerId: STRONG,
+        producerEpoch: 0,
+        baseSequence: sequence,
+        recordCount: 1,
+      };
       const verdict = checkSequence(batch, table.get(STRONG), overlay.producer(STRONG));
       expect(verdict.kind).toBe("accept");
       overlay.addBatch(batch, {
@@ -127,7 +201,12 @@ describe("producer table: sequences", () => {
 });
 
 describe("producer table: limits", () => {
-  function add(table: ProducerTable, producerId: number, index: number, writes: KeyedWrite[]): void {
+  function add(
+    table: ProducerTable,
+    producerId: number,
+    index: number,
+    writes: KeyedWrite[],
+  ): void {
     const record = { baseSequence: 0, recordCount: 1, baseOffset: index, term: 1, index };
     table.record({ producerId, producerEpoch: 0 }, record, index * 10, writes);
   }
@@ -136,7 +215,13 @@ describe("producer table: limits", () => {
     const table = new ProducerTable(3);
     const stored = new Map<string, Uint8Array>();
     const writes: KeyedWrite[] = [];
-    for (const [producerId, index] of [[2, 1], [4, 2], [6, 3], [2, 4], [8, 5]] as const) {
+    for (const [producerId, index] of [
+      [2, 1],
+      [4, 2],
+      [6, 3],
+      [2, 4],
+      [8, 5],
+    ] as const) {
       add(table, producerId, index, writes);
     }
     applyWrites(stored, writes);
@@ -152,7 +237,11 @@ describe("producer table: limits", () => {
 
   test("expiry forgets only those that are still idle", () => {
     const table = new ProducerTable();
-    for (const [producerId, index] of [[2, 1], [4, 2], [6, 3]] as const) {
+    for (const [producerId, index] of [
+      [2, 1],
+      [4, 2],
+      [6, 3],
+    ] as const) {
       add(table, producerId, index, []);
     }
     expect(table.idleSince(20, 10)).toEqual([2, 4]);

@@ -99,7 +99,9 @@ describe("publish", () => {
     Object.assign(next.replica, { applied: 2, commitIndex: 2, durable: 2, written: 2 });
     next.replica.takeOver(5);
     const receipts = await send(next, [message("lost"), message("kept")]);
-    expect(receipts.map(({ offset, leaderEpoch, duplicate }) => [offset, leaderEpoch, duplicate])).toEqual([
+    expect(
+      receipts.map(({ offset, leaderEpoch, duplicate }) => [offset, leaderEpoch, duplicate]),
+    ).toEqual([
       [1, 5, false],
       [0, 2, true],
     ]);
@@ -130,7 +132,10 @@ describe("publish", () => {
       const { partition, replica } = makePartition();
       const before = replica.lastIndex;
       const answer = publish(partition, { messages: [...messages] }, NOW);
-      await expect(answer).rejects.toMatchObject({ reason, ...(field ? { fields: { field } } : {}) });
+      await expect(answer).rejects.toMatchObject({
+        reason,
+        ...(field ? { fields: { field } } : {}),
+      });
       expect(replica.lastIndex).toBe(before);
     });
   }

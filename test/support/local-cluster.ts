@@ -239,7 +239,7 @@ export class LocalCluster {
 }
 
 /** Distinct TCP ports on loopback that were free a moment ago. */
-async function freePorts(count: number): Promise<number[]> {
+export async function freePorts(count: number): Promise<number[]> {
   const servers = await Promise.all(
     Array.from({ length: count }, async () => {
       const server = createServer();

@@ -101,7 +101,8 @@ export class Chaos {
     }
     if (!host.isUp) return;
     const choice = random.next();
-    if (choice < 0.48) for (let count = random.integer(1, 4); count > 0; count -= 1) this.#deliverOne();
+    if (choice < 0.48)
+      for (let count = random.integer(1, 4); count > 0; count -= 1) this.#deliverOne();
     else if (choice < 0.5) this.#guard(host, () => host.core.tick());
     else if (choice < 0.62) this.#take(host);
     else if (choice < 0.88) this.#complete(host);
@@ -142,7 +143,8 @@ export class Chaos {
     // Under the "appended" rule a power loss may lose committed entries; that is another test's business.
     const isPower = this.#options.rule === "durable" && this.#random.next() < 0.7;
     this.crashes += 1;
-    for (const key of this.#reads.keys()) if (key.startsWith(`${host.id}:`)) this.#reads.delete(key);
+    for (const key of this.#reads.keys())
+      if (key.startsWith(`${host.id}:`)) this.#reads.delete(key);
     host.crash(isPower ? "power" : "process", this.#random.integer(0, 4));
     this.#checker.check(host);
   }

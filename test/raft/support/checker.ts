@@ -179,7 +179,10 @@ export class Checker {
     for (const half of [membership.voters, membership.outgoing ?? membership.voters]) {
       const voters = this.#hosts.filter((other) => half.includes(other.id));
       const count = voters.filter((other) => holds(other[medium], other.image)).length;
-      assert(count * 2 > half.length, "I15, I16 a majority holds what was counted", { index, medium });
+      assert(count * 2 > half.length, "I15, I16 a majority holds what was counted", {
+        index,
+        medium,
+      });
     }
   }
 
@@ -190,7 +193,11 @@ export class Checker {
       if (committed === undefined || committed.leaderTerm >= term) continue;
       const found = leader.core.termAt(index);
       if (found === undefined && index < leader.core.lastIndex) continue;
-      assert(found === committed.term, "I9 leader completeness", { index, found, leader: leader.id });
+      assert(found === committed.term, "I9 leader completeness", {
+        index,
+        found,
+        leader: leader.id,
+      });
     }
   }
 

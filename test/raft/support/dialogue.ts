@@ -19,7 +19,13 @@
 import { assert, defined } from "../../../src/base/assert.ts";
 import type { LogIndex } from "../../../src/model/positions.ts";
 import type { Membership } from "../../../src/raft/messages.ts";
-import { formatEntry, formatMembership, formatMessage, formatReady, formatStatus } from "./format.ts";
+import {
+  formatEntry,
+  formatMembership,
+  formatMessage,
+  formatReady,
+  formatStatus,
+} from "./format.ts";
 import { type AppliedState, Host, replica, type TestEntry, type TestMessage } from "./host.ts";
 
 interface Arguments {
@@ -348,7 +354,8 @@ function expectLog(dialogue: Dialogue, { words }: Arguments): void {
   const [id, ...wanted] = words;
   const host = dialogue.running(id);
   const found = host.cached.entries.map((entry) => `${entry.term}/${entry.index}`);
-  if (found.join(" ") !== wanted.join(" ")) throw new Error(`node ${id}: log is ${found.join(" ")}`);
+  if (found.join(" ") !== wanted.join(" "))
+    throw new Error(`node ${id}: log is ${found.join(" ")}`);
   dialogue.say("ok");
 }
 

@@ -1,7 +1,7 @@
 // Core output as text, one line per fact, for the golden dialogues.
 import type { Membership } from "../../../src/raft/messages.ts";
-import type { RaftEvent } from "../../../src/raft/ready.ts";
 import type { RaftStatus } from "../../../src/raft/raft.ts";
+import type { RaftEvent } from "../../../src/raft/ready.ts";
 import type { TestEntry, TestMessage, TestReady } from "./host.ts";
 
 export function formatMembership(membership: Membership): string {

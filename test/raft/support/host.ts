@@ -24,6 +24,7 @@ export const replica = (id: number): ReplicaId => id as ReplicaId;
 /** State after applying everything up to `index`: a hash of all payloads, and the configuration. */
 export interface AppliedState {
   readonly index: LogIndex;
+  readonly term: Term;
   readonly hash: string;
   readonly membership: Membership;
 }
@@ -118,7 +119,7 @@ export class Host {
     this.id = replica(setup.id);
     this.durable = new MediumLog(1, 0);
     this.cached = new MediumLog(1, 0);
-    this.image = { index: 0, hash: "", membership: setup.membership };
+    this.image = { index: 0, term: 0, hash: "", membership: setup.membership };
     this.state = this.image;
   }
 
@@ -180,11 +181,12 @@ export class Host {
     this.writeQueue = [];
     this.flushQueue = [];
     this.installing = undefined;
-    // Applied state beyond the surviving log is rebuilt from the image and the log.
-    if (this.state.index > this.cached.lastIndex && this.state.index > this.image.index) {
-      const index = Math.max(this.image.index, Math.min(this.state.index, this.cached.lastIndex));
-      this.state = index === this.image.index ? this.image : this.setup.stateAt(index);
-    }
+    // Applied state that the surviving log contradicts is rebuilt from the image (architecture §7.4).
+    const { cached, state, image } = this;
+    if (state.index <= image.index || cached.termAt(state.index) === state.term) return;
+    const last = Math.max(image.index, Math.min(state.index, cached.lastIndex));
+    const rebuilt = last > image.index ? this.setup.stateAt(last) : image;
+    this.state = cached.termAt(rebuilt.index) === rebuilt.term ? rebuilt : image;
   }
 
   /** Takes the core's output and queues its disk work; returns it for the network. */
@@ -279,7 +281,7 @@ export class Host {
         membership = entry.change.membership;
         changed = membership;
       }
-      this.state = { index, hash, membership };
+      this.state = { index, term: entry.term, hash, membership };
       this.setup.onApplied?.(this.state, entry);
     }
     if (index === before) return false;

@@ -1,0 +1,226 @@
+// The SDK's copy of the cluster: brokers, controller and the topics in use. Asks any broker that answers, one question at
+// a time, not more often than every few milliseconds. Producers, readers and admin calls find their way through it.
+import type { Clock } from "../base/clock.ts";
+import { sleep } from "../base/clock.ts";
+import type { Random } from "../base/random.ts";
+import { BrokerError, isBrokerError } from "../model/errors.ts";
+import { PAGE_SIZE_MAX, PROTOCOL_VERSION_MAX } from "../model/limits.ts";
+import type { GetMetadataResponse } from "../rpc/generated/flotilla-v1.ts";
+import { metadataService } from "../rpc/methods.ts";
+import type { ConnectionPool } from "./connection-pool.ts";
+import { TopicRoute } from "./topic-route.ts";
+
+/** Two questions are at least so far apart. */
+const INTERVAL_MS_MIN = 20;
+/** One broker is given so long to answer before the next one is asked. */
+const ANSWER_TIMEOUT_MS = 2000;
+/** Topics remembered. Beyond: the one asked for longest ago is forgotten. */
+const TOPICS_MAX = 10_000;
+
+export interface MetadataOptions {
+  readonly bootstrap: readonly string[];
+  readonly connections: ConnectionPool;
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
+export class MetadataCache {
+  readonly #options: MetadataOptions;
+  /** By name; undefined while nothing is known. */
+  readonly #topics = new Map<string, TopicRoute | undefined>();
+  #endpoints = new Map<number, string>();
+  #clusterId = "";
+  /** Of the newest answer. */
+  #metadataIndex = 0;
+  #controllerId = 0;
+  #controllerHint: string | undefined;
+  #turn: number;
+  #running: Promise<void> | undefined;
+  /** Topics asked for that the running question does not contain. */
+  #next: Promise<void> | undefined;
+  #lastMs = Number.NEGATIVE_INFINITY;
+  readonly #abort = new AbortController();
+
+  constructor(options: MetadataOptions) {
+    this.#options = options;
+    this.#turn = options.random.integer(0, Math.max(1, options.bootstrap.length));
+  }
+
+  get clusterId(): string {
+    return this.#clusterId;
+  }
+
+  /** Where changes go; undefined when unknown. */
+  get controllerEndpoint(): string | undefined {
+    return this.#controllerHint ?? this.#endpoints.get(this.#controllerId);
+  }
+
+  endpointOfNode(nodeId: number): string | undefined {
+    return this.#endpoints.get(nodeId);
+  }
+
+  /** What is known of a topic now. */
+  topic(name: string): TopicRoute | undefined {
+    return this.#topics.get(name);
+  }
+
+  /** A broker named the controller; undefined: the one known is not it. */
+  hintController(endpoint: string | undefined): void {
+    this.#controllerHint = endpoint;
+    if (endpoint === undefined) this.#controllerId = 0;
+  }
+
+  /** Endpoints in the order in which to ask them: known brokers and bootstrap, another one first each time. */
+  candidates(): string[] {
+    const all = [...new Set([...this.#endpoints.values(), ...this.#options.bootstrap])];
+    const first = this.#turn % Math.max(1, all.length);
+    return [...all.slice(first), ...all.slice(0, first)];
+  }
+
+  /** That endpoint failed: begin with another one next time. */
+  avoid(): void {
+    this.#turn += 1;
+  }
+
+  /**
+   * Asks the cluster for all topics in use, `name` included. Concurrent callers share one question.
+   * @returns the topic, or undefined when the broker that answered does not know it
+   * @throws BrokerError the failure of the broker asked last, when nobody answered
+   */
+  async refresh(name?: string): Promise<TopicRoute | undefined> {
+    const isNew = name !== undefined && !this.#topics.has(name);
+    if (isNew) this.#remember(name);
+    if (isNew && this.#running !== undefined) {
+      this.#next ??= this.#running.catch(() => undefined).then(() => {
+        this.#next = undefined;
+        return this.#ask();
+      });
+      await this.#next;
+    } else await this.#ask();
+    return name === undefined ? undefined : this.#topics.get(name);
+  }
+
+  /** Calls under way end with CLOSED. */
+  close(): void {
+    this.#abort.abort(new BrokerError("CLOSED", "the client was closed"));
+  }
+
+  #remember(name: string): void {
+    if (this.#topics.size >= TOPICS_MAX) {
+      const [oldest] = this.#topics.keys();
+      if (oldest !== undefined) this.#topics.delete(oldest);
+    }
+    this.#topics.set(name, undefined);
+  }
+
+  #ask(): Promise<void> {
+    this.#running ??= this.#askAll().finally(() => {
+      this.#running = undefined;
+      this.#lastMs = this.#options.clock.monotonicMs();
+    });
+    return this.#running;
+  }
+
+  async #askAll(): Promise<void> {
+    const { clock } = this.#options;
+    const pauseMs = this.#lastMs + INTERVAL_MS_MIN - clock.monotonicMs();
+    if (pauseMs > 0) await sleep(clock, pauseMs, this.#abort.signal);
+    let failure: unknown = new BrokerError("INVALID_REQUEST", "no bootstrap endpoint was given");
+    for (const endpoint of this.candidates()) {
+      if (this.#abort.signal.aborted) break;
+      try {
+        await this.#askOne(endpoint);
+        return;
+      } catch (error) {
+        if (!isBrokerError(error) || error.reason === "CLUSTER_MISMATCH") throw error;
+        this.avoid();
+        failure = error;
+      }
+    }
+    throw this.#abort.signal.aborted ? (this.#abort.signal.reason as Error) : failure;
+  }
+
+  async #askOne(endpoint: string): Promise<void> {
+    const names = [...this.#topics.keys()];
+    // An empty list would ask for all topics; the name of nothing asks for brokers only.
+    const parts = names.length === 0 ? [[""]] : chunks(names, PAGE_SIZE_MAX);
+    const found = new Set<string>();
+    let isCurrent = true;
+    for (const topics of parts) {
+      let pageToken = "";
+      do {
+        const answer = await this.#call(endpoint, topics, pageToken);
+        isCurrent = this.#takeBrokers(answer);
+        for (const info of answer.topics) {
+          found.add(info.name);
+          this.#takeTopic(info, isCurrent);
+        }
+        pageToken = answer.nextPageToken;
+      } while (pageToken !== "");
+    }
+    // A broker that lags behind may not know a topic yet.
+    if (!isCurrent) return;
+    for (const name of names) {
+      const route = this.#topics.get(name);
+      if (found.has(name) || route === undefined) continue;
+      route.isGone = true;
+      this.#topics.set(name, undefined);
+    }
+  }
+
+  #call(
+    endpoint: string,
+    topics: readonly string[],
+    pageToken: string,
+  ): Promise<GetMetadataResponse> {
+    const connection = this.#options.connections.get(endpoint, "control");
+    const request = {
+      topics,
+      pageSize: PAGE_SIZE_MAX,
+      pageToken,
+      protocolVersion: PROTOCOL_VERSION_MAX,
+    };
+    const { signal } = this.#abort;
+    return connection.unary(metadataService.getMetadata, request, {
+      timeoutMs: ANSWER_TIMEOUT_MS,
+      signal,
+    });
+  }
+
+  /** @returns false when the answer is older than one that was seen before */
+  #takeBrokers(answer: GetMetadataResponse): boolean {
+    const { clusterId } = answer;
+    if (this.#clusterId !== "" && clusterId !== this.#clusterId) {
+      throw new BrokerError("CLUSTER_MISMATCH", "the endpoint belongs to another cluster", {
+        clusterId,
+        expected: this.#clusterId,
+      });
+    }
+    this.#clusterId = clusterId;
+    if (answer.metadataIndex < this.#metadataIndex) return false;
+    this.#metadataIndex = answer.metadataIndex;
+    this.#endpoints = new Map(answer.brokers.map(({ nodeId, endpoint }) => [nodeId, endpoint]));
+    this.#controllerId = answer.controllerId;
+    this.#controllerHint = undefined;
+    return true;
+  }
+
+  #takeTopic(info: GetMetadataResponse["topics"][number], isCurrent: boolean): void {
+    let route = this.#topics.get(info.name);
+    if (route?.topicId !== info.topicId) {
+      if (!isCurrent && route !== undefined) return;
+      if (route !== undefined) route.isGone = true;
+      route = new TopicRoute(info.name, info.topicId);
+      this.#topics.set(info.name, route);
+    }
+    route.update(info, this.#endpoints);
+    if (isCurrent) route.updateSettings(info.settings);
+  }
+}
+
+function chunks<T>(items: readonly T[], size: number): T[][] {
+  const parts: T[][] = [];
+  for (let from = 0; from < items.length; from += size) parts.push(items.slice(from, from + size));
+  return parts;
+}
+

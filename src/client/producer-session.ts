@@ -1,0 +1,76 @@
+// Producer sessions: the ids under which brokers recognise batches that are sent again. One session per class of sends
+// (acks and flush), because every lane of a partition needs an id of its own there. Opened when first needed.
+import { PROTOCOL_VERSION_MAX } from "../model/limits.ts";
+import { produceService } from "../rpc/methods.ts";
+import { asFlotillaError, type FlotillaError } from "./flotilla-error.ts";
+import type { UnaryCaller } from "./unary-caller.ts";
+
+export interface ProducerSession {
+  /** For acks=all: gapless. */
+  readonly producerId: number;
+  /** For acks=leader and none: only increasing. */
+  readonly weakProducerId: number;
+  readonly epoch: number;
+}
+
+/** Told once: the session, or why there is none. */
+export type SessionWaiter = (session: ProducerSession | undefined, error?: FlotillaError) => void;
+
+/** One attempt to open a session; lanes ask again as long as their batches may still be sent. */
+const OPEN_TIMEOUT_MS = 10_000;
+
+export class ProducerSessions {
+  readonly #caller: UnaryCaller;
+  readonly #name: string;
+  readonly #signal: AbortSignal;
+  readonly #current = new Map<string, ProducerSession>();
+  readonly #waiting = new Map<string, SessionWaiter[]>();
+
+  /** @param name stable name: a later producer of that name fences this one; "" for none */
+  constructor(caller: UnaryCaller, name: string, signal: AbortSignal) {
+    this.#caller = caller;
+    this.#name = name;
+    this.#signal = signal;
+  }
+
+  /**
+   * A session of a class.
+   * @param suffix names the class; "" is the producer's own
+   * @param stale a session that must not be used any more
+   */
+  obtain(suffix: string, stale: ProducerSession | undefined, waiter: SessionWaiter): void {
+    const current = this.#current.get(suffix);
+    if (current !== undefined && current !== stale) {
+      waiter(current);
+      return;
+    }
+    const waiting = this.#waiting.get(suffix);
+    if (waiting !== undefined) {
+      waiting.push(waiter);
+      return;
+    }
+    this.#waiting.set(suffix, [waiter]);
+    void this.#open(suffix);
+  }
+
+  async #open(suffix: string): Promise<void> {
+    const name = this.#name === "" ? "" : this.#name + suffix;
+    let session: ProducerSession | undefined;
+    let failure: FlotillaError | undefined;
+    try {
+      session = await this.#caller.call({
+        method: produceService.openProducer,
+        target: { kind: "any" },
+        request: () => ({ name, protocolVersion: PROTOCOL_VERSION_MAX }),
+        timeoutMs: OPEN_TIMEOUT_MS,
+        signal: this.#signal,
+      });
+      this.#current.set(suffix, session);
+    } catch (error) {
+      failure = asFlotillaError(error, "not-applied");
+    }
+    const waiting = this.#waiting.get(suffix) ?? [];
+    this.#waiting.delete(suffix);
+    for (const waiter of waiting) waiter(session, failure);
+  }
+}

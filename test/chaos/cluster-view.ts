@@ -1,0 +1,154 @@
+// What the brokers say about the topic: leaders, terms, replicas in sync, and digests of every replica's bytes.
+// Fresh connections each time, to running brokers only: a paused one would hold every answer back.
+import type { Random } from "../../src/base/random.ts";
+import { type Client, createClient } from "../../src/client/index.ts";
+import type { LocalCluster } from "../support/local-cluster.ts";
+import { waitUntil, within } from "./waiting.ts";
+
+export interface PartitionView {
+  readonly partition: number;
+  /** 0: none known. */
+  readonly leaderId: number;
+  readonly leaderEpoch: number;
+  readonly inSync: readonly number[];
+  readonly replicas: readonly number[];
+}
+
+export interface Digest {
+  readonly nodeId: number;
+  readonly partition: number;
+  readonly firstIndex: number;
+  readonly lastIndex: number;
+  readonly sha256: string;
+}
+
+const CALL_TIMEOUT_MS = 5000;
+
+export class ClusterView {
+  readonly #cluster: LocalCluster;
+  readonly #topic: string;
+  readonly #partitions: number;
+
+  constructor(cluster: LocalCluster, topic: string, partitions: number) {
+    this.#cluster = cluster;
+    this.#topic = topic;
+    this.#partitions = partitions;
+  }
+
+  /** @param except a node that must not be asked: it is paused */
+  async describe(except = 0): Promise<readonly PartitionView[]> {
+    const asked = this.#running().filter((nodeId) => nodeId !== except);
+    return this.#withClient(asked, async (client) => {
+      const details = await client.admin().describeTopic(this.#topic);
+      return details.partitions;
+    });
+  }
+
+  /** The node that leads most partitions (one of them, by chance), and what it leads. */
+  async busiestLeader(random: Random): Promise<{ nodeId: number; led: readonly PartitionView[] }> {
+    const partitions = await this.describe();
+    const led = leadersOf(partitions);
+    const most = Math.max(...[...led.values()].map((views) => views.length));
+    const candidates = [...led].filter(([, views]) => views.length === most);
+    const [nodeId, views] = candidates[random.integer(0, candidates.length)] ?? [0, []];
+    if (nodeId === 0) throw new Error("no partition has a known leader");
+    return { nodeId, led: views };
+  }
+
+  /** Every partition has a leader and all its replicas in sync. */
+  async waitInSync(timeoutMs: number): Promise<void> {
+    await waitUntil("all replicas in sync", timeoutMs, async () => {
+      const partitions = await this.describe();
+      const isSynced = (view: PartitionView): boolean =>
+        view.leaderId !== 0 && view.inSync.length === this.#cluster.nodes.length;
+      return partitions.length === this.#partitions && partitions.every(isSynced);
+    });
+  }
+
+  /** Leaders per node differ by one at most (by none where the numbers divide). Returns how long that took, ms. */
+  async waitSpread(timeoutMs: number): Promise<number> {
+    const startMs = performance.now();
+    await waitUntil("leaders spread evenly", timeoutMs, async () => {
+      const led = leadersOf(await this.describe());
+      const counts = this.#cluster.nodes.map((node) => led.get(node.id)?.length ?? 0);
+      const total = counts.reduce((sum, count) => sum + count, 0);
+      const isWhole = total === this.#partitions;
+      return isWhole && Math.max(...counts) - Math.min(...counts) <= (total % counts.length && 1);
+    });
+    return performance.now() - startMs;
+  }
+
+  /** Digests of the same range on every replica, partition by partition. All brokers must be up and the load stopped. */
+  async digests(): Promise<readonly Digest[]> {
+    const digests: Digest[] = [];
+    for (let partition = 0; partition < this.#partitions; partition += 1) {
+      const whole = await Promise.all(this.#running().map((node) => this.#digest(node, partition)));
+      const firstIndex = Math.max(...whole.map((digest) => digest.firstIndex));
+      const lastIndex = Math.min(...whole.map((digest) => digest.lastIndex));
+      const same = this.#running().map((node) =>
+        this.#digest(node, partition, { firstIndex, lastIndex }),
+      );
+      digests.push(...(await Promise.all(same)));
+    }
+    return digests;
+  }
+
+  #digest(
+    nodeId: number,
+    partition: number,
+    range: { readonly firstIndex?: number; readonly lastIndex?: number } = {},
+  ): Promise<Digest> {
+    return this.#withClient([nodeId], async (client) => {
+      const replica = { topic: this.#topic, partition, ...range };
+      const answer = await client.admin().digestReplica(nodeId, replica);
+      return { nodeId, partition, ...answer };
+    });
+  }
+
+  #running(): number[] {
+    return this.#cluster.nodes.map((node) => node.id).filter((id) => this.#cluster.isRunning(id));
+  }
+
+  async #withClient<T>(
+    nodeIds: readonly number[],
+    body: (client: Client) => Promise<T>,
+  ): Promise<T> {
+    const bootstrap = nodeIds.map((nodeId) => this.#cluster.node(nodeId).client);
+    const client = createClient({ bootstrap });
+    try {
+      return await within("an answer of the brokers", CALL_TIMEOUT_MS, body(client));
+    } finally {
+      await client.close();
+    }
+  }
+}
+
+/** Partitions by leader, without the leaderless. */
+export function leadersOf(
+  partitions: readonly PartitionView[],
+): ReadonlyMap<number, readonly PartitionView[]> {
+  const led = new Map<number, PartitionView[]>();
+  for (const view of partitions) {
+    if (view.leaderId !== 0) led.set(view.leaderId, [...(led.get(view.leaderId) ?? []), view]);
+  }
+  return led;
+}
+
+/** Partitions whose replicas differ, in words. */
+export function digestProblems(digests: readonly Digest[]): string[] {
+  const byPartition = new Map<number, Digest[]>();
+  for (const digest of digests) {
+    byPartition.set(digest.partition, [...(byPartition.get(digest.partition) ?? []), digest]);
+  }
+  const problems: string[] = [];
+  for (const [partition, replicas] of byPartition) {
+    const texts = replicas.map(
+      (one) => `${one.firstIndex}…${one.lastIndex} ${one.sha256.slice(0, 16)} on ${one.nodeId}`,
+    );
+    const distinct = new Set(
+      replicas.map((one) => `${one.firstIndex}/${one.lastIndex}/${one.sha256}`),
+    );
+    if (distinct.size !== 1) problems.push(`partition ${partition}: ${texts.join(", ")}`);
+  }
+  return problems;
+}

@@ -1,0 +1,23 @@
+// What a client's error says, for the ledger and for the test of refusals.
+
+/** Outcome as the error states it; "unknown" when it states nothing, which promises least. */
+export function outcomeOf(error: unknown): "not-applied" | "unknown" {
+  return field(error, "outcome") === "not-applied" ? "not-applied" : "unknown";
+}
+
+/** The typed reason, e.g. NOT_ENOUGH_REPLICAS; "untyped: …" for an error that has none. */
+export function reasonOf(error: unknown): string {
+  const reason = field(error, "reason");
+  if (typeof reason === "string" && reason !== "") return reason;
+  return `untyped: ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`;
+}
+
+/** A reason that only reasonOf() makes up. */
+export function isUntyped(reason: string): boolean {
+  return reason.startsWith("untyped:");
+}
+
+function field(error: unknown, name: string): unknown {
+  if (typeof error !== "object" || error === null) return undefined;
+  return (error as Readonly<Record<string, unknown>>)[name];
+}

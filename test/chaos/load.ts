@@ -1,0 +1,128 @@
+// Open-loop load: send n is due at a fixed time, whether or not earlier ones were answered, so that a stalled cluster is
+// not spared. Everything goes into the ledger; rates and the first acknowledgements after a fault are asked for here.
+import type { Client, Producer } from "../../src/client/index.ts";
+import type { Random } from "../../src/base/random.ts";
+import { pause } from "../support/local-cluster.ts";
+import { outcomeOf, reasonOf } from "./failure.ts";
+import type { Ledger } from "./ledger.ts";
+import { KEY_COUNT, keyOf, valueOf } from "./payload.ts";
+
+export interface LoadOptions {
+  readonly client: Client;
+  readonly ledger: Ledger;
+  readonly topic: string;
+  readonly random: Random;
+  /** Names the producer session in the history. */
+  readonly producer: string;
+  /** Sends a second. */
+  readonly rate: number;
+  readonly deliveryTimeoutMs: number;
+}
+
+/** The first acknowledgement, per partition, of a send that began after `sinceMs`. */
+export interface FirstAck {
+  readonly atMs: number;
+  readonly leaderEpoch: number;
+}
+
+const TICK_MS = 2;
+const BUCKET_MS = 100;
+
+export class Load {
+  readonly #options: LoadOptions;
+  readonly #producer: Producer;
+  readonly #producerIndex: number;
+  /** Acknowledgements per 100 ms since the start of the process. */
+  readonly #buckets: number[] = [];
+  #firstAcks: Map<number, FirstAck> = new Map();
+  #watchFromSend = Number.POSITIVE_INFINITY;
+  #rate: number;
+  #loop: Promise<void> | undefined;
+  #isStopping = false;
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+    this.#rate = options.rate;
+    const { client, ledger, producer, deliveryTimeoutMs } = options;
+    this.#producer = client.producer({ acks: "all", flush: "sync", deliveryTimeoutMs });
+    this.#producerIndex = ledger.addProducer(producer);
+  }
+
+  start(): void {
+    this.#isStopping = false;
+    this.#loop ??= this.#run();
+  }
+
+  /** Begins no more sends; those under way go on. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await this.#loop;
+    this.#loop = undefined;
+  }
+
+  /** After stop(): waits until every send had its callback, then ends the producer. */
+  async close(): Promise<void> {
+    await this.#producer.flush();
+    await this.#producer.close();
+  }
+
+  /** Waits until every send so far had its callback. */
+  flush(): Promise<void> {
+    return this.#producer.flush();
+  }
+
+  setRate(rate: number): void {
+    this.#rate = rate;
+  }
+
+  /** Acknowledged sends a second over the last `windowMs` (a multiple of 100 ms). */
+  ackRate(windowMs: number): number {
+    const end = Math.floor(performance.now() / BUCKET_MS);
+    let total = 0;
+    for (let at = end - windowMs / BUCKET_MS; at < end; at += 1) total += this.#buckets[at] ?? 0;
+    return (total * 1000) / windowMs;
+  }
+
+  /** From now on the first acknowledgement per partition of a send that has not begun yet is remembered. */
+  watchFirstAcks(): ReadonlyMap<number, FirstAck> {
+    this.#firstAcks = new Map();
+    this.#watchFromSend = this.#options.ledger.sent;
+    return this.#firstAcks;
+  }
+
+  async #run(): Promise<void> {
+    let lastMs = performance.now();
+    let due = 0;
+    while (!this.#isStopping) {
+      await pause(TICK_MS);
+      const nowMs = performance.now();
+      due += ((nowMs - lastMs) * this.#rate) / 1000;
+      lastMs = nowMs;
+      for (; due >= 1; due -= 1) this.#sendOne(nowMs);
+    }
+  }
+
+  #sendOne(nowMs: number): void {
+    const { ledger, topic, random } = this.#options;
+    const slot = random.integer(0, KEY_COUNT);
+    const n = ledger.begin(this.#producerIndex, slot, nowMs);
+    const message = { topic, key: keyOf(slot), value: valueOf(n) };
+    try {
+      this.#producer.sendAsync(message, (error, receipt) => {
+        const atMs = performance.now();
+        if (receipt === undefined) {
+          ledger.fail(n, outcomeOf(error), reasonOf(error), atMs);
+          return;
+        }
+        ledger.acknowledge(n, receipt, atMs);
+        const bucket = Math.floor(atMs / BUCKET_MS);
+        this.#buckets[bucket] = (this.#buckets[bucket] ?? 0) + 1;
+        if (n >= this.#watchFromSend && !this.#firstAcks.has(receipt.partition)) {
+          this.#firstAcks.set(receipt.partition, { atMs, leaderEpoch: receipt.leaderEpoch });
+        }
+      });
+    } catch (error) {
+      ledger.fail(n, outcomeOf(error), reasonOf(error), performance.now());
+    }
+  }
+}

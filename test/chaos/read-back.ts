@@ -1,0 +1,53 @@
+// Reads a whole topic with a fresh client, from the first record to the end, and keeps what it saw in columns.
+import { createClient } from "../../src/client/index.ts";
+import { sendNumberOf, slotOf } from "./payload.ts";
+
+/** What stands in one partition, in the order in which the reader returned it. */
+export interface PartitionRead {
+  readonly partition: number;
+  /** Send numbers; −1: not a value that this test makes (see `strange`). */
+  readonly sends: number[];
+  /** Slots of the keys; −1: not a key of this test. */
+  readonly slots: number[];
+  readonly offsets: number[];
+  readonly leaderEpochs: number[];
+  /** Text of what was not recognized, by position in the columns. */
+  readonly strange: Map<number, string>;
+}
+
+/** @throws Error when it takes longer than `timeoutMs` */
+export async function readBack(
+  bootstrap: readonly string[],
+  topic: string,
+  partitions: number,
+  timeoutMs = 120_000,
+): Promise<readonly PartitionRead[]> {
+  const reads = Array.from({ length: partitions }, (_, partition) => emptyRead(partition));
+  const client = createClient({ bootstrap: [...bootstrap] });
+  const timeout = AbortSignal.timeout(timeoutMs);
+  try {
+    const reader = client.reader({ topic, from: "earliest", until: "end", signal: timeout });
+    for await (const message of reader) {
+      const read = reads[message.partition];
+      if (read === undefined) throw new Error(`read from unknown partition ${message.partition}`);
+      const n = sendNumberOf(message.value);
+      const slot = slotOf(message.key);
+      if (n === undefined || slot < 0) {
+        const bytes = Buffer.from(message.value ?? []).subarray(0, 32);
+        read.strange.set(read.sends.length, `strange:${bytes.toString("hex")}`);
+      }
+      read.sends.push(n ?? -1);
+      read.slots.push(slot);
+      read.offsets.push(message.offset);
+      read.leaderEpochs.push(message.leaderEpoch);
+    }
+    if (timeout.aborted) throw new Error(`reading back took longer than ${timeoutMs} ms`);
+  } finally {
+    await client.close();
+  }
+  return reads;
+}
+
+export function emptyRead(partition: number): PartitionRead {
+  return { partition, sends: [], slots: [], offsets: [], leaderEpochs: [], strange: new Map() };
+}

@@ -1,0 +1,97 @@
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ClassicLevel } from "classic-level";
+import { describe, expect, it } from "vitest";
+import { openLevelStore } from "../../src/log/level-store.ts";
+import { StorageError } from "../../src/log/ports.ts";
+import { keyedStoreConformance } from "../conformance/keyed-store.ts";
+import { temporaryDirectory } from "./temporary.ts";
+
+keyedStoreConformance("level store", async () => {
+  const { path, remove } = temporaryDirectory();
+  return { store: await openLevelStore(join(path, "state")), cleanUp: remove };
+});
+
+async function kindOf(run: () => Promise<unknown>): Promise<string> {
+  try {
+    await run();
+  } catch (error) {
+    return error instanceof StorageError ? error.kind : `not a StorageError: ${String(error)}`;
+  }
+  return "nothing thrown";
+}
+
+const one = { type: "put", key: "k", value: Buffer.from("value") } as const;
+
+describe("level store", () => {
+  it("open: content survives a reopen", async () => {
+    const { path, remove } = temporaryDirectory();
+    const first = await openLevelStore(path);
+    await first.batch([one], { sync: false });
+    await first.close();
+    const second = await openLevelStore(path);
+    expect((await second.get("k"))?.toString()).toBe("value");
+    await second.close();
+    remove();
+  });
+
+  it("open: a store in use is locked, and discard does it no harm", async () => {
+    const { path, remove } = temporaryDirectory();
+    const store = await openLevelStore(path);
+    await store.batch([one], { sync: false });
+    expect(await kindOf(() => openLevelStore(path))).toBe("locked");
+    expect(await kindOf(() => openLevelStore(path, { discard: true }))).toBe("locked");
+    expect((await store.get("k"))?.toString()).toBe("value");
+    await store.close();
+    remove();
+  });
+
+  it("open: discard empties the store", async () => {
+    const { path, remove } = temporaryDirectory();
+    const first = await openLevelStore(path);
+    await first.batch([one], { sync: true });
+    await first.close();
+    const second = await openLevelStore(path, { discard: true });
+    expect(await second.get("k")).toBeUndefined();
+    await second.close();
+    remove();
+  });
+
+  it("get and range: a damaged value is found, also one under another key", async () => {
+    const { path, remove } = temporaryDirectory();
+    const first = await openLevelStore(path);
+    await first.batch([one], { sync: true });
+    await first.close();
+    const options = { keyEncoding: "utf8", valueEncoding: "buffer" } as const;
+    const raw = new ClassicLevel<string, Buffer>(path, options);
+    const stored = await raw.get("k");
+    await raw.put("other", stored ?? Buffer.alloc(0));
+    await raw.put("short", Buffer.from("x"));
+    await raw.close();
+    const second = await openLevelStore(path);
+    expect((await second.get("k"))?.toString()).toBe("value");
+    expect(await kindOf(() => second.get("other"))).toBe("corrupt");
+    expect(await kindOf(() => second.get("short"))).toBe("corrupt");
+    const walk = async (): Promise<void> => {
+      for await (const pair of second.range("")) expect(pair[0]).toBe("k");
+    };
+    expect(await kindOf(walk)).toBe("corrupt");
+    await second.close();
+    remove();
+  });
+
+  it("open: a store that LevelDB cannot read is corrupt, and discard makes it usable", async () => {
+    const { path, remove } = temporaryDirectory();
+    const first = await openLevelStore(path);
+    await first.batch([one], { sync: true });
+    await first.close();
+    const manifest = readdirSync(path).find((name) => name.startsWith("MANIFEST")) ?? "";
+    const bytes = readFileSync(join(path, manifest));
+    writeFileSync(join(path, manifest), bytes.fill(0xff, 8));
+    expect(await kindOf(() => openLevelStore(path))).toBe("corrupt");
+    const second = await openLevelStore(path, { discard: true });
+    expect(await second.get("k")).toBeUndefined();
+    await second.close();
+    remove();
+  });
+});
