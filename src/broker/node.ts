@@ -1,311 +1,104 @@
-// One broker, put together from ports: disk, keyed store, clock, randomness, network. It knows neither gRPC nor files,
-// so the simulator runs this very class. broker/start.ts gives it the real world.
-import type { Clock } from "../base/clock.ts";
-import type { Random } from "../base/random.ts";
+// The life of one broker, put together from ports (wiring.ts): opens, starts, drains, closes. It knows neither gRPC nor
+// files, so the simulator runs this very class; broker/start.ts gives it the real world.
+import { sleep } from "../base/clock.ts";
 import { TaskGroup } from "../base/task-group.ts";
-import type { NodeFile } from "../cluster/cluster-format.ts";
-import { LEADER_BALANCER_DEFAULTS, LeaderBalancer } from "../cluster/leader-balancer.ts";
-import { LeaderCache } from "../cluster/leader-cache.ts";
-import { Liveness } from "../cluster/liveness.ts";
-import { MembershipReconciler } from "../cluster/membership-reconciler.ts";
-import type { NodeEndpoints } from "../cluster/metadata-commands.ts";
-import { MetadataController } from "../cluster/metadata-controller.ts";
-import { MetadataView } from "../cluster/metadata-image.ts";
-import { MetadataReader } from "../cluster/metadata-reader.ts";
-import { MetadataState } from "../cluster/metadata-state.ts";
-import { NodeFencing, NodeRegistration } from "../cluster/node-frontend.ts";
-import { ProducerIds } from "../cluster/producer-ids.ts";
-import { ReplicaReconciler } from "../cluster/replica-reconciler.ts";
-import { type TopicCreationDefaults, TopicFrontend } from "../cluster/topic-frontend.ts";
-import { openHardStateJournal } from "../log/hard-state-journal.ts";
-import { openImageStore } from "../log/image-store.ts";
-import type { Disk, HardStateJournal, KeyedStore } from "../log/ports.ts";
-import { openGroupLog } from "../log/segment-log.ts";
+import type { LeaderCache } from "../cluster/leader-cache.ts";
+import type { Liveness } from "../cluster/liveness.ts";
+import type { MetadataController } from "../cluster/metadata-controller.ts";
+import type { MetadataView } from "../cluster/metadata-image.ts";
+import type { MetadataReader } from "../cluster/metadata-reader.ts";
+import { NodeRegistration } from "../cluster/node-frontend.ts";
+import type { ProducerIds } from "../cluster/producer-ids.ts";
+import type { TopicFrontend } from "../cluster/topic-frontend.ts";
 import { isBrokerError } from "../model/errors.ts";
-import { type GroupId, METADATA_GROUP, type NodeId, replicaIdOf } from "../model/ids.ts";
-import type { PartitionMetrics } from "../partition/partition-metrics.ts";
-import type { Logger } from "../replica/ports.ts";
+import type { NodeId } from "../model/ids.ts";
 import type { Replica } from "../replica/replica.ts";
-import type { ReplicaMetrics } from "../replica/replica-metrics.ts";
-import { ReplicaSet } from "../replica/replica-set.ts";
-import type { Connector, ServiceRegistry } from "../rpc/ports.ts";
-import { PeerControllerClient } from "./controller-client.ts";
-import { requireRevision } from "./join.ts";
-import { LocalLeaderships } from "./led-groups.ts";
-import { PartitionHost } from "./partition-host.ts";
-import { GrpcPeerTransport } from "./peer/peer-transport.ts";
-import { registerAdminService } from "./services/admin-service.ts";
-import { registerFetchService } from "./services/fetch-service.ts";
-import { registerMetadataService } from "./services/metadata-service.ts";
-import { registerPeerControlService } from "./services/peer-control-service.ts";
-import { registerProduceService } from "./services/produce-service.ts";
-import { StatusExchange } from "./status-exchange.ts";
-
-export interface NodePorts {
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly disk: Disk;
-  readonly keyed: KeyedStore;
-  readonly connector: Connector;
-  readonly logger: Logger;
-  readonly metrics: ReplicaMetrics;
-  readonly partitionMetrics: PartitionMetrics;
-  /** The kernel's boot id, or another text that changes whenever the page cache is lost. */
-  readonly bootId: string;
-  /** The node can not go on (storage failed, fenced for good, a defect): the process must end. */
-  readonly onFatal: (error: Error) => void;
-}
-
-export interface NodeOptions {
-  readonly nodeFile: NodeFile;
-  /** As advertised to clients and peers. */
-  readonly endpoints: NodeEndpoints;
-  /** Peer listeners of the nodes known from the configuration; the metadata may move them later. */
-  readonly peers: readonly { readonly nodeId: NodeId; readonly endpoint: string }[];
-  readonly tickMs: number;
-  readonly electionTicks: number;
-  readonly heartbeatTicks: number;
-  readonly diskReserveBytes: number;
-  readonly produceInflightBytesMax: number;
-  readonly parkedFetchesMax: number;
-  readonly topicDefaults: TopicCreationDefaults;
-  /** Between two rounds of retention and other upkeep. */
-  readonly retentionIntervalMs: number;
-}
+import type { ReplicaSet } from "../replica/replica-set.ts";
+import type { LocalLeaderships } from "./led-groups.ts";
+import type { NodeOptions, NodePorts } from "./node-ports.ts";
+import type { PartitionHost } from "./partition-host.ts";
+import type { GrpcPeerTransport } from "./peer/peer-transport.ts";
+import {
+  type Features,
+  type Foundation,
+  openFoundation,
+  type Upkeep,
+  wireFeatures,
+  wireUpkeep,
+} from "./wiring.ts";
 
 /** Formats that this software writes and reads. */
 const FEATURES = { min: 1, max: 1 } as const;
-const SEGMENT_BYTES_DEFAULT = 128 * 1024 * 1024;
-/** After the metadata group, leaderships are handed over so many at a time. */
+/** Leaderships are handed over so many at a time. */
 const HANDOVER_CONCURRENCY = 8;
+const TAKE_OVER_RETRY_MS = 1000;
 
 export class BrokerNode {
   readonly nodeId: NodeId;
-  readonly view: MetadataView;
-  readonly replicas: ReplicaSet;
-  readonly leaders: LeaderCache;
-  readonly liveness: Liveness;
-  readonly partitions: PartitionHost;
-  readonly leaderships: LocalLeaderships;
-  readonly reader: MetadataReader;
-  readonly topics: TopicFrontend;
-  readonly producerIds: ProducerIds;
-  readonly controller: MetadataController;
-  readonly metadata: Replica;
   readonly ports: NodePorts;
   readonly options: NodeOptions;
-  readonly #journal: HardStateJournal;
-  readonly #transport: GrpcPeerTransport;
-  readonly #controllerClient: PeerControllerClient;
-  readonly #status: StatusExchange;
-  readonly #reconciler: ReplicaReconciler;
-  readonly #balancer: LeaderBalancer;
-  readonly #fencing: NodeFencing;
-  readonly #memberships: MembershipReconciler;
+  readonly #foundation: Foundation;
+  readonly #features: Features;
+  readonly #upkeep: Upkeep;
   readonly #tasks: TaskGroup;
   #isRegistered = false;
   #isDraining = false;
-  #isClosed = false;
+  #closing: Promise<void> | undefined;
 
-  private constructor(
-    ports: NodePorts,
-    options: NodeOptions,
-    parts: {
-      readonly journal: HardStateJournal;
-      readonly transport: GrpcPeerTransport;
-      readonly replicas: ReplicaSet;
-      readonly view: MetadataView;
-      readonly metadata: Replica;
-      readonly segmentBytes: Map<GroupId, number>;
-    },
-  ) {
-    const { clock, logger, random } = ports;
-    const { nodeFile } = options;
-    const { metadata, replicas, view } = parts;
-    const { nodeId, clusterId } = nodeFile;
+  private constructor(ports: NodePorts, options: NodeOptions, foundation: Foundation) {
     this.ports = ports;
     this.options = options;
-    this.nodeId = nodeId;
-    this.view = view;
-    this.replicas = replicas;
-    this.metadata = metadata;
-    this.#journal = parts.journal;
-    this.#transport = parts.transport;
+    this.nodeId = options.nodeFile.nodeId;
+    this.#foundation = foundation;
+    this.#features = wireFeatures(ports, options, foundation);
+    this.#upkeep = wireUpkeep(ports, options, foundation, this.#features);
     this.#tasks = new TaskGroup((name, error) => this.#taskFailed(name, error));
-    this.leaders = new LeaderCache(nodeId);
-    this.liveness = new Liveness(nodeId, clock.monotonicMs());
-    this.controller = new MetadataController(metadata, view);
-    this.#controllerClient = new PeerControllerClient({
-      clusterId,
-      nodeId,
-      replica: metadata,
-      controller: this.controller,
-      connector: ports.connector,
-      endpointOf: (node) => this.#peerEndpoint(node),
-    });
-    this.producerIds = new ProducerIds(nodeId, this.#controllerClient);
-    this.leaderships = new LocalLeaderships(replicas, view);
-    this.reader = new MetadataReader({
-      clusterId,
-      nodeId,
-      view,
-      leaders: this.leaders,
-      liveness: this.liveness,
-      replica: metadata,
-      clock,
-      ledPartition: (groupId) => this.leaderships.describe(groupId),
-    });
-    this.topics = new TopicFrontend({
-      controller: this.controller,
-      view,
-      leaders: this.leaders,
-      clock,
-      random,
-      nodesExpected: nodeFile.metadataVoters.length + nodeFile.metadataLearners.length,
-      defaults: options.topicDefaults,
-    });
-    this.partitions = new PartitionHost({
-      clock,
-      logger,
-      replicas,
-      journal: parts.journal,
-      parkedFetchesMax: options.parkedFetchesMax,
-      metrics: ports.partitionMetrics,
-      endpointOf: (node) => view.image.nodes.get(node)?.endpoints.client,
-      onSegmentBytes: (groupId, bytes) => parts.segmentBytes.set(groupId, bytes),
-      retentionIntervalMs: options.retentionIntervalMs,
-    });
-    this.#status = new StatusExchange({
-      nodeId,
-      incarnation: parts.journal.incarnation,
-      clock,
-      replicas,
-      leaders: this.leaders,
-      liveness: this.liveness,
-      broadcast: (status) => parts.transport.broadcastStatus(status),
-      metadataIndex: () => view.image.version,
-    });
-    this.#reconciler = new ReplicaReconciler({
-      nodeId,
-      directoryId: nodeFile.directoryId,
-      view,
-      groups: this.partitions,
-      clock,
-      log: logger,
-    });
-    this.#balancer = new LeaderBalancer({
-      nodeId,
-      groups: this.leaderships.balanced,
-      view,
-      liveness: this.liveness,
-      clock,
-      log: logger,
-      settings: LEADER_BALANCER_DEFAULTS,
-    });
-    this.#fencing = new NodeFencing({
-      controller: this.controller,
-      view,
-      liveness: this.liveness,
-      clock,
-      log: logger,
-    });
-    this.#memberships = new MembershipReconciler({
-      memberships: this.leaderships,
-      view,
-      clock,
-      log: logger,
-    });
   }
 
   /**
    * Recovers everything that is on the disk; nothing is served and no time passes for the groups until start().
    * @throws StorageError when the data directory can not be used
    */
-  static async open(ports: NodePorts, given: NodeOptions): Promise<BrokerNode> {
-    const { clock, disk, keyed, logger, metrics, random } = ports;
-    const journal = await openHardStateJournal(disk, {
-      bootId: ports.bootId,
-      mustExist: disk.exists("groups"),
-    });
-    // What LevelDB kept of a store that lost its page cache can not be told; everything in it can be rebuilt.
-    if (journal.bootChanged && !journal.wasClean) await keyed.removeRange("");
-    const segmentBytes = new Map<GroupId, number>();
-    const { clusterId, nodeId, directoryId } = given.nodeFile;
-    const transport = new GrpcPeerTransport({
-      clock,
-      random,
-      connector: ports.connector,
-      logger,
-      identity: { clusterId, nodeId, directoryId, incarnation: journal.incarnation },
-      onDropped: () => metrics.count("messages_dropped"),
-    });
-    const replicas = new ReplicaSet(
-      {
-        nodeId,
-        clock,
-        random,
-        disk,
-        keyed,
-        journal,
-        images: openImageStore(disk),
-        transport,
-        logger,
-        metrics,
-        openLog: (directory, groupId) =>
-          openGroupLog({
-            disk,
-            directory,
-            groupId,
-            pageCacheKept: !journal.bootChanged,
-            segmentBytes: segmentBytes.get(groupId) ?? SEGMENT_BYTES_DEFAULT,
-          }),
-        onFatal: ports.onFatal,
-      },
-      given,
-    );
-    await replicas.finishRemovals();
-    const view = new MetadataView();
-    const metadata = await openMetadata(replicas, view, given.nodeFile);
-    const parts = { journal, transport, replicas, view, metadata, segmentBytes };
-    return new BrokerNode(ports, given, parts);
+  static async open(ports: NodePorts, options: NodeOptions): Promise<BrokerNode> {
+    return new BrokerNode(ports, options, await openFoundation(ports, options));
   }
 
-  /** Registers what this node serves. Before start(). */
-  registerClientServices(services: ServiceRegistry): void {
-    registerProduceService(this, services);
-    registerFetchService(this, services);
-    registerMetadataService(this, services);
-    registerAdminService(this, services);
+  get view(): MetadataView {
+    return this.#foundation.view;
   }
-
-  /** Registers the peer protocol. Before start(). */
-  registerPeerServices(services: ServiceRegistry): void {
-    this.#transport.register(services);
-    registerPeerControlService(this, services);
+  get replicas(): ReplicaSet {
+    return this.#foundation.replicas;
   }
-
-  /** Time begins to pass: dials peers, elects, registers, opens partitions. */
-  start(): void {
-    const { nodeFile, peers } = this.options;
-    this.#transport.start({
-      receive: (from, messages) => this.replicas.receive(from, messages),
-      receiveImage: (from, transfer) => this.replicas.receiveImage(from, transfer),
-      nodeUnreachable: (node) => this.replicas.nodeUnreachable(node),
-      receiveStatus: (from, status) => this.#status.receive(from, status),
-    });
-    this.#transport.setPeers(peers);
-    this.#followEndpoints();
-    this.view.onChange((_, delta) => {
-      if (delta.isReset || delta.nodes.length > 0) this.#followEndpoints();
-    });
-    this.replicas.start();
-    this.#status.start();
-    this.#reconciler.start();
-    this.partitions.start();
-    this.#fencing.start();
-    this.#balancer.start();
-    this.#memberships.start();
-    this.#tasks.spawn("register", async (signal) => await this.#register(nodeFile, signal));
+  /** This node's replica of the metadata group. */
+  get metadata(): Replica {
+    return this.#foundation.metadata;
+  }
+  get transport(): GrpcPeerTransport {
+    return this.#foundation.transport;
+  }
+  get leaders(): LeaderCache {
+    return this.#features.leaders;
+  }
+  get liveness(): Liveness {
+    return this.#features.liveness;
+  }
+  get partitions(): PartitionHost {
+    return this.#features.partitions;
+  }
+  get leaderships(): LocalLeaderships {
+    return this.#features.leaderships;
+  }
+  get reader(): MetadataReader {
+    return this.#features.reader;
+  }
+  get topics(): TopicFrontend {
+    return this.#features.topics;
+  }
+  get producerIds(): ProducerIds {
+    return this.#features.producerIds;
+  }
+  get controller(): MetadataController {
+    return this.#features.controller;
   }
 
   /** True once this incarnation is in the metadata. */
@@ -317,53 +110,87 @@ export class BrokerNode {
     return this.#isDraining;
   }
 
+  /** Time begins to pass: dials peers, elects, registers, opens partitions. */
+  start(): void {
+    const { replicas, transport, view } = this.#foundation;
+    const { balancer, fencing, memberships, reconciler, status } = this.#upkeep;
+    transport.start({
+      receive: (from, messages) => replicas.receive(from, messages),
+      receiveImage: (from, transfer) => replicas.receiveImage(from, transfer),
+      nodeUnreachable: (node) => replicas.nodeUnreachable(node),
+      receiveStatus: (from, news) => status.receive(from, news),
+    });
+    transport.setPeers(this.options.peers);
+    this.#followEndpoints();
+    view.onChange((image, delta) => {
+      if (delta.isReset || delta.nodes.length > 0) this.#followEndpoints();
+      for (const groupId of delta.groups) {
+        if (!image.partitions.has(groupId)) this.leaders.forget(groupId);
+      }
+    });
+    replicas.start();
+    status.start();
+    reconciler.start();
+    this.partitions.start();
+    fencing.start();
+    balancer.start();
+    memberships.start();
+    this.#tasks.spawn("register", (signal) => this.#register(signal));
+  }
+
   /** Hands every leadership over, as far as others can take them, and takes no new ones. Bounded by `timeoutMs`. */
   async drain(timeoutMs: number): Promise<void> {
     if (this.#isDraining) return;
     this.#isDraining = true;
-    this.#balancer.drain();
-    this.#status.drain();
-    const { clock, logger } = this.ports;
-    const endMs = clock.monotonicMs() + timeoutMs;
+    this.#upkeep.balancer.drain();
+    this.#upkeep.status.drain();
+    const endMs = this.ports.clock.monotonicMs() + timeoutMs;
     const led = this.replicas.all().filter((replica) => replica.isLeaderReady);
     const worker = async (): Promise<void> => {
       for (let replica = led.pop(); replica !== undefined; replica = led.pop()) {
-        if (clock.monotonicMs() >= endMs || replica.status().membership.voters.length < 2) continue;
-        try {
-          await replica.transferLeadership();
-        } catch (error) {
-          const reason = isBrokerError(error) ? error.reason : "INTERNAL";
-          logger.warn({ groupId: replica.groupId, reason }, "leadership could not be handed over");
-        }
+        if (this.ports.clock.monotonicMs() < endMs) await this.#handOver(replica);
       }
     };
     await Promise.all(Array.from({ length: HANDOVER_CONCURRENCY }, worker));
-    this.#status.drain();
+    this.#upkeep.status.drain();
   }
 
   /** Stops everything in reverse order and flushes. Idempotent. */
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    await this.#tasks.close();
-    await Promise.all([
-      this.#memberships.close(),
-      this.#balancer.close(),
-      this.#fencing.close(),
-      this.#reconciler.close(),
-    ]);
-    this.#status.close();
-    await this.partitions.close();
-    await this.replicas.close();
-    this.#transport.close();
-    this.#controllerClient.close();
-    if (this.replicas.failed === undefined) await this.#journal.close({ clean: true });
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
   }
 
-  async #register(nodeFile: NodeFile, signal: AbortSignal): Promise<void> {
+  async #close(): Promise<void> {
+    const { journal, replicas, transport } = this.#foundation;
+    const { balancer, fencing, memberships, reconciler, status } = this.#upkeep;
+    await this.#tasks.close();
+    await Promise.all([memberships.close(), balancer.close(), fencing.close(), reconciler.close()]);
+    status.close();
+    await this.partitions.close();
+    await replicas.close();
+    transport.close();
+    this.#features.controllerClient.close();
+    if (replicas.failed === undefined) await journal.close({ clean: true });
+  }
+
+  async #handOver(replica: Replica): Promise<void> {
+    if (replica.status().membership.voters.length < 2) return;
+    try {
+      await replica.transferLeadership();
+    } catch (error) {
+      const reason = isBrokerError(error) ? error.reason : "INTERNAL";
+      const { groupId } = replica;
+      this.ports.logger.warn({ groupId, reason }, "leadership could not be handed over");
+    }
+  }
+
+  async #register(signal: AbortSignal): Promise<void> {
     const { clock, logger, random } = this.ports;
+    const { endpoints, nodeFile } = this.options;
+    const { controllerClient } = this.#features;
     const registration = new NodeRegistration({
-      controller: this.#controllerClient,
+      controller: controllerClient,
       clock,
       random,
       log: logger,
@@ -373,8 +200,8 @@ export class BrokerNode {
         type: "register-node",
         nodeId: this.nodeId,
         directoryId: nodeFile.directoryId,
-        incarnation: this.#journal.incarnation,
-        endpoints: this.options.endpoints,
+        incarnation: this.#foundation.journal.incarnation,
+        endpoints,
         features: FEATURES,
         founder: nodeFile.metadataRevision === 0,
       },
@@ -382,40 +209,35 @@ export class BrokerNode {
     );
     this.#isRegistered = true;
     logger.info({ nodeId: this.nodeId, index: registered.registeredIndex }, "registered");
+    if (nodeFile.metadataRevision === 0) return;
+    await this.#takeOverReplicas(signal);
+  }
+
+  /** This directory took the place of another one (or is new): what that one held is placed here anew. Idempotent. */
+  async #takeOverReplicas(signal: AbortSignal): Promise<void> {
+    const { directoryId } = this.options.nodeFile;
+    const command = { type: "replace-replicas", nodeId: this.nodeId, directoryId } as const;
+    while (!signal.aborted) {
+      try {
+        await this.#features.controllerClient.propose(command);
+        return;
+      } catch (error) {
+        if (!isBrokerError(error) || error.retry === "never") throw error;
+        this.ports.logger.info({ reason: error.reason }, "taking over replicas is being retried");
+        await sleep(this.ports.clock, TAKE_OVER_RETRY_MS, signal);
+      }
+    }
   }
 
   #followEndpoints(): void {
     const nodes = [...this.view.image.nodes.values()];
-    this.#transport.setPeers(
+    this.transport.setPeers(
       nodes.map((node) => ({ nodeId: node.nodeId, endpoint: node.endpoints.peer })),
     );
-  }
-
-  #peerEndpoint(nodeId: NodeId): string | undefined {
-    const known = this.view.image.nodes.get(nodeId)?.endpoints.peer;
-    return known ?? this.options.peers.find((peer) => peer.nodeId === nodeId)?.endpoint;
   }
 
   #taskFailed(name: string, error: unknown): void {
     this.ports.logger.error({ task: name, error }, "broker task failed");
     this.ports.onFatal(error instanceof Error ? error : new Error(`task ${name} failed`));
   }
-}
-
-async function openMetadata(
-  replicas: ReplicaSet,
-  view: MetadataView,
-  nodeFile: NodeFile,
-): Promise<Replica> {
-  const { metadataLearners, metadataVoters, nodeId } = nodeFile;
-  return await replicas.openGroup({
-    groupId: METADATA_GROUP,
-    replicaId: replicaIdOf(nodeId, requireRevision(nodeFile)),
-    initialMembership: {
-      voters: metadataVoters.map((voter) => replicaIdOf(voter, 0)),
-      learners: metadataLearners.map((learner) => replicaIdOf(learner, 0)),
-    },
-    stateMachine: new MetadataState(view),
-    flush: "sync",
-  });
 }

@@ -24,8 +24,10 @@ import { reflectionEndpoint } from "../rpc/reflection.ts";
 import { type GrpcServer, openGrpcServer } from "../rpc/server.ts";
 import { healthChecks } from "./health-checks.ts";
 import { joinCluster } from "./join.ts";
-import { BrokerNode, type NodeOptions } from "./node.ts";
+import { BrokerNode } from "./node.ts";
 import { createPartitionRecorder, observeNode } from "./node-metrics.ts";
+import type { NodeOptions } from "./node-ports.ts";
+import { registerClientServices, registerPeerServices } from "./services/register.ts";
 
 export interface RunningBroker {
   /** Hands leaderships over, then stops. Idempotent. */
@@ -117,13 +119,13 @@ class Broker implements RunningBroker {
     const node = this.#node;
     this.#peerServer = await this.#listen(
       peer,
-      (services) => node.registerPeerServices(services),
+      (services) => registerPeerServices(node, services),
       [],
     );
     this.#admin = await startAdminServer(admin, this.#adminSources(node), this.#logger);
     this.#clientServer = await this.#listen(
       client,
-      (services) => node.registerClientServices(services),
+      (services) => registerClientServices(node, services),
       [this.#health, reflectionEndpoint()],
     );
     node.start();

@@ -36,8 +36,6 @@ export interface LaneHost {
   readonly batchBytesMax: number;
   linkTo(endpoint: string): ProduceLink;
   obtainSession(lane: ProducerLane, stale: ProducerSession | undefined, waiter: SessionWaiter): void;
-  /** A batch was told to its callers. */
-  onSettled(batch: SendBatch): void;
   /** A batch's memory is free. */
   onReleased(batch: SendBatch): void;
   /** The layout changed: records that follow their keys find their lanes again. */
@@ -74,6 +72,8 @@ export class ProducerLane implements LinkedLane {
   #spare: BatchBuilder | undefined;
   #targetBytes: number;
   #session: ProducerSession | undefined;
+  /** The last session that this lane used and must not use again: its sequences begin at 0. */
+  #staleSession: ProducerSession | undefined;
   #isAwaitingSession = false;
   #nextSequence = 0;
   #link: ProduceLink | undefined;
@@ -127,16 +127,18 @@ export class ProducerLane implements LinkedLane {
     if (builder === undefined) return 0;
     const before = builder.bytes;
     builder.append(key, value, headers, timestampMs);
+    const bytes = builder.bytes - before;
+    open.chargedBytes += bytes;
     open.done.push(done);
     this.#open = open;
     if (!this.isQueued) this.ready();
-    return builder.bytes - before;
+    return bytes;
   }
 
   /** Something can be sent: finds a session, a leader and a link, whichever is missing. */
   ready(): void {
     if (this.isQueued || this.#isRouting || this.#isAwaitingSession || !this.hasPending) return;
-    if (this.#session === undefined) this.#obtainSession(undefined);
+    if (this.#session === undefined) this.#obtainSession();
     else if (this.#link === undefined) this.#findLeader(false);
     else this.#link.markReady(this);
   }
@@ -200,8 +202,8 @@ export class ProducerLane implements LinkedLane {
     for (const baseOffset of baseOffsets) {
       const batch = this.#shift();
       this.#link?.release(batch.bytes.length);
-      // A batch that was sent once and is a duplicate nevertheless was so by the broker's account alone.
-      this.#settle(batch, () => batch.acknowledge(this.#receipt(baseOffset, leaderEpoch, duplicate)));
+      const receipt = this.#receipt(baseOffset, leaderEpoch, duplicate);
+      this.#settle(batch, () => batch.acknowledge(receipt));
     }
     this.ready();
     return true;
@@ -213,7 +215,8 @@ export class ProducerLane implements LinkedLane {
     if (this.place.acks === "none") {
       // Nobody waits; what was sent after the refused one is lost, as acks=none allows.
       this.#mustResume = true;
-      this.#recover(error);
+      if (error.reason === "PRODUCER_FENCED") this.#host.onFenced(new FlotillaError(error.reason, error.message));
+      else this.#recover(error);
       return true;
     }
     if (number !== this.#firstNumber || this.#sentCount === 0) return false;
@@ -244,7 +247,9 @@ export class ProducerLane implements LinkedLane {
   /** Fails what has passed its deadline. Called every now and then. */
   expire(nowMs: number): void {
     const open = this.#open;
-    if (open !== undefined && open.deadlineMs <= nowMs) this.#seal(open);
+    // A batch that waits long takes no more records: its first one decides when all of them are failed.
+    const ageMs = open === undefined ? 0 : nowMs - open.createdMs;
+    if (open !== undefined && ageMs >= this.#host.deliveryTimeoutMs / 8) this.#seal(open);
     let isWhole = true;
     for (let i = 0; i < this.#queue.length; i += 1) {
       const batch = this.#queue[i];
@@ -273,7 +278,7 @@ export class ProducerLane implements LinkedLane {
     const batches = this.#queue;
     this.#leaveLink();
     this.#queue = [];
-    this.#session = undefined;
+    this.#forgetSession();
     for (const batch of batches) this.#settle(batch, () => batch.fail(finalError(error, batch)));
   }
 
@@ -344,9 +349,7 @@ export class ProducerLane implements LinkedLane {
   }
 
   #settle(batch: SendBatch, tell: () => void, isReleased = true): void {
-    const wasSettled = batch.isSettled;
     tell();
-    if (!wasSettled) this.#host.onSettled(batch);
     if (isReleased) this.#host.onReleased(batch);
   }
 
@@ -374,7 +377,8 @@ export class ProducerLane implements LinkedLane {
         this.ready();
         return;
       case "SEQUENCE_GAP":
-        // The leader has nothing from this sequence on, so neither this batch nor a later one can be stored.
+        // It certainly is not stored; and with a gapless id, neither is anything behind it.
+        head.isUnknown = false;
         if (!this.#isWeak) for (const batch of this.#queue) batch.isUnknown = false;
         this.#beginAnew(error);
         return;
@@ -493,22 +497,23 @@ export class ProducerLane implements LinkedLane {
 
   /** Another session, from sequence 0. What may be stored under the old one is failed: it cannot be sent again. */
   #beginAnew(error: BrokerError): void {
-    const lost = this.#queue.filter((batch) => batch.isUnknown);
-    this.#queue = this.#queue.filter((batch) => !batch.isUnknown);
+    const isLost = (batch: SendBatch): boolean => batch.isUnknown || batch.isSettled;
+    const lost = this.#queue.filter(isLost);
+    this.#queue = this.#queue.filter((batch) => !isLost(batch));
     this.#firstNumber += lost.length;
     for (const batch of lost) this.#settle(batch, () => batch.fail(finalError(error, batch)));
-    const stale = this.#session;
-    this.#session = undefined;
-    if (this.hasPending) this.#obtainSession(stale);
-    else this.#staleSession = stale;
+    this.#forgetSession();
+    this.ready();
   }
 
-  /** Of a lane that began anew with nothing to send. */
-  #staleSession: ProducerSession | undefined;
+  #forgetSession(): void {
+    this.#staleSession = this.#session ?? this.#staleSession;
+    this.#session = undefined;
+  }
 
-  #obtainSession(stale: ProducerSession | undefined): void {
+  #obtainSession(): void {
     this.#isAwaitingSession = true;
-    this.#host.obtainSession(this, stale ?? this.#staleSession, (session, error) => {
+    this.#host.obtainSession(this, this.#staleSession, (session, error) => {
       this.#isAwaitingSession = false;
       if (session === undefined) {
         if (error !== undefined && !error.retryable) this.failAll(error);
@@ -516,7 +521,6 @@ export class ProducerLane implements LinkedLane {
         this.#lastError = error;
         return;
       }
-      this.#staleSession = undefined;
       this.#session = session;
       this.#nextSequence = 0;
       this.#renumber(0, 0);
@@ -544,7 +548,6 @@ export class ProducerLane implements LinkedLane {
     }
     this.#isRouting = true;
     const goOn = (error?: unknown): void => {
-      if (this.#cancelPause !== undefined) return;
       this.#isRouting = false;
       if (!this.hasPending) return;
       if (error !== undefined) this.#lastError = error as BrokerError;

@@ -44,6 +44,8 @@ export class SendBatch {
   isUnknown = false;
   /** The callers were told. It may stay in its lane until its outcome is known, to keep the sequence whole. */
   isSettled = false;
+  /** What the producer's buffer was charged with, bytes. */
+  chargedBytes = 0;
   /** Told after settling. */
   readonly onSettled: (() => void)[] = [];
 
@@ -95,6 +97,12 @@ export class SendBatch {
     if (this.isSettled) return;
     this.isSettled = true;
     for (const done of this.done) call(done, error, undefined);
+    this.#settled();
+  }
+
+  /** Its records are in other batches now. */
+  moved(): void {
+    this.isSettled = true;
     this.#settled();
   }
 

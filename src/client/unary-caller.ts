@@ -54,10 +54,11 @@ export class UnaryCaller {
   ): Promise<Response> {
     const { clock } = this.#deps;
     const { signal } = wish;
+    const isAborted = (): boolean => signal?.aborted === true;
     const deadlineMs = clock.monotonicMs() + (wish.timeoutMs ?? CALL_TIMEOUT_MS_DEFAULT);
     let isUnknown = false;
     for (let attempt = 0; ; attempt += 1) {
-      if (signal?.aborted === true) throw cancelled(signal, outcomeOf(isUnknown));
+      if (isAborted()) throw cancelled(signal, outcomeOf(isUnknown));
       try {
         return await this.#attempt(wish, deadlineMs - clock.monotonicMs(), attempt);
       } catch (error) {
@@ -66,7 +67,7 @@ export class UnaryCaller {
           isUnknown = true;
           onUnknown();
         }
-        if (signal?.aborted === true) throw cancelled(signal, outcomeOf(isUnknown));
+        if (isAborted()) throw cancelled(signal, outcomeOf(isUnknown));
         if (!isWorthRepeating(error, wish.target, attempt)) throw asFlotillaError(error, unknownOr(error, isUnknown));
         this.#learn(wish.target, error);
         const pauseMs = this.#pauseMs(error, attempt);

@@ -76,7 +76,7 @@ class FileJournal implements HardStateJournal {
   readonly #bootId: string;
   readonly #records: Map<GroupId, HardStateRecord>;
   #file: DiskFile | undefined;
-  #failure: unknown;
+  #failure: Error | undefined;
   #isClosed = false;
   #queue: Promise<unknown> = Promise.resolve();
   /** A sync that has not begun yet: it covers what is saved until it does. */
@@ -108,8 +108,7 @@ class FileJournal implements HardStateJournal {
     try {
       this.#file?.append([encodeRecord(encodeHardState(record))]);
     } catch (error) {
-      this.#failure = error;
-      throw error;
+      throw this.#fail(error);
     }
     this.#records.set(record.groupId, record);
     this.#saved += 1;
@@ -169,14 +168,18 @@ class FileJournal implements HardStateJournal {
     if (this.#isClosed) throw new StorageError("io", this.#path, "the journal is closed");
   }
 
+  #fail(error: unknown): unknown {
+    if (error instanceof Error) this.#failure ??= error;
+    return error;
+  }
+
   /** One at a time; a failure is final: a sync is never retried. */
   #enqueue(work: () => Promise<void>): Promise<void> {
     const run = this.#queue.then(async () => {
       try {
         await work();
       } catch (error) {
-        this.#failure ??= error;
-        throw error;
+        throw this.#fail(error);
       }
     });
     this.#queue = run.catch(() => undefined);

@@ -6,6 +6,7 @@
 import type { Acks, Flush } from "../model/durability.ts";
 import { BrokerError } from "../model/errors.ts";
 import type { PartitionIndex, TopicId } from "../model/ids.ts";
+import type { Term } from "../model/positions.ts";
 import { Fifo } from "./fifo.ts";
 import type { Partition } from "./partition.ts";
 import type { AppendObserver, AppendReceipt, PartitionLookup } from "./ports.ts";
@@ -81,6 +82,8 @@ export class ProduceLane {
   #layoutEpoch: number;
   #partition: Partition | undefined;
   #acks: Acks = "all";
+  /** Leadership that this lane appends under; 0: none yet. */
+  #leaderEpoch: Term = 0;
   /** In number order. */
   #pending = new Fifo<PendingBatch>();
   /** Number of the oldest pending batch. */
@@ -190,6 +193,7 @@ export class ProduceLane {
     const partition = this.#host.lookup(topicId as TopicId, number as PartitionIndex);
     if (partition === undefined) throw unknownPartition(topicId, number);
     this.#partition = partition;
+    this.#leaderEpoch = 0;
     this.#acks = acks ?? partition.settings.acks;
   }
 
@@ -205,6 +209,7 @@ export class ProduceLane {
       this.#firstNumber = this.#nextNumber;
       return;
     }
+    if (acks === "leader") this.#checkLeadership(partition);
     const pending = new PendingBatch(this, batch.length);
     this.#pending.push(pending);
     try {
@@ -216,6 +221,20 @@ export class ProduceLane {
     }
     this.#nextNumber += 1;
     this.#host.onBytes(pending.bytes);
+  }
+
+  /**
+   * With acks=leader a change of leadership may take away what was acknowledged, perhaps in an answer that gets lost with
+   * the stream. Were the next batch appended all the same, the producer could not send the lost one again in order.
+   */
+  #checkLeadership(partition: Partition): void {
+    partition.requireLeader();
+    const { leaderEpoch } = partition;
+    if (this.#leaderEpoch === 0) this.#leaderEpoch = leaderEpoch;
+    if (this.#leaderEpoch === leaderEpoch) return;
+    throw new BrokerError("STALE_LEADER_EPOCH", "the partition was led by another one meanwhile", {
+      leaderEpoch,
+    });
   }
 
   #dropPending(): void {

@@ -32,7 +32,7 @@ export async function queryOutcome(
   query: OutcomeQuery,
 ): Promise<OutcomeAnswer> {
   partition.requireLeader();
-  return query.producerId === 0 ? await byPosition(partition, query) : bySequence(partition, query);
+  return query.producerId === 0 ? byPosition(partition, query) : bySequence(partition, query);
 }
 
 function bySequence(partition: Partition, query: OutcomeQuery): OutcomeAnswer {

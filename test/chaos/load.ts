@@ -1,11 +1,12 @@
 // Open-loop load: send n is due at a fixed time, whether or not earlier ones were answered, so that a stalled cluster is
 // not spared. Everything goes into the ledger; rates and the first acknowledgements after a fault are asked for here.
-import type { Client, Producer } from "../../src/client/index.ts";
+
 import type { Random } from "../../src/base/random.ts";
+import type { Client, Producer } from "../../src/client/index.ts";
 import { pause } from "../support/local-cluster.ts";
 import { outcomeOf, reasonOf } from "./failure.ts";
 import type { Ledger } from "./ledger.ts";
-import { KEY_COUNT, keyOf, valueOf } from "./payload.ts";
+import { KEY_COUNT, keyOf, valueFor } from "./payload.ts";
 
 export interface LoadOptions {
   readonly client: Client;
@@ -106,7 +107,7 @@ export class Load {
     const { ledger, topic, random } = this.#options;
     const slot = random.integer(0, KEY_COUNT);
     const n = ledger.begin(this.#producerIndex, slot, nowMs);
-    const message = { topic, key: keyOf(slot), value: valueOf(n) };
+    const message = { topic, key: keyOf(slot), value: valueFor(n) };
     try {
       this.#producer.sendAsync(message, (error, receipt) => {
         const atMs = performance.now();

@@ -20,13 +20,24 @@ export interface ChaosOptions {
 /** @throws never: commander ends the process on wrong arguments */
 export function parseOptions(argv: readonly string[]): ChaosOptions {
   const program = new Command("test:chaos")
-    .description("Kills, pauses and cuts the power of real brokers under load, then judges the history.")
+    .description(
+      "Kills, pauses and cuts the power of real brokers under load, then judges the history.",
+    )
     .option("--rounds <count>", "leader faults", wholeNumber(0), 10)
     .option("--seed <number>", "repeats the choice and order of faults", wholeNumber(0))
     .option("--rate <per second>", "acknowledged sends a second, all/sync", wholeNumber(1), 5000)
-    .option("--partitions <count>", "partitions of the topic, three replicas each", wholeNumber(1), 6)
+    .option(
+      "--partitions <count>",
+      "partitions of the topic, three replicas each",
+      wholeNumber(1),
+      6,
+    )
     .option("--power-cuts <count>", "power cuts of all three brokers at once", wholeNumber(0), 10)
-    .option("--lying-disk", "positive control: flushes do nothing, power cuts must find loss", false)
+    .option(
+      "--lying-disk",
+      "positive control: flushes do nothing, power cuts must find loss",
+      false,
+    )
     .option("--no-rolling-restart", "leave the rolling restart out")
     .option("--no-majority-loss", "leave the loss of a majority out")
     .option("--json", "one line of JSON at the end instead of tables", false)

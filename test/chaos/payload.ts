@@ -6,7 +6,9 @@ export const KEY_COUNT = 600;
 const FILLER = Buffer.alloc(VALUE_BYTES);
 for (let i = 0; i < VALUE_BYTES; i += 1) FILLER[i] = 97 + ((i * 7) % 26);
 
-const KEYS: readonly Buffer[] = Array.from({ length: KEY_COUNT }, (_, i) => Buffer.from(`key-${i}`));
+const KEYS: readonly Buffer[] = Array.from({ length: KEY_COUNT }, (_, i) =>
+  Buffer.from(`key-${i}`),
+);
 const SLOTS: ReadonlyMap<string, number> = new Map(KEYS.map((key, slot) => [key.toString(), slot]));
 
 /** @param slot 0 … KEY_COUNT − 1 */
@@ -20,7 +22,7 @@ export function slotOf(key: Uint8Array | undefined): number {
 }
 
 /** A fresh buffer for send number `n`. */
-export function valueOf(n: number): Buffer {
+export function valueFor(n: number): Buffer {
   const value = Buffer.from(FILLER);
   value.writeDoubleBE(n, 0);
   return value;

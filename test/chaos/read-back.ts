@@ -1,19 +1,7 @@
 // Reads a whole topic with a fresh client, from the first record to the end, and keeps what it saw in columns.
 import { createClient } from "../../src/client/index.ts";
+import { emptyRead, type PartitionRead } from "./partition-read.ts";
 import { sendNumberOf, slotOf } from "./payload.ts";
-
-/** What stands in one partition, in the order in which the reader returned it. */
-export interface PartitionRead {
-  readonly partition: number;
-  /** Send numbers; −1: not a value that this test makes (see `strange`). */
-  readonly sends: number[];
-  /** Slots of the keys; −1: not a key of this test. */
-  readonly slots: number[];
-  readonly offsets: number[];
-  readonly leaderEpochs: number[];
-  /** Text of what was not recognized, by position in the columns. */
-  readonly strange: Map<number, string>;
-}
 
 /** @throws Error when it takes longer than `timeoutMs` */
 export async function readBack(
@@ -46,8 +34,4 @@ export async function readBack(
     await client.close();
   }
   return reads;
-}
-
-export function emptyRead(partition: number): PartitionRead {
-  return { partition, sends: [], slots: [], offsets: [], leaderEpochs: [], strange: new Map() };
 }

@@ -23,7 +23,8 @@ export async function runRollingRestart(session: Session): Promise<RollingRestar
   for (const { id } of cluster.nodes) {
     const startMs = performance.now();
     const exitCode = await cluster.stop(id, STOP_TIMEOUT_MS);
-    if (exitCode !== 0) problems.push(`node ${id} ended with ${exitCode} after SIGTERM, not with 0`);
+    if (exitCode !== 0)
+      problems.push(`node ${id} ended with ${exitCode} after SIGTERM, not with 0`);
     const stoppedMs = performance.now() - startMs;
     cluster.start(id);
     await cluster.waitHealthy(id, HEAL_TIMEOUT_MS);

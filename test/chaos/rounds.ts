@@ -37,7 +37,9 @@ export async function runRounds(session: Session): Promise<readonly Round[]> {
     await session.view.waitInSync(HEAL_TIMEOUT_MS);
     const round = await runRound(session, kind, `round ${i + 1}`);
     rounds.push(round);
-    const times = round.partitions.map((one) => `${one.partition}: ${Math.round(one.failOverMs)} ms`);
+    const times = round.partitions.map(
+      (one) => `${one.partition}: ${Math.round(one.failOverMs)} ms`,
+    );
     session.say(
       `round ${i + 1}/${plan.length}: ${kind} of node ${round.nodeId}, first acks ${times.join(", ")}`,
     );
@@ -53,7 +55,9 @@ async function runRound(session: Session, kind: FaultKind, name: string): Promis
   const fault = startFault(cluster, kind, nodeId);
   const firstAcks = load.watchFirstAcks();
   const answersAll = (): boolean => led.every(({ partition }) => firstAcks.has(partition));
-  const tookOver = waitUntil("take-over", TAKE_OVER_TIMEOUT_MS, answersAll, 10).catch(() => undefined);
+  const tookOver = waitUntil("take-over", TAKE_OVER_TIMEOUT_MS, answersAll, 10).catch(
+    () => undefined,
+  );
   const [, rateDuring] = await Promise.all([
     fault.heal(tookOver),
     tookOver.then(
@@ -101,7 +105,9 @@ function judgeRound(
     }
     if (failOverMs > FAIL_OVER_MS_MAX) {
       const took = Number.isFinite(failOverMs) ? `after ${Math.round(failOverMs)} ms` : "never";
-      problems.push(`${where}: first acknowledgement ${took}, at most ${FAIL_OVER_MS_MAX} ms allowed`);
+      problems.push(
+        `${where}: first acknowledgement ${took}, at most ${FAIL_OVER_MS_MAX} ms allowed`,
+      );
     }
   }
 }

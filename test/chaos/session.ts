@@ -31,7 +31,11 @@ const RATE_TIMEOUT_MS = 30_000;
 export async function demandRate(session: Session, before: string): Promise<number> {
   const { load, options, problems } = session;
   try {
-    await waitUntil("the rate", RATE_TIMEOUT_MS, () => load.ackRate(RATE_WINDOW_MS) >= options.rate);
+    await waitUntil(
+      "the rate",
+      RATE_TIMEOUT_MS,
+      () => load.ackRate(RATE_WINDOW_MS) >= options.rate,
+    );
   } catch {
     const rate = Math.round(load.ackRate(RATE_WINDOW_MS));
     problems.push(`before ${before}: ${rate} acknowledged sends/s, ${options.rate} are demanded`);

@@ -8,8 +8,8 @@ import {
   type HistoryEvent,
 } from "../../src/testkit/index.ts";
 import { ACKNOWLEDGED, type Ledger, NOT_APPLIED, type SendRow, UNKNOWN } from "./ledger.ts";
+import type { PartitionRead } from "./partition-read.ts";
 import { keyOf } from "./payload.ts";
-import type { PartitionRead } from "./read-back.ts";
 
 export interface Verdict {
   readonly sent: number;

@@ -126,9 +126,9 @@ export function groupLogConformance(name: string, make: () => DiskUnderTest): vo
     it("terms and memberships: known after appends, cuts and a reopen", async () => {
       const frames = [...run(1, 4, { term: 1 }), ...run(5, 6, { term: 2 })];
       frames.push(frame({ index: 7, term: 5, kind: "membership", recordCount: 0 }));
-      frames.push(
-        ...run(8, 13, { term: 5 }).map((one) => frame({ ...one, recordCount: 0, baseOffset: 6 })),
-      );
+      for (let index = 8; index <= 13; index += 1) {
+        frames.push(frame({ index, term: 5, recordCount: 0, baseOffset: 6 }));
+      }
       log.append(frames);
       for (let again = 0; again < 2; again += 1) {
         expect(log.termRuns).toEqual([

@@ -16,7 +16,7 @@ async function send(
   const answer = publish(partition, { messages }, NOW);
   await settle();
   replica.advance();
-  return await answer;
+  return answer;
 }
 
 describe("publish", () => {

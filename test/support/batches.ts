@@ -1,5 +1,9 @@
 // Record batches for tests that speak the produce stream without the SDK.
-import { BatchBuilder, type BatchProducer, NO_PRODUCER } from "../../src/model/record-batch-builder.ts";
+import {
+  BatchBuilder,
+  type BatchProducer,
+  NO_PRODUCER,
+} from "../../src/model/record-batch-builder.ts";
 
 /** One batch with a record per value. */
 export function plainBatch(

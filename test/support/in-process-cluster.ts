@@ -1,8 +1,14 @@
 // Brokers in this process, on memory disks, talking real gRPC over loopback: the production composition (BrokerNode) with
 // everything observable and breakable that a broker process hides. Tests of acknowledgements, refusals and retention use it.
+
 import { systemClock } from "../../src/base/clock.ts";
 import { type Random, systemRandom } from "../../src/base/random.ts";
-import { BrokerNode, type NodeOptions } from "../../src/broker/node.ts";
+import { BrokerNode } from "../../src/broker/node.ts";
+import type { NodeOptions } from "../../src/broker/node-ports.ts";
+import {
+  registerClientServices,
+  registerPeerServices,
+} from "../../src/broker/services/register.ts";
 import { formatDirectory, readNodeFile } from "../../src/cluster/cluster-format.ts";
 import { TOPIC_CREATION_DEFAULTS } from "../../src/cluster/topic-frontend.ts";
 import { MemoryDisk } from "../../src/log/memory-disk.ts";
@@ -13,7 +19,10 @@ import { noPartitionMetrics } from "../../src/partition/partition-metrics.ts";
 import type { ReplicaMetrics } from "../../src/replica/replica-metrics.ts";
 import type { AdmissionLimits } from "../../src/rpc/admission.ts";
 import { grpcConnector } from "../../src/rpc/connector.ts";
-import { CreateTopicRequest, TransferLeadershipRequest } from "../../src/rpc/generated/flotilla-v1.ts";
+import {
+  CreateTopicRequest,
+  TransferLeadershipRequest,
+} from "../../src/rpc/generated/flotilla-v1.ts";
 import { adminService } from "../../src/rpc/methods.ts";
 import type { Connection } from "../../src/rpc/ports.ts";
 import { type GrpcServer, openGrpcServer } from "../../src/rpc/server.ts";
@@ -164,8 +173,8 @@ export class InProcessCluster {
     );
     node.running = broker;
     node.servers = [
-      await this.#listen(node, node.peer, (services) => broker.registerPeerServices(services)),
-      await this.#listen(node, node.client, (services) => broker.registerClientServices(services)),
+      await this.#listen(node, node.peer, (services) => registerPeerServices(broker, services)),
+      await this.#listen(node, node.client, (services) => registerClientServices(broker, services)),
     ];
     broker.start();
   }
@@ -258,7 +267,10 @@ export class InProcessCluster {
     await this.connect(leader.id).unary(adminService.transferLeadership, request, {
       timeoutMs: 10_000,
     });
-    await this.until("the new leader is ready", () => this.partition(toNode, topicId).isLeaderReady);
+    await this.until(
+      "the new leader is ready",
+      () => this.partition(toNode, topicId).isLeaderReady,
+    );
   }
 
   /** Waits for a condition; the error shows what the brokers logged last. */

@@ -1,0 +1,22 @@
+// All services of a broker, for whatever registry carries them: a gRPC listener or the simulator's network.
+import type { ServiceRegistry } from "../../rpc/ports.ts";
+import type { BrokerNode } from "../node.ts";
+import { registerAdminService } from "./admin-service.ts";
+import { registerFetchService } from "./fetch-service.ts";
+import { registerMetadataService } from "./metadata-service.ts";
+import { registerPeerControlService } from "./peer-control-service.ts";
+import { registerProduceService } from "./produce-service.ts";
+
+/** What clients call. Before the node starts. */
+export function registerClientServices(node: BrokerNode, services: ServiceRegistry): void {
+  registerProduceService(node, services);
+  registerFetchService(node, services);
+  registerMetadataService(node, services);
+  registerAdminService(node, services);
+}
+
+/** What other brokers call. Before the node starts. */
+export function registerPeerServices(node: BrokerNode, services: ServiceRegistry): void {
+  node.transport.register(services);
+  registerPeerControlService(node, services);
+}

@@ -1,0 +1,246 @@
+// Connects the rooms: every port that a feature room declares is filled here, and the compiler checks the fit. Called by
+// BrokerNode.open; nothing here runs by itself.
+import { LEADER_BALANCER_DEFAULTS, LeaderBalancer } from "../cluster/leader-balancer.ts";
+import { LeaderCache } from "../cluster/leader-cache.ts";
+import { Liveness } from "../cluster/liveness.ts";
+import { MembershipReconciler } from "../cluster/membership-reconciler.ts";
+import { MetadataController } from "../cluster/metadata-controller.ts";
+import { MetadataView } from "../cluster/metadata-image.ts";
+import { MetadataReader } from "../cluster/metadata-reader.ts";
+import { MetadataState } from "../cluster/metadata-state.ts";
+import { NodeFencing } from "../cluster/node-frontend.ts";
+import { ProducerIds } from "../cluster/producer-ids.ts";
+import { ReplicaReconciler } from "../cluster/replica-reconciler.ts";
+import { TopicFrontend } from "../cluster/topic-frontend.ts";
+import { openHardStateJournal } from "../log/hard-state-journal.ts";
+import { openImageStore } from "../log/image-store.ts";
+import type { HardStateJournal } from "../log/ports.ts";
+import { openGroupLog } from "../log/segment-log.ts";
+import { type GroupId, METADATA_GROUP, type NodeId, replicaIdOf } from "../model/ids.ts";
+import type { Replica } from "../replica/replica.ts";
+import { ReplicaSet } from "../replica/replica-set.ts";
+import { PeerControllerClient } from "./controller-client.ts";
+import { requireRevision } from "./join.ts";
+import { LocalLeaderships } from "./led-groups.ts";
+import type { NodeOptions, NodePorts } from "./node-ports.ts";
+import { PartitionHost } from "./partition-host.ts";
+import { GrpcPeerTransport } from "./peer/peer-transport.ts";
+import { StatusExchange } from "./status-exchange.ts";
+
+const SEGMENT_BYTES_DEFAULT = 128 * 1024 * 1024;
+
+/** Recovered from the disk: consensus, storage and the metadata group. */
+export interface Foundation {
+  readonly journal: HardStateJournal;
+  readonly transport: GrpcPeerTransport;
+  readonly replicas: ReplicaSet;
+  readonly view: MetadataView;
+  readonly metadata: Replica;
+  /** Segment size per group, known before its log is opened. */
+  readonly segmentBytes: Map<GroupId, number>;
+}
+
+/** What requests are answered from. */
+export interface Features {
+  readonly leaders: LeaderCache;
+  readonly liveness: Liveness;
+  readonly controller: MetadataController;
+  readonly controllerClient: PeerControllerClient;
+  readonly producerIds: ProducerIds;
+  readonly leaderships: LocalLeaderships;
+  readonly reader: MetadataReader;
+  readonly topics: TopicFrontend;
+  readonly partitions: PartitionHost;
+}
+
+/** What runs on timers and on changes of the metadata. */
+export interface Upkeep {
+  readonly status: StatusExchange;
+  readonly reconciler: ReplicaReconciler;
+  readonly balancer: LeaderBalancer;
+  readonly fencing: NodeFencing;
+  readonly memberships: MembershipReconciler;
+}
+
+/** @throws StorageError when the data directory can not be used */
+export async function openFoundation(ports: NodePorts, options: NodeOptions): Promise<Foundation> {
+  const { clock, disk, keyed, logger, metrics, random } = ports;
+  const { clusterId, nodeId, directoryId } = options.nodeFile;
+  const journal = await openHardStateJournal(disk, {
+    bootId: ports.bootId,
+    mustExist: disk.exists("groups"),
+  });
+  // What LevelDB kept of a store that lost its page cache can not be told; everything in it can be rebuilt.
+  if (journal.bootChanged && !journal.wasClean) await keyed.removeRange("");
+  const transport = new GrpcPeerTransport({
+    clock,
+    random,
+    connector: ports.connector,
+    logger,
+    identity: { clusterId, nodeId, directoryId, incarnation: journal.incarnation },
+    onDropped: () => metrics.count("messages_dropped"),
+  });
+  const segmentBytes = new Map<GroupId, number>();
+  const replicas = new ReplicaSet(
+    {
+      nodeId,
+      clock,
+      random,
+      disk,
+      keyed,
+      journal,
+      images: openImageStore(disk),
+      transport,
+      logger,
+      metrics,
+      openLog: (directory, groupId) =>
+        openGroupLog({
+          disk,
+          directory,
+          groupId,
+          pageCacheKept: !journal.bootChanged,
+          segmentBytes: segmentBytes.get(groupId) ?? SEGMENT_BYTES_DEFAULT,
+        }),
+      onFatal: ports.onFatal,
+    },
+    options,
+  );
+  await replicas.finishRemovals();
+  const view = new MetadataView();
+  const metadata = await openMetadata(replicas, view, options);
+  return { journal, transport, replicas, view, metadata, segmentBytes };
+}
+
+async function openMetadata(
+  replicas: ReplicaSet,
+  view: MetadataView,
+  { nodeFile }: NodeOptions,
+): Promise<Replica> {
+  const { metadataLearners, metadataVoters, nodeId } = nodeFile;
+  return await replicas.openGroup({
+    groupId: METADATA_GROUP,
+    replicaId: replicaIdOf(nodeId, requireRevision(nodeFile)),
+    initialMembership: {
+      voters: metadataVoters.map((voter) => replicaIdOf(voter, 0)),
+      learners: metadataLearners.map((learner) => replicaIdOf(learner, 0)),
+    },
+    stateMachine: new MetadataState(view),
+    flush: "sync",
+  });
+}
+
+export function wireFeatures(
+  ports: NodePorts,
+  options: NodeOptions,
+  foundation: Foundation,
+): Features {
+  const { clock, logger, random } = ports;
+  const { clusterId, metadataLearners, metadataVoters, nodeId } = options.nodeFile;
+  const { journal, metadata, replicas, segmentBytes, view } = foundation;
+  const leaders = new LeaderCache(nodeId);
+  const liveness = new Liveness(nodeId, clock.monotonicMs());
+  const controller = new MetadataController(metadata, view);
+  const controllerClient = new PeerControllerClient({
+    clusterId,
+    nodeId,
+    replica: metadata,
+    controller,
+    connector: ports.connector,
+    endpointOf: (node) => peerEndpoint(options, view, node),
+  });
+  const leaderships = new LocalLeaderships(replicas, view);
+  const reader = new MetadataReader({
+    clusterId,
+    nodeId,
+    view,
+    leaders,
+    liveness,
+    replica: metadata,
+    clock,
+    ledPartition: (groupId) => leaderships.describe(groupId),
+  });
+  const topics = new TopicFrontend({
+    controller,
+    view,
+    leaders,
+    clock,
+    random,
+    nodesExpected: metadataVoters.length + metadataLearners.length,
+    defaults: options.topicDefaults,
+  });
+  const partitions = new PartitionHost({
+    clock,
+    logger,
+    replicas,
+    journal,
+    parkedFetchesMax: options.parkedFetchesMax,
+    metrics: ports.partitionMetrics,
+    endpointOf: (node) => view.image.nodes.get(node)?.endpoints.client,
+    onSegmentBytes: (groupId, bytes) => segmentBytes.set(groupId, bytes),
+    retentionIntervalMs: options.retentionIntervalMs,
+  });
+  const producerIds = new ProducerIds(nodeId, controllerClient);
+  return {
+    leaders,
+    liveness,
+    controller,
+    controllerClient,
+    producerIds,
+    leaderships,
+    reader,
+    topics,
+    partitions,
+  };
+}
+
+export function wireUpkeep(
+  ports: NodePorts,
+  options: NodeOptions,
+  foundation: Foundation,
+  features: Features,
+): Upkeep {
+  const { clock, logger: log } = ports;
+  const { directoryId, nodeId } = options.nodeFile;
+  const { journal, replicas, transport, view } = foundation;
+  const { controller, leaders, leaderships, liveness, partitions } = features;
+  return {
+    status: new StatusExchange({
+      nodeId,
+      incarnation: journal.incarnation,
+      clock,
+      replicas,
+      leaders,
+      liveness,
+      broadcast: (status) => transport.broadcastStatus(status),
+      metadataIndex: () => view.image.version,
+    }),
+    reconciler: new ReplicaReconciler({
+      nodeId,
+      directoryId,
+      view,
+      groups: partitions,
+      clock,
+      log,
+    }),
+    balancer: new LeaderBalancer({
+      nodeId,
+      groups: leaderships.balanced,
+      view,
+      liveness,
+      clock,
+      log,
+      settings: LEADER_BALANCER_DEFAULTS,
+    }),
+    fencing: new NodeFencing({ controller, view, liveness, clock, log }),
+    memberships: new MembershipReconciler({ memberships: leaderships, view, clock, log }),
+  };
+}
+
+function peerEndpoint(
+  options: NodeOptions,
+  view: MetadataView,
+  nodeId: NodeId,
+): string | undefined {
+  const known = view.image.nodes.get(nodeId)?.endpoints.peer;
+  return known ?? options.peers.find((peer) => peer.nodeId === nodeId)?.endpoint;
+}

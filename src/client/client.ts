@@ -1,0 +1,116 @@
+// The SDK's root object: one per application and cluster. It connects when something is asked for, never earlier.
+import { type Clock, systemClock } from "../base/clock.ts";
+import { type Random, systemRandom } from "../base/random.ts";
+import { grpcConnector } from "../rpc/connector.ts";
+import type { Connector } from "../rpc/ports.ts";
+import { Admin } from "./admin.ts";
+import { type ClientDeps, type ClientLogger, silentLogger } from "./client-deps.ts";
+import { ConnectionPool } from "./connection-pool.ts";
+import { FlotillaError } from "./flotilla-error.ts";
+import { MetadataCache } from "./metadata-cache.ts";
+import { ClusterProducer, type Producer, type ProducerOptions } from "./producer.ts";
+import { ClusterReader, type Reader, type ReaderOptions } from "./reader.ts";
+
+export interface ClientOptions {
+  /** Some brokers of the cluster, "host:port"; the others are learnt from them. */
+  readonly bootstrap: readonly string[];
+  /** Names the application in the brokers' logs. */
+  readonly clientId?: string | undefined;
+  /** Default: gRPC in plain text. Make one with grpcConnector() for TLS. */
+  readonly connector?: Connector | undefined;
+  readonly clock?: Clock | undefined;
+  readonly random?: Random | undefined;
+  /** Default: silent. */
+  readonly logger?: ClientLogger | undefined;
+}
+
+export interface Client {
+  producer(options?: ProducerOptions): Producer;
+  reader(options: ReaderOptions): Reader;
+  admin(): Admin;
+  /**
+   * Closes producers (their sends are delivered first), readers and connections. Idempotent.
+   * @param options timeoutMs: sends unanswered then fail with CLOSED; default: their delivery timeout
+   */
+  close(options?: { readonly timeoutMs?: number }): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** @throws FlotillaError INVALID_REQUEST for options that cannot work; nothing is connected yet */
+export function createClient(options: ClientOptions): Client {
+  return new ClusterClient(options);
+}
+
+class ClusterClient implements Client {
+  readonly #deps: ClientDeps;
+  readonly #admin: Admin;
+  readonly #producers = new Set<ClusterProducer>();
+  readonly #readers = new Set<ClusterReader>();
+  #closing: Promise<void> | undefined;
+
+  constructor(options: ClientOptions) {
+    const { bootstrap, clientId, clock = systemClock, random = systemRandom } = options;
+    checkBootstrap(bootstrap);
+    const userAgent = ["flotilla-sdk", clientId ?? ""].filter((text) => text !== "").join("/");
+    const connector = options.connector ?? grpcConnector({ clock, userAgent });
+    const connections = new ConnectionPool(connector);
+    const metadata = new MetadataCache({ bootstrap, connections, clock, random });
+    const log = options.logger ?? silentLogger;
+    this.#deps = { clock, random, log, connections, metadata };
+    this.#admin = new Admin(this.#deps);
+  }
+
+  producer(options: ProducerOptions = {}): Producer {
+    this.#requireOpen();
+    const producer = new ClusterProducer(this.#deps, options, (closed) => {
+      this.#producers.delete(closed);
+    });
+    this.#producers.add(producer);
+    return producer;
+  }
+
+  reader(options: ReaderOptions): Reader {
+    this.#requireOpen();
+    const reader = new ClusterReader(this.#deps, options, (closed) => {
+      this.#readers.delete(closed);
+    });
+    this.#readers.add(reader);
+    return reader;
+  }
+
+  admin(): Admin {
+    this.#requireOpen();
+    return this.#admin;
+  }
+
+  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(options: { readonly timeoutMs?: number }): Promise<void> {
+    await Promise.all([
+      ...[...this.#readers].map((reader) => reader.close()),
+      ...[...this.#producers].map((producer) => producer.close(options)),
+    ]);
+    this.#deps.metadata.close();
+    this.#deps.connections.close();
+  }
+
+  #requireOpen(): void {
+    if (this.#closing !== undefined) throw new FlotillaError("CLOSED", "the client was closed");
+  }
+}
+
+function checkBootstrap(bootstrap: readonly string[]): void {
+  const isGood = bootstrap.length > 0 && bootstrap.every((endpoint) => /^.+:\d+$/.test(endpoint));
+  if (isGood) return;
+  throw new FlotillaError("INVALID_REQUEST", "bootstrap must name brokers as host:port", {
+    field: "bootstrap",
+    limit: "at least one host:port",
+  });
+}

@@ -1,0 +1,491 @@
+// The producer: takes messages, keeps count of what is buffered, and once per turn lets the links send. How messages become
+// batches and how batches survive failures is the lanes' business (producer-lane.ts).
+import type { Cancel } from "../base/clock.ts";
+import { type Deferred, deferred } from "../base/deferred.ts";
+import type { Acks, Flush } from "../model/durability.ts";
+import { isBrokerError } from "../model/errors.ts";
+import { BATCH_BYTES_MAX } from "../model/limits.ts";
+import { checkTopicName } from "../model/topic-name.ts";
+import { backoffMs, ROUTING_PAUSE_MS_MAX } from "./backoff.ts";
+import type { ClientDeps } from "./client-deps.ts";
+import { asFlotillaError, cancelled, FlotillaError } from "./flotilla-error.ts";
+import { ProduceLink } from "./produce-link.ts";
+import type { LaneHost, ProducerLane } from "./producer-lane.ts";
+import { type ProducerSession, ProducerSessions, type SessionWaiter } from "./producer-session.ts";
+import { type OutgoingMessage, ProducerTopic, type SendClass } from "./producer-topic.ts";
+import type { Receipt, SendBatch, SendCallback } from "./send-batch.ts";
+import type { TopicRoute } from "./topic-route.ts";
+import { UnaryCaller } from "./unary-caller.ts";
+import { WaitingTopic } from "./waiting-topic.ts";
+
+export interface ProducerOptions {
+  /** What sends wait for unless they say otherwise; default: the topic's setting. */
+  readonly acks?: Acks | undefined;
+  /** Whether that includes the disk; may only strengthen the topic's setting. Default: the topic's. */
+  readonly flush?: Flush | undefined;
+  /** From send to a definite answer, ms; default 120000. Past it a send fails with DEADLINE. */
+  readonly deliveryTimeoutMs?: number | undefined;
+  /** Bytes of messages not yet acknowledged; default 64 MiB. At the limit: BUFFER_FULL. */
+  readonly bufferBytesMax?: number | undefined;
+  /** Soft size of a batch, bytes; default 64 KiB. Under load batches grow to four times that. */
+  readonly batchBytes?: number | undefined;
+  /** A later producer of the same name fences this one: its sends fail with PRODUCER_FENCED. */
+  readonly name?: string | undefined;
+  /** A topic that no broker knows fails sends after this time, ms; default 5000. */
+  readonly unknownTopicTimeoutMs?: number | undefined;
+}
+
+export interface SendOptions extends SendClass {
+  /**
+   * Rejects the promise when aborted. The message itself may be stored nevertheless (outcome "unknown"): it shares a
+   * batch with others.
+   */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export interface Producer {
+  /**
+   * Sends a message; resolves when it is acknowledged at the acks and flush asked for.
+   * @throws FlotillaError; `outcome` says whether the message may be stored
+   */
+  send(message: OutgoingMessage, options?: SendOptions): Promise<Receipt>;
+  /**
+   * Like send() with a callback, for rates at which promises cost too much.
+   * @throws FlotillaError synchronously: BUFFER_FULL (await ready() first), INVALID_REQUEST, RECORD_TOO_LARGE, CLOSED,
+   *   PRODUCER_FENCED; the callback is not called then
+   */
+  sendAsync(message: OutgoingMessage, done: SendCallback, options?: SendClass): void;
+  /** Sends with acks=none: nothing is promised and nothing is answered. @throws as sendAsync */
+  sendOneWay(message: OutgoingMessage): void;
+  /** Resolves when there is room in the buffer and what was sent in this turn is on its way. For loops of sendAsync. */
+  ready(): Promise<void>;
+  /** Resolves when everything sent before this call was acknowledged or has failed. */
+  flush(): Promise<void>;
+  /**
+   * Refuses further sends, flushes, and ends. Idempotent.
+   * @param options timeoutMs: what is unanswered then fails with CLOSED; default: the delivery timeout
+   */
+  close(options?: { readonly timeoutMs?: number }): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+const MIB = 1024 * 1024;
+/** Bytes sent in one turn after which ready() lets the event loop run. */
+const TURN_BYTES = 128 * 1024;
+const LOAD_FACTOR = 4;
+const UNKNOWN_TOPIC_TIMEOUT_MS = 5000;
+const NO_OPTIONS: SendClass = Object.freeze({});
+const ONE_WAY: SendClass = Object.freeze({ acks: "none" });
+const NOBODY: SendCallback = () => undefined;
+
+export class ClusterProducer implements Producer, LaneHost {
+  readonly deps: ClientDeps;
+  readonly deliveryTimeoutMs: number;
+  readonly batchBytes: number;
+  readonly batchBytesMax: number;
+  readonly #options: ProducerOptions;
+  readonly #bufferBytesMax: number;
+  readonly #sessions: ProducerSessions;
+  readonly #abort = new AbortController();
+  readonly #onClosed: (producer: ClusterProducer) => void;
+  /** By name. Topics whose metadata is not known yet wait in a list of their own. */
+  readonly #topics = new Map<string, ProducerTopic>();
+  readonly #waiting = new Map<string, WaitingTopic>();
+  /** Deleted topics, while something of theirs is under way. */
+  #formerTopics: ProducerTopic[] = [];
+  #last: ProducerTopic | undefined;
+  #lastName = "";
+  readonly #links = new Map<string, ProduceLink>();
+  #readyLinks: ProduceLink[] = [];
+  #isTurnDue = false;
+  #turnBytes = 0;
+  #bufferedBytes = 0;
+  /** Batches that changed their lanes, since the beginning. */
+  #reroutes = 0;
+  #lastMetadataError: unknown;
+  #wallMs = 0;
+  #room: Deferred<void> | undefined;
+  #cancelHousekeeping: Cancel | undefined;
+  /** Set once nothing is taken any more. */
+  #refusal: FlotillaError | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(
+    deps: ClientDeps,
+    options: ProducerOptions,
+    onClosed: (producer: ClusterProducer) => void,
+  ) {
+    this.deps = deps;
+    this.#options = options;
+    this.#onClosed = onClosed;
+    this.deliveryTimeoutMs = positive(options.deliveryTimeoutMs, 120_000, "deliveryTimeoutMs");
+    this.#bufferBytesMax = positive(options.bufferBytesMax, 64 * MIB, "bufferBytesMax");
+    this.batchBytes = Math.min(positive(options.batchBytes, 64 * 1024, "batchBytes"), BATCH_BYTES_MAX);
+    this.batchBytesMax = Math.min(this.batchBytes * LOAD_FACTOR, BATCH_BYTES_MAX);
+    const caller = new UnaryCaller(deps);
+    this.#sessions = new ProducerSessions(caller, options.name ?? "", this.#abort.signal);
+  }
+
+  send(message: OutgoingMessage, options: SendOptions = NO_OPTIONS): Promise<Receipt> {
+    const { signal } = options;
+    if (signal !== undefined) return this.#sendWithSignal(message, options, signal);
+    return new Promise((resolve, reject) => {
+      this.#append(message, options, (error, receipt) => {
+        if (receipt !== undefined) resolve(receipt);
+        else reject(asFlotillaError(error));
+      });
+    });
+  }
+
+  sendAsync(message: OutgoingMessage, done: SendCallback, options: SendClass = NO_OPTIONS): void {
+    this.#append(message, options, done);
+  }
+
+  sendOneWay(message: OutgoingMessage): void {
+    this.#append(message, ONE_WAY, NOBODY);
+  }
+
+  ready(): Promise<void> {
+    if (this.#turnBytes < TURN_BYTES && this.#hasRoom) return Promise.resolve();
+    this.#scheduleTurn();
+    this.#room ??= deferred<void>();
+    return this.#room.promise;
+  }
+
+  async flush(): Promise<void> {
+    let reroutes: number;
+    do {
+      reroutes = this.#reroutes;
+      await this.#settled();
+      // Batches that changed their lanes meanwhile count as settled, but are not.
+    } while (reroutes !== this.#reroutes);
+  }
+
+  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.timeoutMs ?? this.deliveryTimeoutMs);
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  // --- LaneHost
+
+  linkTo(endpoint: string): ProduceLink {
+    let link = this.#links.get(endpoint);
+    if (link === undefined) {
+      const { clock, connections, log } = this.deps;
+      link = new ProduceLink({
+        endpoint,
+        clock,
+        log,
+        connection: () => connections.get(endpoint, "produce"),
+        onReady: (ready) => {
+          if (!this.#readyLinks.includes(ready)) this.#readyLinks.push(ready);
+          this.#scheduleTurn();
+        },
+      });
+      this.#links.set(endpoint, link);
+    }
+    return link;
+  }
+
+  obtainSession(
+    lane: ProducerLane,
+    stale: ProducerSession | undefined,
+    waiter: SessionWaiter,
+  ): void {
+    this.#sessions.obtain(lane.place.sessionSuffix, stale, waiter);
+  }
+
+  onReleased(batch: SendBatch): void {
+    this.#release(batch.chargedBytes);
+  }
+
+  reroute(lane: ProducerLane, batches: readonly SendBatch[]): void {
+    const topic = this.#topicOf(lane.place.route);
+    for (const batch of batches) {
+      this.#reroutes += 1;
+      this.#release(batch.chargedBytes);
+      this.#bufferedBytes += topic.reappend(lane, batch);
+      batch.moved();
+    }
+  }
+
+  onFenced(error: FlotillaError): void {
+    this.#refuseAll(error);
+    for (const topic of this.#allTopics()) for (const lane of topic.lanes()) lane.failAll(error);
+    this.#failWaiting(error);
+  }
+
+  // --- taking messages
+
+  #append(message: OutgoingMessage, send: SendClass, done: SendCallback): void {
+    if (this.#refusal !== undefined) throw this.#refusal;
+    if (this.#bufferedBytes >= this.#bufferBytesMax) throw this.#bufferFull();
+    // One look at the clock per turn: every message that is taken makes a turn due.
+    if (!this.#isTurnDue) {
+      this.#wallMs = this.deps.clock.wallMs();
+      this.#scheduleTurn();
+    }
+    const isLast = message.topic === this.#lastName && this.#last?.route.isGone === false;
+    const topic = isLast ? this.#last : this.#findTopic(message.topic);
+    let bytes: number;
+    if (topic !== undefined) bytes = topic.append(message, send, this.#wallMs, done);
+    else bytes = this.#wait(message, send, done);
+    this.#bufferedBytes += bytes;
+    this.#turnBytes += bytes;
+    if (this.#cancelHousekeeping === undefined) this.#scheduleHousekeeping();
+  }
+
+  #findTopic(name: string): ProducerTopic | undefined {
+    const topic = this.#topics.get(name);
+    if (topic?.route.isGone === true) {
+      this.#topics.delete(name);
+      this.#formerTopics.push(topic);
+      return undefined;
+    }
+    if (topic !== undefined) {
+      this.#last = topic;
+      this.#lastName = name;
+    }
+    return topic;
+  }
+
+  #topicOf(route: TopicRoute): ProducerTopic {
+    let topic = this.#topics.get(route.name);
+    if (topic?.route !== route) {
+      topic = this.#formerTopics.find((former) => former.route === route);
+    }
+    return topic ?? new ProducerTopic(this, route, this.#options);
+  }
+
+  #wait(message: OutgoingMessage, send: SendClass, done: SendCallback): number {
+    checkTopicName(message.topic, "topic");
+    const nowMs = this.deps.clock.monotonicMs();
+    let waiting = this.#waiting.get(message.topic);
+    const isNew = waiting === undefined;
+    waiting ??= new WaitingTopic(message.topic, nowMs);
+    const times = { atMs: this.#wallMs, deadlineMs: nowMs + this.deliveryTimeoutMs };
+    const bytes = waiting.add(message, send, times, done);
+    if (isNew) {
+      this.#waiting.set(message.topic, waiting);
+      this.#load(waiting);
+    }
+    return bytes;
+  }
+
+  #load(waiting: WaitingTopic): void {
+    const { clock, metadata, random } = this.deps;
+    const again = (error: unknown): void => {
+      if (this.#waiting.get(waiting.name) !== waiting) return;
+      const waitedMs = clock.monotonicMs() - waiting.sinceMs;
+      const limitMs = this.#options.unknownTopicTimeoutMs ?? UNKNOWN_TOPIC_TIMEOUT_MS;
+      const isFinal = error === undefined ? waitedMs >= limitMs : !isRetryable(error);
+      if (isFinal) {
+        this.#failOneWaiting(waiting, error ?? unknownTopic(waiting.name));
+        return;
+      }
+      this.#lastMetadataError = error;
+      waiting.attempts += 1;
+      const pauseMs = backoffMs(random, waiting.attempts, ROUTING_PAUSE_MS_MAX);
+      clock.schedule(pauseMs, () => this.#load(waiting));
+    };
+    metadata.refresh(waiting.name).then((route) => {
+      if (route === undefined) again(undefined);
+      else this.#adopt(waiting, route);
+    }, again);
+  }
+
+  #adopt(waiting: WaitingTopic, route: TopicRoute): void {
+    if (this.#waiting.get(waiting.name) !== waiting) return;
+    this.#waiting.delete(waiting.name);
+    const topic = new ProducerTopic(this, route, this.#options);
+    this.#topics.set(waiting.name, topic);
+    this.#release(waiting.bytes);
+    for (const { message, send, atMs, done } of waiting.take()) {
+      try {
+        this.#bufferedBytes += topic.append(message, send, atMs, done);
+      } catch (error) {
+        done(asFlotillaError(error, "not-applied"));
+      }
+    }
+    waiting.tellEmpty();
+  }
+
+  #failOneWaiting(waiting: WaitingTopic, error: unknown): void {
+    this.#waiting.delete(waiting.name);
+    const failure = asFlotillaError(error, "not-applied");
+    this.#release(waiting.expire(Number.POSITIVE_INFINITY, () => failure));
+  }
+
+  #failWaiting(error: FlotillaError): void {
+    for (const waiting of [...this.#waiting.values()]) this.#failOneWaiting(waiting, error);
+  }
+
+  #bufferFull(): FlotillaError {
+    return new FlotillaError("BUFFER_FULL", "the producer's buffer is full; await ready()", {
+      bufferBytesMax: this.#bufferBytesMax,
+    });
+  }
+
+  #sendWithSignal(
+    message: OutgoingMessage,
+    options: SendOptions,
+    signal: AbortSignal,
+  ): Promise<Receipt> {
+    if (signal.aborted) return Promise.reject(cancelled(signal, "not-applied"));
+    return new Promise((resolve, reject) => {
+      const onAbort = (): void => reject(cancelled(signal, "unknown"));
+      this.#append(message, options, (error, receipt) => {
+        signal.removeEventListener("abort", onAbort);
+        if (receipt !== undefined) resolve(receipt);
+        else reject(asFlotillaError(error));
+      });
+      signal.addEventListener("abort", onAbort, { once: true });
+    });
+  }
+
+  // --- turns, room, time
+
+  get #hasRoom(): boolean {
+    return this.#bufferedBytes < this.#bufferBytesMax / 2;
+  }
+
+  #scheduleTurn(): void {
+    if (this.#isTurnDue) return;
+    this.#isTurnDue = true;
+    this.deps.clock.defer(() => this.#turn());
+  }
+
+  #turn(): void {
+    this.#isTurnDue = false;
+    this.#turnBytes = 0;
+    const links = this.#readyLinks;
+    this.#readyLinks = [];
+    for (const link of links) link.pump();
+    this.#tellRoom();
+  }
+
+  #release(bytes: number): void {
+    this.#bufferedBytes -= bytes;
+    if (this.#room !== undefined && !this.#isTurnDue) this.#tellRoom();
+  }
+
+  #tellRoom(): void {
+    if (this.#room === undefined || (!this.#hasRoom && this.#refusal === undefined)) return;
+    this.#room.resolve();
+    this.#room = undefined;
+  }
+
+  /** Now and then, while something is under way: deadlines, and streams that do not answer. */
+  #scheduleHousekeeping(): void {
+    const intervalMs = Math.min(1000, Math.max(10, this.deliveryTimeoutMs / 20));
+    this.#cancelHousekeeping = this.deps.clock.schedule(intervalMs, () => {
+      this.#cancelHousekeeping = undefined;
+      if (this.#keepHouse()) this.#scheduleHousekeeping();
+    });
+  }
+
+  /** @returns false when nothing is under way */
+  #keepHouse(): boolean {
+    const nowMs = this.deps.clock.monotonicMs();
+    for (const link of this.#links.values()) link.checkAnswers(nowMs);
+    for (const waiting of this.#waiting.values()) {
+      this.#release(waiting.expire(nowMs, () => this.#waitedTooLong(waiting)));
+      if (waiting.isEmpty) this.#waiting.delete(waiting.name);
+    }
+    let isBusy = this.#waiting.size > 0;
+    for (const topic of this.#allTopics()) {
+      for (const lane of topic.lanes()) {
+        if (!lane.hasPending) continue;
+        isBusy = true;
+        lane.expire(nowMs);
+      }
+    }
+    this.#formerTopics = this.#formerTopics.filter((topic) => isAnyPending(topic));
+    return isBusy;
+  }
+
+  #waitedTooLong(waiting: WaitingTopic): FlotillaError {
+    const cause = this.#lastMetadataError;
+    const why = cause instanceof Error ? `: ${cause.message}` : "";
+    const text = `no metadata of topic "${waiting.name}" in time${why}`;
+    return new FlotillaError("DEADLINE", text, { topic: waiting.name }, "not-applied", { cause });
+  }
+
+  // --- the end
+
+  #settled(): Promise<void> {
+    const promises: Promise<void>[] = [];
+    for (const waiting of this.#waiting.values()) {
+      promises.push(
+        new Promise<void>((resolve) => {
+          waiting.onEmpty.push(resolve);
+        }).then(() => this.#settled()),
+      );
+    }
+    for (const topic of this.#allTopics()) {
+      for (const lane of topic.lanes()) {
+        for (const batch of lane.pending()) {
+          promises.push(
+            new Promise<void>((resolve) => {
+              batch.onSettled.push(resolve);
+            }),
+          );
+        }
+      }
+    }
+    return Promise.all(promises).then(() => undefined);
+  }
+
+  async #close(timeoutMs: number): Promise<void> {
+    this.#refuseAll(new FlotillaError("CLOSED", "the producer was closed"));
+    const inTime = deferred<void>();
+    const cancel = this.deps.clock.schedule(timeoutMs, () => inTime.resolve());
+    await Promise.race([this.flush(), inTime.promise]);
+    cancel();
+    const error = new FlotillaError("CLOSED", "the producer was closed before an answer came");
+    this.#failWaiting(error);
+    for (const topic of this.#allTopics()) for (const lane of topic.lanes()) lane.close(error);
+    this.#abort.abort(error);
+    this.#cancelHousekeeping?.();
+    for (const link of this.#links.values()) link.close();
+    this.#onClosed(this);
+  }
+
+  #refuseAll(error: FlotillaError): void {
+    this.#refusal ??= error;
+    this.#tellRoom();
+  }
+
+  *#allTopics(): Generator<ProducerTopic> {
+    yield* this.#topics.values();
+    yield* this.#formerTopics;
+  }
+}
+
+function isAnyPending(topic: ProducerTopic): boolean {
+  for (const lane of topic.lanes()) if (lane.hasPending) return true;
+  return false;
+}
+
+function isRetryable(error: unknown): boolean {
+  return isBrokerError(error) && error.retryable;
+}
+
+function unknownTopic(name: string): FlotillaError {
+  return new FlotillaError("UNKNOWN_TOPIC_OR_PARTITION", `no topic is called "${name}"`, {
+    topic: name,
+  });
+}
+
+function positive(value: number | undefined, fallback: number, field: string): number {
+  if (value === undefined) return fallback;
+  if (Number.isFinite(value) && value > 0) return value;
+  throw new FlotillaError("INVALID_REQUEST", `${field} must be a positive number`, {
+    field,
+    limit: "above 0",
+  });
+}

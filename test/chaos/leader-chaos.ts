@@ -1,0 +1,108 @@
+// The part of the run on one plain cluster: leader faults, rolling restart, loss of a majority, and then the judgement of
+// everything that was sent meanwhile. run.ts calls it; the phases are in files of their own.
+import { createClient } from "../../src/client/index.ts";
+import { LocalCluster } from "../support/local-cluster.ts";
+import { ClusterView, digestProblems } from "./cluster-view.ts";
+import { Ledger } from "./ledger.ts";
+import { Load } from "./load.ts";
+import { type MajorityLoss, runMajorityLoss } from "./majority-loss.ts";
+import type { PowerCutRun } from "./power-cut.ts";
+import { readBack } from "./read-back.ts";
+import { countByKind } from "./report.ts";
+import { type RollingRestart, runRollingRestart } from "./rolling-restart.ts";
+import { type Round, runRounds } from "./rounds.ts";
+import { RATE_MARGIN, type Session } from "./session.ts";
+import { judge, type Verdict } from "./verdict.ts";
+import { within } from "./waiting.ts";
+
+const TOPIC = "chaos";
+const DELIVERY_TIMEOUT_MS = 60_000;
+const FLUSH_TIMEOUT_MS = 90_000;
+const HEAL_TIMEOUT_MS = 60_000;
+
+export interface LeaderChaos {
+  readonly rounds: readonly Round[];
+  readonly rolling: RollingRestart | undefined;
+  readonly majority: MajorityLoss | undefined;
+  readonly verdict: Verdict;
+  readonly replicasCompared: number;
+}
+
+export async function runLeaderChaos(run: PowerCutRun): Promise<LeaderChaos> {
+  const { options, random, problems, say } = run;
+  const cluster = await LocalCluster.create({ directory: run.directory });
+  run.onStarted(() => cluster.close());
+  try {
+    await cluster.up();
+    const client = createClient({ bootstrap: cluster.bootstrap });
+    await client.admin().createTopic({
+      name: TOPIC,
+      partitions: options.partitions,
+      replicationFactor: 3,
+      settings: { flush: "sync" },
+    });
+    const ledger = new Ledger();
+    const load = new Load({
+      client,
+      ledger,
+      topic: TOPIC,
+      random,
+      producer: "main",
+      rate: options.rate * RATE_MARGIN,
+      deliveryTimeoutMs: DELIVERY_TIMEOUT_MS,
+    });
+    const view = new ClusterView(cluster, TOPIC, options.partitions);
+    const session: Session = {
+      options,
+      random,
+      cluster,
+      topic: TOPIC,
+      view,
+      ledger,
+      load,
+      problems,
+      say,
+    };
+    try {
+      load.start();
+      const rounds = await runRounds(session);
+      const rolling = options.rollingRestart ? await runRollingRestart(session) : undefined;
+      const majority = options.majorityLoss ? await runMajorityLoss(session) : undefined;
+      return { rounds, rolling, majority, ...(await conclude(session)) };
+    } finally {
+      await load.stop();
+      await within("closing the client", 10_000, client.close()).catch(() => undefined);
+    }
+  } finally {
+    await cluster.close();
+  }
+}
+
+/** Heals, stops the load, reads everything with a fresh client, compares the replicas, judges. */
+async function conclude(
+  session: Session,
+): Promise<Pick<LeaderChaos, "verdict" | "replicasCompared">> {
+  const { cluster, view, load, ledger, topic, options, problems, say } = session;
+  await view.waitInSync(HEAL_TIMEOUT_MS);
+  await load.stop();
+  await within("callbacks of all sends", FLUSH_TIMEOUT_MS, load.flush()).catch((error: unknown) =>
+    problems.push(String(error)),
+  );
+  if (ledger.pending > 0) problems.push(`${ledger.pending} sends never had their callback`);
+  if (ledger.repeatedCallbacks > 0) {
+    problems.push(`${ledger.repeatedCallbacks} sends had more than one callback`);
+  }
+  const reads = await readBack(cluster.bootstrap, topic, options.partitions);
+  const verdict = judge(ledger, topic, reads);
+  say(`read ${verdict.read} of ${verdict.acknowledged} acknowledged messages back`);
+  for (const [kind, count] of Object.entries(countByKind(verdict.anomalies))) {
+    problems.push(`${count} × ${kind}`);
+  }
+  await view.waitInSync(HEAL_TIMEOUT_MS);
+  const digests = await view.digests();
+  problems.push(...digestProblems(digests).map((text) => `replicas differ: ${text}`));
+  if (digests.length !== options.partitions * cluster.nodes.length) {
+    problems.push(`${digests.length} replicas were compared, not ${options.partitions} × 3`);
+  }
+  return { verdict, replicasCompared: digests.length };
+}

@@ -1,0 +1,18 @@
+// What a reader saw in one partition, in columns. read-back.ts fills it, verdict.ts judges it.
+
+/** What stands in one partition, in the order in which the reader returned it. */
+export interface PartitionRead {
+  readonly partition: number;
+  /** Send numbers; −1: not a value that this test makes (see `strange`). */
+  readonly sends: number[];
+  /** Slots of the keys; −1: not a key of this test. */
+  readonly slots: number[];
+  readonly offsets: number[];
+  readonly leaderEpochs: number[];
+  /** Text of what was not recognized, by position in the columns. */
+  readonly strange: Map<number, string>;
+}
+
+export function emptyRead(partition: number): PartitionRead {
+  return { partition, sends: [], slots: [], offsets: [], leaderEpochs: [], strange: new Map() };
+}

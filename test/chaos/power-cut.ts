@@ -1,0 +1,182 @@
+// Power cuts of all three brokers at once under all/sync load: SIGKILL, copy the disk images as they are, start from the
+// copies. After each cut everything is read back and judged: what had been acknowledged must be there. With a lying
+// disk (positive control) the same test must find loss, and ends as soon as it has.
+import { fileURLToPath } from "node:url";
+import { createClient } from "../../src/client/index.ts";
+import { LocalCluster, pause } from "../support/local-cluster.ts";
+import { ClusterView, digestProblems } from "./cluster-view.ts";
+import { ImageMounts } from "./image-mounts.ts";
+import { Ledger } from "./ledger.ts";
+import { Load } from "./load.ts";
+import { readBack } from "./read-back.ts";
+import { demandRate, RATE_MARGIN, type Session } from "./session.ts";
+import { judge, type Verdict } from "./verdict.ts";
+import { within } from "./waiting.ts";
+
+const LYING_DISK = fileURLToPath(new URL("lying-disk.mjs", import.meta.url));
+const TOPIC = "power";
+const HEAL_TIMEOUT_MS = 60_000;
+const FLUSH_TIMEOUT_MS = 90_000;
+const DELIVERY_TIMEOUT_MS = 60_000;
+const LYING_CUTS_MAX = 3;
+
+/** Small disks: no reserve that would make the broker refuse writes, and small segments. */
+const YAML = "storage:\n  diskFreeMin: 8MiB\n  segmentSize: 4MiB\n";
+
+export interface PowerCut {
+  /** Acknowledged by brokers that then lost their power, since the cut before. */
+  readonly acknowledged: number;
+  readonly pendingAtCut: number;
+  readonly restartMs: number;
+  readonly lost: number;
+}
+
+export interface PowerCuts {
+  readonly cuts: readonly PowerCut[];
+  readonly verdict: Verdict | undefined;
+  /** Why the cluster did not come back after a cut; only a lying disk may do that. */
+  readonly broken: string | undefined;
+}
+
+export type PowerCutRun = Pick<Session, "options" | "random" | "problems" | "say"> & {
+  /** Where logs, images and mount points go; must exist. */
+  readonly directory: string;
+  /** Ends everything should the process be interrupted. */
+  readonly onStarted: (end: () => Promise<void>) => void;
+};
+
+export async function runPowerCuts(run: PowerCutRun): Promise<PowerCuts> {
+  const mounts = new ImageMounts(run.directory, [1, 2, 3]);
+  let cluster: LocalCluster | undefined;
+  const end = async (): Promise<void> => {
+    await cluster?.close();
+    await mounts.close();
+  };
+  run.onStarted(end);
+  try {
+    await mounts.create();
+    cluster = await LocalCluster.create({
+      directory: run.directory,
+      dataDir: (nodeId) => `${mounts.mountPoint(nodeId)}/data`,
+      extraYaml: YAML,
+      execArgv: run.options.lyingDisk ? ["--import", LYING_DISK] : [],
+    });
+    return await cutOften(run, cluster, mounts);
+  } finally {
+    await end();
+  }
+}
+
+async function cutOften(
+  run: PowerCutRun,
+  cluster: LocalCluster,
+  mounts: ImageMounts,
+): Promise<PowerCuts> {
+  const { options, random, problems, say } = run;
+  await cluster.up();
+  const client = createClient({ bootstrap: cluster.bootstrap });
+  await client.admin().createTopic({
+    name: TOPIC,
+    partitions: options.partitions,
+    replicationFactor: 3,
+    settings: { flush: "sync" },
+  });
+  await mounts.flush();
+  const ledger = new Ledger();
+  const view = new ClusterView(cluster, TOPIC, options.partitions);
+  const load = new Load({
+    client,
+    ledger,
+    topic: TOPIC,
+    random,
+    producer: "power",
+    rate: options.rate * RATE_MARGIN,
+    deliveryTimeoutMs: DELIVERY_TIMEOUT_MS,
+  });
+  const session: Session = {
+    options,
+    random,
+    cluster,
+    topic: TOPIC,
+    view,
+    ledger,
+    load,
+    problems,
+    say,
+  };
+  const cuts: PowerCut[] = [];
+  let verdict: Verdict | undefined;
+  let broken: string | undefined;
+  const wanted = options.lyingDisk ? LYING_CUTS_MAX : options.powerCuts;
+  try {
+    while (cuts.length < wanted && broken === undefined) {
+      const name = `power cut ${cuts.length + 1}`;
+      const before = await cutOnce(session, mounts, name);
+      const restartedAtMs = performance.now();
+      try {
+        verdict = await recover(session);
+      } catch (error) {
+        broken = String(error);
+        if (!options.lyingDisk) throw error;
+      }
+      const restartMs = performance.now() - restartedAtMs;
+      const lost = lostIn(verdict);
+      cuts.push({ ...before, restartMs, lost });
+      say(
+        `${name}: ${before.acknowledged} acknowledged, ${before.pendingAtCut} under way, ${lost} lost`,
+      );
+      if (verdict !== undefined && verdict.anomalies.length > 0) break;
+    }
+    if (broken === undefined && lostIn(verdict) === 0) await compareReplicas(session);
+  } finally {
+    await load.stop();
+    await within("closing the client", 10_000, client.close()).catch(() => undefined);
+  }
+  return { cuts, verdict, broken };
+}
+
+/** Load, then the cut. The brokers are dead and their disks are the copies when it returns. */
+async function cutOnce(
+  session: Session,
+  mounts: ImageMounts,
+  name: string,
+): Promise<Pick<PowerCut, "acknowledged" | "pendingAtCut">> {
+  const { cluster, view, load, ledger, random, problems } = session;
+  await view.waitInSync(HEAL_TIMEOUT_MS);
+  const ackedBefore = ledger.acknowledged;
+  load.start();
+  await demandRate(session, name);
+  await pause(random.integer(0, 1500));
+  const killed = cluster.nodes.map((node) => cluster.kill(node.id));
+  const pendingAtCut = ledger.pending;
+  await Promise.all(killed);
+  await mounts.cutPower();
+  await load.stop();
+  if (pendingAtCut === 0) problems.push(`${name}: no send was under way`);
+  return { acknowledged: ledger.acknowledged - ackedBefore, pendingAtCut };
+}
+
+/** Starts all brokers, lets the sends that were under way end, reads everything, judges it. */
+async function recover(session: Session): Promise<Verdict> {
+  const { cluster, view, load, ledger, topic, options } = session;
+  await cluster.up(HEAL_TIMEOUT_MS);
+  await view.waitInSync(HEAL_TIMEOUT_MS);
+  await within("sends under way at the cut end", FLUSH_TIMEOUT_MS, load.flush()).catch(
+    (error: unknown) => {
+      session.problems.push(String(error));
+    },
+  );
+  const reads = await readBack(cluster.bootstrap, topic, options.partitions);
+  return judge(ledger, topic, reads);
+}
+
+async function compareReplicas(session: Session): Promise<void> {
+  await session.view.waitInSync(HEAL_TIMEOUT_MS);
+  const problems = digestProblems(await session.view.digests());
+  session.problems.push(...problems.map((text) => `power cuts: replicas differ, ${text}`));
+}
+
+export function lostIn(verdict: Verdict | undefined): number {
+  const anomalies = verdict?.anomalies ?? [];
+  return anomalies.filter(({ kind }) => kind === "lost-acknowledged-write").length;
+}

@@ -1,0 +1,150 @@
+// npm run test:chaos: faults on three real broker processes under load, and the judgement of what clients were told.
+// Ends with 0 when all is well, 1 when something is wrong, 3 when nothing is wrong but a part had to be left out.
+// With --lying-disk it is a positive control: 0 only when the power cuts found the loss that they must find.
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { seededRandom } from "../../src/base/random.ts";
+import { mountProblem } from "./image-mounts.ts";
+import { type LeaderChaos, runLeaderChaos } from "./leader-chaos.ts";
+import { type ChaosOptions, parseOptions } from "./options.ts";
+import { lostIn, type PowerCutRun, type PowerCuts, runPowerCuts } from "./power-cut.ts";
+import { countByKind, type Outcome, printReport, type Report } from "./report.ts";
+import { checkTheJudge } from "./self-check.ts";
+
+const EXIT: Readonly<Record<Outcome, number>> = { passed: 0, failed: 1, incomplete: 3 };
+
+interface Findings {
+  leader?: LeaderChaos;
+  powerCuts?: PowerCuts;
+  readonly problems: string[];
+  readonly skipped: string[];
+}
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv);
+  const directory = mkdtempSync(join(tmpdir(), "flotilla-chaos-"));
+  const startMs = performance.now();
+  const say = (text: string): void => {
+    const seconds = ((performance.now() - startMs) / 1000).toFixed(1).padStart(6);
+    process.stderr.write(`${seconds} s  ${text}\n`);
+  };
+  say(`seed ${options.seed}, logs in ${directory}`);
+  checkTheJudge();
+  const findings: Findings = { problems: [], skipped: [] };
+  const enders = endOnSignals();
+  const run = (name: string): PowerCutRun => {
+    const own = join(directory, name);
+    mkdirSync(own);
+    const random = seededRandom(options.seed);
+    const { problems } = findings;
+    return { options, random, problems, say, directory: own, onStarted: (end) => enders.push(end) };
+  };
+  await leaderPart(options, findings, run);
+  await powerPart(options, findings, run, say);
+  const outcome = outcomeOf(findings);
+  const seconds = (performance.now() - startMs) / 1000;
+  printReport(reportOf(outcome, options, seconds, findings));
+  if (options.keep || outcome === "failed") say(`logs and data are kept in ${directory}`);
+  else rmSync(directory, { recursive: true, force: true });
+  process.exitCode = EXIT[outcome];
+}
+
+async function leaderPart(
+  options: ChaosOptions,
+  findings: Findings,
+  run: (name: string) => PowerCutRun,
+): Promise<void> {
+  const wanted = options.rounds > 0 || options.rollingRestart || options.majorityLoss;
+  if (!wanted || options.lyingDisk) return;
+  try {
+    findings.leader = await runLeaderChaos(run("leader"));
+  } catch (error) {
+    findings.problems.push(`the run broke off: ${textOf(error)}`);
+  }
+}
+
+async function powerPart(
+  options: ChaosOptions,
+  findings: Findings,
+  run: (name: string) => PowerCutRun,
+  say: (text: string) => void,
+): Promise<void> {
+  if (options.powerCuts === 0 && !options.lyingDisk) return;
+  const obstacle = await mountProblem();
+  if (obstacle !== undefined) {
+    findings.skipped.push(`power cuts: disk images cannot be mounted here (${obstacle})`);
+    say("power cuts are SKIPPED: disk images cannot be mounted here");
+    return;
+  }
+  try {
+    const cuts = await runPowerCuts(run("power"));
+    findings.powerCuts = cuts;
+    if (options.lyingDisk) judgeControl(cuts, findings.problems);
+    else judgePowerCuts(cuts, options, findings.problems);
+  } catch (error) {
+    findings.problems.push(`the power cuts broke off: ${textOf(error)}`);
+  }
+}
+
+function judgePowerCuts(cuts: PowerCuts, options: ChaosOptions, problems: string[]): void {
+  for (const [kind, count] of Object.entries(countByKind(cuts.verdict?.anomalies ?? []))) {
+    problems.push(`power cuts: ${count} × ${kind}`);
+  }
+  if (cuts.cuts.length < options.powerCuts)
+    problems.push(`only ${cuts.cuts.length} power cuts made`);
+}
+
+/** What else goes wrong on lying disks is none of our promises; only loss shows that the cut is one. */
+function judgeControl(cuts: PowerCuts, problems: string[]): void {
+  problems.length = 0;
+  if (lostIn(cuts.verdict) > 0) return;
+  problems.push(
+    `the flushes did nothing, and yet no acknowledged message was found missing${
+      cuts.broken === undefined ? "" : ` (the cluster did not come back: ${cuts.broken})`
+    }`,
+  );
+}
+
+function outcomeOf(findings: Findings): Outcome {
+  if (findings.problems.length > 0) return "failed";
+  return findings.skipped.length > 0 ? "incomplete" : "passed";
+}
+
+function reportOf(
+  outcome: Outcome,
+  options: ChaosOptions,
+  seconds: number,
+  { leader, powerCuts, problems, skipped }: Findings,
+): Report {
+  return {
+    outcome,
+    options,
+    seconds,
+    rounds: leader?.rounds ?? [],
+    rolling: leader?.rolling,
+    majority: leader?.majority,
+    verdict: leader?.verdict,
+    replicasCompared: leader?.replicasCompared ?? 0,
+    powerCuts,
+    skipped,
+    problems,
+  };
+}
+
+/** Interrupted: ends the brokers and unmounts before leaving. */
+function endOnSignals(): (() => Promise<void>)[] {
+  const enders: (() => Promise<void>)[] = [];
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => {
+      void Promise.allSettled(enders.map((end) => end())).then(() => process.exit(130));
+    });
+  }
+  return enders;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+await main();

@@ -1,0 +1,158 @@
+// Every refusal over a real socket: the reason, what it says, that nothing was written, and that the same connection is
+// used again. Cases: error-cases.ts; what needs a cluster in trouble: errors-in-trouble.test.ts.
+import { existsSync, globSync, readFileSync } from "node:fs";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { ERROR_TABLE, type ErrorReason } from "../../src/model/errors.ts";
+import type { TopicId } from "../../src/model/ids.ts";
+import { ProposeMetadataRequest } from "../../src/rpc/generated/flotilla-internal-v1.ts";
+import { GetMetadataRequest } from "../../src/rpc/generated/flotilla-v1.ts";
+import { metadataService, peerService } from "../../src/rpc/methods.ts";
+import type { Connection } from "../../src/rpc/ports.ts";
+import { InProcessCluster } from "../support/in-process-cluster.ts";
+import { WireClient } from "../support/wire-client.ts";
+import {
+  CONNECTIONS_MAX,
+  type Ends,
+  ERROR_CASES,
+  PARKED_MAX,
+  STREAMS_MAX,
+} from "./error-cases.ts";
+import { IN_TROUBLE, INSIDE, NOT_YET_SENT } from "./error-coverage.ts";
+
+let cluster: InProcessCluster;
+let ends: Ends;
+let topics: readonly TopicId[] = [];
+
+beforeAll(async () => {
+  cluster = await InProcessCluster.start({
+    node: { parkedFetchesMax: PARKED_MAX },
+    limits: { connectionsMax: CONNECTIONS_MAX, streamsPerConnectionMax: STREAMS_MAX },
+  });
+  const topicId = await cluster.createTopic("t");
+  const strictId = await cluster.createTopic("strict", {
+    "min.acks": "all",
+    "message.bytes.max": "1000",
+  });
+  topics = [topicId, strictId];
+  const leader = await cluster.leaderOf(topicId);
+  const strict = await cluster.leaderOf(strictId);
+  const follower = cluster.nodes.find((node) => node !== leader);
+  const controller = await cluster.controller();
+  ends = {
+    leader: new WireClient(cluster.connect(leader.id), "t", topicId),
+    follower: new WireClient(cluster.connect(follower?.id ?? 0), "t", topicId),
+    strict: new WireClient(cluster.connect(strict.id), "strict", strictId),
+    controller: cluster.connect(controller.id),
+    peer: cluster.connectTo(cluster.node(1).peer),
+    clusterId: cluster.node(1).broker.options.nodeFile.clusterId,
+    connect: () => cluster.connect(leader.id),
+  };
+  await ends.leader.publish();
+});
+
+afterAll(async () => {
+  await cluster.close();
+});
+
+/** Offset after the last record in the log of each topic's leader, committed or not. */
+async function logEnds(): Promise<readonly number[]> {
+  return await Promise.all(
+    topics.map(async (topicId) => {
+      const leader = await cluster.leaderOf(topicId);
+      const { highWatermark, replica } = cluster.partition(leader.id, topicId);
+      const { commitIndex, writtenIndex } = replica.watermarks;
+      expect(writtenIndex).toBe(commitIndex);
+      return highWatermark;
+    }),
+  );
+}
+
+/** Each connection of the cases answers. */
+async function useAgain(): Promise<void> {
+  const { controller, follower, leader, peer, strict } = ends;
+  const before = await leader.offsets();
+  const receipt = await leader.publish();
+  // The next record follows the last one that was there before: nothing came between.
+  expect(receipt).toMatchObject({ offset: before.highWatermark, duplicate: false });
+  await strict.publish();
+  const ask = async (connection: Connection): Promise<unknown> =>
+    await connection.unary(metadataService.getMetadata, GetMetadataRequest.create(), {
+      timeoutMs: 5000,
+    });
+  await Promise.all([ask(controller), ask(follower.connection)]);
+  const request = ProposeMetadataRequest.create({ clusterId: "another" });
+  const call = peer.unary(peerService.proposeMetadata, request, { timeoutMs: 5000 });
+  await expect(call).rejects.toMatchObject({ reason: "CLUSTER_MISMATCH" });
+}
+
+describe("refusals of a healthy cluster: typed, nothing written, the connection goes on", () => {
+  test.each(ERROR_CASES.map((row) => ({ name: `${row.reason}: ${row.title}`, row })))(
+    "$name",
+    async ({ row }) => {
+      const prepared = await row.prepare?.(ends);
+      const before = await logEnds();
+      const error = await row.refuse(ends, prepared);
+      expect(error).toMatchObject({ reason: row.reason, fields: row.fields ?? {} });
+      expect(error.message).not.toBe("");
+      expect(await logEnds()).toEqual(before);
+      await useAgain();
+    },
+    20_000,
+  );
+});
+
+test("lane: after a refusal later batches are discarded, Resume goes on at the same number", async () => {
+  const { leader } = ends;
+  const lane = leader.lane({ layoutEpoch: 7 });
+  lane.send(Buffer.from("refused for its layout"));
+  expect(await lane.refusal()).toMatchObject({ reason: "STALE_LAYOUT" });
+  const { highWatermark } = await leader.offsets();
+  const { producerId, epoch: producerEpoch } = await leader.openProducer();
+  const producer = { producerId, producerEpoch, baseSequence: 0 };
+  lane.resume(0, 1);
+  expect(await lane.append(["first"], producer)).toMatchObject({
+    firstNumber: 0,
+    baseOffsets: [highWatermark],
+    duplicate: false,
+  });
+  // A retry of the same batch is answered with the original offset.
+  expect(await lane.append(["first"], producer)).toMatchObject({
+    firstNumber: 1,
+    baseOffsets: [highWatermark],
+    duplicate: true,
+  });
+  expect((await leader.offsets()).highWatermark).toBe(highWatermark + 1);
+  lane.close();
+});
+
+describe("the table of reasons is covered", () => {
+  const reasons = Object.keys(ERROR_TABLE) as ErrorReason[];
+
+  test("every reason is provoked here, in trouble, or from inside; the rest is not sent yet", () => {
+    const shown = new Set<string>([
+      ...ERROR_CASES.map((row) => row.reason),
+      ...IN_TROUBLE,
+      ...Object.keys(INSIDE),
+      ...NOT_YET_SENT,
+    ]);
+    expect(reasons.filter((reason) => !shown.has(reason))).toEqual([]);
+  });
+
+  test.each(IN_TROUBLE)("in trouble: there is a test for %s", (reason) => {
+    const text = readFileSync(`${import.meta.dirname}/errors-in-trouble.test.ts`, "utf8");
+    expect(text).toContain(`test("${reason}: `);
+  });
+
+  test.each(Object.entries(INSIDE))("from inside: %s is shown by %s", (reason, file) => {
+    expect(existsSync(file)).toBe(true);
+    expect(readFileSync(file, "utf8")).toContain(`"${reason}"`);
+  });
+
+  test.each(NOT_YET_SENT)("not sent yet: no broker's room gives %s", (reason) => {
+    const rooms = ["broker", "cluster", "config", "log", "partition", "raft", "replica"];
+    const files = rooms.flatMap((room) => globSync(`src/${room}/**/*.ts`));
+    expect(files.length).toBeGreaterThan(50);
+    const naming = files.filter((file) => readFileSync(file, "utf8").includes(`"${reason}"`));
+    expect(naming).toEqual([]);
+  });
+});

@@ -1,0 +1,216 @@
+// The disk and the keyed store of a simulated machine: in memory, with sync latency on the machine's virtual clock. A
+// killed process leaves everything that was written; a power cut takes what was not synced, from disk and keyed store
+// independently. The observer sees every frame that goes into a group's log.
+import { sleep } from "../../src/base/clock.ts";
+import { type Random, seededRandom } from "../../src/base/random.ts";
+import { FaultDisk } from "../../src/log/fault-disk.ts";
+import { MemoryDisk } from "../../src/log/memory-disk.ts";
+import { MemoryStore } from "../../src/log/memory-store.ts";
+import type { Disk, DiskFile, KeyedStore, KeyedWrite } from "../../src/log/ports.ts";
+import { decodeFrame, FRAME_HEADER_BYTES, type Frame } from "../../src/model/entry-frame.ts";
+import type { GroupId } from "../../src/model/ids.ts";
+import type { SimHost } from "./world.ts";
+
+export interface DiskTiming {
+  readonly syncMsMin: number;
+  readonly syncMsMax: number;
+}
+
+export const FAST_DISK: DiskTiming = { syncMsMin: 0.1, syncMsMax: 5 };
+export const SLOW_DISK: DiskTiming = { syncMsMin: 20, syncMsMax: 400 };
+
+/** A defect to plant: what the simulator must be able to see. */
+export type PlantedDefect = "sync-does-nothing";
+
+export interface StorageOptions {
+  readonly seed: number;
+  readonly onFrame: (groupId: GroupId, frame: Frame) => void;
+  readonly planted?: PlantedDefect | undefined;
+}
+
+/** Directories of groups are named "<group>-<replica>" (replica/group-records.ts). */
+const SEGMENT_PATH = /^groups\/(\d+)-\d+\/\d+\.seg$/;
+
+export class SimStorage {
+  timing: DiskTiming = FAST_DISK;
+  syncs = 0;
+  readonly #host: SimHost;
+  readonly #random: Random;
+  readonly #options: StorageOptions;
+  #memory = new MemoryDisk();
+  #store = new MemoryStore();
+
+  constructor(host: SimHost, options: StorageOptions) {
+    this.#host = host;
+    this.#random = seededRandom(options.seed);
+    this.#options = options;
+  }
+
+  /** What the host's present incarnation opens. */
+  open(): { readonly disk: Disk; readonly keyed: KeyedStore } {
+    const { clock } = this.#host;
+    const wait = async (): Promise<void> => {
+      this.syncs += 1;
+      const { syncMsMin, syncMsMax } = this.timing;
+      await sleep(clock, syncMsMin + this.#random.next() ** 3 * (syncMsMax - syncMsMin));
+    };
+    this.#memory.setSyncWait(wait);
+    const faults = new FaultDisk(this.#memory);
+    if (this.#options.planted === "sync-does-nothing") {
+      const operations = ["sync", "syncDirectory"] as const;
+      faults.inject({ operations, times: Number.POSITIVE_INFINITY, effect: { kind: "lie" } });
+    }
+    const { onFrame } = this.#options;
+    return {
+      disk: new ObservedDisk(faults, onFrame),
+      keyed: new SlowStore(this.#store, wait),
+    };
+  }
+
+  /** The process died: the page cache stays. */
+  detach(): void {
+    this.#memory = this.#memory.detach();
+    this.#store = this.#store.detach();
+  }
+
+  /** The machine lost power. */
+  cutPower(): void {
+    this.#memory = this.#memory.crash(this.#random);
+    this.#store = this.#store.crash(this.#random, { holes: this.#random.next() < 0.5 });
+  }
+}
+
+/** A keyed store whose synced batches take time. */
+class SlowStore implements KeyedStore {
+  readonly #inner: KeyedStore;
+  readonly #wait: () => Promise<void>;
+
+  constructor(inner: KeyedStore, wait: () => Promise<void>) {
+    this.#inner = inner;
+    this.#wait = wait;
+  }
+
+  async batch(writes: readonly KeyedWrite[], { sync }: { readonly sync: boolean }): Promise<void> {
+    // Visible in call order, durable later.
+    await this.#inner.batch(writes, { sync: false });
+    if (!sync) return;
+    await this.#wait();
+    await this.#inner.batch([], { sync: true });
+  }
+
+  async get(key: string): Promise<Buffer | undefined> {
+    return await this.#inner.get(key);
+  }
+
+  range(prefix: string): AsyncIterable<readonly [string, Buffer]> {
+    return this.#inner.range(prefix);
+  }
+
+  async removeRange(prefix: string): Promise<void> {
+    await this.#wait();
+    await this.#inner.removeRange(prefix);
+  }
+
+  async close(): Promise<void> {
+    await this.#inner.close();
+  }
+}
+
+/** Passes everything on and reports frames appended to segments. */
+class ObservedDisk implements Disk {
+  readonly #inner: Disk;
+  readonly #onFrame: StorageOptions["onFrame"];
+
+  constructor(inner: Disk, onFrame: StorageOptions["onFrame"]) {
+    this.#inner = inner;
+    this.#onFrame = onFrame;
+  }
+
+  open(path: string, options: { readonly create: boolean }): DiskFile {
+    const file = this.#inner.open(path, options);
+    const group = SEGMENT_PATH.exec(path)?.[1];
+    if (group === undefined) return file;
+    return new ObservedFile(file, (frame) => this.#onFrame(Number(group) as GroupId, frame));
+  }
+
+  exists(path: string): boolean {
+    return this.#inner.exists(path);
+  }
+
+  list(directory: string): string[] {
+    return this.#inner.list(directory);
+  }
+
+  makeDirectory(path: string): void {
+    this.#inner.makeDirectory(path);
+  }
+
+  rename(from: string, to: string): void {
+    this.#inner.rename(from, to);
+  }
+
+  remove(path: string): void {
+    this.#inner.remove(path);
+  }
+
+  removeTree(path: string): void {
+    this.#inner.removeTree(path);
+  }
+
+  async syncDirectory(directory: string): Promise<void> {
+    await this.#inner.syncDirectory(directory);
+  }
+
+  freeBytes(): number {
+    return this.#inner.freeBytes();
+  }
+}
+
+class ObservedFile implements DiskFile {
+  readonly #inner: DiskFile;
+  readonly #onFrame: (frame: Frame) => void;
+
+  constructor(inner: DiskFile, onFrame: (frame: Frame) => void) {
+    this.#inner = inner;
+    this.#onFrame = onFrame;
+  }
+
+  get path(): string {
+    return this.#inner.path;
+  }
+
+  get size(): number {
+    return this.#inner.size;
+  }
+
+  append(chunks: readonly Uint8Array[]): void {
+    this.#inner.append(chunks);
+    for (const chunk of chunks) {
+      const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+      if (bytes.length < FRAME_HEADER_BYTES) continue;
+      const frame = decodeFrame(bytes, 0);
+      // The segment's own header is no frame.
+      if (!("problem" in frame)) this.#onFrame(frame);
+    }
+  }
+
+  async read(position: number, length: number): Promise<Buffer> {
+    return await this.#inner.read(position, length);
+  }
+
+  readSync(position: number, length: number): Buffer {
+    return this.#inner.readSync(position, length);
+  }
+
+  truncate(size: number): void {
+    this.#inner.truncate(size);
+  }
+
+  async sync(): Promise<void> {
+    await this.#inner.sync();
+  }
+
+  close(): void {
+    this.#inner.close();
+  }
+}
