@@ -28,7 +28,7 @@ async function run(signal: AbortSignal): Promise<boolean> {
     cluster.startAll();
     await cluster.waitUntilReady(signal);
     say(`three brokers are ready: ${cluster.bootstrap.join(", ")}`);
-    const client = await connectSdk(cluster.bootstrap, SEND_TIMEOUT_MS);
+    const client = connectSdk(cluster.bootstrap, SEND_TIMEOUT_MS);
     try {
       return await showFailOver(cluster, client, events, signal);
     } finally {

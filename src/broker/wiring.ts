@@ -27,6 +27,8 @@ import { PartitionHost } from "./partition-host.ts";
 import { GrpcPeerTransport } from "./peer/peer-transport.ts";
 import { StatusExchange } from "./status-exchange.ts";
 
+/** Sorts before every group's keys, so an interrupted removal has lost it. */
+const BOOT_ID_KEY = "boot-id";
 const SEGMENT_BYTES_DEFAULT = 128 * 1024 * 1024;
 
 /** Recovered from the disk: consensus, storage and the metadata group. */
@@ -70,8 +72,7 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
     bootId: ports.bootId,
     mustExist: disk.exists("groups"),
   });
-  // What LevelDB kept of a store that lost its page cache can not be told; everything in it can be rebuilt.
-  if (journal.bootChanged && !journal.wasClean) await keyed.removeRange("");
+  await trustKeyedStore(ports, journal.wasClean);
   const transport = new GrpcPeerTransport({
     clock,
     random,
@@ -109,6 +110,18 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
   const view = new MetadataView();
   const metadata = await openMetadata(replicas, view, options);
   return { journal, transport, replicas, view, metadata, segmentBytes };
+}
+
+/**
+ * What LevelDB kept of a store that lost its page cache can not be told; everything in it can be rebuilt from images and
+ * logs, so it is emptied. The store itself remembers for which boot it is good: a removal that was interrupted begins again.
+ */
+async function trustKeyedStore({ bootId, keyed }: NodePorts, wasClean: boolean): Promise<void> {
+  const seen = await keyed.get(BOOT_ID_KEY);
+  if (seen?.toString("utf8") === bootId) return;
+  if (!wasClean) await keyed.removeRange("");
+  const value = Buffer.from(bootId, "utf8");
+  await keyed.batch([{ type: "put", key: BOOT_ID_KEY, value }], { sync: true });
 }
 
 async function openMetadata(

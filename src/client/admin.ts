@@ -1,7 +1,6 @@
 // Administration: topics, cluster, leaderships, verdicts. Changes go to the leader of the metadata group, questions about a
 // partition to its leader; hints are followed and elections waited for, within each call's deadline.
-import { isBrokerError } from "../model/errors.ts";
-import { BrokerError } from "../model/errors.ts";
+import { BrokerError, isBrokerError } from "../model/errors.ts";
 import { PAGE_SIZE_MAX } from "../model/limits.ts";
 import type {
   DescribeClusterResponse,

@@ -3,6 +3,7 @@ export type { Acks, Flush } from "../model/durability.ts";
 export type { ErrorFields, ErrorReason, RetryAdvice } from "../model/errors.ts";
 export { isBrokerError } from "../model/errors.ts";
 export type { RecordHeader } from "../model/record-batch-builder.ts";
+export { type ConnectorOptions, grpcConnector } from "../rpc/connector.ts";
 export type {
   DescribeClusterResponse,
   DescribeTopicResponse,
@@ -12,7 +13,6 @@ export type {
   Setting,
   TopicSummary,
 } from "../rpc/generated/flotilla-v1.ts";
-export { type ConnectorOptions, grpcConnector } from "../rpc/connector.ts";
 export type { Connector } from "../rpc/ports.ts";
 export type {
   Admin,
@@ -28,7 +28,7 @@ export type { ClientLogger } from "./client-deps.ts";
 export { FlotillaError } from "./flotilla-error.ts";
 export type { Producer, ProducerOptions, SendOptions } from "./producer.ts";
 export type { OutgoingHeader, OutgoingMessage, SendClass } from "./producer-topic.ts";
-export type { ReceivedBatch, ReceivedMessage } from "./received-batch.ts";
 export type { Reader, ReaderOptions, StartPosition } from "./reader.ts";
+export type { ReceivedBatch, ReceivedMessage } from "./received-batch.ts";
 export type { Receipt, SendCallback } from "./send-batch.ts";
 export type { CallSettings } from "./unary-caller.ts";

@@ -91,10 +91,12 @@ export class MetadataCache {
     const isNew = name !== undefined && !this.#topics.has(name);
     if (isNew) this.#remember(name);
     if (isNew && this.#running !== undefined) {
-      this.#next ??= this.#running.catch(() => undefined).then(() => {
-        this.#next = undefined;
-        return this.#ask();
-      });
+      this.#next ??= this.#running
+        .catch(() => undefined)
+        .then(() => {
+          this.#next = undefined;
+          return this.#ask();
+        });
       await this.#next;
     } else await this.#ask();
     return name === undefined ? undefined : this.#topics.get(name);
@@ -223,4 +225,3 @@ function chunks<T>(items: readonly T[], size: number): T[][] {
   for (let from = 0; from < items.length; from += size) parts.push(items.slice(from, from + size));
   return parts;
 }
-

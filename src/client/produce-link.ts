@@ -196,10 +196,7 @@ export class ProduceLink {
     return stream;
   }
 
-  #onAnswer(
-    stream: MessageStream<ProduceRequest, ProduceResponse>,
-    answer: ProduceResponse,
-  ): void {
+  #onAnswer(stream: MessageStream<ProduceRequest, ProduceResponse>, answer: ProduceResponse): void {
     if (this.#stream !== stream) return;
     this.#hasAnswered = true;
     this.#waitingSinceMs = this.#options.clock.monotonicMs();

@@ -17,15 +17,21 @@ import { type BrokerError, ERROR_TABLE, type Outcome } from "../model/errors.ts"
 import { PRODUCER_BATCH_WINDOW, PROTOCOL_VERSION_MAX } from "../model/limits.ts";
 import { BatchBuilder, type RecordHeader } from "../model/record-batch-builder.ts";
 import { sequenceAfter } from "../model/sequence.ts";
-import type { LaneAck, LaneBatch, LaneRefusal, OpenLane, ResumeLane } from "../rpc/generated/flotilla-v1.ts";
+import type {
+  LaneAck,
+  LaneBatch,
+  LaneRefusal,
+  OpenLane,
+  ResumeLane,
+} from "../rpc/generated/flotilla-v1.ts";
 import { errorOfReason } from "../rpc/status.ts";
 import { backoffMs, LOAD_PAUSE_MS_MAX, ROUTING_PAUSE_MS_MAX } from "./backoff.ts";
+import type { ClientDeps } from "./client-deps.ts";
 import { FlotillaError } from "./flotilla-error.ts";
 import type { LinkedLane, ProduceLink } from "./produce-link.ts";
 import type { ProducerSession, SessionWaiter } from "./producer-session.ts";
 import { SendBatch, type SendCallback } from "./send-batch.ts";
 import type { TopicRoute } from "./topic-route.ts";
-import type { ClientDeps } from "./client-deps.ts";
 
 /** What lanes need of their producer. */
 export interface LaneHost {
@@ -35,7 +41,11 @@ export interface LaneHost {
   readonly batchBytes: number;
   readonly batchBytesMax: number;
   linkTo(endpoint: string): ProduceLink;
-  obtainSession(lane: ProducerLane, stale: ProducerSession | undefined, waiter: SessionWaiter): void;
+  obtainSession(
+    lane: ProducerLane,
+    stale: ProducerSession | undefined,
+    waiter: SessionWaiter,
+  ): void;
   /** A batch's memory is free. */
   onReleased(batch: SendBatch): void;
   /** The layout changed: records that follow their keys find their lanes again. */
@@ -215,7 +225,8 @@ export class ProducerLane implements LinkedLane {
     if (this.place.acks === "none") {
       // Nobody waits; what was sent after the refused one is lost, as acks=none allows.
       this.#mustResume = true;
-      if (error.reason === "PRODUCER_FENCED") this.#host.onFenced(new FlotillaError(error.reason, error.message));
+      if (error.reason === "PRODUCER_FENCED")
+        this.#host.onFenced(new FlotillaError(error.reason, error.message));
       else this.#recover(error);
       return true;
     }
@@ -327,7 +338,11 @@ export class ProducerLane implements LinkedLane {
     return this.#isWeak ? session.weakProducerId : session.producerId;
   }
 
-  #receipt(offset: number, leaderEpoch: number, duplicate: boolean): Parameters<SendBatch["acknowledge"]>[0] {
+  #receipt(
+    offset: number,
+    leaderEpoch: number,
+    duplicate: boolean,
+  ): Parameters<SendBatch["acknowledge"]>[0] {
     const { route, partition, acks, flush } = this.place;
     return {
       topic: route.name,
@@ -418,7 +433,8 @@ export class ProducerLane implements LinkedLane {
     this.#leaveLink();
     const isHint = error.reason === "NOT_LEADER" && typeof leaderEndpoint === "string";
     const epoch = typeof leaderEpoch === "number" ? leaderEpoch : 0;
-    const isTaken = isHint && leaderEndpoint !== refusedBy && route.hint(partition, leaderEndpoint, epoch);
+    const isTaken =
+      isHint && leaderEndpoint !== refusedBy && route.hint(partition, leaderEndpoint, epoch);
     // A fresh hint is followed at once, but two brokers that name each other are not asked for ever.
     if (isTaken && this.#attempt < 3) {
       this.#attempt += 1;

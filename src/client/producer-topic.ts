@@ -1,7 +1,7 @@
 // One topic as a producer sees it: its lanes, or the messages that wait until the topic's metadata is known.
 import type { Acks, Flush } from "../model/durability.ts";
-import { BATCH_BYTES_MAX } from "../model/limits.ts";
 import { isForbiddenHeader } from "../model/headers.ts";
+import { BATCH_BYTES_MAX } from "../model/limits.ts";
 import { BATCH_HEADER_BYTES } from "../model/record-batch.ts";
 import type { RecordHeader } from "../model/record-batch-builder.ts";
 import { RecordWalker, readHeaders } from "../model/record-batch-decoder.ts";
@@ -76,7 +76,8 @@ export class ProducerTopic {
     else if (key !== undefined) partition = this.#partitioner.ofKey(key);
     else partition = this.#partitioner.withoutKey(bytes);
     const { headers } = message;
-    const checked = headers === undefined || headers.length === 0 ? undefined : checkHeaders(headers);
+    const checked =
+      headers === undefined || headers.length === 0 ? undefined : checkHeaders(headers);
     return this.#laneOf(partition, send).append(
       key,
       value,

@@ -120,7 +120,10 @@ export class ClusterProducer implements Producer, LaneHost {
     this.#onClosed = onClosed;
     this.deliveryTimeoutMs = positive(options.deliveryTimeoutMs, 120_000, "deliveryTimeoutMs");
     this.#bufferBytesMax = positive(options.bufferBytesMax, 64 * MIB, "bufferBytesMax");
-    this.batchBytes = Math.min(positive(options.batchBytes, 64 * 1024, "batchBytes"), BATCH_BYTES_MAX);
+    this.batchBytes = Math.min(
+      positive(options.batchBytes, 64 * 1024, "batchBytes"),
+      BATCH_BYTES_MAX,
+    );
     this.batchBytesMax = Math.min(this.batchBytes * LOAD_FACTOR, BATCH_BYTES_MAX);
     const caller = new UnaryCaller(deps);
     this.#sessions = new ProducerSessions(caller, options.name ?? "", this.#abort.signal);

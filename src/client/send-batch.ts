@@ -1,8 +1,8 @@
 // The records of one batch on its way, and who waits for them. A lane fills it, gives it a place in its producer's sequence
 // at the first sending, and settles it once. Per record it keeps one function and nothing else.
 import type { Acks, Flush } from "../model/durability.ts";
-import { type BatchProducer, BatchBuilder } from "../model/record-batch-builder.ts";
 import { rewriteProducer } from "../model/record-batch.ts";
+import type { BatchBuilder, BatchProducer } from "../model/record-batch-builder.ts";
 import type { FlotillaError } from "./flotilla-error.ts";
 
 /** What an acknowledged send gets. */

@@ -2,8 +2,8 @@
 // Leaders are learnt from metadata, which may lag, and from hints; the highest leader epoch wins, so nobody is sent back
 // to an older leader. Written by the metadata cache and by hints; read by producers and readers.
 import type { Acks, Flush } from "../model/durability.ts";
-import { parseTopicSettings } from "../model/topic-settings.ts";
 import { slotTable } from "../model/slots.ts";
+import { parseTopicSettings } from "../model/topic-settings.ts";
 import type { TopicInfo } from "../rpc/generated/flotilla-v1.ts";
 
 export interface Leader {

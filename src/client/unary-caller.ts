@@ -68,7 +68,8 @@ export class UnaryCaller {
           onUnknown();
         }
         if (isAborted()) throw cancelled(signal, outcomeOf(isUnknown));
-        if (!isWorthRepeating(error, wish.target, attempt)) throw asFlotillaError(error, unknownOr(error, isUnknown));
+        if (!isWorthRepeating(error, wish.target, attempt))
+          throw asFlotillaError(error, unknownOr(error, isUnknown));
         this.#learn(wish.target, error);
         const pauseMs = this.#pauseMs(error, attempt);
         if (clock.monotonicMs() + pauseMs >= deadlineMs) {
@@ -86,7 +87,8 @@ export class UnaryCaller {
   ): Promise<Response> {
     const { connections } = this.#deps;
     const endpoint = await this.#find(wish.target, attempt);
-    const timeoutMs = wish.isSlow === true ? remainingMs : Math.min(remainingMs, ATTEMPT_TIMEOUT_MS);
+    const timeoutMs =
+      wish.isSlow === true ? remainingMs : Math.min(remainingMs, ATTEMPT_TIMEOUT_MS);
     if (timeoutMs <= 0) throw new BrokerError("LEADER_UNKNOWN", "no time left for the call");
     const options = wish.signal === undefined ? { timeoutMs } : { timeoutMs, signal: wish.signal };
     try {
@@ -178,7 +180,12 @@ export class UnaryCaller {
 
   #deadline(error: BrokerError, isUnknown: boolean, path: string): Error {
     const text = `${path} was not answered in time; last: ${error.reason}: ${error.message}`;
-    const deadline = new BrokerError("DEADLINE", text, { lastReason: error.reason }, { cause: error });
+    const deadline = new BrokerError(
+      "DEADLINE",
+      text,
+      { lastReason: error.reason },
+      { cause: error },
+    );
     return asFlotillaError(deadline, outcomeOf(isUnknown));
   }
 }

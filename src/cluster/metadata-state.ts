@@ -228,8 +228,10 @@ export class MetadataState implements StateMachine {
 
   #allocateProducerIds(command: AllocateProducerIds, change: Change): MetadataReply {
     const first = this.#table.meta.nextProducerId;
-    this.#table.putMeta(change, { nextProducerId: first + command.count });
-    return { ok: { first, count: command.count } };
+    const count = command.count + (command.count % 2);
+    // Blocks begin at even ids: even ones are gapless, odd ones weak (partition/producer-table.ts).
+    this.#table.putMeta(change, { nextProducerId: first + count + (count % 2) });
+    return { ok: { first, count } };
   }
 
   #openProducer(command: OpenProducer, change: Change): MetadataReply {

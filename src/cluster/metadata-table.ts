@@ -19,6 +19,7 @@ import {
 export interface MetaRow {
   /** Never reused, so a deleted topic's groups are never mistaken for new ones. */
   readonly nextGroupId: GroupId;
+  /** Always even: ids are given out in pairs, and partitions take odd ones for weak (no gap is noticed then). */
   readonly nextProducerId: ProducerId;
   readonly featureLevel: number;
   /** Index of the newest entry that changed any row; 0: none did. */
@@ -27,7 +28,7 @@ export interface MetaRow {
 
 const FIRST_META: MetaRow = {
   nextGroupId: 1 as GroupId,
-  nextProducerId: 1,
+  nextProducerId: 2,
   featureLevel: 1,
   changedIndex: 0,
 };

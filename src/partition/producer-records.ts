@@ -7,7 +7,16 @@
 // Numbers are big-endian; doubles hold positions exactly, because these are safe integers.
 import { assert } from "../base/assert.ts";
 import type { ProducerId } from "../model/ids.ts";
-import type { BatchRecord } from "./producer-table.ts";
+import type { LogIndex, Offset, Term } from "../model/positions.ts";
+
+/** One batch as it was stored. */
+export interface BatchRecord {
+  readonly baseSequence: number;
+  readonly recordCount: number;
+  readonly baseOffset: Offset;
+  readonly term: Term;
+  readonly index: LogIndex;
+}
 
 export const PRODUCER_KEY_PREFIX = "p/";
 const VALUE_VERSION = 1;

@@ -4,18 +4,15 @@
 import type { KeyedWrite } from "../log/ports.ts";
 import type { ProducerId } from "../model/ids.ts";
 import { PRODUCER_BATCH_WINDOW, PRODUCERS_PER_PARTITION_MAX } from "../model/limits.ts";
-import type { LogIndex, Offset, Term } from "../model/positions.ts";
 import { isSequenceAhead, sequenceAfter, sequenceDistance } from "../model/sequence.ts";
-import { decodeProducerSlot, encodeProducerSlot, producerKey } from "./producer-records.ts";
+import {
+  type BatchRecord,
+  decodeProducerSlot,
+  encodeProducerSlot,
+  producerKey,
+} from "./producer-records.ts";
 
-/** One batch as it was stored. */
-export interface BatchRecord {
-  readonly baseSequence: number;
-  readonly recordCount: number;
-  readonly baseOffset: Offset;
-  readonly term: Term;
-  readonly index: LogIndex;
-}
+export type { BatchRecord };
 
 /** Batches of one producer epoch, ascending in sequence; never empty. */
 export interface RememberedBatches {

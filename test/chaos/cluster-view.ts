@@ -1,9 +1,9 @@
 // What the brokers say about the topic: leaders, terms, replicas in sync, and digests of every replica's bytes.
-// Fresh connections each time, to running brokers only: a paused one would hold every answer back.
+// Each broker is asked by a client of its own; those that are not running are left out.
 import type { Random } from "../../src/base/random.ts";
 import { type Client, createClient } from "../../src/client/index.ts";
 import type { LocalCluster } from "../support/local-cluster.ts";
-import { waitUntil, within } from "./waiting.ts";
+import { waitUntil } from "./waiting.ts";
 
 export interface PartitionView {
   readonly partition: number;
@@ -22,12 +22,15 @@ export interface Digest {
   readonly sha256: string;
 }
 
-const CALL_TIMEOUT_MS = 5000;
+const CALL = { timeoutMs: 2000 };
+const DIGEST = { timeoutMs: 30_000 };
+const POLL_MS = 200;
 
 export class ClusterView {
   readonly #cluster: LocalCluster;
   readonly #topic: string;
   readonly #partitions: number;
+  readonly #clients = new Map<number, Client>();
 
   constructor(cluster: LocalCluster, topic: string, partitions: number) {
     this.#cluster = cluster;
@@ -35,13 +38,24 @@ export class ClusterView {
     this.#partitions = partitions;
   }
 
-  /** @param except a node that must not be asked: it is paused */
-  async describe(except = 0): Promise<readonly PartitionView[]> {
-    const asked = this.#running().filter((nodeId) => nodeId !== except);
-    return this.#withClient(asked, async (client) => {
-      const details = await client.admin().describeTopic(this.#topic);
+  /**
+   * Every running broker is asked, since only a partition's leader knows which replicas are in sync; per partition the
+   * newest term counts.
+   */
+  async describe(): Promise<readonly PartitionView[]> {
+    const asked = this.#running().map(async (nodeId) => {
+      const details = await this.#client(nodeId).admin().describeTopic(this.#topic, CALL);
       return details.partitions;
     });
+    const answers = await Promise.allSettled(asked);
+    const views = answers.flatMap((answer) => (answer.status === "fulfilled" ? answer.value : []));
+    const newest = new Map<number, PartitionView>();
+    for (const view of views) {
+      const known = newest.get(view.partition);
+      if (known === undefined || isNewer(view, known)) newest.set(view.partition, view);
+    }
+    if (newest.size !== this.#partitions) throw new Error(`${newest.size} partitions described`);
+    return [...newest.values()].sort((a, b) => a.partition - b.partition);
   }
 
   /** The node that leads most partitions (one of them, by chance), and what it leads. */
@@ -57,24 +71,34 @@ export class ClusterView {
 
   /** Every partition has a leader and all its replicas in sync. */
   async waitInSync(timeoutMs: number): Promise<void> {
-    await waitUntil("all replicas in sync", timeoutMs, async () => {
-      const partitions = await this.describe();
-      const isSynced = (view: PartitionView): boolean =>
-        view.leaderId !== 0 && view.inSync.length === this.#cluster.nodes.length;
-      return partitions.length === this.#partitions && partitions.every(isSynced);
-    });
+    await waitUntil(
+      "all replicas in sync",
+      timeoutMs,
+      async () => {
+        const partitions = await this.describe();
+        const isSynced = (view: PartitionView): boolean =>
+          view.leaderId !== 0 && view.inSync.length === this.#cluster.nodes.length;
+        return partitions.length === this.#partitions && partitions.every(isSynced);
+      },
+      POLL_MS,
+    );
   }
 
   /** Leaders per node differ by one at most (by none where the numbers divide). Returns how long that took, ms. */
   async waitSpread(timeoutMs: number): Promise<number> {
     const startMs = performance.now();
-    await waitUntil("leaders spread evenly", timeoutMs, async () => {
-      const led = leadersOf(await this.describe());
-      const counts = this.#cluster.nodes.map((node) => led.get(node.id)?.length ?? 0);
-      const total = counts.reduce((sum, count) => sum + count, 0);
-      const isWhole = total === this.#partitions;
-      return isWhole && Math.max(...counts) - Math.min(...counts) <= (total % counts.length && 1);
-    });
+    await waitUntil(
+      "leaders spread evenly",
+      timeoutMs,
+      async () => {
+        const led = leadersOf(await this.describe());
+        const counts = this.#cluster.nodes.map((node) => led.get(node.id)?.length ?? 0);
+        const total = counts.reduce((sum, count) => sum + count, 0);
+        const isWhole = total === this.#partitions;
+        return isWhole && Math.max(...counts) - Math.min(...counts) <= (total % counts.length && 1);
+      },
+      POLL_MS,
+    );
     return performance.now() - startMs;
   }
 
@@ -93,34 +117,44 @@ export class ClusterView {
     return digests;
   }
 
-  #digest(
+  async close(): Promise<void> {
+    await Promise.all([...this.#clients.values()].map((client) => client.close()));
+    this.#clients.clear();
+  }
+
+  async #digest(
     nodeId: number,
     partition: number,
     range: { readonly firstIndex?: number; readonly lastIndex?: number } = {},
   ): Promise<Digest> {
-    return this.#withClient([nodeId], async (client) => {
+    const client = createClient({ bootstrap: [this.#cluster.node(nodeId).client] });
+    try {
       const replica = { topic: this.#topic, partition, ...range };
-      const answer = await client.admin().digestReplica(nodeId, replica);
+      const answer = await client.admin().digestReplica(nodeId, replica, DIGEST);
       return { nodeId, partition, ...answer };
-    });
+    } finally {
+      await client.close();
+    }
   }
 
   #running(): number[] {
     return this.#cluster.nodes.map((node) => node.id).filter((id) => this.#cluster.isRunning(id));
   }
 
-  async #withClient<T>(
-    nodeIds: readonly number[],
-    body: (client: Client) => Promise<T>,
-  ): Promise<T> {
-    const bootstrap = nodeIds.map((nodeId) => this.#cluster.node(nodeId).client);
-    const client = createClient({ bootstrap });
-    try {
-      return await within("an answer of the brokers", CALL_TIMEOUT_MS, body(client));
-    } finally {
-      await client.close();
+  /** A client that knows one broker only, and therefore asks that one. */
+  #client(nodeId: number): Client {
+    let client = this.#clients.get(nodeId);
+    if (client === undefined) {
+      client = createClient({ bootstrap: [this.#cluster.node(nodeId).client] });
+      this.#clients.set(nodeId, client);
     }
+    return client;
   }
+}
+
+function isNewer(view: PartitionView, known: PartitionView): boolean {
+  if (view.leaderEpoch !== known.leaderEpoch) return view.leaderEpoch > known.leaderEpoch;
+  return view.inSync.length > known.inSync.length;
 }
 
 /** Partitions by leader, without the leaderless. */

@@ -71,7 +71,8 @@ export async function runLeaderChaos(run: PowerCutRun): Promise<LeaderChaos> {
       return { rounds, rolling, majority, ...(await conclude(session)) };
     } finally {
       await load.stop();
-      await within("closing the client", 10_000, client.close()).catch(() => undefined);
+      await view.close();
+      await client.close({ timeoutMs: 1000 });
     }
   } finally {
     await cluster.close();

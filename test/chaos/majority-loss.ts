@@ -90,7 +90,7 @@ async function sendImpatiently(
   for (const reason of Object.keys(refused).filter(isUntyped)) {
     problems.push(`majority loss: an error without a typed reason: ${reason}`);
   }
-  await client.close();
+  await client.close({ timeoutMs: 1000 });
   return { refused, refusedCount };
 }
 

@@ -130,7 +130,8 @@ async function cutOften(
     if (broken === undefined && lostIn(verdict) === 0) await compareReplicas(session);
   } finally {
     await load.stop();
-    await within("closing the client", 10_000, client.close()).catch(() => undefined);
+    await view.close();
+    await client.close({ timeoutMs: 1000 });
   }
   return { cuts, verdict, broken };
 }

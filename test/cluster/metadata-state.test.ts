@@ -196,13 +196,16 @@ describe("metadata state", () => {
   test("producers: names keep their ids and get a higher epoch (blocks never overlap)", () => {
     const subject = withNodes(1);
     const block = subject.apply({ type: "allocate-producer-ids", nodeId: node(1), count: 10 });
-    expect(block.ok).toEqual({ first: 1, count: 10 });
+    expect(block.ok).toEqual({ first: 2, count: 10 });
     const first = subject.apply({ type: "open-producer", name: "billing" });
-    expect(first.ok).toEqual({ producerId: 11, weakProducerId: 12, epoch: 0 });
+    expect(first.ok).toEqual({ producerId: 12, weakProducerId: 13, epoch: 0 });
     const second = subject.apply({ type: "open-producer", name: "billing" });
-    expect(second.ok).toEqual({ producerId: 11, weakProducerId: 12, epoch: 1 });
+    expect(second.ok).toEqual({ producerId: 12, weakProducerId: 13, epoch: 1 });
     const next = subject.apply({ type: "allocate-producer-ids", nodeId: node(1), count: 1 });
-    expect(next.ok).toEqual({ first: 13, count: 1 });
+    // A pair has one id for acks=all, which is even, and a weak one: an odd block would turn that around for ever.
+    expect(next.ok).toEqual({ first: 14, count: 2 });
+    const after = subject.apply({ type: "open-producer", name: "shipping" });
+    expect(after.ok).toEqual({ producerId: 16, weakProducerId: 17, epoch: 0 });
   });
 
   test("producers: a used-up epoch range leads to new ids", () => {

@@ -140,8 +140,8 @@ describe("producer ids", () => {
   test("names: go to the metadata group", async () => {
     const group = new OneReplicaGroup();
     const ids = new ProducerIds(node(1), group.controller);
-    expect(await ids.open("billing")).toEqual({ producerId: 1, weakProducerId: 2, epoch: 0 });
-    expect(await ids.open("billing")).toEqual({ producerId: 1, weakProducerId: 2, epoch: 1 });
+    expect(await ids.open("billing")).toEqual({ producerId: 2, weakProducerId: 3, epoch: 0 });
+    expect(await ids.open("billing")).toEqual({ producerId: 2, weakProducerId: 3, epoch: 1 });
     expect(await reasonOf(() => ids.open("x".repeat(256)))).toBe("INVALID_REQUEST");
   });
 

@@ -28,6 +28,7 @@ import {
 } from "../../src/rpc/methods.ts";
 import type { Connection } from "../../src/rpc/ports.ts";
 import { plainBatch } from "../support/batches.ts";
+import { pause } from "../support/local-cluster.ts";
 import { refusalOf, type WireClient } from "../support/wire-client.ts";
 
 /** Small limits, so that they can be reached. */
@@ -553,6 +554,15 @@ const PEERS: readonly ErrorCase[] = [
   },
 ];
 
+async function isAdmitted(client: WireClient): Promise<boolean> {
+  try {
+    await client.offsets();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const LOAD: readonly ErrorCase[] = [
   {
     reason: "OVERLOADED",
@@ -564,6 +574,8 @@ const LOAD: readonly ErrorCase[] = [
       await Promise.all(lanes.map(async (lane) => await lane.refusal()));
       const error = await refusalOf(leader.publish());
       for (const lane of lanes) lane.close();
+      // The broker hears of it a moment later; OVERLOADED says "later", so later it is.
+      while (!(await isAdmitted(leader))) await pause(5);
       return error;
     },
   },

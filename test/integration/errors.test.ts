@@ -1,6 +1,6 @@
 // Every refusal over a real socket: the reason, what it says, that nothing was written, and that the same connection is
 // used again. Cases: error-cases.ts; what needs a cluster in trouble: errors-in-trouble.test.ts.
-import { existsSync, globSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ERROR_TABLE, type ErrorReason } from "../../src/model/errors.ts";
 import type { TopicId } from "../../src/model/ids.ts";
@@ -140,19 +140,26 @@ describe("the table of reasons is covered", () => {
 
   test.each(IN_TROUBLE)("in trouble: there is a test for %s", (reason) => {
     const text = readFileSync(`${import.meta.dirname}/errors-in-trouble.test.ts`, "utf8");
-    expect(text).toContain(`test("${reason}: `);
+    expect(text.includes(`test("${reason}: `)).toBe(true);
   });
 
-  test.each(Object.entries(INSIDE))("from inside: %s is shown by %s", (reason, file) => {
-    expect(existsSync(file)).toBe(true);
-    expect(readFileSync(file, "utf8")).toContain(`"${reason}"`);
+  test.each(Object.entries(INSIDE))("from inside: %s is shown by %s", (reason, place) => {
+    const files = place.endsWith(".ts") ? [place] : filesIn(place);
+    const naming = files.filter((file) => readFileSync(file, "utf8").includes(`"${reason}"`));
+    expect(naming.length).toBeGreaterThan(0);
   });
 
   test.each(NOT_YET_SENT)("not sent yet: no broker's room gives %s", (reason) => {
     const rooms = ["broker", "cluster", "config", "log", "partition", "raft", "replica"];
-    const files = rooms.flatMap((room) => globSync(`src/${room}/**/*.ts`));
+    const files = rooms.flatMap((room) => filesIn(`src/${room}`));
     expect(files.length).toBeGreaterThan(50);
     const naming = files.filter((file) => readFileSync(file, "utf8").includes(`"${reason}"`));
     expect(naming).toEqual([]);
   });
 });
+
+function filesIn(folder: string): readonly string[] {
+  return readdirSync(folder, { recursive: true })
+    .map((name) => `${folder}/${String(name)}`)
+    .filter((name) => name.endsWith(".ts"));
+}

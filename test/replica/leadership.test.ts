@@ -103,6 +103,18 @@ describe("handing over", () => {
     await cluster.putMany(3, 0);
   });
 
+  it("membership: a second change while one is under way is refused with CHANGE_IN_PROGRESS", async () => {
+    await start();
+    const leader = await cluster.leader();
+    const voters = cluster.nodeIds.map((nodeId) => replicaIdOf(nodeId, 0));
+    const target = { voters, learners: [replicaIdOf(4 as NodeId, 0)] };
+    const first = leader.replica.changeMembership(target);
+    const second = failure(leader.replica.changeMembership({ voters, learners: [] }));
+    expect(isBrokerError(await cluster.clock.until(second), "CHANGE_IN_PROGRESS")).toBe(true);
+    await cluster.clock.until(first);
+    expect(leader.replica.membership.learners).toEqual(target.learners);
+  });
+
   it("membership: a learner is added, catches up, replaces a voter; it survives restarts", async () => {
     await start({ nodes: 4, voters: 3 });
     const leader = await cluster.leader();

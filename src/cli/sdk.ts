@@ -1,0 +1,77 @@
+// The commands' port on the SDK: translates between the command line's words and flotilla/client. The only file of
+// this room that imports the client.
+import { type Client, createClient, type StartPosition } from "../client/index.ts";
+import { BrokerError } from "../model/errors.ts";
+import type {
+  AdminPort,
+  ClientPort,
+  ProducerPort,
+  ProducerWish,
+  TopicDetails,
+} from "./client-port.ts";
+import type { StartAt } from "./options.ts";
+
+/** Nothing is connected before the first call. @param timeoutMs of each call, and of a partition without a leader */
+export function connectSdk(bootstrap: readonly string[], timeoutMs: number): ClientPort {
+  const client = createClient({ bootstrap, clientId: "cli" });
+  return {
+    admin: adminOf(client, timeoutMs),
+    producer: (wish) => producerOf(client, wish),
+    read: (wish) =>
+      client.reader({
+        topic: wish.topic,
+        partitions: wish.partitions,
+        from: startPosition(wish.from),
+        until: wish.follow ? undefined : "end",
+        unavailableTimeoutMs: timeoutMs,
+        signal: wish.signal,
+      }),
+    close: () => client.close(),
+  };
+}
+
+function adminOf(client: Client, timeoutMs: number): AdminPort {
+  const admin = client.admin();
+  const settings = { timeoutMs };
+  return {
+    createTopic: (topic) => admin.createTopic(topic, settings),
+    async listTopics(prefix) {
+      const topics = [];
+      for await (const topic of admin.listTopics({ prefix, ...settings })) topics.push(topic);
+      return topics;
+    },
+    async describeTopic(name): Promise<TopicDetails> {
+      const { partitions, settings: effective, topic } = await admin.describeTopic(name, settings);
+      if (topic === undefined)
+        throw new BrokerError("INTERNAL", `the answer about ${name} is incomplete`);
+      return { topic, settings: effective, partitions };
+    },
+    alterTopic: (name, changes) => admin.alterTopic(name, changes, settings),
+    deleteTopic: (name) => admin.deleteTopic(name, settings),
+    describeCluster: () => admin.describeCluster(settings),
+  };
+}
+
+function producerOf(client: Client, wish: ProducerWish): ProducerPort {
+  const producer = client.producer({
+    acks: wish.acks,
+    flush: wish.flush,
+    deliveryTimeoutMs: wish.timeoutMs,
+  });
+  return {
+    send: (message) => producer.send({ topic: wish.topic, ...message }),
+    close: () => producer.close(),
+  };
+}
+
+function startPosition(from: StartAt): StartPosition {
+  switch (from.kind) {
+    case "earliest":
+    case "latest":
+      return from.kind;
+    case "offset":
+      return { offset: from.offset };
+    case "time":
+      return { timeMs: from.timeMs };
+  }
+}

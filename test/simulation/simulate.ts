@@ -1,0 +1,310 @@
+// One seed: a cluster, its workload and its faults, then calm – the cluster must recover, accept a last write everywhere
+// and converge – then everything is read by a fresh client and judged. Called by run.ts and by the tests.
+import { crc32c } from "../../src/base/crc32c.ts";
+import { METADATA_GROUP, type GroupId } from "../../src/model/ids.ts";
+import { isBrokerError } from "../../src/model/errors.ts";
+import { type CheckReport, checkHistory, type HistoryEvent } from "../../src/testkit/index.ts";
+import { drawPlan, type FaultKind, Faults } from "./faults.ts";
+import { SimCluster } from "./sim-cluster.ts";
+import type { PlantedDefect } from "./sim-disk.ts";
+import { lastUser, newClient, recordPage, type SimTopic, TOPICS, Workload } from "./workload.ts";
+
+export interface SimulationOptions {
+  readonly seed: number;
+  /** Virtual time under faults. */
+  readonly durationMs?: number;
+  /** Instead of what the seed draws. */
+  readonly kinds?: readonly FaultKind[];
+  readonly planted?: PlantedDefect;
+  readonly onLine?: (line: string) => void;
+}
+
+export interface SimulationResult {
+  readonly seed: number;
+  readonly traceHash: string;
+  readonly violations: readonly string[];
+  /** Why the run proves nothing; empty when it counts. */
+  readonly shortcomings: readonly string[];
+  readonly virtualMs: number;
+  readonly events: number;
+  readonly begun: ReadonlyMap<FaultKind, number>;
+  readonly bitten: ReadonlyMap<FaultKind, number>;
+  readonly elections: number;
+  readonly operations: number;
+  readonly acks: number;
+  readonly reads: number;
+  readonly images: number;
+  readonly rebuilds: number;
+}
+
+const DURATION_MS = 60_000;
+/** A run that did less proves nothing. */
+const OPERATIONS_MIN = 300;
+const BITTEN_MIN = 3;
+const VIRTUAL_MS_MIN = 60_000;
+/** Limits of the calm phase, virtual ms. */
+const DRAIN_LIMIT_MS = 20_000;
+const RECOVER_LIMIT_MS = 30_000;
+const CONVERGE_LIMIT_MS = 30_000;
+const CALL_LIMIT_MS = 20_000;
+
+/** Runs one seed to its end. Violations are results; it throws only for defects of the harness. */
+export async function simulate(options: SimulationOptions): Promise<SimulationResult> {
+  const run = new Simulation(options);
+  await run.execute();
+  return run.result();
+}
+
+class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #cluster: SimCluster;
+  readonly #workload: Workload;
+  readonly #faults: Faults;
+  readonly #durationMs: number;
+  readonly #willBlackout: boolean;
+  /** Topic of each partition's group. */
+  readonly #groups = new Map<GroupId, string>();
+  #hadBlackout = false;
+  #isLive = false;
+  #report: CheckReport | undefined;
+
+  constructor(options: SimulationOptions) {
+    this.#options = options;
+    const { onLine, planted, seed } = options;
+    this.#durationMs = options.durationMs ?? DURATION_MS;
+    this.#cluster = new SimCluster({ seed, planted, onLine });
+    const drawn = drawPlan(this.#cluster.world.random);
+    const plan = { ...drawn, kinds: options.kinds ?? drawn.kinds };
+    this.#workload = new Workload(this.#cluster);
+    this.#faults = new Faults(this.#cluster, plan, () => this.#blackout());
+    this.#willBlackout = plan.kinds.includes("blackout");
+    this.#cluster.line(`plan ${JSON.stringify(plan)}`);
+  }
+
+  async execute(): Promise<void> {
+    const cluster = this.#cluster;
+    try {
+      await cluster.start();
+      if (!cluster.fatal) await this.#createTopics();
+      if (!cluster.fatal) await this.#disturb();
+      if (!cluster.fatal) await this.#calm();
+      if (!cluster.fatal) await this.#judge();
+    } catch (error) {
+      cluster.violation((error as Error).stack ?? String(error));
+    }
+  }
+
+  result(): SimulationResult {
+    const { counters, invariants, violations, world } = this.#cluster;
+    const { bitten, begun } = this.#faults;
+    return {
+      seed: this.#options.seed,
+      traceHash: world.traceHash(),
+      violations,
+      shortcomings: this.#shortcomings(),
+      virtualMs: world.nowMs,
+      events: world.eventCount,
+      begun,
+      bitten,
+      elections: invariants.elections,
+      operations: this.#workload.sends,
+      acks: this.#workload.acks,
+      reads: this.#report?.read ?? 0,
+      images: counters.get("images_installed") ?? 0,
+      rebuilds: counters.get("state_rebuilds") ?? 0,
+    };
+  }
+
+  #shortcomings(): string[] {
+    const { world } = this.#cluster;
+    const bites = [...this.#faults.bitten.values()].reduce((sum, count) => sum + count, 0);
+    const short: string[] = [];
+    if (this.#workload.sends < OPERATIONS_MIN) short.push(`only ${this.#workload.sends} sends`);
+    if (bites < BITTEN_MIN) short.push(`only ${bites} faults bit`);
+    if (world.nowMs < VIRTUAL_MS_MIN) short.push(`only ${Math.round(world.nowMs)} virtual ms`);
+    if (!this.#isLive) short.push("the last phase was not reached");
+    return short;
+  }
+
+  async #createTopics(): Promise<void> {
+    const { clientHost } = this.#cluster;
+    for (const { name, partitions, settings } of TOPICS) {
+      const create = (): Promise<void> =>
+        this.#workload.client.createTopic(name, partitions, settings, CALL_LIMIT_MS);
+      await this.#cluster.complete(clientHost, create, CALL_LIMIT_MS * 2);
+    }
+    this.#learnGroups();
+  }
+
+  async #disturb(): Promise<void> {
+    const { world } = this.#cluster;
+    this.#workload.start((topic) => this.#willBlackout && topic.flush === "async");
+    this.#faults.start();
+    await world.runUntil(() => this.#cluster.fatal, this.#durationMs);
+    this.#faults.stop();
+    this.#workload.stop();
+  }
+
+  /** Power was lost on a majority at once: async topics may have lost what was acknowledged. */
+  #blackout(): void {
+    this.#hadBlackout = true;
+    this.#cluster.invariants.forgive(this.#groupsOf((topic) => topic.flush === "async"));
+  }
+
+  async #calm(): Promise<void> {
+    const cluster = this.#cluster;
+    const { world } = cluster;
+    cluster.line("calm");
+    const groups = [METADATA_GROUP, ...this.#groupsOf(() => true)];
+    const isDrained = (): boolean => cluster.fatal || this.#workload.isIdle;
+    if (!(await world.runUntil(isDrained, DRAIN_LIMIT_MS))) {
+      cluster.violation("clients still wait long after their deadlines");
+    }
+    const hasLeaders = (): boolean =>
+      cluster.fatal || groups.every((group) => cluster.leaderOf(group) !== undefined);
+    if (!(await world.runUntil(hasLeaders, RECOVER_LIMIT_MS))) {
+      const without = groups.filter((group) => cluster.leaderOf(group) === undefined);
+      cluster.violation(`no leader after all faults: groups ${without.join(", ")}`);
+    }
+    if (!cluster.fatal) await this.#lastWrites();
+    const isConverged = (): boolean =>
+      cluster.fatal || groups.every((group) => this.#lagOf(group) === undefined);
+    if (!(await world.runUntil(isConverged, CONVERGE_LIMIT_MS))) {
+      for (const group of groups) {
+        const lag = this.#lagOf(group);
+        if (lag !== undefined) cluster.violation(`not converged: group ${group}: ${lag}`);
+      }
+    }
+    if (cluster.fatal) return;
+    this.#compareReplicas(groups);
+    this.#isLive = true;
+  }
+
+  async #lastWrites(): Promise<void> {
+    const cluster = this.#cluster;
+    for (const topic of TOPICS) {
+      for (let partition = 0; partition < topic.partitions; partition += 1) {
+        const send = (): Promise<boolean> =>
+          this.#workload.sendOne(lastUser(topic), `last-${partition}`, partition);
+        const isAcked = await cluster.complete(cluster.clientHost, send, CALL_LIMIT_MS);
+        if (!isAcked) cluster.violation(`the last write to ${topic.name}/${partition} failed`);
+      }
+    }
+  }
+
+  /** What a group still lacks; undefined when all three replicas hold and applied the same. */
+  #lagOf(group: GroupId): string | undefined {
+    const replicas = this.#cluster.replicas(group);
+    if (replicas.length < this.#cluster.brokers.length) return "a replica is missing";
+    const statuses = replicas.map((replica) => replica.status());
+    const last = Math.max(...statuses.map(({ lastIndex }) => lastIndex));
+    for (const [at, status] of statuses.entries()) {
+      const { appliedIndex, commitIndex, lastIndex } = status;
+      if (replicas[at]?.record.recovering === true) return `n${at + 1} is recovering`;
+      if (lastIndex === last && commitIndex === last && appliedIndex === last) continue;
+      return `n${at + 1} has last ${lastIndex}, commit ${commitIndex}, applied ${appliedIndex} of ${last}`;
+    }
+    return undefined;
+  }
+
+  #compareReplicas(groups: readonly GroupId[]): void {
+    const cluster = this.#cluster;
+    const nodes = cluster.brokers.map(({ nodeId }) => nodeId);
+    for (const group of groups) {
+      const last = cluster.replicas(group)[0]?.status().lastIndex ?? 0;
+      cluster.invariants.compareLogs(group, nodes, last);
+      const states = cluster.brokers.map((broker) => stateOf(broker, group));
+      if (new Set(states).size > 1) {
+        cluster.violation(`state machines differ: group ${group}: ${states.join(" ")}`);
+      }
+    }
+  }
+
+  async #judge(): Promise<void> {
+    const cluster = this.#cluster;
+    const { clientHost, history } = cluster;
+    const logStarts = new Map<string, number>();
+    await cluster.complete(clientHost, () => this.#readAll(logStarts), CALL_LIMIT_MS * 10);
+    const survivors = new Set(["all/sync", ...(this.#hadBlackout ? [] : ["all/async"])] as const);
+    this.#report = checkHistory(withoutDropped(history.events, logStarts), {
+      finalReader: "final",
+      mustSurvive: survivors,
+    });
+    for (const { detail, kind, value } of this.#report.anomalies) {
+      cluster.violation(`${kind}: ${value.slice(0, 60)}: ${detail}`);
+    }
+  }
+
+  /** Every partition from its log start to its end, by a client that knows nothing yet. */
+  async #readAll(logStarts: Map<string, number>): Promise<void> {
+    const client = newClient(this.#cluster);
+    for (const topic of TOPICS) {
+      for (let partition = 0; partition < topic.partitions; partition += 1) {
+        const start = await logStartOf(client, topic, partition);
+        logStarts.set(`${topic.name}/${partition}`, start);
+        for (let offset = start, isDone = false; !isDone; ) {
+          const page = await client.fetch(topic.name, partition, offset, CALL_LIMIT_MS);
+          recordPage(this.#cluster, `final-${topic.name}`, topic.name, page.messages);
+          isDone = page.nextOffset >= page.highWatermark;
+          if (!isDone && page.nextOffset === offset) throw new Error("a read makes no progress");
+          offset = page.nextOffset;
+        }
+      }
+    }
+  }
+
+  #groupsOf(suits: (topic: SimTopic) => boolean): GroupId[] {
+    const wanted = new Set(TOPICS.filter(suits).map(({ name }) => name));
+    return [...this.#groups].filter(([, name]) => wanted.has(name)).map(([group]) => group);
+  }
+
+  /** Asked once, of any node: groups keep their topics. */
+  #learnGroups(): void {
+    for (const { node } of this.#cluster.brokers) {
+      for (const { name, topicId } of node?.view.image.topics.values() ?? []) {
+        for (const { groupId } of node?.view.image.partitionsOf(topicId) ?? []) {
+          this.#groups.set(groupId, name);
+        }
+      }
+    }
+  }
+}
+
+/** Size and hash of a partition's whole state on one node; of the metadata, its version. */
+function stateOf({ node }: SimCluster["brokers"][number], group: GroupId): string {
+  if (node === undefined) return "down";
+  if (group === METADATA_GROUP) return `version ${node.view.image.version}`;
+  const pairs = [...(node.partitions.get(group)?.state.pairs() ?? [])];
+  pairs.sort(([a], [b]) => (a < b ? -1 : 1));
+  let hash = 0;
+  for (const [key, value] of pairs) hash = crc32c(value, crc32c(Buffer.from(key), hash));
+  return `${pairs.length} pairs ${hash.toString(16)}`;
+}
+
+async function logStartOf(
+  client: ReturnType<typeof newClient>,
+  topic: SimTopic,
+  partition: number,
+): Promise<number> {
+  try {
+    const { logStartOffset } = await client.fetch(topic.name, partition, 0, CALL_LIMIT_MS);
+    return logStartOffset;
+  } catch (error) {
+    if (!isBrokerError(error, "OFFSET_OUT_OF_RANGE")) throw error;
+    return Number(error.fields["logStartOffset"]);
+  }
+}
+
+/** Leaves out acknowledgements of records below the log start: retention may take those. */
+function withoutDropped(
+  events: readonly HistoryEvent[],
+  logStarts: ReadonlyMap<string, number>,
+): HistoryEvent[] {
+  const topics = new Map<string, string>();
+  for (const event of events) if (event.type === "send") topics.set(event.value, event.topic);
+  return events.filter((event) => {
+    if (event.type !== "ack") return true;
+    const start = logStarts.get(`${topics.get(event.value)}/${event.partition}`) ?? 0;
+    return event.offset >= start;
+  });
+}
