@@ -1,8 +1,7 @@
 // The data: 20,000 flights of January 2001 and later, as the npm package vega-datasets ships them, keyed by the airport
 // they left from.
 import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 
 export interface FlightEvent {
   /** Position in the table; sends of one key must be read back with growing ids. */
@@ -14,8 +13,8 @@ export interface FlightEvent {
 const EVENTS_MIN = 20_000;
 
 export function readFlights(): readonly FlightEvent[] {
-  const packageFile = createRequire(import.meta.url).resolve("vega-datasets/package.json");
-  const file = join(dirname(packageFile), "data", "flights-20k.json");
+  const folder = join(import.meta.dirname, "..", "..", "node_modules", "vega-datasets", "data");
+  const file = join(folder, "flights-20k.json");
   const rows = JSON.parse(readFileSync(file, "utf8")) as readonly { readonly origin: string }[];
   if (rows.length < EVENTS_MIN) throw new Error(`${file} has only ${rows.length} rows`);
   return rows.map((row, id) => ({ id, key: row.origin, value: JSON.stringify({ id, ...row }) }));

@@ -5,6 +5,7 @@ import { BrokerError } from "../model/errors.ts";
 import type {
   AdminPort,
   ClientPort,
+  PartitionDetails,
   ProducerPort,
   ProducerWish,
   TopicDetails,
@@ -44,12 +45,51 @@ function adminOf(client: Client, timeoutMs: number): AdminPort {
       const { partitions, settings: effective, topic } = await admin.describeTopic(name, settings);
       if (topic === undefined)
         throw new BrokerError("INTERNAL", `the answer about ${name} is incomplete`);
-      return { topic, settings: effective, partitions };
+      return {
+        topic,
+        settings: effective,
+        partitions: await withOffsets(client, name, partitions, timeoutMs),
+      };
     },
     alterTopic: (name, changes) => admin.alterTopic(name, changes, settings),
     deleteTopic: (name) => admin.deleteTopic(name, settings),
     describeCluster: () => admin.describeCluster(settings),
   };
+}
+
+/** One question each; beyond, the asked broker's own knowledge must do. */
+const OFFSET_QUESTIONS_MAX = 64;
+
+/** The asked broker knows the offsets only of partitions that it leads; their own leaders are asked for the others. */
+async function withOffsets(
+  client: Client,
+  topic: string,
+  partitions: readonly PartitionDetails[],
+  timeoutMs: number,
+): Promise<readonly PartitionDetails[]> {
+  const isKnown = (details: PartitionDetails): boolean =>
+    details.inSync.length > 0 || details.leaderId === 0;
+  if (partitions.filter((details) => !isKnown(details)).length > OFFSET_QUESTIONS_MAX)
+    return partitions;
+  // Questions about a partition need the topic's route.
+  await client.admin().metadata(topic);
+  return Promise.all(
+    partitions.map(async (details) => {
+      if (isKnown(details)) return details;
+      try {
+        const offsets = await client
+          .admin()
+          .listOffsets(topic, details.partition, 0, { timeoutMs });
+        return {
+          ...details,
+          logStartOffset: offsets.logStartOffset,
+          highWatermark: offsets.highWatermark,
+        };
+      } catch {
+        return details;
+      }
+    }),
+  );
 }
 
 function producerOf(client: Client, wish: ProducerWish): ProducerPort {

@@ -51,6 +51,10 @@ export class FetchStream {
     };
   }
 
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
   open(cursor: FetchCursor, topicId: string): void {
     const id = this.#nextId;
     this.#nextId += 1;

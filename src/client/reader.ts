@@ -66,6 +66,8 @@ const QUESTIONS_MAX = 32;
 interface Delivery {
   readonly batch: ReceivedBatch;
   readonly cursor: FetchCursor;
+  /** Whose credit it used. */
+  readonly stream: FetchStream | undefined;
 }
 
 export class ClusterReader implements Reader, FetchStreamEvents {
@@ -191,21 +193,22 @@ export class ClusterReader implements Reader, FetchStreamEvents {
       if (!isBrokerError(error)) throw error;
       failure = error;
     }
+    const { stream } = cursor;
     let bytes = 0;
     for (const chunk of data.batches) bytes += chunk.length;
     for (const batch of received) {
       bytes -= batch.bytes.length;
       this.#queuedBytes += batch.bytes.length;
-      this.#queue.push({ batch, cursor });
+      this.#queue.push({ batch, cursor, stream });
     }
     // Skipped bytes were taken, too.
-    cursor.stream?.consumed(bytes);
+    stream?.consumed(bytes);
     if (failure !== undefined) this.#onDamage(cursor, failure);
     else if (received.length > 0) {
       cursor.attempt = 0;
       cursor.lostSinceMs = undefined;
     }
-    if (cursor.isDone) cursor.stream?.leave(cursor);
+    if (cursor.isDone) stream?.leave(cursor);
     this.#tell();
   }
 
@@ -408,7 +411,10 @@ export class ClusterReader implements Reader, FetchStreamEvents {
     this.#current = undefined;
     const bytes = current.batch.bytes.length;
     this.#queuedBytes -= bytes;
-    current.cursor.stream?.consumed(bytes);
+    // A later stream began with less credit, because this was not consumed yet.
+    const { cursor, stream } = current;
+    const creditor = stream?.isOver === false ? stream : cursor.stream;
+    creditor?.consumed(bytes);
   }
 
   #fail(error: FlotillaError): void {
@@ -468,7 +474,7 @@ class MessageIterator implements AsyncIterableIterator<ReceivedMessage> {
   }
 
   next(): Promise<IteratorResult<ReceivedMessage>> {
-    const message = this.#messages?.next();
+    const message = this.#step();
     if (message !== undefined) return Promise.resolve({ value: message, done: false });
     return this.#nextBatch();
   }
@@ -486,9 +492,33 @@ class MessageIterator implements AsyncIterableIterator<ReceivedMessage> {
         if (!(await this.#reader.wait())) return { value: undefined, done: true };
         continue;
       }
-      this.#messages = new MessageCursor(batch);
-      const message = this.#messages.next();
+      this.#open(batch);
+      const message = this.#step();
       if (message !== undefined) return { value: message, done: false };
     }
+  }
+
+  #open(batch: ReceivedBatch): void {
+    try {
+      this.#messages = new MessageCursor(batch);
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  #step(): ReceivedMessage | undefined {
+    const messages = this.#messages;
+    if (messages === undefined) return undefined;
+    try {
+      return messages.next();
+    } catch (error) {
+      throw this.#failed(error);
+    }
+  }
+
+  /** What a producer encoded cannot be read: going on would lose it silently. */
+  #failed(error: unknown): FlotillaError {
+    void this.#reader.close();
+    return asFlotillaError(error, "not-applied");
   }
 }

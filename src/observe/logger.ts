@@ -63,15 +63,23 @@ export function createLogger(options: LoggerOptions): RootLogger {
     },
     stream,
   );
+  const own = options.nodeId;
   return {
-    debug: (fields, message) => logger.debug(fields, message),
-    info: (fields, message) => logger.info(fields, message),
-    warn: (fields, message) => logger.warn(fields, message),
-    error: (fields, message) => logger.error(fields, message),
+    debug: (fields, message) => logger.debug(withoutOwnId(fields, own), message),
+    info: (fields, message) => logger.info(withoutOwnId(fields, own), message),
+    warn: (fields, message) => logger.warn(withoutOwnId(fields, own), message),
+    error: (fields, message) => logger.error(withoutOwnId(fields, own), message),
     child: (fields) => logger.child(fields),
     level: options.level,
     flush: () => flushQuietly(sink),
   };
+}
+
+/** Every line carries the node's own id; an event that names it too would write the key twice. */
+function withoutOwnId(fields: LogFields, own: number | undefined): LogFields {
+  if (own === undefined || fields["nodeId"] !== own) return fields;
+  const { nodeId: _, ...rest } = fields;
+  return rest;
 }
 
 type FileSink = ReturnType<typeof destination>;

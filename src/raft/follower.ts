@@ -22,9 +22,10 @@ export function handleAppendRequest<H>(state: RaftState<H>, request: AppendReque
   const last = request.prevIndex + request.entries.length;
   insert(state, request.entries, request.prevIndex);
   agree(state, last);
+  const commitBefore = state.commitIndex;
   state.commitTo(Math.min(request.commitIndex, follower.agreedIndex));
   state.raiseDurableCommit(request.durableCommitIndex);
-  owe(state, request, last);
+  owe(state, last, request.entries.length === 0 && state.commitIndex > commitBefore);
 }
 
 /** A request that no honest leader sends (for example read from disk across a change of terms) is not answered. */
@@ -87,8 +88,8 @@ function refuse<H>(state: RaftState<H>, request: AppendRequest<H>): void {
   });
 }
 
-/** Notes what the answer to this request has to wait for. */
-function owe<H>(state: RaftState<H>, request: AppendRequest<H>, last: LogIndex): void {
+/** Notes what the answer to a request up to `last` has to wait for. `isNews`: it only told a new commit index. */
+function owe<H>(state: RaftState<H>, last: LogIndex, isNews: boolean): void {
   const { follower } = state;
   const { writtenIndex, flushedIndex } = state.log.storage;
   const isDurableRule = state.commitRule === "durable";
@@ -97,9 +98,9 @@ function owe<H>(state: RaftState<H>, request: AppendRequest<H>, last: LogIndex):
     follower.owedWritten = Math.max(follower.owedWritten, last);
     return;
   }
-  // Mere news of the commit index needs no answer once everything up to there was acknowledged.
+  // News needs no answer once everything up to there was acknowledged; anything else may be a probe.
   const acked = isDurableRule ? follower.ackedDurable : follower.ackedMatch;
-  if (request.entries.length > 0 || last > acked) follower.isAnswerDue = true;
+  if (!isNews || last > acked) follower.isAnswerDue = true;
 }
 
 /**

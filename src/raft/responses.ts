@@ -26,6 +26,7 @@ export function handleAppendResponse<H>(state: RaftState<H>, message: AppendResp
   leader.isSendDue = true;
   advanceCommit(state);
   sendTimeoutNowWhenReady(state);
+  retireWhenKnown(state);
 }
 
 export function handleHeartbeatResponse<H>(state: RaftState<H>, message: HeartbeatResponse): void {
@@ -40,14 +41,6 @@ export function handleHeartbeatResponse<H>(state: RaftState<H>, message: Heartbe
   advanceCommit(state);
   confirmReads(state);
   sendTimeoutNowWhenReady(state);
-  // A retiring leader tells at once what it learned; its round trip is the time without proposals.
-  if (
-    leader.retireIndex !== undefined &&
-    peer.toldRound === 0 &&
-    peer.match >= leader.retireIndex
-  ) {
-    leader.isHeartbeatDue = true;
-  }
   retireWhenKnown(state);
 }
 
@@ -106,10 +99,14 @@ function learn<H>(
 function backUp<H>(state: RaftState<H>, peer: Progress, message: AppendResponse): void {
   const { log } = state;
   const rejected = message.rejectedPrevIndex;
-  // A late refusal says nothing new.
-  if (peer.state === "snapshot" || rejected <= peer.match || rejected >= peer.next) return;
-  if (peer.state === "probe" && rejected !== peer.next - 1) return;
+  const isProbed = peer.state === "probe" && rejected === peer.next - 1;
+  // A late refusal says nothing new. To the probe that is out it is believed even below match: installing an image may
+  // have shortened the follower's log. Should it be late after all, some entries are sent twice.
+  const isNews = peer.state === "replicate" && rejected > peer.match && rejected < peer.next;
+  if (!isProbed && !isNews) return;
   const guess = log.lastWithTermAtMost(message.hintIndex, message.hintTerm);
+  peer.match = Math.min(peer.match, guess);
+  peer.durable = Math.min(peer.durable, peer.match);
   peer.becomeProbe(Math.min(rejected, guess + 1));
 }
 

@@ -2,6 +2,8 @@
 // that left at once could leave voters behind that still wait for votes of replicas that are gone. It therefore goes
 // on, without new proposals and without counting itself, until a majority of the voters know the removal committed.
 import type { ReplicaId } from "../model/ids.ts";
+import type { LogIndex } from "../model/positions.ts";
+import type { Progress } from "./progress.ts";
 import { quorumValue } from "./quorum.ts";
 import { pendingRound } from "./read-index.ts";
 import { becomeFollower } from "./roles.ts";
@@ -21,16 +23,23 @@ export function roundOfHeartbeats<H>(state: RaftState<H>): number {
   if (leader?.retireIndex === undefined) return pendingRound(state);
   leader.lastRound += 1;
   for (const peer of leader.peers) {
-    const isTold = Math.min(peer.match, state.commitIndex) >= leader.retireIndex;
-    if (isTold && peer.toldRound === 0) peer.toldRound = leader.lastRound;
+    if (canBeTold(state, leader.retireIndex, peer)) peer.toldRound = leader.lastRound;
   }
   return leader.lastRound;
 }
 
-/** Steps down once a majority knows; the best voter is asked to take over without waiting for its timer. */
+/** Its next heartbeat may carry the commit index that matters, for the first time. */
+function canBeTold<H>(state: RaftState<H>, retireIndex: LogIndex, peer: Progress): boolean {
+  return peer.toldRound === 0 && Math.min(peer.match, state.commitIndex) >= retireIndex;
+}
+
+/** Called after each answer. Steps down once a majority knows; the best voter is asked to take over at once. */
 export function retireWhenKnown<H>(state: RaftState<H>): void {
   const { leader } = state;
   if (leader?.retireIndex === undefined) return;
+  for (const peer of leader.peers) {
+    if (canBeTold(state, leader.retireIndex, peer)) leader.isHeartbeatDue = true;
+  }
   const knows = (id: ReplicaId): number => {
     const peer = leader.find(id);
     return peer !== undefined && peer.toldRound > 0 && peer.readRound >= peer.toldRound ? 1 : 0;

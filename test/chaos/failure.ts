@@ -5,10 +5,13 @@ export function outcomeOf(error: unknown): "not-applied" | "unknown" {
   return field(error, "outcome") === "not-applied" ? "not-applied" : "unknown";
 }
 
-/** The typed reason, e.g. NOT_ENOUGH_REPLICAS; "untyped: …" for an error that has none. */
+/** The typed reason with what was behind it, "DEADLINE (NOT_LEADER)"; "untyped: …" for an error that has none. */
 export function reasonOf(error: unknown): string {
   const reason = field(error, "reason");
-  if (typeof reason === "string" && reason !== "") return reason;
+  const last = field(field(error, "fields"), "lastReason");
+  if (typeof reason === "string" && reason !== "") {
+    return typeof last === "string" ? `${reason} (${last})` : reason;
+  }
   return `untyped: ${error instanceof Error ? `${error.name}: ${error.message}` : String(error)}`;
 }
 

@@ -64,6 +64,7 @@ export async function runLeaderChaos(run: PowerCutRun): Promise<LeaderChaos> {
       say,
     };
     try {
+      say(`three brokers serve "${TOPIC}" with ${options.partitions} partitions`);
       load.start();
       const rounds = await runRounds(session);
       const rolling = options.rollingRestart ? await runRollingRestart(session) : undefined;

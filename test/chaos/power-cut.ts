@@ -1,6 +1,8 @@
 // Power cuts of all three brokers at once under all/sync load: SIGKILL, copy the disk images as they are, start from the
 // copies. After each cut everything is read back and judged: what had been acknowledged must be there. With a lying
 // disk (positive control) the same test must find loss, and ends as soon as it has.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createClient } from "../../src/client/index.ts";
 import { LocalCluster, pause } from "../support/local-cluster.ts";
@@ -13,6 +15,7 @@ import { demandRate, RATE_MARGIN, type Session } from "./session.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { within } from "./waiting.ts";
 
+const NEW_BOOT = fileURLToPath(new URL("new-boot.mjs", import.meta.url));
 const LYING_DISK = fileURLToPath(new URL("lying-disk.mjs", import.meta.url));
 const TOPIC = "power";
 const HEAL_TIMEOUT_MS = 60_000;
@@ -20,8 +23,9 @@ const FLUSH_TIMEOUT_MS = 90_000;
 const DELIVERY_TIMEOUT_MS = 60_000;
 const LYING_CUTS_MAX = 3;
 
-/** Small disks: no reserve that would make the broker refuse writes, and small segments. */
-const YAML = "storage:\n  diskFreeMin: 8MiB\n  segmentSize: 4MiB\n";
+/** Small disks: hardly a reserve, or the broker would refuse writes; and segments that end now and then. */
+const YAML = "storage:\n  diskFreeMin: 8MiB\n";
+const SEGMENT_BYTES = 1024 * 1024;
 
 export interface PowerCut {
   /** Acknowledged by brokers that then lost their power, since the cut before. */
@@ -55,16 +59,31 @@ export async function runPowerCuts(run: PowerCutRun): Promise<PowerCuts> {
   run.onStarted(end);
   try {
     await mounts.create();
+    boot(run);
     cluster = await LocalCluster.create({
       directory: run.directory,
       dataDir: (nodeId) => `${mounts.mountPoint(nodeId)}/data`,
       extraYaml: YAML,
-      execArgv: run.options.lyingDisk ? ["--import", LYING_DISK] : [],
+      env: { CHAOS_BOOT_ID_FILE: bootIdFile(run.directory) },
+      execArgv: [...preload(NEW_BOOT), ...(run.options.lyingDisk ? preload(LYING_DISK) : [])],
     });
     return await cutOften(run, cluster, mounts);
   } finally {
     await end();
   }
+}
+
+function bootIdFile(directory: string): string {
+  return join(directory, "boot-id");
+}
+
+/** The machine is switched on: a new boot id. */
+function boot({ directory, random }: Pick<PowerCutRun, "directory" | "random">): void {
+  writeFileSync(bootIdFile(directory), `${random.uuid()}\n`);
+}
+
+function preload(script: string): string[] {
+  return ["--import", script];
 }
 
 async function cutOften(
@@ -79,7 +98,7 @@ async function cutOften(
     name: TOPIC,
     partitions: options.partitions,
     replicationFactor: 3,
-    settings: { flush: "sync" },
+    settings: { flush: "sync", "segment.bytes": String(SEGMENT_BYTES) },
   });
   await mounts.flush();
   const ledger = new Ledger();
@@ -112,6 +131,7 @@ async function cutOften(
     while (cuts.length < wanted && broken === undefined) {
       const name = `power cut ${cuts.length + 1}`;
       const before = await cutOnce(session, mounts, name);
+      boot(run);
       const restartedAtMs = performance.now();
       try {
         verdict = await recover(session);

@@ -68,7 +68,7 @@ function tablesOf(report: Report): string {
 
 function roundTable(rounds: readonly Round[]): string {
   const head = ["round", "fault", "node", "partitions", "epochs", "acks/s before", "worst ms"];
-  const table = new Table({ head });
+  const table = plainTable(head);
   for (const [i, round] of rounds.entries()) {
     const epochs = round.partitions.map((one) => `${one.epochBefore}→${one.epochAfter}`);
     const worst = Math.max(...round.partitions.map((one) => one.failOverMs));
@@ -88,9 +88,7 @@ function roundTable(rounds: readonly Round[]): string {
 }
 
 function failOverTable(rounds: readonly Round[]): string {
-  const table = new Table({
-    head: ["fail-over by fault", "partitions", "p50 ms", "p99 ms", "worst ms"],
-  });
+  const table = plainTable(["fail-over by fault", "partitions", "p50 ms", "p99 ms", "worst ms"]);
   for (const [kind, times] of Object.entries(failOverTimes(rounds))) {
     table.push([kind, times.count, times.p50ms, times.p99ms, times.worstMs]);
   }
@@ -99,7 +97,7 @@ function failOverTable(rounds: readonly Round[]): string {
 
 function countTable(report: Report): string {
   const { verdict, rolling, majority, powerCuts } = report;
-  const table = new Table({ head: ["what", "count"] });
+  const table = plainTable(["what", "count"]);
   if (verdict !== undefined) table.push(...verdictRows("", verdict));
   if (report.replicasCompared > 0)
     table.push(["replicas compared byte by byte", report.replicasCompared]);
@@ -124,6 +122,11 @@ function countTable(report: Report): string {
     table.push(["power cuts: lost", lostIn(powerCuts.verdict)]);
   }
   return table.toString();
+}
+
+/** Without colours: the output often goes to a file. */
+function plainTable(head: string[]): Table.Table {
+  return new Table({ head, style: { head: [], border: [], compact: true } });
 }
 
 function verdictRows(prefix: string, verdict: Verdict): [string, number][] {

@@ -42,6 +42,10 @@ async function main(): Promise<void> {
   };
   await leaderPart(options, findings, run);
   await powerPart(options, findings, run, say);
+  const hasRun = findings.leader !== undefined || findings.powerCuts !== undefined;
+  if (!hasRun && findings.problems.length === 0 && findings.skipped.length === 0) {
+    findings.skipped.push("everything: nothing was asked for");
+  }
   const outcome = outcomeOf(findings);
   const seconds = (performance.now() - startMs) / 1000;
   printReport(reportOf(outcome, options, seconds, findings));

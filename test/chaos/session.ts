@@ -1,6 +1,6 @@
 // What every phase works with: the brokers, the load, the ledger, and where findings go.
 import type { Random } from "../../src/base/random.ts";
-import type { LocalCluster } from "../support/local-cluster.ts";
+import { type LocalCluster, pause } from "../support/local-cluster.ts";
 import type { ClusterView } from "./cluster-view.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Load } from "./load.ts";
@@ -27,15 +27,15 @@ export const RATE_MARGIN = 1.1;
 const RATE_WINDOW_MS = 2000;
 const RATE_TIMEOUT_MS = 30_000;
 
-/** Waits for the demanded rate over the last two seconds and returns it; a problem when it does not come in 30 s. */
+/**
+ * Waits for two seconds at the demanded rate, all of them after this call: the burst that ends an earlier outage does not
+ * count. Returns the rate; a problem when it does not come in 30 s.
+ */
 export async function demandRate(session: Session, before: string): Promise<number> {
   const { load, options, problems } = session;
+  await pause(RATE_WINDOW_MS + 100);
   try {
-    await waitUntil(
-      "the rate",
-      RATE_TIMEOUT_MS,
-      () => load.ackRate(RATE_WINDOW_MS) >= options.rate,
-    );
+    await waitUntil("rate", RATE_TIMEOUT_MS, () => load.ackRate(RATE_WINDOW_MS) >= options.rate);
   } catch {
     const rate = Math.round(load.ackRate(RATE_WINDOW_MS));
     problems.push(`before ${before}: ${rate} acknowledged sends/s, ${options.rate} are demanded`);

@@ -3,8 +3,10 @@
 import { expect } from "vitest";
 import type { BrokerError, ErrorReason } from "../../src/model/errors.ts";
 import { BATCH_BYTES_MAX } from "../../src/model/limits.ts";
-import { AttachRequest } from "../../src/rpc/generated/flotilla-internal-v1.ts";
-import { ProposeMetadataRequest } from "../../src/rpc/generated/flotilla-internal-v1.ts";
+import {
+  AttachRequest,
+  ProposeMetadataRequest,
+} from "../../src/rpc/generated/flotilla-internal-v1.ts";
 import {
   AlterTopicRequest,
   CreateTopicRequest,
@@ -81,7 +83,9 @@ const MESSAGES: readonly ErrorCase[] = [
   invalidMessage("reserved header name", "messages.headers.name", {
     headers: [header("flotilla-unheard-of")],
   }),
-  invalidMessage("header name of 129 bytes", "headers.name", { headers: [header("h".repeat(129))] }),
+  invalidMessage("header name of 129 bytes", "headers.name", {
+    headers: [header("h".repeat(129))],
+  }),
   invalidMessage("65 headers", "headers", {
     headers: Array.from({ length: 65 }, (_, place) => header(`h${place}`)),
   }),
@@ -290,7 +294,8 @@ const BATCHES: readonly ErrorCase[] = [
     reason: "UNSUPPORTED_VERSION",
     title: "lane of version 2",
     fields: { versionMin: 1, versionMax: 1 },
-    refuse: async ({ leader }) => await leader.laneRefusal(plainBatch(["x"]), { protocolVersion: 2 }),
+    refuse: async ({ leader }) =>
+      await leader.laneRefusal(plainBatch(["x"]), { protocolVersion: 2 }),
   },
   {
     reason: "UNKNOWN_TOPIC_OR_PARTITION",
@@ -335,7 +340,9 @@ const LANES: readonly ErrorCase[] = [
   laneMisuse("resuming a lane that is not open", "resume.lane", {
     resume: [ResumeLane.create({ lane: 5 })],
   }),
-  laneMisuse("resuming a lane that is not closed", "resume.lane", { resume: [ResumeLane.create()] }),
+  laneMisuse("resuming a lane that is not closed", "resume.lane", {
+    resume: [ResumeLane.create()],
+  }),
   laneMisuse("lane opened twice", "open.lane", { open: [OpenLane.create({ protocolVersion: 1 })] }),
   laneMisuse("lane number 4096", "open.lane", {
     open: [OpenLane.create({ lane: 4096, protocolVersion: 1 })],
@@ -433,9 +440,24 @@ const ADMIN: readonly ErrorCase[] = [
   badTopic("INVALID_REQUEST", "name with a space", { name: "a b" }, { field: "name" }),
   badTopic("INVALID_REQUEST", "reserved prefix", { name: "__own" }, { field: "name" }),
   badTopic("INVALID_REQUEST", "4097 partitions", { partitions: 4097 }, { field: "partitions" }),
-  badTopic("INVALID_REQUEST", "8 replicas", { replicationFactor: 8 }, { field: "replicationFactor" }),
-  badTopic("INVALID_REQUEST", "unknown setting", { settings: { speed: "11" } }, { field: "settings.speed" }),
-  badTopic("INVALID_REQUEST", "bad value", { settings: { flush: "maybe" } }, { field: "settings.flush" }),
+  badTopic(
+    "INVALID_REQUEST",
+    "8 replicas",
+    { replicationFactor: 8 },
+    { field: "replicationFactor" },
+  ),
+  badTopic(
+    "INVALID_REQUEST",
+    "unknown setting",
+    { settings: { speed: "11" } },
+    { field: "settings.speed" },
+  ),
+  badTopic(
+    "INVALID_REQUEST",
+    "bad value",
+    { settings: { flush: "maybe" } },
+    { field: "settings.flush" },
+  ),
   badTopic(
     "INVALID_REPLICATION_FACTOR",
     "5 replicas on 3 nodes",
@@ -465,7 +487,9 @@ const ADMIN: readonly ErrorCase[] = [
     title: "metadata of version 9",
     refuse: async ({ leader }) => {
       const request = GetMetadataRequest.create({ protocolVersion: 9 });
-      return await refusalOf(leader.connection.unary(metadataService.getMetadata, request, TIMEOUT));
+      return await refusalOf(
+        leader.connection.unary(metadataService.getMetadata, request, TIMEOUT),
+      );
     },
   },
   {

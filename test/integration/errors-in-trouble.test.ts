@@ -140,31 +140,40 @@ test("DISK_FULL: below the reserve nothing is accepted, afterwards it goes on", 
 });
 
 test("OVERLOADED: uncommitted bytes are bounded; what was accepted is kept, the refused is not written", async () => {
-  const { client, followers } = await scene();
+  const { client, followers, leader, topicId } = await scene();
   for (const node of followers) node.connector.holdEntries();
-  const lane = client.lane();
   const values = Array.from({ length: 7 }, () => Buffer.alloc(MIB - 1000, 1));
-  const batches = 6;
-  for (let number = 0; number < batches; number += 1) lane.send(plainBatch(values));
-  await pause(500);
+  // One stream alone would not be read any further: its own limit of unanswered bytes comes first.
+  const first = client.lane();
+  const second = client.lane();
+  const { replica } = cluster.partition(leader.id, topicId);
+  const writtenIndex = replica.watermarks.writtenIndex + 4;
+  for (let number = 0; number < 4; number += 1) first.send(plainBatch(values));
+  await cluster.until("four are written", () => replica.watermarks.writtenIndex >= writtenIndex);
+  for (let number = 0; number < 3; number += 1) second.send(plainBatch(values));
+  await pause(300);
   for (const node of followers) node.connector.releaseEntries();
   const offsets: number[] = [];
-  for (;;) {
-    try {
-      offsets.push(...(await lane.ack()).baseOffsets);
-    } catch (error) {
-      expect(error).toMatchObject({ reason: "OVERLOADED", retry: "later", outcome: "not-applied" });
-      expect(error).toMatchObject({ fields: { limit: "uncommittedBytes" } });
-      break;
-    }
+  while (offsets.length < 4) offsets.push(...(await first.ack()).baseOffsets);
+  let error: unknown;
+  while (error === undefined) {
+    await second.ack().then(
+      (ack) => offsets.push(...ack.baseOffsets),
+      (refusal: unknown) => {
+        error = refusal;
+      },
+    );
   }
+  expect(error).toMatchObject({ reason: "OVERLOADED", retry: "later", outcome: "not-applied" });
+  expect(error).toMatchObject({ fields: { limit: "uncommittedBytes" } });
   expect(offsets.length).toBeGreaterThanOrEqual(4);
-  expect(offsets.length).toBeLessThan(batches);
+  expect(offsets.length).toBeLessThan(7);
   const expected = 1 + offsets.length * values.length;
   expect((await client.offsets()).highWatermark).toBe(expected);
-  lane.resume(offsets.length);
-  expect(await lane.append(["again"])).toMatchObject({ baseOffsets: [expected] });
-  lane.close();
+  second.resume(0);
+  expect(await second.append(["again"])).toMatchObject({ baseOffsets: [expected] });
+  first.close();
+  second.close();
 });
 
 test("STORAGE_FAILED: a failed sync stops the broker's storage; the send is not acknowledged", async () => {
@@ -195,9 +204,12 @@ test("LOG_CORRUPT: a damaged record is not served, by its checksum", async () =>
   }
   lane.close();
   damageFirstSegment(leader, cluster.partition(leader.id, topicId).groupId);
+  const request = DigestReplicaRequest.create({ topic: "t", partition: 0 });
+  const digest = client.connection.unary(adminService.digestReplica, request, { timeoutMs: 5000 });
+  expect(await refusalOf(digest)).toMatchObject({ reason: "LOG_CORRUPT", retry: "never" });
+  // The damaged replica stops: readers are sent elsewhere. Broker and connection go on.
   const error = await refusalOf(client.fetchMessages({ offset: 1, messagesMax: 1 }));
-  expect(error).toMatchObject({ reason: "LOG_CORRUPT", retry: "never" });
-  // The damaged replica stops; the broker and the connection go on, the others lead.
+  expect(error).toMatchObject({ retryable: true, outcome: "not-applied" });
   expect(leader.fatal).toBeUndefined();
   await cluster.until("another broker leads", () =>
     cluster.nodes.some((node) => node !== leader && leads(node, topicId)),
@@ -255,4 +267,3 @@ function filesBelow({ disk }: InProcessNode, path: string): readonly string[] {
     return [];
   }
 }
-

@@ -13,13 +13,13 @@ import {
   type Receipt,
 } from "../../src/rpc/generated/flotilla-v1.ts";
 import { produceService } from "../../src/rpc/methods.ts";
+import { plainBatch } from "../support/batches.ts";
 import {
   InProcessCluster,
   type InProcessNode,
   NOTHING_UNSYNCED,
 } from "../support/in-process-cluster.ts";
 import { pause } from "../support/local-cluster.ts";
-import { plainBatch } from "../support/batches.ts";
 
 /** Much longer than any ack takes here that does not wait for a gate. */
 const NO_ACK_MS = 250;
@@ -85,7 +85,11 @@ class Scene {
   }
 
   /** Waits for the ack and cuts the power of all machines at once. */
-  async ack(): Promise<{ receipt: Receipt; inMemory: readonly number[]; onDisk: readonly number[] }> {
+  async ack(): Promise<{
+    receipt: Receipt;
+    inMemory: readonly number[];
+    onDisk: readonly number[];
+  }> {
     await this.cluster.until("the ack", () => this.receipt !== undefined);
     const { receipt } = this;
     if (receipt === undefined) throw new Error("no receipt");

@@ -41,6 +41,14 @@ describe("logger", () => {
     expect(lines().map((line) => line["message"])).toEqual(["c", "d"]);
   });
 
+  it("node id: stands on the line once, also when the event names it", () => {
+    const written: string[] = [];
+    const stream = { write: (line: string): void => void written.push(line) };
+    createLogger({ level: "info", nodeId: 2, stream }).info({ nodeId: 2, term: 1 }, "elected");
+    expect(written[0]?.split('"nodeId"')).toHaveLength(2);
+    expect(JSON.parse(written[0] ?? "")).toMatchObject({ nodeId: 2, term: 1 });
+  });
+
   it("child: adds fields", () => {
     const { logger, lines } = recorder("debug");
     logger.child({ topic: "orders", partition: 1 }).debug({ offset: 7 }, "fetched");

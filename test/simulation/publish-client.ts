@@ -37,6 +37,7 @@ export type SendOutcome =
   | { readonly outcome: "not-applied" | "unknown"; readonly reason: string };
 
 const ATTEMPT_TIMEOUT_MS = 1500;
+const MESSAGE_ID_CHARACTERS = 60;
 
 export class PublishClient {
   readonly #options: PublishClientOptions;
@@ -58,7 +59,8 @@ export class PublishClient {
         PublishMessage.create({
           key: Buffer.from(message.key),
           value: Buffer.from(message.value),
-          messageId: message.value,
+          // Values begin with what makes them unique.
+          messageId: message.value.slice(0, MESSAGE_ID_CHARACTERS),
         }),
       ],
     });

@@ -1,13 +1,18 @@
 // One seed: a cluster, its workload and its faults, then calm – the cluster must recover, accept a last write everywhere
 // and converge – then everything is read by a fresh client and judged. Called by run.ts and by the tests.
 import { crc32c } from "../../src/base/crc32c.ts";
-import { METADATA_GROUP, type GroupId } from "../../src/model/ids.ts";
-import { isBrokerError } from "../../src/model/errors.ts";
-import { type CheckReport, checkHistory, type HistoryEvent } from "../../src/testkit/index.ts";
+import { type GroupId, METADATA_GROUP } from "../../src/model/ids.ts";
+import {
+  type CheckReport,
+  checkHistory,
+  type DurabilityClass,
+  type HistoryEvent,
+} from "../../src/testkit/index.ts";
 import { drawPlan, type FaultKind, Faults } from "./faults.ts";
 import { SimCluster } from "./sim-cluster.ts";
 import type { PlantedDefect } from "./sim-disk.ts";
-import { lastUser, newClient, recordPage, type SimTopic, TOPICS, Workload } from "./workload.ts";
+import { type SimTopic, TOPICS } from "./topics.ts";
+import { plainClient, sdkClient, sendBySdk, Workload } from "./workload.ts";
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -43,7 +48,7 @@ const OPERATIONS_MIN = 300;
 const BITTEN_MIN = 3;
 const VIRTUAL_MS_MIN = 60_000;
 /** Limits of the calm phase, virtual ms. */
-const DRAIN_LIMIT_MS = 20_000;
+const DRAIN_LIMIT_MS = 30_000;
 const RECOVER_LIMIT_MS = 30_000;
 const CONVERGE_LIMIT_MS = 30_000;
 const CALL_LIMIT_MS = 20_000;
@@ -107,9 +112,9 @@ class Simulation {
       begun,
       bitten,
       elections: invariants.elections,
-      operations: this.#workload.sends,
-      acks: this.#workload.acks,
-      reads: this.#report?.read ?? 0,
+      operations: this.#workload.operations.sends,
+      acks: this.#workload.operations.acks,
+      reads: this.#workload.operations.reads,
       images: counters.get("images_installed") ?? 0,
       rebuilds: counters.get("state_rebuilds") ?? 0,
     };
@@ -117,9 +122,10 @@ class Simulation {
 
   #shortcomings(): string[] {
     const { world } = this.#cluster;
+    const { sends } = this.#workload.operations;
     const bites = [...this.#faults.bitten.values()].reduce((sum, count) => sum + count, 0);
     const short: string[] = [];
-    if (this.#workload.sends < OPERATIONS_MIN) short.push(`only ${this.#workload.sends} sends`);
+    if (sends < OPERATIONS_MIN) short.push(`only ${sends} sends`);
     if (bites < BITTEN_MIN) short.push(`only ${bites} faults bit`);
     if (world.nowMs < VIRTUAL_MS_MIN) short.push(`only ${Math.round(world.nowMs)} virtual ms`);
     if (!this.#isLive) short.push("the last phase was not reached");
@@ -128,9 +134,10 @@ class Simulation {
 
   async #createTopics(): Promise<void> {
     const { clientHost } = this.#cluster;
+    const plain = plainClient(this.#cluster);
     for (const { name, partitions, settings } of TOPICS) {
       const create = (): Promise<void> =>
-        this.#workload.client.createTopic(name, partitions, settings, CALL_LIMIT_MS);
+        plain.createTopic(name, partitions, settings, CALL_LIMIT_MS);
       await this.#cluster.complete(clientHost, create, CALL_LIMIT_MS * 2);
     }
     this.#learnGroups();
@@ -180,13 +187,19 @@ class Simulation {
     this.#isLive = true;
   }
 
+  /** One acknowledged send per partition, by a new producer, shows that the cluster works again. */
   async #lastWrites(): Promise<void> {
     const cluster = this.#cluster;
+    const producer = sdkClient(cluster).producer({ deliveryTimeoutMs: CALL_LIMIT_MS });
     for (const topic of TOPICS) {
       for (let partition = 0; partition < topic.partitions; partition += 1) {
+        const key = `last-${partition}`;
+        const plan = { producer: "last", topic, key, partition, acks: "all" } as const;
         const send = (): Promise<boolean> =>
-          this.#workload.sendOne(lastUser(topic), `last-${partition}`, partition);
-        const isAcked = await cluster.complete(cluster.clientHost, send, CALL_LIMIT_MS);
+          new Promise((resolve) => {
+            sendBySdk(this.#workload.operations, producer, plan, resolve);
+          });
+        const isAcked = await cluster.complete(cluster.sdkHost, send, CALL_LIMIT_MS * 2);
         if (!isAcked) cluster.violation(`the last write to ${topic.name}/${partition} failed`);
       }
     }
@@ -222,10 +235,11 @@ class Simulation {
 
   async #judge(): Promise<void> {
     const cluster = this.#cluster;
-    const { clientHost, history } = cluster;
+    const { history, sdkHost } = cluster;
     const logStarts = new Map<string, number>();
-    await cluster.complete(clientHost, () => this.#readAll(logStarts), CALL_LIMIT_MS * 10);
-    const survivors = new Set(["all/sync", ...(this.#hadBlackout ? [] : ["all/async"])] as const);
+    await cluster.complete(sdkHost, () => this.#readAll(logStarts), CALL_LIMIT_MS * 10);
+    const survivors = new Set<DurabilityClass>(["all/sync"]);
+    if (!this.#hadBlackout) survivors.add("all/async");
     this.#report = checkHistory(withoutDropped(history.events, logStarts), {
       finalReader: "final",
       mustSurvive: survivors,
@@ -237,20 +251,16 @@ class Simulation {
 
   /** Every partition from its log start to its end, by a client that knows nothing yet. */
   async #readAll(logStarts: Map<string, number>): Promise<void> {
-    const client = newClient(this.#cluster);
+    const client = sdkClient(this.#cluster);
     for (const topic of TOPICS) {
-      for (let partition = 0; partition < topic.partitions; partition += 1) {
-        const start = await logStartOf(client, topic, partition);
-        logStarts.set(`${topic.name}/${partition}`, start);
-        for (let offset = start, isDone = false; !isDone; ) {
-          const page = await client.fetch(topic.name, partition, offset, CALL_LIMIT_MS);
-          recordPage(this.#cluster, `final-${topic.name}`, topic.name, page.messages);
-          isDone = page.nextOffset >= page.highWatermark;
-          if (!isDone && page.nextOffset === offset) throw new Error("a read makes no progress");
-          offset = page.nextOffset;
-        }
+      const reader = client.reader({ topic: topic.name, until: "end" });
+      for await (const message of reader) {
+        const place = `${topic.name}/${message.partition}`;
+        if (!logStarts.has(place)) logStarts.set(place, message.offset);
+        this.#workload.operations.read(`final-${topic.name}`, topic.name, message);
       }
     }
+    await client.close();
   }
 
   #groupsOf(suits: (topic: SimTopic) => boolean): GroupId[] {
@@ -279,20 +289,6 @@ function stateOf({ node }: SimCluster["brokers"][number], group: GroupId): strin
   let hash = 0;
   for (const [key, value] of pairs) hash = crc32c(value, crc32c(Buffer.from(key), hash));
   return `${pairs.length} pairs ${hash.toString(16)}`;
-}
-
-async function logStartOf(
-  client: ReturnType<typeof newClient>,
-  topic: SimTopic,
-  partition: number,
-): Promise<number> {
-  try {
-    const { logStartOffset } = await client.fetch(topic.name, partition, 0, CALL_LIMIT_MS);
-    return logStartOffset;
-  } catch (error) {
-    if (!isBrokerError(error, "OFFSET_OUT_OF_RANGE")) throw error;
-    return Number(error.fields["logStartOffset"]);
-  }
 }
 
 /** Leaves out acknowledgements of records below the log start: retention may take those. */

@@ -1,159 +1,133 @@
-// What clients do while things go wrong: users that send unique values under keys, one after the other, in every class of
-// acknowledgement, and readers that follow. Everything they see goes into the history. Begun by simulate.ts.
+// What clients do while things go wrong: SDK producers that send in bursts, plain clients that send one message after the
+// other, and readers that follow, in every class of acknowledgement. Everything they see goes into the history. Begun by
+// simulate.ts.
 import { sleep } from "../../src/base/clock.ts";
 import { type Random, seededRandom } from "../../src/base/random.ts";
-import type { Acks, Flush } from "../../src/model/durability.ts";
-import { isBrokerError } from "../../src/model/errors.ts";
-import type { DurabilityClass } from "../../src/testkit/index.ts";
-import { PublishClient, type SendOutcome } from "./publish-client.ts";
+import { type Client, createClient, isBrokerError, type Producer } from "../../src/client/index.ts";
+import { Operations, type SendPlan } from "./operations.ts";
+import { PublishClient } from "./publish-client.ts";
 import type { SimCluster } from "./sim-cluster.ts";
-
-export interface SimTopic {
-  readonly name: string;
-  readonly partitions: number;
-  readonly flush: Flush;
-  /** Old records go, so that logs are cut and replicas that were away need images. */
-  readonly isRolling: boolean;
-  readonly settings: Readonly<Record<string, string>>;
-}
-
-const ROLLING = { "segment.bytes": String(64 * 1024), "retention.bytes": String(128 * 1024) };
-
-export const TOPICS: readonly SimTopic[] = [
-  { name: "ledger", partitions: 2, flush: "sync", isRolling: false, settings: { flush: "sync" } },
-  { name: "feed", partitions: 2, flush: "async", isRolling: false, settings: { flush: "async" } },
-  {
-    name: "rolling",
-    partitions: 1,
-    flush: "sync",
-    isRolling: true,
-    settings: { flush: "sync", ...ROLLING },
-  },
-];
+import { FEED, LEDGER, ROLLING, type SimTopic } from "./topics.ts";
+import type { SimHost } from "./world.ts";
 
 interface User {
   readonly name: string;
   readonly topic: SimTopic;
-  readonly acks: Exclude<Acks, "none">;
-  readonly keys: readonly string[];
-  readonly pauseMsMax: number;
-  readonly valueBytes: number;
+  readonly acks: SendPlan["acks"];
 }
 
+const KEYS_PER_USER = 2;
+const PLAIN_PAUSE_MS_MAX = 400;
+const SDK_PAUSE_MS_MAX = 1000;
 const SEND_DEADLINE_MS = 8000;
 const READ_DEADLINE_MS = 5000;
 const READ_PAUSE_MS = 400;
+/** Of an SDK user: more are not sent before some are answered. */
+const OUTSTANDING_MAX = 40;
+const BURST_MAX = 6;
 
 export class Workload {
-  sends = 0;
-  acks = 0;
-  failures = 0;
-  readonly client: PublishClient;
+  readonly operations: Operations;
   readonly #cluster: SimCluster;
   readonly #random: Random;
+  readonly #plain: PublishClient;
+  readonly #sdk: Client;
+  readonly #readers = new AbortController();
   #isStopped = false;
   #running = 0;
 
   constructor(cluster: SimCluster) {
+    const { history, world } = cluster;
     this.#cluster = cluster;
-    const { clientHost: host, world } = cluster;
     this.#random = seededRandom(world.random.integer(0, 2 ** 32));
-    this.client = newClient(cluster);
-    void host;
+    this.operations = new Operations(history, world);
+    this.#plain = plainClient(cluster);
+    this.#sdk = sdkClient(cluster);
   }
 
   get isIdle(): boolean {
     return this.#running === 0;
   }
 
-  /** @param forgives topics whose committed records these faults may take: followers do not witness those */
-  start(forgives: (topic: SimTopic) => boolean): void {
-    for (const user of this.#users()) this.#spawn(() => this.#send(user));
-    for (const topic of TOPICS) {
-      if (topic.isRolling || forgives(topic)) continue;
-      for (let partition = 0; partition < topic.partitions; partition += 1) {
-        this.#spawn(() => this.#follow(topic.name, partition));
-      }
+  /** @param isForgiven topics whose committed records these faults may take: nobody follows those */
+  start(isForgiven: (topic: SimTopic) => boolean): void {
+    const { clientHost, sdkHost } = this.#cluster;
+    const plain = [
+      ...users("plain", LEDGER, "all", 2),
+      ...users("plain", FEED, "all", 2),
+      ...users("plain", LEDGER, "leader", 1),
+      ...users("plain", ROLLING, "all", 2),
+    ];
+    for (const user of plain) this.#spawn(clientHost, () => this.#sendPlain(user));
+    const deliveryTimeoutMs = this.#random.next() < 0.5 ? 4000 : 15_000;
+    for (let number = 0; number < 2; number += 1) {
+      const name = `sdk${number}`;
+      const producer = this.#sdk.producer({ deliveryTimeoutMs });
+      const sdk = [
+        ...users(name, LEDGER, "all", 1),
+        ...users(name, FEED, "all", 1),
+        ...users(name, number === 0 ? LEDGER : FEED, "leader", 1),
+      ];
+      for (const user of sdk) this.#spawn(sdkHost, () => this.#sendBursts(producer, user));
+    }
+    this.#spawn(sdkHost, () => this.#followBySdk(LEDGER));
+    if (isForgiven(FEED)) return;
+    for (let partition = 0; partition < FEED.partitions; partition += 1) {
+      this.#spawn(clientHost, () => this.#follow(FEED, partition));
     }
   }
 
   /** No new operations; those under way end within their deadlines. */
   stop(): void {
     this.#isStopped = true;
+    this.#readers.abort(new Error("the workload ends"));
   }
 
-  /** One send with its history. @returns whether it was acknowledged */
-  async sendOne(user: User, key: string, partition?: number): Promise<boolean> {
-    const { clientHost, history } = this.#cluster;
-    this.sends += 1;
-    const value = `${user.name}-${this.sends}`.padEnd(user.valueBytes, ".");
-    const topic = user.topic.name;
-    const durability = `${user.acks}/${user.topic.flush}` as DurabilityClass;
-    const { clock } = clientHost;
-    const send = { producer: user.name, topic, key, value, durability };
-    history.add({ type: "send", atMs: clock.monotonicMs(), ...send });
-    const outcome = await this.client.send({
-      topic,
-      key,
-      value,
-      partition,
-      acks: user.acks,
-      deadlineMs: SEND_DEADLINE_MS,
-    });
-    this.#note(value, outcome);
-    return "receipt" in outcome;
-  }
-
-  #note(value: string, outcome: SendOutcome): void {
-    const { history, world } = this.#cluster;
-    const atMs = world.nowMs;
-    if (!("receipt" in outcome)) {
-      this.failures += 1;
-      history.add({ type: "fail", atMs, value, ...outcome });
-      world.trace(`fail ${value} ${outcome.reason}`);
-      return;
-    }
-    this.acks += 1;
-    const { duplicate, leaderEpoch, offset, partition } = outcome.receipt;
-    history.add({ type: "ack", atMs, value, partition, offset, leaderEpoch, duplicate });
-    world.trace(`ack ${value.slice(0, 40)} ${partition}@${offset}`);
-  }
-
-  #users(): User[] {
-    const [ledger, feed, rolling] = TOPICS;
-    if (ledger === undefined || feed === undefined || rolling === undefined) return [];
-    const make = (topic: SimTopic, acks: User["acks"], count: number, valueBytes = 0): User[] =>
-      Array.from({ length: count }, (_, at) => {
-        const name = `${topic.name}-${acks}-${at}`;
-        const keys = [0, 1].map((number) => `${name}-k${number}`);
-        return { name, topic, acks, keys, pauseMsMax: 300, valueBytes };
-      });
-    return [
-      ...make(ledger, "all", 4),
-      ...make(feed, "all", 4),
-      ...make(ledger, "leader", 1),
-      ...make(feed, "leader", 1),
-      ...make(rolling, "all", 2, 3000),
-    ];
-  }
-
-  async #send(user: User): Promise<void> {
+  async #sendPlain(user: User): Promise<void> {
     const { clock } = this.#cluster.clientHost;
+    const { acks, name: producer, topic } = user;
     while (!this.#isStopped) {
-      const key = user.keys[this.#random.integer(0, user.keys.length)] ?? "";
-      await this.sendOne(user, key);
-      await sleep(clock, this.#random.next() * user.pauseMsMax);
+      const key = this.#keyOf(user);
+      const value = this.operations.begin({ producer, topic, key, acks });
+      const message = { topic: topic.name, key, value, acks, deadlineMs: SEND_DEADLINE_MS };
+      const end = await this.#plain.send(message);
+      if ("receipt" in end) this.operations.acked(value, end.receipt, end.receipt.duplicate);
+      else this.operations.failed(value, end.outcome, end.reason);
+      await sleep(clock, this.#random.next() * PLAIN_PAUSE_MS_MAX);
     }
   }
 
-  async #follow(topic: string, partition: number): Promise<void> {
+  async #sendBursts(producer: Producer, user: User): Promise<void> {
+    const { clock } = this.#cluster.sdkHost;
+    let outstanding = 0;
+    while (!this.#isStopped || outstanding > 0) {
+      const count = this.#isStopped ? 0 : this.#random.integer(1, BURST_MAX + 1);
+      for (let number = 0; number < count && outstanding < OUTSTANDING_MAX; number += 1) {
+        outstanding += 1;
+        sendBySdk(this.operations, producer, { ...this.#planOf(user) }, () => {
+          outstanding -= 1;
+        });
+      }
+      await sleep(clock, this.#random.next() * SDK_PAUSE_MS_MAX);
+    }
+  }
+
+  #planOf(user: User): SendPlan {
+    return { producer: user.name, topic: user.topic, acks: user.acks, key: this.#keyOf(user) };
+  }
+
+  #keyOf(user: User): string {
+    return `${user.name}-k${this.#random.integer(0, KEYS_PER_USER)}`;
+  }
+
+  async #follow(topic: SimTopic, partition: number): Promise<void> {
     const { clock } = this.#cluster.clientHost;
-    const reader = `follower-${topic}-${partition}`;
+    const reader = `follower-${topic.name}-${partition}`;
     let offset = 0;
     while (!this.#isStopped) {
       try {
-        const page = await this.client.fetch(topic, partition, offset, READ_DEADLINE_MS);
-        recordPage(this.#cluster, reader, topic, page.messages);
+        const page = await this.#plain.fetch(topic.name, partition, offset, READ_DEADLINE_MS);
+        for (const message of page.messages) this.operations.read(reader, topic.name, message);
         offset = page.nextOffset;
       } catch (error) {
         if (!isBrokerError(error)) throw error;
@@ -165,8 +139,17 @@ export class Workload {
     }
   }
 
-  #spawn(run: () => Promise<void>): void {
-    const { clientHost, world } = this.#cluster;
+  async #followBySdk(topic: SimTopic): Promise<void> {
+    const { signal } = this.#readers;
+    const reader = this.#sdk.reader({ topic: topic.name, signal });
+    try {
+      for await (const message of reader) this.operations.read("sdk-follower", topic.name, message);
+    } catch (error) {
+      if (!signal.aborted) throw error;
+    }
+  }
+
+  #spawn(host: SimHost, run: () => Promise<void>): void {
     this.#running += 1;
     const begin = (): void => {
       run()
@@ -177,11 +160,38 @@ export class Workload {
           this.#running -= 1;
         });
     };
-    world.schedule(this.#random.next() * 100, begin, clientHost);
+    this.#cluster.world.schedule(this.#random.next() * 100, begin, host);
   }
 }
 
-export function newClient(cluster: SimCluster): PublishClient {
+/** One send by the SDK, in the book from beginning to end. */
+export function sendBySdk(
+  operations: Operations,
+  producer: Producer,
+  plan: SendPlan & { readonly partition?: number },
+  done: (isAcked: boolean) => void,
+): void {
+  const { acks, key, partition, topic } = plan;
+  const value = operations.begin(plan);
+  const message = { topic: topic.name, key, value, partition };
+  producer.sendAsync(
+    message,
+    (error, receipt) => {
+      if (receipt !== undefined) operations.acked(value, receipt, receipt.duplicate);
+      else operations.failed(value, error?.outcome ?? "unknown", error?.reason ?? "none");
+      done(receipt !== undefined);
+    },
+    { acks },
+  );
+}
+
+function users(prefix: string, topic: SimTopic, acks: User["acks"], count: number): User[] {
+  return Array.from({ length: count }, (_, number) => {
+    return { name: `${prefix}-${topic.name}-${acks}-${number}`, topic, acks };
+  });
+}
+
+export function plainClient(cluster: SimCluster): PublishClient {
   const { bootstrap, clientHost, network, world } = cluster;
   return new PublishClient({
     connector: network.connector(clientHost),
@@ -191,37 +201,17 @@ export function newClient(cluster: SimCluster): PublishClient {
   });
 }
 
-/** A user of the last phase: one acknowledged send per partition shows that the cluster works again. */
-export function lastUser(topic: SimTopic): User {
-  return {
-    name: `last-${topic.name}`,
-    topic,
-    acks: "all",
-    keys: [],
-    pauseMsMax: 0,
-    valueBytes: 0,
-  };
-}
-
-interface ReadMessage {
-  readonly partition: number;
-  readonly offset: number;
-  readonly leaderEpoch: number;
-  readonly key?: Buffer | undefined;
-  readonly value?: Buffer | undefined;
-}
-
-export function recordPage(
-  { history, world }: SimCluster,
-  reader: string,
-  topic: string,
-  messages: readonly ReadMessage[],
-): void {
-  const atMs = world.nowMs;
-  for (const { partition, offset, leaderEpoch, key, value } of messages) {
-    const place = { reader, topic, partition, offset, leaderEpoch };
-    const record = { key: key?.toString(), value: value?.toString() ?? "" };
-    history.add({ type: "read", atMs, ...place, ...record });
-    world.trace(`read ${reader} ${partition}@${offset} ${record.value.slice(0, 40)}`);
-  }
+export function sdkClient(cluster: SimCluster): Client {
+  const { bootstrap, network, sdkHost, world } = cluster;
+  return createClient({
+    connector: network.connector(sdkHost),
+    bootstrap,
+    clock: sdkHost.clock,
+    random: seededRandom(world.random.integer(0, 2 ** 32)),
+    logger: {
+      debug: () => undefined,
+      info: () => undefined,
+      warn: (fields, message) => cluster.line(`sdk warn: ${message} ${JSON.stringify(fields)}`),
+    },
+  });
 }

@@ -240,7 +240,18 @@ export class InProcessCluster {
         return replicas.length === partitions && replicas.every(isInStep);
       }),
     );
+    for (let partition = 0; partition < partitions; partition += 1)
+      await this.#settle(name, id, partition);
     return id;
+  }
+
+  /** The balancer would do this in a few seconds, in the middle of a test. */
+  async #settle(topic: string, topicId: TopicId, partition: number): Promise<void> {
+    const leader = await this.leaderOf(topicId, partition);
+    const row = leader.broker.view.image.partitionsOf(topicId)[partition];
+    const preferred = row?.replicas[0]?.nodeId;
+    if (preferred === undefined || preferred === leader.id) return;
+    await this.transferLeadership(topic, topicId, preferred, partition);
   }
 
   /** The partition's replica on a node. */
@@ -261,9 +272,14 @@ export class InProcessCluster {
     return this.nodes.find(leads) ?? this.node(1);
   }
 
-  async transferLeadership(topic: string, topicId: TopicId, toNode: number): Promise<void> {
-    const leader = await this.leaderOf(topicId);
-    const request = TransferLeadershipRequest.create({ topic, partition: 0, toNode });
+  async transferLeadership(
+    topic: string,
+    topicId: TopicId,
+    toNode: number,
+    partition = 0,
+  ): Promise<void> {
+    const leader = await this.leaderOf(topicId, partition);
+    const request = TransferLeadershipRequest.create({ topic, partition, toNode });
     await this.connect(leader.id).unary(adminService.transferLeadership, request, {
       timeoutMs: 10_000,
     });

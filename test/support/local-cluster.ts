@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import {
   closeSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   openSync,
@@ -58,6 +59,7 @@ export class LocalCluster {
   }
 
   static async create(options: LocalClusterOptions = {}): Promise<LocalCluster> {
+    if (!existsSync(MAIN)) throw new Error("there is no dist/: run `npm run build` first");
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), "flotilla-"));
     mkdirSync(directory, { recursive: true });
     const count = options.nodes ?? 3;

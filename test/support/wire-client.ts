@@ -6,8 +6,8 @@ import {
   type FetchMessagesResponse,
   FetchRequest,
   type FetchResponse,
-  LaneBatch,
   type LaneAck,
+  LaneBatch,
   ListOffsetsRequest,
   type ListOffsetsResponse,
   OpenCursor,
@@ -168,7 +168,10 @@ export class LaneClient {
   }
 
   /** Sends and waits for the ack. */
-  async append(values: readonly string[], producer?: Parameters<typeof plainBatch>[1]): Promise<LaneAck> {
+  async append(
+    values: readonly string[],
+    producer?: Parameters<typeof plainBatch>[1],
+  ): Promise<LaneAck> {
     this.send(plainBatch(values, producer));
     return await this.ack();
   }

@@ -102,7 +102,7 @@ function printDetails(details: TopicDetails, context: Context): void {
       { title: "IN SYNC", text: inSyncText },
       { title: "FIRST", text: (row) => row.logStartOffset, align: "right" },
       { title: "NEXT", text: (row) => row.highWatermark, align: "right" },
-      { title: "SIZE", text: (row) => humanBytes(row.bytes), align: "right" },
+      { title: "SIZE", text: sizeText, align: "right" },
     ],
     "no partitions",
   );
@@ -123,6 +123,10 @@ function printDetails(details: TopicDetails, context: Context): void {
 /** Known only where the asked broker leads. */
 function inSyncText(row: PartitionDetails): string {
   return row.inSync.length === 0 ? "?" : row.inSync.join(",");
+}
+
+function sizeText(row: PartitionDetails): string {
+  return row.inSync.length === 0 ? "?" : humanBytes(row.bytes);
 }
 
 export interface AlterOptions extends GlobalOptions {

@@ -11,7 +11,10 @@
 //   take <node>                    takes and prints the output; storage work is queued
 //   hard-done|write-done|flush-done|install-done <node> [count] · apply <node> [count]
 //   deliver [<from>-><to>] [kind] [count=n] · drop … · duplicate … · delay … (to the end of the queue) · queue
-//   run [quiet] [except=2,3]       repeats take, completions, applies, deliveries until nothing is left to do
+//   run [quiet] [except=2,3] [hold=<kind>] [noapply=2] [noflush=2]
+//                                  repeats take, completions, applies, deliveries until nothing is left to do
+//   inject <kind> <from> <to> term=… …   a message out of nowhere: last=t/i pre transfer granted prev=t/i entries=t,t
+//                                  commit=i match=i durable=i incarnation=n round=n
 //   image <from> <to> [at=index] · image-sent|image-failed <node> <to>
 //   compact <node> <firstIndex> · cut <a> <b> · cut <a>-><b> · isolate <node> · heal
 //   crash <node> [power] · restart <node> · status <node> · entries <node>
@@ -82,6 +85,10 @@ export class Dialogue {
   }
 
   create({ words, named }: Arguments): void {
+    this.#hosts.clear();
+    this.#states.clear();
+    this.#cuts.clear();
+    this.#queue = [];
     const number = (name: string, otherwise: number): number =>
       Number(named.get(name) ?? otherwise);
     const voters = words.map((word) => replica(Number(word)));
@@ -147,7 +154,14 @@ export class Dialogue {
   }
 
   /** Does everything that is due, on all nodes but `except`, in a fixed order, until nothing is. */
-  run(isQuiet: boolean, except: readonly number[]): void {
+  run({ words, named }: Arguments): void {
+    const isQuiet = words[0] === "quiet";
+    const except = ids(named.get("except"));
+    const kept: Kept = {
+      kind: named.get("hold"),
+      unapplied: ids(named.get("noapply")),
+      unflushed: ids(named.get("noflush")),
+    };
     for (let step = 0; step < STEPS_MAX; step += 1) {
       let isBusy = false;
       for (const host of this.#hosts.values()) {
@@ -157,7 +171,7 @@ export class Dialogue {
           this.take(host, isQuiet);
           isBusy = true;
         }
-        if (completeAll(host)) isBusy = true;
+        if (completeAll(host, kept)) isBusy = true;
       }
       for (const { from, to } of this.#autoImages.splice(0)) {
         const host = this.host(from);
@@ -168,18 +182,18 @@ export class Dialogue {
         host.core.snapshotSent(replica(to), host.image.index);
         isBusy = true;
       }
-      if (this.#deliverDue(isQuiet, except)) isBusy = true;
+      if (this.#deliverDue(isQuiet, except, kept.kind)) isBusy = true;
       if (!isBusy) return;
     }
     throw new Error("the group does not come to rest");
   }
 
-  #deliverDue(isQuiet: boolean, except: readonly number[]): boolean {
+  #deliverDue(isQuiet: boolean, except: readonly number[], hold: string | undefined): boolean {
     const due = this.#queue;
     this.#queue = [];
     let isBusy = false;
     for (const message of due) {
-      if (except.includes(message.to)) {
+      if (except.includes(message.to) || message.kind === hold) {
         this.#queue.push(message);
         continue;
       }
@@ -223,6 +237,12 @@ export class Dialogue {
     }
   }
 
+  /** Arrives whatever links are cut. */
+  inject(message: TestMessage): void {
+    this.say(`deliver ${formatMessage(message)}`);
+    this.running(message.to).core.step(message);
+  }
+
   enqueue(messages: readonly TestMessage[]): void {
     this.#queue.push(...messages);
   }
@@ -244,14 +264,78 @@ export class Dialogue {
   }
 }
 
-function completeAll(host: Host): boolean {
+/** What a run leaves undone. */
+interface Kept {
+  readonly kind: string | undefined;
+  readonly unapplied: readonly number[];
+  readonly unflushed: readonly number[];
+}
+
+function completeAll(host: Host, kept: Kept): boolean {
   let isBusy = false;
   while (host.finishHardState()) isBusy = true;
   while (host.finishInstall()) isBusy = true;
   while (host.finishWrite()) isBusy = true;
-  while (host.finishFlush()) isBusy = true;
+  if (!kept.unflushed.includes(host.id)) while (host.finishFlush()) isBusy = true;
+  if (kept.unapplied.includes(host.id)) return isBusy;
   while (host.apply(Number.POSITIVE_INFINITY)) isBusy = true;
   return isBusy;
+}
+
+/** "term/index" as two numbers. */
+function position(text: string | undefined): [number, number] {
+  const [term = "0", index = "0"] = (text ?? "0/0").split("/");
+  return [Number(term), Number(index)];
+}
+
+function entriesOf(text: string | undefined, prevIndex: number): TestEntry[] {
+  const terms = text === undefined || text === "" ? [] : text.split(",").map(Number);
+  return terms.map((term, at) => {
+    const index = prevIndex + 1 + at;
+    return { index, term, kind: "data", bytes: 10, handle: `e${term}.${index}` };
+  });
+}
+
+/** A message as a test writes it. */
+function injected({ words, named }: Arguments): TestMessage {
+  const [kind, from, to, ...flags] = words;
+  const number = (name: string): number => Number(named.get(name) ?? 0);
+  const envelope = { from: replica(Number(from)), to: replica(Number(to)), term: number("term") };
+  const pre = flags.includes("pre");
+  const recovering = flags.includes("recovering");
+  const [prevTerm, prevIndex] = position(named.get("prev"));
+  const [lastTerm, lastIndex] = position(named.get("last"));
+  const commitIndex = number("commit");
+  const answer = {
+    matchIndex: number("match"),
+    durableIndex: number("durable"),
+    incarnation: Number(named.get("incarnation") ?? 1),
+  };
+  const readRound = number("round");
+  const transfer = flags.includes("transfer");
+  const granted = flags.includes("granted");
+  const entries = entriesOf(named.get("entries"), prevIndex);
+  const known = { commitIndex, durableCommitIndex: commitIndex };
+  const refusal = { rejectedPrevIndex: 0, hintIndex: 0, hintTerm: 0, recovering };
+  switch (kind) {
+    case "vote-request":
+      return { kind, ...envelope, pre, transfer, lastIndex, lastTerm };
+    case "vote-response":
+      return { kind, ...envelope, pre, granted, recovering };
+    case "append-request":
+      return { kind, ...envelope, prevIndex, prevTerm, entries, ...known, flush: false };
+    case "append-response":
+      return { kind, ...envelope, ok: true, ...answer, ...refusal };
+    case "heartbeat":
+      return { kind, ...envelope, ...known, readRound };
+    case "heartbeat-response":
+      return { kind, ...envelope, ...answer, readRound };
+    case "timeout-now":
+    case "not-member":
+      return { kind, ...envelope };
+    default:
+      throw new Error(`cannot inject ${kind}`);
+  }
 }
 
 function ids(text: string | undefined): ReturnType<typeof replica>[] {
@@ -435,11 +519,8 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ],
   ["delay", (d, a) => d.enqueue(d.pick(a))],
   ["queue", (d) => d.say(...d.queued.map(formatMessage))],
-  [
-    "run",
-    (d, { words, named }) =>
-      d.run(words[0] === "quiet", (named.get("except") ?? "").split(",").map(Number)),
-  ],
+  ["run", (d, a) => d.run(a)],
+  ["inject", (d, a) => d.inject(injected(a))],
   [
     "image",
     (d, { words, named }) => {

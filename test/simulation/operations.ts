@@ -1,0 +1,77 @@
+// The book of what clients did and saw: every send, its end, and every record read go into the history (for the checker)
+// and into the trace (for determinism). Kept by the workload and by the final reads.
+import type { Acks } from "../../src/model/durability.ts";
+import type { DurabilityClass, History } from "../../src/testkit/index.ts";
+import type { SimTopic } from "./topics.ts";
+import type { World } from "./world.ts";
+
+export interface SendPlan {
+  /** Whose order is promised. */
+  readonly producer: string;
+  readonly topic: SimTopic;
+  readonly key: string;
+  readonly acks: Exclude<Acks, "none">;
+}
+
+export interface Placed {
+  readonly partition: number;
+  readonly offset: number;
+  readonly leaderEpoch: number;
+}
+
+export interface ReadRecord extends Placed {
+  readonly key?: Buffer | undefined;
+  readonly value?: Buffer | undefined;
+}
+
+/** Enough of a value to recognise it. */
+const SHOWN = 40;
+
+export class Operations {
+  sends = 0;
+  acks = 0;
+  failures = 0;
+  reads = 0;
+  readonly #history: History;
+  readonly #world: World;
+
+  constructor(history: History, world: World) {
+    this.#history = history;
+    this.#world = world;
+  }
+
+  /** @returns the value to send: unique, as long as the topic wants it */
+  begin({ acks, key, producer, topic }: SendPlan): string {
+    this.sends += 1;
+    const value = `${producer}-${this.sends}`.padEnd(topic.valueBytes, ".");
+    const durability: DurabilityClass = `${acks}/${topic.flush}`;
+    const atMs = this.#world.nowMs;
+    this.#history.add({ type: "send", atMs, producer, topic: topic.name, key, value, durability });
+    return value;
+  }
+
+  acked(value: string, { leaderEpoch, offset, partition }: Placed, duplicate: boolean): void {
+    this.acks += 1;
+    const atMs = this.#world.nowMs;
+    this.#history.add({ type: "ack", atMs, value, partition, offset, leaderEpoch, duplicate });
+    this.#world.trace(`ack ${value.slice(0, SHOWN)} ${partition}@${offset}`);
+  }
+
+  failed(value: string, outcome: "not-applied" | "unknown", reason: string): void {
+    this.failures += 1;
+    const atMs = this.#world.nowMs;
+    this.#history.add({ type: "fail", atMs, value, outcome, reason });
+    this.#world.trace(`fail ${value.slice(0, SHOWN)} ${outcome} ${reason}`);
+  }
+
+  read(reader: string, topic: string, record: ReadRecord): void {
+    this.reads += 1;
+    const { leaderEpoch, offset, partition } = record;
+    const atMs = this.#world.nowMs;
+    const key = record.key?.toString();
+    const value = record.value?.toString() ?? "";
+    const place = { topic, partition, offset, leaderEpoch };
+    this.#history.add({ type: "read", atMs, reader, ...place, key, value });
+    this.#world.trace(`read ${reader} ${partition}@${offset} ${value.slice(0, SHOWN)}`);
+  }
+}
