@@ -2,6 +2,8 @@
 // `npm run generate:check` (--check) fails when one of them differs or the protocol broke compatibility.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { renderConfigDocs } from "../src/config/config-docs.ts";
+import { renderMetricsDocs } from "../src/observe/metrics-docs.ts";
 import { errorsDocument } from "./generate/errors-document.ts";
 import { loadProtos } from "./generate/proto-files.ts";
 import { typescriptOf } from "./generate/typescript.ts";
@@ -16,6 +18,8 @@ export function generatedFiles(): Map<string, string> {
     ["src/rpc/generated/flotilla-v1.ts", typescriptOf(root, "flotilla.v1")],
     ["src/rpc/generated/flotilla-internal-v1.ts", typescriptOf(root, "flotilla.internal.v1")],
     ["docs/ERRORS.md", errorsDocument()],
+    ["docs/CONFIG.md", renderConfigDocs()],
+    ["docs/METRICS.md", renderMetricsDocs()],
   ]);
 }
 

@@ -22,11 +22,14 @@ export interface ControllerClientDeps {
   readonly controller: MetadataController;
   readonly connector: Connector;
   readonly endpointOf: (nodeId: NodeId) => string | undefined;
+  /** Peer listeners of the configuration. */
+  readonly peers: readonly { readonly nodeId: NodeId; readonly endpoint: string }[];
 }
 
 export class PeerControllerClient implements ControllerClient {
   readonly #deps: ControllerClientDeps;
   readonly #connections = new Map<string, Connection>();
+  #nextPeer = 0;
 
   constructor(deps: ControllerClientDeps) {
     this.#deps = deps;
@@ -38,7 +41,8 @@ export class PeerControllerClient implements ControllerClient {
     const { clusterId, controller, endpointOf, nodeId, replica } = this.#deps;
     if (replica.isLeaderReady) return await controller.propose(command);
     const leader = replica.leaderNode;
-    const endpoint = leader === 0 || leader === nodeId ? undefined : endpointOf(leader);
+    const isElsewhere = leader !== 0 && leader !== nodeId;
+    const endpoint = isElsewhere ? endpointOf(leader) : this.#anyPeer(command);
     if (endpoint === undefined) {
       throw new BrokerError("LEADER_UNKNOWN", "the metadata group has no ready leader known here");
     }
@@ -51,6 +55,17 @@ export class PeerControllerClient implements ControllerClient {
       timeoutMs: PROPOSE_TIMEOUT_MS,
     });
     return resultOf(decodeMetadataReply(response.reply));
+  }
+
+  /**
+   * A directory that was replaced by another one hears of no leader any more: its replicas are members of nothing. Asking
+   * the peers in turn tells it that it must stop.
+   */
+  #anyPeer(command: MetadataCommand): string | undefined {
+    if (command.type !== "register-node") return undefined;
+    const others = this.#deps.peers.filter((peer) => peer.nodeId !== this.#deps.nodeId);
+    this.#nextPeer = (this.#nextPeer + 1) % Math.max(others.length, 1);
+    return others[this.#nextPeer]?.endpoint;
   }
 
   close(): void {

@@ -160,6 +160,7 @@ export function wireFeatures(
     controller,
     connector: ports.connector,
     endpointOf: (node) => peerEndpoint(options, view, node),
+    peers: options.peers,
   });
   const leaderships = new LocalLeaderships(replicas, view);
   const reader = new MetadataReader({

@@ -1,22 +1,17 @@
-// One lane: the batches of one topic partition under one producer session, in order. This is where retries are decided, so
-// that none duplicates and none overtakes:
+// One lane: the batches of one topic partition under one producer session. This is where failures are decided upon, so that
+// no retry duplicates and none overtakes:
 //
-//   queue  [ sent, unanswered … | waiting, earlier sent or full … ]   open: the batch being filled
-//           ◄── #sentCount ───►
-//
-// * A batch gets its sequence at its first sending and keeps it and its bytes until its outcome is known.
-// * A refusal or a lost stream puts everything unanswered back; it is sent again in the same order.
-// * Batches that may be stored (isUnknown) form the queue's beginning. They stay with their partition until their outcome
-//   is known, even when their callers were told of a passed deadline: dropping one would tear the sequence.
-// * When all of those have been given up, the lane begins anew under another session; so does it after SEQUENCE_GAP and
-//   UNKNOWN_PRODUCER. What may be stored is failed with outcome "unknown" first; the rest moves over.
+// * A refusal or a lost stream puts everything unanswered back; it is sent again in the same order, with the same sequences.
+// * A batch that may be stored stays with its partition until its outcome is known, even when its callers were told of a
+//   passed deadline: dropping it would tear the sequence.
+// * A batch that certainly is not stored and is refused for good leaves; its followers take its numbers.
+// * When nobody waits any more for any of the batches that may be stored, the lane begins anew under another session; so
+//   does it after SEQUENCE_GAP and UNKNOWN_PRODUCER. What may be stored is failed with outcome "unknown" first.
 import type { Cancel } from "../base/clock.ts";
-import type { Acks, Flush } from "../model/durability.ts";
-import { effectiveFlush } from "../model/durability.ts";
+import { type Acks, effectiveFlush, type Flush } from "../model/durability.ts";
 import { type BrokerError, ERROR_TABLE, type Outcome } from "../model/errors.ts";
-import { PRODUCER_BATCH_WINDOW, PROTOCOL_VERSION_MAX } from "../model/limits.ts";
-import { BatchBuilder, type RecordHeader } from "../model/record-batch-builder.ts";
-import { sequenceAfter } from "../model/sequence.ts";
+import { PROTOCOL_VERSION_MAX } from "../model/limits.ts";
+import type { RecordHeader } from "../model/record-batch-builder.ts";
 import type {
   LaneAck,
   LaneBatch,
@@ -28,16 +23,16 @@ import { errorOfReason } from "../rpc/status.ts";
 import { backoffMs, LOAD_PAUSE_MS_MAX, ROUTING_PAUSE_MS_MAX } from "./backoff.ts";
 import type { ClientDeps } from "./client-deps.ts";
 import { FlotillaError } from "./flotilla-error.ts";
+import { LaneQueue } from "./lane-queue.ts";
 import type { LinkedLane, ProduceLink } from "./produce-link.ts";
 import type { ProducerSession, SessionWaiter } from "./producer-session.ts";
-import { SendBatch, type SendCallback } from "./send-batch.ts";
+import type { Receipt, SendBatch, SendCallback } from "./send-batch.ts";
 import type { TopicRoute } from "./topic-route.ts";
 
 /** What lanes need of their producer. */
 export interface LaneHost {
   readonly deps: ClientDeps;
   readonly deliveryTimeoutMs: number;
-  /** Soft size of a batch, and what it may grow to under load; bytes. */
   readonly batchBytes: number;
   readonly batchBytesMax: number;
   linkTo(endpoint: string): ProduceLink;
@@ -64,30 +59,21 @@ export interface LanePlace {
   readonly sessionSuffix: string;
 }
 
-/** Not full batches are sent only while fewer than this many are unanswered: under load they fill up meanwhile. */
-const PARTIAL_BATCHES_IN_FLIGHT = 4;
-/** So many unanswered full batches mean load: larger ones are cheaper for everybody. */
-const LOADED_BATCHES_IN_FLIGHT = 8;
-const NO_SESSION: ProducerSession = { producerId: 0, weakProducerId: 0, epoch: 0 };
+/** Hints followed at once, one after the other; then there is a pause: two brokers may name each other. */
+const HINTS_IN_A_ROW_MAX = 3;
 
 export class ProducerLane implements LinkedLane {
   readonly place: LanePlace;
   laneId = 0;
   isQueued = false;
   readonly #host: LaneHost;
-  readonly #isWeak: boolean;
-  #queue: SendBatch[] = [];
-  #sentCount = 0;
-  #open: SendBatch | undefined;
-  #spare: BatchBuilder | undefined;
-  #targetBytes: number;
+  readonly #queue: LaneQueue;
   #session: ProducerSession | undefined;
   /** The last session that this lane used and must not use again: its sequences begin at 0. */
   #staleSession: ProducerSession | undefined;
   #isAwaitingSession = false;
-  #nextSequence = 0;
   #link: ProduceLink | undefined;
-  /** On this stream: number of queue[0]. */
+  /** On this stream: number of the oldest unanswered batch. */
   #firstNumber = 0;
   #mustOpen = false;
   #mustResume = false;
@@ -101,24 +87,22 @@ export class ProducerLane implements LinkedLane {
   constructor(host: LaneHost, place: LanePlace) {
     this.#host = host;
     this.place = place;
-    this.#isWeak = place.acks !== "all";
-    this.#targetBytes = host.batchBytes;
+    const { deliveryTimeoutMs, batchBytes, batchBytesMax } = host;
+    const isWeak = place.acks !== "all";
+    const { clock } = host.deps;
+    this.#queue = new LaneQueue({ clock, deliveryTimeoutMs, batchBytes, batchBytesMax, isWeak });
   }
 
   get hasPending(): boolean {
-    return this.#queue.length > 0 || this.#open !== undefined;
+    return !this.#queue.isEmpty;
   }
 
   /** Batches whose callers were not told yet, oldest first. */
   pending(): SendBatch[] {
-    const all = this.#open === undefined ? this.#queue : [...this.#queue, this.#open];
-    return all.filter((batch) => !batch.isSettled);
+    return this.#queue.pending();
   }
 
-  /**
-   * Adds a record. @returns encoded bytes
-   * @throws BrokerError INVALID_REQUEST as the batch builder
-   */
+  /** Adds a record. @returns encoded bytes @throws BrokerError INVALID_REQUEST as the batch builder */
   append(
     key: Uint8Array | undefined,
     value: Uint8Array | string | undefined,
@@ -127,20 +111,7 @@ export class ProducerLane implements LinkedLane {
     isExplicit: boolean,
     done: SendCallback,
   ): number {
-    let open = this.#open;
-    if (open !== undefined && !this.#fits(open, key, value, isExplicit)) {
-      this.#seal(open);
-      open = undefined;
-    }
-    open ??= this.#begin(isExplicit);
-    const { builder } = open;
-    if (builder === undefined) return 0;
-    const before = builder.bytes;
-    builder.append(key, value, headers, timestampMs);
-    const bytes = builder.bytes - before;
-    open.chargedBytes += bytes;
-    open.done.push(done);
-    this.#open = open;
+    const bytes = this.#queue.append(key, value, headers, timestampMs, isExplicit, done);
     if (!this.isQueued) this.ready();
     return bytes;
   }
@@ -153,19 +124,22 @@ export class ProducerLane implements LinkedLane {
     else this.#link.markReady(this);
   }
 
+  // --- LinkedLane
+
+  take(): LaneBatch | undefined {
+    if (this.#session === undefined || this.#isRouting) return undefined;
+    const number = this.#firstNumber + this.#queue.sentCount;
+    const batch = this.#queue.takeNext();
+    return batch === undefined ? undefined : { lane: this.laneId, number, batch: batch.bytes };
+  }
+
   openMessage(): OpenLane | undefined {
     if (!this.#mustOpen) return undefined;
     this.#mustOpen = false;
     const { route, partition, acks, flush } = this.place;
-    return {
-      lane: this.laneId,
-      topicId: route.topicId,
-      partition,
-      layoutEpoch: route.layoutEpoch,
-      protocolVersion: PROTOCOL_VERSION_MAX,
-      acks,
-      flush,
-    };
+    const { topicId, layoutEpoch } = route;
+    const protocolVersion = PROTOCOL_VERSION_MAX;
+    return { lane: this.laneId, topicId, partition, layoutEpoch, protocolVersion, acks, flush };
   }
 
   resumeMessage(): ResumeLane | undefined {
@@ -173,47 +147,24 @@ export class ProducerLane implements LinkedLane {
     this.#mustResume = false;
     const { layoutEpoch } = this.place.route;
     // Asked for with the first batch after the refusal, which take() has counted already.
-    return { lane: this.laneId, number: this.#firstNumber + this.#sentCount - 1, layoutEpoch };
-  }
-
-  take(): LaneBatch | undefined {
-    const session = this.#session;
-    const sent = this.#sentCount;
-    if (session === undefined || this.#isRouting || sent >= PRODUCER_BATCH_WINDOW) return undefined;
-    let batch = this.#queue[sent];
-    if (batch === undefined) {
-      const open = this.#open;
-      if (open === undefined || sent >= PARTIAL_BATCHES_IN_FLIGHT) return undefined;
-      this.#targetBytes = Math.max(this.#host.batchBytes, this.#targetBytes / 2);
-      this.#seal(open);
-      batch = open;
-    } else if (sent >= LOADED_BATCHES_IN_FLIGHT) {
-      this.#targetBytes = Math.min(this.#host.batchBytesMax, this.#targetBytes * 2);
-    }
-    if (batch.builder !== undefined) this.#encode(batch, session);
-    this.#sentCount += 1;
-    return { lane: this.laneId, number: this.#firstNumber + sent, batch: batch.bytes };
+    const number = this.#firstNumber + this.#queue.sentCount - 1;
+    return { lane: this.laneId, number, layoutEpoch };
   }
 
   sent(): void {
-    if (this.place.acks !== "none" || this.#link === undefined) return;
+    if (this.place.acks !== "none") return;
     const receipt = this.#receipt(-1, 0, false);
-    while (this.#sentCount > 0) {
-      const batch = this.#shift();
-      this.#link.release(batch.bytes.length);
-      this.#settle(batch, () => batch.acknowledge(receipt));
-    }
+    while (this.#queue.sentCount > 0) this.#acknowledge(receipt);
   }
 
   acknowledged({ firstNumber, baseOffsets, leaderEpoch, duplicate }: LaneAck): boolean {
-    if (firstNumber !== this.#firstNumber || baseOffsets.length > this.#sentCount) return false;
+    const isExpected =
+      firstNumber === this.#firstNumber && baseOffsets.length <= this.#queue.sentCount;
+    if (!isExpected) return false;
     this.#attempt = 0;
     this.#lastError = undefined;
     for (const baseOffset of baseOffsets) {
-      const batch = this.#shift();
-      this.#link?.release(batch.bytes.length);
-      const receipt = this.#receipt(baseOffset, leaderEpoch, duplicate);
-      this.#settle(batch, () => batch.acknowledge(receipt));
+      this.#acknowledge(this.#receipt(baseOffset, leaderEpoch, duplicate));
     }
     this.ready();
     return true;
@@ -223,20 +174,19 @@ export class ProducerLane implements LinkedLane {
     const error = errorOfReason(reason, message, metadata);
     this.#lastError = error;
     if (this.place.acks === "none") {
-      // Nobody waits; what was sent after the refused one is lost, as acks=none allows.
+      // Nobody waits; what was sent behind the refused batch is lost, as acks=none allows.
       this.#mustResume = true;
-      if (error.reason === "PRODUCER_FENCED")
-        this.#host.onFenced(new FlotillaError(error.reason, error.message));
+      if (error.reason === "PRODUCER_FENCED") this.#host.onFenced(fenced(error));
       else this.#recover(error);
       return true;
     }
-    if (number !== this.#firstNumber || this.#sentCount === 0) return false;
-    const head = this.#queue[0];
-    const isUnknown =
-      ERROR_TABLE[error.reason].outcome === "unknown" && error.reason !== "UNKNOWN_PRODUCER";
-    this.#putBack(isUnknown && error.reason !== "DUPLICATE_OUT_OF_WINDOW");
+    const { head } = this.#queue;
+    if (number !== this.#firstNumber || this.#queue.sentCount === 0 || head === undefined) {
+      return false;
+    }
+    this.#link?.release(this.#queue.putBack(leavesUnknown(error)));
     this.#mustResume = true;
-    if (head !== undefined) this.#decide(head, error);
+    this.#decide(head, error);
     return true;
   }
 
@@ -246,142 +196,71 @@ export class ProducerLane implements LinkedLane {
     this.#link = undefined;
     this.isQueued = false;
     this.#lastError = error;
-    for (let i = 0; isUnknown && i < this.#sentCount; i += 1) {
-      const batch = this.#queue[i];
-      if (batch !== undefined) batch.isUnknown = true;
-    }
-    this.#sentCount = 0;
+    this.#queue.putBack(isUnknown);
     this.#mustResume = false;
-    if (this.hasPending && !this.#isAwaitingSession) this.#pauseAndRoute(ROUTING_PAUSE_MS_MAX);
+    if (this.hasPending && !this.#isAwaitingSession) this.#pauseAndRoute();
   }
+
+  // --- time and the end
 
   /** Fails what has passed its deadline. Called every now and then. */
   expire(nowMs: number): void {
-    const open = this.#open;
-    // A batch that waits long takes no more records: its first one decides when all of them are failed.
-    const ageMs = open === undefined ? 0 : nowMs - open.createdMs;
-    if (open !== undefined && ageMs >= this.#host.deliveryTimeoutMs / 8) this.#seal(open);
-    let isWhole = true;
-    for (let i = 0; i < this.#queue.length; i += 1) {
-      const batch = this.#queue[i];
-      if (batch === undefined || batch.deadlineMs > nowMs) break;
-      if (batch.isSettled) continue;
-      if (i < this.#sentCount || batch.isUnknown) {
-        this.#settle(batch, () => batch.fail(this.#deadlineError("unknown")), false);
-        continue;
-      }
-      this.#queue.splice(i, 1);
-      i -= 1;
-      isWhole = false;
-      this.#settle(batch, () => batch.fail(this.#deadlineError("not-applied")));
-      if (batch.baseSequence >= 0 && !this.#isWeak) this.#renumber(i + 1, batch.baseSequence);
-    }
-    if (!isWhole || this.#queue.length > 0) this.#giveUpLost();
+    const { removed, kept } = this.#queue.expire(nowMs);
+    for (const batch of kept) batch.fail(this.#deadlineError("unknown"));
+    for (const batch of removed) this.#fail(batch, this.#deadlineError("not-applied"));
+    if (!this.#queue.isGivenUp) return;
+    this.#leaveLink(true);
+    this.#beginAnew(this.#deadlineError("unknown"));
   }
 
-  /** Fails everything. @param error its outcome is "not-applied" for what certainly is not stored */
+  /** Fails everything; what may be stored with outcome "unknown". */
   failAll(error: BrokerError): void {
-    if (this.#open !== undefined) this.#seal(this.#open);
-    for (let i = 0; i < this.#sentCount; i += 1) {
-      const batch = this.#queue[i];
-      if (batch !== undefined) batch.isUnknown = true;
-    }
-    const batches = this.#queue;
-    this.#leaveLink();
-    this.#queue = [];
+    this.#leaveLink(true);
+    const batches = this.#queue.takeAll();
     this.#forgetSession();
-    for (const batch of batches) this.#settle(batch, () => batch.fail(finalError(error, batch)));
+    for (const batch of batches) this.#fail(batch, error);
   }
 
-  /** Ends pauses; nothing is sent any more. */
+  /** Fails everything and sends nothing any more. */
   close(error: BrokerError): void {
     this.failAll(error);
     this.#cancelPause?.();
     this.#isRouting = true;
   }
 
-  // --- filling and sending
-
-  #fits(
-    open: SendBatch,
-    key: Uint8Array | undefined,
-    value: Uint8Array | string | undefined,
-    isExplicit: boolean,
-  ): boolean {
-    const room = (key === undefined ? 0 : key.length) + (value === undefined ? 0 : value.length);
-    if (open.isExplicit !== isExplicit) return false;
-    return open.byteLength + room <= this.#targetBytes;
-  }
-
-  #begin(isExplicit: boolean): SendBatch {
-    const builder = this.#spare ?? new BatchBuilder(4096);
-    this.#spare = undefined;
-    const { deps, deliveryTimeoutMs } = this.#host;
-    const nowMs = deps.clock.monotonicMs();
-    return new SendBatch(builder, isExplicit, nowMs, nowMs + deliveryTimeoutMs);
-  }
-
-  /** No more records for this batch. */
-  #seal(open: SendBatch): void {
-    this.#queue.push(open);
-    this.#open = undefined;
-  }
-
-  #encode(batch: SendBatch, session: ProducerSession): void {
-    const producerId = this.#producerId(session);
-    const baseSequence = this.#nextSequence;
-    this.#spare = batch.encode({ producerId, producerEpoch: session.epoch, baseSequence });
-    this.#nextSequence = sequenceAfter(baseSequence, batch.recordCount);
-  }
-
-  #producerId(session: ProducerSession): number {
-    return this.#isWeak ? session.weakProducerId : session.producerId;
-  }
-
-  #receipt(
-    offset: number,
-    leaderEpoch: number,
-    duplicate: boolean,
-  ): Parameters<SendBatch["acknowledge"]>[0] {
-    const { route, partition, acks, flush } = this.place;
-    return {
-      topic: route.name,
-      partition,
-      offset,
-      leaderEpoch,
-      acks,
-      flush: effectiveFlush(route.flush, flush),
-      duplicate,
-    };
-  }
-
-  #shift(): SendBatch {
-    const batch = this.#queue.shift();
-    this.#sentCount -= 1;
+  #acknowledge(receipt: Receipt): void {
+    const batch = this.#queue.shiftSent();
     this.#firstNumber += 1;
-    if (batch === undefined) throw new RangeError("no batch is under way");
-    return batch;
+    this.#link?.release(batch.bytes.length);
+    batch.acknowledge(receipt);
+    this.#host.onReleased(batch);
   }
 
-  #settle(batch: SendBatch, tell: () => void, isReleased = true): void {
-    tell();
-    if (isReleased) this.#host.onReleased(batch);
+  #fail(batch: SendBatch, error: BrokerError): void {
+    const { reason, message, fields } = error;
+    // What is not marked unknown certainly is not stored; only this reason says that it is.
+    const isUnknown = batch.isUnknown || reason === "DUPLICATE_OUT_OF_WINDOW";
+    const outcome = isUnknown ? "unknown" : "not-applied";
+    batch.fail(new FlotillaError(reason, message, fields, outcome, { cause: error }));
+    this.#host.onReleased(batch);
+  }
+
+  #receipt(offset: number, leaderEpoch: number, duplicate: boolean): Receipt {
+    const { route, partition, acks } = this.place;
+    const flush = effectiveFlush(route.flush, this.place.flush);
+    return { topic: route.name, partition, offset, leaderEpoch, acks, flush, duplicate };
+  }
+
+  #deadlineError(outcome: Outcome): FlotillaError {
+    const last = this.#lastError;
+    const { route, partition } = this.place;
+    const why = last === undefined ? "no answer yet" : `last: ${last.reason}: ${last.message}`;
+    const text = `${route.name}/${partition} did not acknowledge in time (${why})`;
+    const fields = last === undefined ? {} : { lastReason: last.reason };
+    return new FlotillaError("DEADLINE", text, fields, outcome, { cause: last });
   }
 
   // --- refusals
-
-  /** What was sent comes back into the waiting part of the queue. */
-  #putBack(isUnknown: boolean): void {
-    let bytes = 0;
-    for (let i = 0; i < this.#sentCount; i += 1) {
-      const batch = this.#queue[i];
-      if (batch === undefined) continue;
-      bytes += batch.bytes.length;
-      if (isUnknown) batch.isUnknown = true;
-    }
-    this.#sentCount = 0;
-    this.#link?.release(bytes);
-  }
 
   /** The first batch was refused; everything behind it is waiting again. */
   #decide(head: SendBatch, error: BrokerError): void {
@@ -394,14 +273,14 @@ export class ProducerLane implements LinkedLane {
       case "SEQUENCE_GAP":
         // It certainly is not stored; and with a gapless id, neither is anything behind it.
         head.isUnknown = false;
-        if (!this.#isWeak) for (const batch of this.#queue) batch.isUnknown = false;
+        if (this.place.acks === "all") this.#queue.clearUnknown();
         this.#beginAnew(error);
         return;
       case "UNKNOWN_PRODUCER":
         this.#beginAnew(error);
         return;
       case "PRODUCER_FENCED":
-        this.#host.onFenced(new FlotillaError(error.reason, error.message, error.fields));
+        this.#host.onFenced(fenced(error));
         return;
       case "STALE_LAYOUT":
         this.#followLayout(error);
@@ -412,17 +291,33 @@ export class ProducerLane implements LinkedLane {
     }
   }
 
+  #failHead(head: SendBatch, error: BrokerError): void {
+    const isLost = head.isUnknown;
+    this.#dropHead(head, error);
+    if (isLost) {
+      this.#beginAnew(error);
+      return;
+    }
+    this.#queue.closeGap(0, head.baseSequence);
+    this.ready();
+  }
+
+  #dropHead(head: SendBatch, error: BrokerError): void {
+    this.#queue.dropHead();
+    this.#firstNumber += 1;
+    this.#fail(head, error);
+  }
+
   /** A retryable refusal: here again after a pause, or elsewhere. */
   #recover(error: BrokerError): void {
-    const { retryAfterMs } = error.fields;
     if (error.retry === "reroute") {
       this.#followLeader(error);
       return;
     }
+    const { retryAfterMs } = error.fields;
     const maxMs = error.reason === "LEADER_UNKNOWN" ? ROUTING_PAUSE_MS_MAX : LOAD_PAUSE_MS_MAX;
-    this.#pause(typeof retryAfterMs === "number" ? retryAfterMs : this.#nextPauseMs(maxMs), () =>
-      this.ready(),
-    );
+    const pauseMs = typeof retryAfterMs === "number" ? retryAfterMs : this.#nextPauseMs(maxMs);
+    this.#pause(pauseMs, () => this.ready());
   }
 
   #followLeader(error: BrokerError): void {
@@ -430,33 +325,15 @@ export class ProducerLane implements LinkedLane {
     const { leaderEndpoint, leaderEpoch } = error.fields;
     const refusedBy = this.#link?.endpoint;
     if (refusedBy !== undefined) route.disown(partition, refusedBy);
-    this.#leaveLink();
+    this.#leaveLink(false);
     const isHint = error.reason === "NOT_LEADER" && typeof leaderEndpoint === "string";
     const epoch = typeof leaderEpoch === "number" ? leaderEpoch : 0;
     const isTaken =
       isHint && leaderEndpoint !== refusedBy && route.hint(partition, leaderEndpoint, epoch);
-    // A fresh hint is followed at once, but two brokers that name each other are not asked for ever.
-    if (isTaken && this.#attempt < 3) {
+    if (isTaken && this.#attempt < HINTS_IN_A_ROW_MAX) {
       this.#attempt += 1;
       this.ready();
-    } else this.#pauseAndRoute(ROUTING_PAUSE_MS_MAX);
-  }
-
-  #failHead(head: SendBatch, error: BrokerError): void {
-    const isLost = head.isUnknown;
-    this.#dropHead(head, error);
-    if (isLost) this.#beginAnew(error);
-    else {
-      // It certainly is not stored; without it nothing behind it is. Its numbers go to its followers.
-      if (!this.#isWeak) this.#renumber(0, head.baseSequence);
-      this.ready();
-    }
-  }
-
-  #dropHead(head: SendBatch, error: BrokerError): void {
-    this.#queue.shift();
-    this.#firstNumber += 1;
-    this.#settle(head, () => head.fail(finalError(error, head)));
+    } else this.#pauseAndRoute();
   }
 
   #followLayout(error: BrokerError): void {
@@ -467,57 +344,23 @@ export class ProducerLane implements LinkedLane {
       this.#isRouting = false;
       const current = error.fields["layoutEpoch"];
       if (typeof current === "number" && route.layoutEpoch < current) {
-        this.#pauseAndRoute(ROUTING_PAUSE_MS_MAX);
+        this.#pauseAndRoute();
         return;
       }
-      if (this.#open !== undefined) this.#seal(this.#open);
-      const moving = this.#queue.filter((batch) => !batch.isUnknown && !batch.isExplicit);
-      this.#queue = this.#queue.filter((batch) => batch.isUnknown || batch.isExplicit);
-      const first = moving.find((batch) => batch.baseSequence >= 0);
-      if (first !== undefined && !this.#isWeak) this.#renumber(0, first.baseSequence);
-      this.#host.reroute(this, moving);
+      this.#host.reroute(this, this.#queue.takeMovable());
       this.ready();
     };
     metadata.refresh(route.name).then(goOn, goOn);
   }
 
-  /** Gives consecutive sequences to what follows in the queue, all of which certainly is not stored. */
-  #renumber(from: number, baseSequence: number): void {
-    const session = this.#session ?? NO_SESSION;
-    let next = baseSequence;
-    for (const batch of this.#queue.slice(from)) {
-      if (batch.builder !== undefined) break;
-      if (batch.isUnknown) {
-        next = sequenceAfter(batch.baseSequence, batch.recordCount);
-        continue;
-      }
-      batch.moveTo(this.#producerId(session), session.epoch, next);
-      next = sequenceAfter(next, batch.recordCount);
-    }
-    this.#nextSequence = next;
-  }
-
-  /** Batches that may be stored and that nobody waits for any more end the session. */
-  #giveUpLost(): void {
-    let lost = 0;
-    for (const [i, batch] of this.#queue.entries()) {
-      if (i >= this.#sentCount && !batch.isUnknown) break;
-      if (!batch.isSettled) return;
-      lost += 1;
-    }
-    if (lost === 0) return;
-    for (const batch of this.#queue.slice(0, lost)) batch.isUnknown = true;
-    this.#leaveLink();
-    this.#beginAnew(this.#deadlineError("unknown"));
-  }
+  // --- sessions
 
   /** Another session, from sequence 0. What may be stored under the old one is failed: it cannot be sent again. */
   #beginAnew(error: BrokerError): void {
-    const isLost = (batch: SendBatch): boolean => batch.isUnknown || batch.isSettled;
-    const lost = this.#queue.filter(isLost);
-    this.#queue = this.#queue.filter((batch) => !isLost(batch));
-    this.#firstNumber += lost.length;
-    for (const batch of lost) this.#settle(batch, () => batch.fail(finalError(error, batch)));
+    for (const batch of this.#queue.takeLost()) {
+      this.#firstNumber += 1;
+      this.#fail(batch, error);
+    }
     this.#forgetSession();
     this.ready();
   }
@@ -532,24 +375,29 @@ export class ProducerLane implements LinkedLane {
     this.#host.obtainSession(this, this.#staleSession, (session, error) => {
       this.#isAwaitingSession = false;
       if (session === undefined) {
+        this.#lastError = error;
         if (error !== undefined && !error.retryable) this.failAll(error);
         else this.#pause(this.#nextPauseMs(LOAD_PAUSE_MS_MAX), () => this.ready());
-        this.#lastError = error;
         return;
       }
       this.#session = session;
-      this.#nextSequence = 0;
-      this.#renumber(0, 0);
+      const { producerId, weakProducerId, epoch: producerEpoch } = session;
+      const isGapless = this.place.acks === "all";
+      this.#queue.beginSession({
+        producerId: isGapless ? producerId : weakProducerId,
+        producerEpoch,
+      });
       this.ready();
     });
   }
 
   // --- finding the leader
 
-  #leaveLink(): void {
+  #leaveLink(isUnknown: boolean): void {
     const link = this.#link;
+    const bytes = this.#queue.putBack(isUnknown);
     if (link === undefined) return;
-    this.#putBack(false);
+    link.release(bytes);
     link.detach(this);
     this.#link = undefined;
     this.#mustResume = false;
@@ -563,13 +411,16 @@ export class ProducerLane implements LinkedLane {
       return;
     }
     this.#isRouting = true;
-    const goOn = (error?: unknown): void => {
-      this.#isRouting = false;
-      if (!this.hasPending) return;
-      if (error !== undefined) this.#lastError = error as BrokerError;
+    const goOn = (error?: BrokerError): void => {
+      if (!this.hasPending) {
+        this.#isRouting = false;
+        return;
+      }
+      if (error !== undefined) this.#lastError = error;
       const found = route.leaderOf(partition);
+      this.#isRouting = false;
       if (route.isGone) this.failAll(goneError(route));
-      else if (found === undefined) this.#pauseAndRoute(ROUTING_PAUSE_MS_MAX);
+      else if (found === undefined) this.#pauseAndRoute();
       else this.#attach(found.endpoint);
     };
     this.#host.deps.metadata.refresh(route.name).then(() => goOn(), goOn);
@@ -585,8 +436,8 @@ export class ProducerLane implements LinkedLane {
     this.ready();
   }
 
-  #pauseAndRoute(maxMs: number): void {
-    const pauseMs = this.#attempt === 0 ? 0 : this.#nextPauseMs(maxMs);
+  #pauseAndRoute(): void {
+    const pauseMs = this.#attempt === 0 ? 0 : this.#nextPauseMs(ROUTING_PAUSE_MS_MAX);
     this.#attempt = Math.max(1, this.#attempt);
     this.#pause(pauseMs, () => {
       if (this.#link === undefined && this.#session !== undefined) this.#findLeader(true);
@@ -608,33 +459,20 @@ export class ProducerLane implements LinkedLane {
       if (this.hasPending) run();
     });
   }
-
-  #deadlineError(outcome: Outcome): FlotillaError {
-    const last = this.#lastError;
-    const { route, partition } = this.place;
-    const why = last === undefined ? "no answer yet" : `last: ${last.reason}: ${last.message}`;
-    const text = `${route.name}/${partition} did not acknowledge in time (${why})`;
-    const fields = last === undefined ? {} : { lastReason: last.reason };
-    return new FlotillaError("DEADLINE", text, fields, outcome, { cause: last });
-  }
 }
 
-/** What the callers of a batch are told. */
-function finalError(error: BrokerError, batch: SendBatch): FlotillaError {
-  const outcome = batch.isUnknown ? "unknown" : outcomeWithout(error);
-  return new FlotillaError(error.reason, error.message, error.fields, outcome, { cause: error });
+/** Whether what was sent may be stored after this refusal. */
+function leavesUnknown({ reason }: BrokerError): boolean {
+  // These two say that the batches behind were discarded; what became of earlier attempts is marked already.
+  if (reason === "UNKNOWN_PRODUCER" || reason === "DUPLICATE_OUT_OF_WINDOW") return false;
+  return ERROR_TABLE[reason].outcome === "unknown";
 }
 
-/** A batch that is not marked unknown certainly is not stored; only this reason says that it is. */
-function outcomeWithout(error: BrokerError): Outcome {
-  return error.reason === "DUPLICATE_OUT_OF_WINDOW" ? "unknown" : "not-applied";
+function fenced({ reason, message, fields }: BrokerError): FlotillaError {
+  return new FlotillaError(reason, message, fields);
 }
 
-function goneError(route: TopicRoute): FlotillaError {
-  return new FlotillaError(
-    "UNKNOWN_TOPIC_OR_PARTITION",
-    `topic "${route.name}" was deleted`,
-    { topic: route.name },
-    "not-applied",
-  );
+function goneError({ name: topic }: TopicRoute): FlotillaError {
+  const text = `topic "${topic}" was deleted`;
+  return new FlotillaError("UNKNOWN_TOPIC_OR_PARTITION", text, { topic }, "not-applied");
 }

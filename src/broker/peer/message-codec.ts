@@ -4,6 +4,7 @@
 import { decodeFrames, type Frame } from "../../model/entry-frame.ts";
 import { BrokerError } from "../../model/errors.ts";
 import type { GroupId, ReplicaId } from "../../model/ids.ts";
+import type { Entry } from "../../raft/messages.ts";
 import { entryOfFrame } from "../../replica/frames.ts";
 import type { GroupMessage, Message } from "../../replica/ports.ts";
 import { RaftMessage } from "../../rpc/generated/flotilla-internal-v1.ts";
@@ -40,28 +41,9 @@ export function encodeGroupMessage(item: GroupMessage): RaftMessage {
           flag(message.pre, PRE) | flag(message.granted, OK) | flag(message.recovering, RECOVERING),
       });
     case "append-request":
-      return RaftMessage.create({
-        ...base,
-        kind: "append-request",
-        index: message.prevIndex,
-        logTerm: message.prevTerm,
-        commitIndex: message.commitIndex,
-        durableIndex: message.durableCommitIndex,
-        flags: flag(message.flush, FLUSH),
-        frames: message.entries.map((entry) => entry.handle.bytes),
-      });
+      return encodeAppendRequest(base, message);
     case "append-response":
-      return RaftMessage.create({
-        ...base,
-        kind: "append-response",
-        index: message.matchIndex,
-        durableIndex: message.durableIndex,
-        rejectedIndex: message.rejectedPrevIndex,
-        hintIndex: message.hintIndex,
-        logTerm: message.hintTerm,
-        incarnation: message.incarnation,
-        flags: flag(message.ok, OK) | flag(message.recovering, RECOVERING),
-      });
+      return encodeAppendResponse(base, message);
     case "heartbeat":
       return RaftMessage.create({
         ...base,
@@ -87,9 +69,49 @@ export function encodeGroupMessage(item: GroupMessage): RaftMessage {
   }
 }
 
+type Base = Pick<RaftMessage, "groupId" | "from" | "to" | "term">;
+type OfKind<K> = Extract<Message<Frame>, { readonly kind: K }>;
+
+function encodeAppendRequest(base: Base, message: OfKind<"append-request">): RaftMessage {
+  return RaftMessage.create({
+    ...base,
+    kind: "append-request",
+    index: message.prevIndex,
+    logTerm: message.prevTerm,
+    commitIndex: message.commitIndex,
+    durableIndex: message.durableCommitIndex,
+    flags: flag(message.flush, FLUSH),
+    frames: message.entries.map((entry) => entry.handle.bytes),
+  });
+}
+
+function encodeAppendResponse(base: Base, message: OfKind<"append-response">): RaftMessage {
+  return RaftMessage.create({
+    ...base,
+    kind: "append-response",
+    index: message.matchIndex,
+    durableIndex: message.durableIndex,
+    rejectedIndex: message.rejectedPrevIndex,
+    hintIndex: message.hintIndex,
+    logTerm: message.hintTerm,
+    incarnation: message.incarnation,
+    flags: flag(message.ok, OK) | flag(message.recovering, RECOVERING),
+  });
+}
+
 /** @throws BrokerError INVALID_REQUEST when malformed; the caller ends the lane */
 export function decodeGroupMessage(wire: RaftMessage): GroupMessage {
   return { groupId: wire.groupId as GroupId, message: decodeMessage(wire) };
+}
+
+/** Frames of a damaged or newer peer must end the lane, not this process. */
+function decodeEntries(frames: readonly Buffer[]): Entry<Frame>[] {
+  try {
+    return frames.flatMap((bytes) => decodeFrames(bytes).map(entryOfFrame));
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new BrokerError("INVALID_REQUEST", message, { field: "frames" }, { cause: error });
+  }
 }
 
 function decodeMessage(wire: RaftMessage): Message<Frame> {
@@ -119,7 +141,7 @@ function decodeMessage(wire: RaftMessage): Message<Frame> {
         kind: "append-request",
         prevIndex: wire.index,
         prevTerm: wire.logTerm,
-        entries: wire.frames.flatMap((bytes) => decodeFrames(bytes).map(entryOfFrame)),
+        entries: decodeEntries(wire.frames),
         commitIndex: wire.commitIndex,
         durableCommitIndex: wire.durableIndex,
         flush: has(FLUSH),
