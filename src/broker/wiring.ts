@@ -19,6 +19,7 @@ import { openGroupLog } from "../log/segment-log.ts";
 import { type GroupId, METADATA_GROUP, type NodeId, replicaIdOf } from "../model/ids.ts";
 import type { Replica } from "../replica/replica.ts";
 import { ReplicaSet } from "../replica/replica-set.ts";
+import { requireSoundStorage } from "../replica/storage-failure.ts";
 import { PeerControllerClient } from "./controller-client.ts";
 import { requireRevision } from "./join.ts";
 import { LocalLeaderships } from "./led-groups.ts";
@@ -68,6 +69,7 @@ export interface Upkeep {
 export async function openFoundation(ports: NodePorts, options: NodeOptions): Promise<Foundation> {
   const { clock, disk, keyed, logger, metrics, random } = ports;
   const { clusterId, nodeId, directoryId } = options.nodeFile;
+  requireSoundStorage(disk);
   const journal = await openHardStateJournal(disk, {
     bootId: ports.bootId,
     mustExist: disk.exists("groups"),

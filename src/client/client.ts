@@ -9,7 +9,8 @@ import { ConnectionPool } from "./connection-pool.ts";
 import { FlotillaError } from "./flotilla-error.ts";
 import { MetadataCache } from "./metadata-cache.ts";
 import { ClusterProducer, type Producer, type ProducerOptions } from "./producer.ts";
-import { ClusterReader, type Reader, type ReaderOptions } from "./reader.ts";
+import { ClusterReader, type Reader } from "./reader.ts";
+import type { ReaderOptions } from "./reader-start.ts";
 
 export interface ClientOptions {
   /** Some brokers of the cluster, "host:port"; the others are learnt from them. */

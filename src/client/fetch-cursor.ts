@@ -3,8 +3,16 @@ import { BrokerError } from "../model/errors.ts";
 import { checkBatch } from "../model/record-batch.ts";
 import { batchesIn } from "../model/record-batch-decoder.ts";
 import type { CursorBatches } from "../rpc/generated/flotilla-v1.ts";
-import type { FetchStream } from "./fetch-stream.ts";
 import { ReceivedBatch } from "./received-batch.ts";
+
+/** The stream that serves a cursor (fetch-stream.ts). */
+export interface CursorStream {
+  readonly isOver: boolean;
+  /** The cursor wants nothing more from it. */
+  leave(cursor: FetchCursor): void;
+  /** The application took so many bytes: the broker may send as many again. */
+  consumed(bytes: number): void;
+}
 
 export class FetchCursor {
   readonly topic: string;
@@ -17,7 +25,7 @@ export class FetchCursor {
   logStartOffset = 0;
   /** Exclusive end of what is wanted. */
   readonly endOffset: number;
-  stream: FetchStream | undefined;
+  stream: CursorStream | undefined;
   /** Its number on the stream. */
   cursorId = -1;
   /** Failures since the last batch. */

@@ -9,7 +9,7 @@ import type {
 } from "../rpc/generated/flotilla-v1.ts";
 import { fetchService } from "../rpc/methods.ts";
 import type { Connection, MessageStream } from "../rpc/ports.ts";
-import type { FetchCursor } from "./fetch-cursor.ts";
+import type { CursorStream, FetchCursor } from "./fetch-cursor.ts";
 
 /** What a stream tells its reader. */
 export interface FetchStreamEvents {
@@ -19,7 +19,7 @@ export interface FetchStreamEvents {
   onEnd(stream: FetchStream, cursors: readonly FetchCursor[], error: BrokerError): void;
 }
 
-export class FetchStream {
+export class FetchStream implements CursorStream {
   readonly endpoint: string;
   readonly #stream: MessageStream<FetchRequest, FetchResponse>;
   readonly #events: FetchStreamEvents;
@@ -75,7 +75,6 @@ export class FetchStream {
     this.#stream.send({ open: [opening], close: [], creditBytes });
   }
 
-  /** The cursor wants nothing more from here. */
   leave(cursor: FetchCursor): void {
     if (cursor.stream !== this) return;
     this.#cursors.delete(cursor.cursorId);
@@ -83,7 +82,7 @@ export class FetchStream {
     if (!this.#isOver) this.#stream.send({ open: [], close: [cursor.cursorId], creditBytes: 0 });
   }
 
-  /** The application took so many bytes: the broker may send as many again. Granted in larger pieces. */
+  /** Granted in larger pieces. */
   consumed(bytes: number): void {
     this.#owedBytes += bytes;
     if (this.#isOver || this.#owedBytes < this.#shareBytes / 4) return;

@@ -30,11 +30,6 @@ export class Partitioner {
     return this.#sticky;
   }
 
-  /** The batch of the chosen partition is on its way: go on with another one. */
-  turn(): void {
-    this.#stickyBytes = STICKY_BYTES;
-  }
-
   /** Another partition than before, with a known leader if there is one. */
   #choose(): void {
     const count = this.#route.partitionCount;

@@ -136,9 +136,11 @@ export class ProducerLane implements LinkedLane {
   openMessage(): OpenLane | undefined {
     if (!this.#mustOpen) return undefined;
     this.#mustOpen = false;
-    const { route, partition, acks, flush } = this.place;
+    const { route, partition, acks } = this.place;
     const { topicId, layoutEpoch } = route;
     const protocolVersion = PROTOCOL_VERSION_MAX;
+    // Said explicitly: a receipt must not promise more than the broker was asked for, even after the topic was altered.
+    const flush = effectiveFlush(route.flush, this.place.flush);
     return { lane: this.laneId, topicId, partition, layoutEpoch, protocolVersion, acks, flush };
   }
 
@@ -427,6 +429,10 @@ export class ProducerLane implements LinkedLane {
   }
 
   #attach(endpoint: string): void {
+    if (this.#link !== undefined) {
+      this.ready();
+      return;
+    }
     const link = this.#host.linkTo(endpoint);
     this.#link = link;
     this.#firstNumber = 0;

@@ -116,8 +116,8 @@ export class ProducerTopic {
   #addLane(classIndex: number, partition: number): ProducerLane {
     const acks = ACKS[Math.floor(classIndex / FLUSHES.length)] ?? "all";
     const flush = FLUSHES[classIndex % FLUSHES.length];
-    const { acks: ownAcks = this.route.acks, flush: ownFlush } = this.#defaults;
-    const isDefault = ownAcks === acks && ownFlush === flush;
+    // Weak classes share one id per session, so each has a session of its own whatever the defaults become later.
+    const isDefault = acks === "all" && flush === this.#defaults.flush;
     const sessionSuffix = isDefault ? "" : `#${acks}-${flush ?? "topic"}`;
     const place = { route: this.route, partition, acks, flush, sessionSuffix };
     const lane = new ProducerLane(this.#host, place);

@@ -3,10 +3,7 @@
 import type { Cancel } from "../base/clock.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
 import type { Acks, Flush } from "../model/durability.ts";
-import { isBrokerError } from "../model/errors.ts";
 import { BATCH_BYTES_MAX } from "../model/limits.ts";
-import { checkTopicName } from "../model/topic-name.ts";
-import { backoffMs, ROUTING_PAUSE_MS_MAX } from "./backoff.ts";
 import type { ClientDeps } from "./client-deps.ts";
 import { asFlotillaError, cancelled, FlotillaError } from "./flotilla-error.ts";
 import { ProduceLink } from "./produce-link.ts";
@@ -14,9 +11,10 @@ import type { LaneHost, ProducerLane } from "./producer-lane.ts";
 import { type ProducerSession, ProducerSessions, type SessionWaiter } from "./producer-session.ts";
 import { type OutgoingMessage, ProducerTopic, type SendClass } from "./producer-topic.ts";
 import type { Receipt, SendBatch, SendCallback } from "./send-batch.ts";
+import { type LoaderHost, TopicLoader } from "./topic-loader.ts";
 import type { TopicRoute } from "./topic-route.ts";
 import { UnaryCaller } from "./unary-caller.ts";
-import { WaitingTopic } from "./waiting-topic.ts";
+import type { WaitingMessage } from "./waiting-topic.ts";
 
 export interface ProducerOptions {
   /** What sends wait for unless they say otherwise; default: the topic's setting. */
@@ -72,13 +70,15 @@ export interface Producer {
 const MIB = 1024 * 1024;
 /** Bytes sent in one turn after which ready() lets the event loop run. */
 const TURN_BYTES = 128 * 1024;
+/** ready() waits while more than this is unanswered: it keeps the links busy, and more would only wait longer. */
+const READY_BYTES_MAX = 8 * MIB;
 const LOAD_FACTOR = 4;
 const UNKNOWN_TOPIC_TIMEOUT_MS = 5000;
 const NO_OPTIONS: SendClass = Object.freeze({});
 const ONE_WAY: SendClass = Object.freeze({ acks: "none" });
 const NOBODY: SendCallback = () => undefined;
 
-export class ClusterProducer implements Producer, LaneHost {
+export class ClusterProducer implements Producer, LaneHost, LoaderHost {
   readonly deps: ClientDeps;
   readonly deliveryTimeoutMs: number;
   readonly batchBytes: number;
@@ -88,9 +88,9 @@ export class ClusterProducer implements Producer, LaneHost {
   readonly #sessions: ProducerSessions;
   readonly #abort = new AbortController();
   readonly #onClosed: (producer: ClusterProducer) => void;
-  /** By name. Topics whose metadata is not known yet wait in a list of their own. */
+  readonly #loader: TopicLoader;
+  /** By name, those whose metadata is known. */
   readonly #topics = new Map<string, ProducerTopic>();
-  readonly #waiting = new Map<string, WaitingTopic>();
   /** Deleted topics, while something of theirs is under way. */
   #formerTopics: ProducerTopic[] = [];
   #last: ProducerTopic | undefined;
@@ -102,7 +102,6 @@ export class ClusterProducer implements Producer, LaneHost {
   #bufferedBytes = 0;
   /** Batches that changed their lanes, since the beginning. */
   #reroutes = 0;
-  #lastMetadataError: unknown;
   #wallMs = 0;
   #room: Deferred<void> | undefined;
   #cancelHousekeeping: Cancel | undefined;
@@ -127,6 +126,9 @@ export class ClusterProducer implements Producer, LaneHost {
     this.batchBytesMax = Math.min(this.batchBytes * LOAD_FACTOR, BATCH_BYTES_MAX);
     const caller = new UnaryCaller(deps);
     this.#sessions = new ProducerSessions(caller, options.name ?? "", this.#abort.signal);
+    const { deliveryTimeoutMs } = this;
+    const unknownTopicTimeoutMs = options.unknownTopicTimeoutMs ?? UNKNOWN_TOPIC_TIMEOUT_MS;
+    this.#loader = new TopicLoader(deps, { deliveryTimeoutMs, unknownTopicTimeoutMs }, this);
   }
 
   send(message: OutgoingMessage, options: SendOptions = NO_OPTIONS): Promise<Receipt> {
@@ -219,7 +221,26 @@ export class ClusterProducer implements Producer, LaneHost {
   onFenced(error: FlotillaError): void {
     this.#refuseAll(error);
     for (const topic of this.#allTopics()) for (const lane of topic.lanes()) lane.failAll(error);
-    this.#failWaiting(error);
+    this.#loader.failAll(error);
+  }
+
+  // --- LoaderHost
+
+  /** Bytes of waiting messages are free. */
+  onFreed(bytes: number): void {
+    this.#release(bytes);
+  }
+
+  onLoaded(route: TopicRoute, messages: readonly WaitingMessage[]): void {
+    const topic = new ProducerTopic(this, route, this.#options);
+    this.#topics.set(route.name, topic);
+    for (const { message, send, atMs, done } of messages) {
+      try {
+        this.#bufferedBytes += topic.append(message, send, atMs, done);
+      } catch (error) {
+        done(asFlotillaError(error, "not-applied"));
+      }
+    }
   }
 
   // --- taking messages
@@ -236,7 +257,7 @@ export class ClusterProducer implements Producer, LaneHost {
     const topic = isLast ? this.#last : this.#findTopic(message.topic);
     let bytes: number;
     if (topic !== undefined) bytes = topic.append(message, send, this.#wallMs, done);
-    else bytes = this.#wait(message, send, done);
+    else bytes = this.#loader.add(message, send, this.#wallMs, done);
     this.#bufferedBytes += bytes;
     this.#turnBytes += bytes;
     if (this.#cancelHousekeeping === undefined) this.#scheduleHousekeeping();
@@ -262,69 +283,6 @@ export class ClusterProducer implements Producer, LaneHost {
       topic = this.#formerTopics.find((former) => former.route === route);
     }
     return topic ?? new ProducerTopic(this, route, this.#options);
-  }
-
-  #wait(message: OutgoingMessage, send: SendClass, done: SendCallback): number {
-    checkTopicName(message.topic, "topic");
-    const nowMs = this.deps.clock.monotonicMs();
-    let waiting = this.#waiting.get(message.topic);
-    const isNew = waiting === undefined;
-    waiting ??= new WaitingTopic(message.topic, nowMs);
-    const times = { atMs: this.#wallMs, deadlineMs: nowMs + this.deliveryTimeoutMs };
-    const bytes = waiting.add(message, send, times, done);
-    if (isNew) {
-      this.#waiting.set(message.topic, waiting);
-      this.#load(waiting);
-    }
-    return bytes;
-  }
-
-  #load(waiting: WaitingTopic): void {
-    const { clock, metadata, random } = this.deps;
-    const again = (error: unknown): void => {
-      if (this.#waiting.get(waiting.name) !== waiting) return;
-      const waitedMs = clock.monotonicMs() - waiting.sinceMs;
-      const limitMs = this.#options.unknownTopicTimeoutMs ?? UNKNOWN_TOPIC_TIMEOUT_MS;
-      const isFinal = error === undefined ? waitedMs >= limitMs : !isRetryable(error);
-      if (isFinal) {
-        this.#failOneWaiting(waiting, error ?? unknownTopic(waiting.name));
-        return;
-      }
-      this.#lastMetadataError = error;
-      waiting.attempts += 1;
-      const pauseMs = backoffMs(random, waiting.attempts, ROUTING_PAUSE_MS_MAX);
-      clock.schedule(pauseMs, () => this.#load(waiting));
-    };
-    metadata.refresh(waiting.name).then((route) => {
-      if (route === undefined) again(undefined);
-      else this.#adopt(waiting, route);
-    }, again);
-  }
-
-  #adopt(waiting: WaitingTopic, route: TopicRoute): void {
-    if (this.#waiting.get(waiting.name) !== waiting) return;
-    this.#waiting.delete(waiting.name);
-    const topic = new ProducerTopic(this, route, this.#options);
-    this.#topics.set(waiting.name, topic);
-    this.#release(waiting.bytes);
-    for (const { message, send, atMs, done } of waiting.take()) {
-      try {
-        this.#bufferedBytes += topic.append(message, send, atMs, done);
-      } catch (error) {
-        done(asFlotillaError(error, "not-applied"));
-      }
-    }
-    waiting.tellEmpty();
-  }
-
-  #failOneWaiting(waiting: WaitingTopic, error: unknown): void {
-    this.#waiting.delete(waiting.name);
-    const failure = asFlotillaError(error, "not-applied");
-    this.#release(waiting.expire(Number.POSITIVE_INFINITY, () => failure));
-  }
-
-  #failWaiting(error: FlotillaError): void {
-    for (const waiting of [...this.#waiting.values()]) this.#failOneWaiting(waiting, error);
   }
 
   #bufferFull(): FlotillaError {
@@ -353,7 +311,7 @@ export class ClusterProducer implements Producer, LaneHost {
   // --- turns, room, time
 
   get #hasRoom(): boolean {
-    return this.#bufferedBytes < this.#bufferBytesMax / 2;
+    return this.#bufferedBytes < Math.min(this.#bufferBytesMax / 2, READY_BYTES_MAX);
   }
 
   #scheduleTurn(): void {
@@ -395,11 +353,8 @@ export class ClusterProducer implements Producer, LaneHost {
   #keepHouse(): boolean {
     const nowMs = this.deps.clock.monotonicMs();
     for (const link of this.#links.values()) link.checkAnswers(nowMs);
-    for (const waiting of this.#waiting.values()) {
-      this.#release(waiting.expire(nowMs, () => this.#waitedTooLong(waiting)));
-      if (waiting.isEmpty) this.#waiting.delete(waiting.name);
-    }
-    let isBusy = this.#waiting.size > 0;
+    this.#loader.expire(nowMs);
+    let isBusy = !this.#loader.isEmpty;
     for (const topic of this.#allTopics()) {
       for (const lane of topic.lanes()) {
         if (!lane.hasPending) continue;
@@ -411,23 +366,12 @@ export class ClusterProducer implements Producer, LaneHost {
     return isBusy;
   }
 
-  #waitedTooLong(waiting: WaitingTopic): FlotillaError {
-    const cause = this.#lastMetadataError;
-    const why = cause instanceof Error ? `: ${cause.message}` : "";
-    const text = `no metadata of topic "${waiting.name}" in time${why}`;
-    return new FlotillaError("DEADLINE", text, { topic: waiting.name }, "not-applied", { cause });
-  }
-
   // --- the end
 
   #settled(): Promise<void> {
     const promises: Promise<void>[] = [];
-    for (const waiting of this.#waiting.values()) {
-      promises.push(
-        new Promise<void>((resolve) => {
-          waiting.onEmpty.push(resolve);
-        }).then(() => this.#settled()),
-      );
+    for (const emptied of this.#loader.emptied()) {
+      promises.push(emptied.then(() => this.#settled()));
     }
     for (const topic of this.#allTopics()) {
       for (const lane of topic.lanes()) {
@@ -450,7 +394,7 @@ export class ClusterProducer implements Producer, LaneHost {
     await Promise.race([this.flush(), inTime.promise]);
     cancel();
     const error = new FlotillaError("CLOSED", "the producer was closed before an answer came");
-    this.#failWaiting(error);
+    this.#loader.failAll(error);
     for (const topic of this.#allTopics()) for (const lane of topic.lanes()) lane.close(error);
     this.#abort.abort(error);
     this.#cancelHousekeeping?.();
@@ -472,16 +416,6 @@ export class ClusterProducer implements Producer, LaneHost {
 function isAnyPending(topic: ProducerTopic): boolean {
   for (const lane of topic.lanes()) if (lane.hasPending) return true;
   return false;
-}
-
-function isRetryable(error: unknown): boolean {
-  return isBrokerError(error) && error.retryable;
-}
-
-function unknownTopic(name: string): FlotillaError {
-  return new FlotillaError("UNKNOWN_TOPIC_OR_PARTITION", `no topic is called "${name}"`, {
-    topic: name,
-  });
 }
 
 function positive(value: number | undefined, fallback: number, field: string): number {

@@ -4,43 +4,15 @@ import { type Deferred, deferred } from "../base/deferred.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
 import type { CursorBatches, CursorError } from "../rpc/generated/flotilla-v1.ts";
 import { errorOfReason } from "../rpc/status.ts";
-import { Admin, type PartitionOffsets } from "./admin.ts";
 import { backoffMs, ROUTING_PAUSE_MS_MAX } from "./backoff.ts";
 import type { ClientDeps } from "./client-deps.ts";
-import { FetchCursor } from "./fetch-cursor.ts";
+import type { CursorStream, FetchCursor } from "./fetch-cursor.ts";
 import { FetchStream, type FetchStreamEvents } from "./fetch-stream.ts";
 import { asFlotillaError, cancelled, FlotillaError } from "./flotilla-error.ts";
-import { MessageCursor, type ReceivedBatch, type ReceivedMessage } from "./received-batch.ts";
+import { BatchIterator, type BatchSource, MessageIterator } from "./reader-iterators.ts";
+import { findStart, type ReaderOptions } from "./reader-start.ts";
+import type { ReceivedBatch, ReceivedMessage } from "./received-batch.ts";
 import type { TopicRoute } from "./topic-route.ts";
-
-/**
- * Where to begin. Times: the first message appended at or after it, ms since 1970. A map gives offsets by partition;
- * partitions that it does not name begin at the earliest.
- */
-export type StartPosition =
-  | "earliest"
-  | "latest"
-  | { readonly offset: number }
-  | { readonly timeMs: number }
-  | ReadonlyMap<number, number>;
-
-export interface ReaderOptions {
-  readonly topic: string;
-  /** Default: all that exist when the reader starts. */
-  readonly partitions?: readonly number[] | undefined;
-  /** Default "earliest". */
-  readonly from?: StartPosition | undefined;
-  /** "end": ends at what was committed when the reader started. Default: goes on for ever. */
-  readonly until?: "end" | undefined;
-  /** Bytes received and not consumed, all brokers together; default 8 MiB. */
-  readonly creditBytes?: number | undefined;
-  /** Default true. */
-  readonly verifyChecksums?: boolean | undefined;
-  /** A partition without a reachable leader for so long ends the reader with an error, ms; default 120000. */
-  readonly unavailableTimeoutMs?: number | undefined;
-  /** Aborting it makes the iteration throw CANCELLED. */
-  readonly signal?: AbortSignal | undefined;
-}
 
 /** Iterate either the reader itself (messages) or batches(), once. Leaving the loop closes the reader. */
 export interface Reader extends AsyncIterable<ReceivedMessage> {
@@ -60,17 +32,15 @@ const CREDIT_BYTES_MIN = 64 * 1024;
 const UNAVAILABLE_TIMEOUT_MS = 120_000;
 /** Damage that comes again this often is not the network's. */
 const DAMAGED_MAX = 3;
-/** Bounds are asked for this many partitions at a time. */
-const QUESTIONS_MAX = 32;
 
 interface Delivery {
   readonly batch: ReceivedBatch;
   readonly cursor: FetchCursor;
   /** Whose credit it used. */
-  readonly stream: FetchStream | undefined;
+  readonly stream: CursorStream | undefined;
 }
 
-export class ClusterReader implements Reader, FetchStreamEvents {
+export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
   readonly #deps: ClientDeps;
   readonly #options: ReaderOptions;
   readonly #onClosed: (reader: ClusterReader) => void;
@@ -141,7 +111,8 @@ export class ClusterReader implements Reader, FetchStreamEvents {
     return this.close();
   }
 
-  /** For the iterators: the next batch that is here already. The one before counts as consumed. */
+  // --- BatchSource
+
   take(): ReceivedBatch | undefined {
     this.#consumeCurrent();
     const next = this.#queue[this.#taken];
@@ -155,11 +126,6 @@ export class ClusterReader implements Reader, FetchStreamEvents {
     return next.batch;
   }
 
-  /**
-   * For the iterators: waits until take() may give something.
-   * @returns false at the end
-   * @throws FlotillaError why the reader cannot go on
-   */
   async wait(): Promise<boolean> {
     for (;;) {
       if (this.#queue.length > this.#taken) return true;
@@ -258,64 +224,13 @@ export class ClusterReader implements Reader, FetchStreamEvents {
   }
 
   async #begin(): Promise<void> {
-    const { topic, until } = this.#options;
-    const admin = new Admin(this.#deps);
-    const route = await this.#findTopic(admin);
-    const partitions = this.#wantedPartitions(route);
-    const places: FetchCursor[] = [];
-    for (let from = 0; from < partitions.length; from += QUESTIONS_MAX) {
-      const some = partitions.slice(from, from + QUESTIONS_MAX).map(async (partition) => {
-        const timeMs = this.#startTime();
-        const { signal } = this.#abort;
-        const bounds = await admin.listOffsets(topic, partition, timeMs, { signal });
-        const end = until === "end" ? bounds.highWatermark : Number.POSITIVE_INFINITY;
-        const cursor = new FetchCursor(topic, partition, this.#startOffset(partition, bounds), end);
-        cursor.highWatermark = bounds.highWatermark;
-        cursor.logStartOffset = bounds.logStartOffset;
-        places.push(cursor);
-      });
-      await Promise.all(some);
-    }
+    const { route, cursors } = await findStart(this.#deps, this.#options, this.#abort.signal);
     if (this.#isClosed) return;
     this.#route = route;
-    for (const cursor of places) {
+    for (const cursor of cursors) {
       this.#cursors.set(cursor.partition, cursor);
       this.#attach(cursor);
     }
-  }
-
-  async #findTopic(admin: Admin): Promise<TopicRoute> {
-    const { topic } = this.#options;
-    // Also repeats the question while the cluster is not reachable or does not know a new topic yet.
-    await admin.describeTopic(topic, { signal: this.#abort.signal });
-    const route = this.#deps.metadata.topic(topic) ?? (await this.#deps.metadata.refresh(topic));
-    if (route !== undefined) return route;
-    throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `no topic is called "${topic}"`, { topic });
-  }
-
-  #wantedPartitions(route: TopicRoute): readonly number[] {
-    const count = route.partitionCount;
-    const wanted = this.#options.partitions ?? Array.from({ length: count }, (_, i) => i);
-    const wrong = wanted.find((one) => !Number.isInteger(one) || one < 0 || one >= count);
-    if (wrong === undefined) return [...new Set(wanted)];
-    throw new BrokerError("INVALID_REQUEST", `partition ${wrong} does not exist`, {
-      field: "partitions",
-      limit: count - 1,
-    });
-  }
-
-  #startTime(): number {
-    const { from } = this.#options;
-    return typeof from === "object" && "timeMs" in from ? from.timeMs : 0;
-  }
-
-  #startOffset(partition: number, bounds: PartitionOffsets): number {
-    const { from = "earliest" } = this.#options;
-    if (from === "earliest") return bounds.logStartOffset;
-    if (from === "latest") return bounds.highWatermark;
-    if ("timeMs" in from) return bounds.offset;
-    if ("offset" in from) return from.offset;
-    return from.get(partition) ?? bounds.logStartOffset;
   }
 
   // --- following leaders
@@ -433,92 +348,5 @@ export class ClusterReader implements Reader, FetchStreamEvents {
   #tell(): void {
     this.#news?.resolve();
     this.#news = undefined;
-  }
-}
-
-class BatchIterator implements AsyncIterableIterator<ReceivedBatch> {
-  readonly #reader: ClusterReader;
-
-  constructor(reader: ClusterReader) {
-    this.#reader = reader;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  async next(): Promise<IteratorResult<ReceivedBatch>> {
-    for (;;) {
-      const batch = this.#reader.take();
-      if (batch !== undefined) return { value: batch, done: false };
-      if (!(await this.#reader.wait())) return { value: undefined, done: true };
-    }
-  }
-
-  async return(): Promise<IteratorResult<ReceivedBatch>> {
-    await this.#reader.close();
-    return { value: undefined, done: true };
-  }
-}
-
-class MessageIterator implements AsyncIterableIterator<ReceivedMessage> {
-  readonly #reader: ClusterReader;
-  #messages: MessageCursor | undefined;
-
-  constructor(reader: ClusterReader) {
-    this.#reader = reader;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  next(): Promise<IteratorResult<ReceivedMessage>> {
-    const message = this.#step();
-    if (message !== undefined) return Promise.resolve({ value: message, done: false });
-    return this.#nextBatch();
-  }
-
-  async return(): Promise<IteratorResult<ReceivedMessage>> {
-    await this.#reader.close();
-    return { value: undefined, done: true };
-  }
-
-  async #nextBatch(): Promise<IteratorResult<ReceivedMessage>> {
-    for (;;) {
-      this.#messages = undefined;
-      const batch = this.#reader.take();
-      if (batch === undefined) {
-        if (!(await this.#reader.wait())) return { value: undefined, done: true };
-        continue;
-      }
-      this.#open(batch);
-      const message = this.#step();
-      if (message !== undefined) return { value: message, done: false };
-    }
-  }
-
-  #open(batch: ReceivedBatch): void {
-    try {
-      this.#messages = new MessageCursor(batch);
-    } catch (error) {
-      throw this.#failed(error);
-    }
-  }
-
-  #step(): ReceivedMessage | undefined {
-    const messages = this.#messages;
-    if (messages === undefined) return undefined;
-    try {
-      return messages.next();
-    } catch (error) {
-      throw this.#failed(error);
-    }
-  }
-
-  /** What a producer encoded cannot be read: going on would lose it silently. */
-  #failed(error: unknown): FlotillaError {
-    void this.#reader.close();
-    return asFlotillaError(error, "not-applied");
   }
 }

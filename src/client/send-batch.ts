@@ -25,6 +25,8 @@ export interface Receipt {
 export type SendCallback = (error: FlotillaError | undefined, receipt?: Receipt) => void;
 
 const EMPTY = Buffer.alloc(0);
+/** A builder begins its next batch with at most this: idle lanes keep theirs. */
+const SPARE_BYTES_MAX = 16 * 1024;
 
 export class SendBatch {
   /** Until the first sending. */
@@ -67,7 +69,7 @@ export class SendBatch {
     if (builder === undefined) return undefined;
     this.recordCount = builder.recordCount;
     this.baseSequence = producer.baseSequence;
-    this.bytes = builder.finish(producer);
+    this.bytes = builder.finish(producer, Math.min(builder.bytes, SPARE_BYTES_MAX));
     this.builder = undefined;
     return builder;
   }
@@ -88,7 +90,7 @@ export class SendBatch {
     for (let i = 0; i < this.done.length; i += 1) {
       const offset = isNumbered ? first.offset + i : -1;
       const receipt = { topic, partition, offset, leaderEpoch, acks, flush, duplicate };
-      call(this.done[i], undefined, receipt);
+      tell(this.done[i], undefined, receipt);
     }
     this.#settled();
   }
@@ -96,7 +98,7 @@ export class SendBatch {
   fail(error: FlotillaError): void {
     if (this.isSettled) return;
     this.isSettled = true;
-    for (const done of this.done) call(done, error, undefined);
+    for (const done of this.done) tell(done, error);
     this.#settled();
   }
 
@@ -108,16 +110,16 @@ export class SendBatch {
 
   #settled(): void {
     this.done.length = 0;
-    for (const tell of this.onSettled) tell();
+    for (const onSettled of this.onSettled) onSettled();
     this.onSettled.length = 0;
   }
 }
 
 /** A callback that throws must not harm the others; its error surfaces as an uncaught one. */
-function call(
+export function tell(
   done: SendCallback | undefined,
   error: FlotillaError | undefined,
-  receipt: Receipt | undefined,
+  receipt?: Receipt,
 ): void {
   try {
     done?.(error, receipt);

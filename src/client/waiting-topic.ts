@@ -1,12 +1,13 @@
 // Messages of a topic whose metadata is not known yet, in order. They go to their lanes when it is.
 import type { FlotillaError } from "./flotilla-error.ts";
 import type { OutgoingMessage, SendClass } from "./producer-topic.ts";
-import type { SendCallback } from "./send-batch.ts";
+import { type SendCallback, tell } from "./send-batch.ts";
 
 /** Rough size of a waiting message beside its key and value, bytes. */
 const OVERHEAD_BYTES = 200;
 
-interface WaitingMessage {
+/** What producer topics take when the metadata is known. */
+export interface WaitingMessage {
   readonly message: OutgoingMessage;
   readonly send: SendClass;
   readonly atMs: number;
@@ -66,7 +67,7 @@ export class WaitingTopic {
     let bytes = 0;
     for (const item of this.#items.splice(0, count)) {
       bytes += item.bytes;
-      item.done(error());
+      tell(item.done, error());
     }
     this.bytes -= bytes;
     if (this.isEmpty) this.tellEmpty();

@@ -25,6 +25,9 @@ export class Progress {
   pausedAtTick = 0;
   /** The last probe went unanswered: ask again without entries, they may be on their way. */
   probeEmpty = false;
+  /** Entries that the probe under way carries: last index (0: none) and bytes. */
+  probeLast: LogIndex = 0;
+  probeBytes = 0;
   /** Largest commit index told by an append request. */
   sentCommit: LogIndex = 0;
   /** Up to where a flush was asked for. */
@@ -60,6 +63,16 @@ export class Progress {
     this.inflights.clear();
     this.isPaused = false;
     this.probeEmpty = false;
+    this.probeLast = 0;
+  }
+
+  /** The probe was accepted: what it carried need not be sent again, it will be acknowledged when it is on disk. */
+  acceptProbe(): void {
+    const { probeLast, probeBytes } = this;
+    this.becomeReplicate();
+    if (probeLast <= this.match) return;
+    this.inflights.add(probeLast, probeBytes);
+    this.next = probeLast + 1;
   }
 
   becomeReplicate(): void {
@@ -68,6 +81,7 @@ export class Progress {
     this.inflights.clear();
     this.isPaused = false;
     this.probeEmpty = false;
+    this.probeLast = 0;
   }
 
   becomeSnapshot(): void {

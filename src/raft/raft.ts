@@ -92,7 +92,8 @@ class Raft<H> implements RaftCore<H> {
   constructor(options: RaftOptions<H>, initial: InitialState) {
     this.#state = new RaftState(options, initial);
     this.#state.resetElectionTimer();
-    this.#takenCommit = this.#state.commitIndex;
+    // Below the commit index when the log itself proves more to be committed: the host is told of the difference.
+    this.#takenCommit = initial.appliedIndex;
     this.#takenDurableCommit = this.#state.durableCommitIndex;
   }
 

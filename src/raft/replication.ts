@@ -28,8 +28,13 @@ function sendProbe<H>(state: RaftState<H>, leader: LeaderState, peer: Progress):
   const { log, options } = state;
   const canCarry = !peer.probeEmpty && peer.next <= log.lastIndex && peer.next >= log.tail.first;
   const bytesMax = Math.min(options.appendBytesMax, options.appendInflightBytesMax);
-  const entries = canCarry ? log.tail.take(peer.next, bytesMax).entries : [];
+  const { entries, bytes } = canCarry
+    ? log.tail.take(peer.next, bytesMax)
+    : { entries: [], bytes: 0 };
   sendAppend(state, leader, peer, entries);
+  peer.probeLast = entries.length === 0 ? 0 : peer.next + entries.length - 1;
+  peer.probeBytes = bytes;
+  peer.movedAtTick = leader.ticks;
   peer.pause(leader.ticks);
 }
 

@@ -1,7 +1,6 @@
 // The leader's receiving side: what answers to appends and heartbeats say about a follower, and what follows for the
 // commit index, reads and a transfer. Answers of strangers and of former incarnations are never counted.
 import { assert } from "../base/assert.ts";
-import type { LogIndex } from "../model/positions.ts";
 import { advanceCommit } from "./commit.ts";
 import type { LeaderState } from "./leader-state.ts";
 import type { AppendResponse, HeartbeatResponse } from "./messages.ts";
@@ -21,7 +20,7 @@ export function handleAppendResponse<H>(state: RaftState<H>, message: AppendResp
   const admitted = admit(state, message);
   if (admitted === undefined) return;
   const { leader, peer } = admitted;
-  if (message.ok) learn(state, leader, peer, message.matchIndex, message.durableIndex);
+  if (message.ok) learn(state, leader, peer, message);
   else backUp(state, peer, message);
   leader.isSendDue = true;
   advanceCommit(state);
@@ -34,7 +33,7 @@ export function handleHeartbeatResponse<H>(state: RaftState<H>, message: Heartbe
   if (admitted === undefined) return;
   const { leader, peer } = admitted;
   peer.readRound = Math.max(peer.readRound, message.readRound);
-  learn(state, leader, peer, message.matchIndex, message.durableIndex);
+  learn(state, leader, peer, message);
   resumeWhenStalled(state, leader, peer);
   if (leader.flushIndex > peer.durable) peer.flushAskedTo = 0;
   leader.isSendDue = true;
@@ -63,15 +62,17 @@ function admit<H>(
   return { leader, peer };
 }
 
-/** The follower holds our log up to `match`, flushed up to `durable`. */
+/** The follower holds our log up to `matchIndex`, flushed up to `durableIndex`. */
 function learn<H>(
   state: RaftState<H>,
   leader: LeaderState,
   peer: Progress,
-  match: LogIndex,
-  durable: LogIndex,
+  message: AppendResponse | HeartbeatResponse,
 ): void {
-  assert(durable <= match && match <= state.log.lastIndex, "an answer within our log", { match });
+  const { matchIndex: match, durableIndex: durable } = message;
+  assert(durable <= match, "what is flushed was written", { match, durable });
+  // A follower that holds more than we do: we lost acknowledged entries (power loss of an async group). Not counted.
+  if (match > state.log.lastIndex) return;
   const { next } = peer;
   if (match > peer.match) {
     peer.match = match;
@@ -80,7 +81,10 @@ function learn<H>(
   }
   peer.durable = Math.max(peer.durable, durable);
   if (peer.state === "probe") {
-    if (match >= next - 1) peer.becomeReplicate();
+    if (match < next - 1) return;
+    // A heartbeat's answer shows where we agree too, but not that the probe arrived.
+    if (message.kind === "append-response") peer.acceptProbe();
+    else peer.becomeReplicate();
     return;
   }
   if (peer.state === "snapshot") {

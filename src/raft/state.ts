@@ -95,8 +95,11 @@ export class RaftState<H> {
     this.recovering = options.recovering;
     this.commitIndex = initial.appliedIndex;
     this.appliedIndex = initial.appliedIndex;
-    this.durableCommitIndex =
-      options.commitRule === "durable" ? initial.appliedIndex : initial.firstIndex - 1;
+    // A change in the log means that the one before it is committed: at most one is ever uncommitted (thesis §4.1).
+    const decided = initial.unappliedChanges.at(-2);
+    if (decided !== undefined) this.commitIndex = Math.max(this.commitIndex, decided);
+    const isDurable = options.commitRule === "durable" && initial.isLazy !== true;
+    this.durableCommitIndex = isDurable ? initial.appliedIndex : initial.firstIndex - 1;
     this.changeIndexes = [...initial.unappliedChanges];
     this.floor = { index: initial.appliedIndex, term: initial.appliedTerm ?? 0 };
     this.#term = initial.term;

@@ -118,7 +118,11 @@ export class ApplyLoop {
       if (this.#applied.index !== from - 1) return;
       assert(frames.length > 0, "committed entries are in the log", { from, last });
       const batch = new AppliedBatch();
-      for (const frame of frames) this.#apply(frame, batch);
+      for (const frame of frames) {
+        // A truncation that the core withholds may not have reached the disk yet: those frames are not the log's any more.
+        if (this.#context.core.termAt(frame.index) !== frame.term) break;
+        this.#apply(frame, batch);
+      }
       this.#finish(batch);
       this.#context.wake();
     });

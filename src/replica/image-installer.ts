@@ -76,7 +76,10 @@ export class ImageInstaller {
   /** The core accepted the snapshot; it hands out no entries until snapshotInstalled. */
   install(meta: SnapshotMeta): void {
     const staged = this.#staged.find(
-      ({ image }) => image.index === meta.index && image.term === meta.term,
+      ({ image, record }) =>
+        image.index === meta.index &&
+        image.term === meta.term &&
+        record.restart.index === meta.logStartIndex,
     );
     assert(staged !== undefined, "a snapshot without image", { index: meta.index });
     this.#staged = [];

@@ -151,6 +151,7 @@ export class ReadyLoop {
       try {
         frames = await log.read(prevIndex + 1, catchUp.lastIndex, APPEND_BYTES_MAX);
       } catch (error) {
+        if (!isCurrent()) return;
         // The log start moved past the range: the core sends an image instead.
         if (log.firstIndex > prevIndex + 1) return;
         throw error;

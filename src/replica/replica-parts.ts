@@ -195,6 +195,7 @@ function initialState({ log, record, state }: ReplicaStart): InitialState {
     firstPrevTerm: log.firstPrevTerm,
     termRuns: log.termRuns,
     lastIndex: log.lastIndex,
+    isLazy: record.lazy,
     unappliedChanges: log.membershipIndexes(state.applied.index + 1),
   };
 }

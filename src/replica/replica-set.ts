@@ -3,7 +3,13 @@
 // one write per log, one transport message per peer and one flush round.
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
-import type { Disk, HardStateJournal, ImageStore, KeyedStore } from "../log/ports.ts";
+import {
+  type Disk,
+  type HardStateJournal,
+  type ImageStore,
+  type KeyedStore,
+  StorageError,
+} from "../log/ports.ts";
 import { BrokerError } from "../model/errors.ts";
 import { type GroupId, type NodeId, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
 import {
@@ -21,6 +27,7 @@ import type { GroupMessage, ImageTransfer, Logger, PeerReceiver, PeerTransport }
 import { Replica, type ReplicaDeps } from "./replica.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 import type { RaftTuning } from "./replica-parts.ts";
+import { markStorageFailed } from "./storage-failure.ts";
 import { Ticker } from "./ticker.ts";
 
 /** raft.md §1.7, with the election timeout of 1.0–1.5 s that fail-over within 3 s needs. */
@@ -277,6 +284,8 @@ export class ReplicaSet implements PeerReceiver {
     this.#journalFlusher.fail(failure);
     this.#outbox.clear();
     for (const replica of this.#replicas.values()) replica.stop(failure);
+    if (failure instanceof StorageError && failure.kind === "io")
+      markStorageFailed(this.#deps.disk);
     this.#deps.onFatal(failure);
   }
 

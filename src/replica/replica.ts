@@ -1,6 +1,7 @@
 // One group's replica on this node: what feature rooms see of a raft group (ReplicaHandle), and the replica set's side of
 // it. Turns are given by the replica set; inputs (messages, ticks, proposals) step the core at once and ask for a turn.
 // The work is done by the parts (replica-parts.ts).
+import { AssertionFailure } from "../base/assert.ts";
 import { TaskGroup } from "../base/task-group.ts";
 import { type GroupLog, type HardStateRecord, StorageError } from "../log/ports.ts";
 import { type Frame, FrameError, verifyFrame } from "../model/entry-frame.ts";
@@ -247,7 +248,10 @@ export class Replica implements ReplicaHandle {
     const failure = error instanceof Error ? error : new Error("unknown failure", { cause: error });
     const isDamage = failure instanceof StorageError && failure.kind === "corrupt";
     // A required section of a newer version: skipping it would let replicas diverge (architecture §7.12).
-    if (isDamage || failure instanceof FrameError) {
+    // A group that may lose what it acknowledged (power loss, async flush) can meet a log that contradicts its own. That
+    // stops this replica; the node's other groups go on.
+    const isLoss = failure instanceof AssertionFailure && this.record.lazy;
+    if (isDamage || isLoss || failure instanceof FrameError) {
       this.#deps.metrics.count("groups_failed");
       this.#deps.logger.error({ groupId: this.groupId, error: failure }, "replica is damaged");
       this.stop(failure);

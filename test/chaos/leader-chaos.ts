@@ -26,6 +26,8 @@ export interface LeaderChaos {
   readonly majority: MajorityLoss | undefined;
   readonly verdict: Verdict;
   readonly replicasCompared: number;
+  /** Longest pause of the load generator itself. */
+  readonly worstStallMs: number;
 }
 
 export async function runLeaderChaos(run: PowerCutRun): Promise<LeaderChaos> {
@@ -33,7 +35,7 @@ export async function runLeaderChaos(run: PowerCutRun): Promise<LeaderChaos> {
   const cluster = await LocalCluster.create({ directory: run.directory });
   run.onStarted(() => cluster.close());
   try {
-    await cluster.up();
+    await cluster.up(HEAL_TIMEOUT_MS);
     const client = createClient({ bootstrap: cluster.bootstrap });
     await client.admin().createTopic({
       name: TOPIC,
@@ -69,7 +71,8 @@ export async function runLeaderChaos(run: PowerCutRun): Promise<LeaderChaos> {
       const rounds = await runRounds(session);
       const rolling = options.rollingRestart ? await runRollingRestart(session) : undefined;
       const majority = options.majorityLoss ? await runMajorityLoss(session) : undefined;
-      return { rounds, rolling, majority, ...(await conclude(session)) };
+      const { worstStallMs } = load;
+      return { rounds, rolling, majority, worstStallMs, ...(await conclude(session)) };
     } finally {
       await load.stop();
       await view.close();

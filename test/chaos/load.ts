@@ -28,6 +28,8 @@ export interface FirstAck {
 
 const TICK_MS = 2;
 const BUCKET_MS = 100;
+/** Sends that this process was too late for by more than this are left out: its own pauses are not the cluster's. */
+const LATE_MS_MAX = 250;
 
 export class Load {
   readonly #options: LoadOptions;
@@ -38,6 +40,8 @@ export class Load {
   #firstAcks: Map<number, FirstAck> = new Map();
   #watchFromSend = Number.POSITIVE_INFINITY;
   #rate: number;
+  /** Longest pause of this process itself while it was sending, ms. Measured times are no better than this. */
+  worstStallMs = 0;
   #loop: Promise<void> | undefined;
   #isStopping = false;
 
@@ -97,7 +101,9 @@ export class Load {
     while (!this.#isStopping) {
       await pause(TICK_MS);
       const nowMs = performance.now();
-      due += ((nowMs - lastMs) * this.#rate) / 1000;
+      const lateMs = nowMs - lastMs - TICK_MS;
+      this.worstStallMs = Math.max(this.worstStallMs, lateMs);
+      due += (Math.min(nowMs - lastMs, LATE_MS_MAX) * this.#rate) / 1000;
       lastMs = nowMs;
       for (; due >= 1; due -= 1) this.#sendOne(nowMs);
     }

@@ -13,7 +13,7 @@ import {
 } from "./ledger.ts";
 import { Load } from "./load.ts";
 import { RATE_MARGIN, type Session } from "./session.ts";
-import { waitUntil } from "./waiting.ts";
+import { waitUntil, within } from "./waiting.ts";
 
 const PATIENT_RATE = 200;
 const IMPATIENT_RATE = 200;
@@ -36,7 +36,7 @@ export interface MajorityLoss {
 }
 
 export async function runMajorityLoss(session: Session): Promise<MajorityLoss> {
-  const { cluster, view, load, random, options } = session;
+  const { cluster, view, load, random, options, say } = session;
   await view.waitInSync(HEAL_TIMEOUT_MS);
   const ids = cluster.nodes.map((node) => node.id);
   const survivor = ids[random.integer(0, ids.length)] ?? 1;
@@ -44,10 +44,12 @@ export async function runMajorityLoss(session: Session): Promise<MajorityLoss> {
   const client = createClient({ bootstrap: cluster.bootstrap });
   try {
     load.setRate(PATIENT_RATE);
-    await load.flush();
+    await within("sends before the majority loss end", HEAL_TIMEOUT_MS, load.flush());
     const impatient = await startImpatient(session, client);
     await Promise.all(victims.map((id) => cluster.kill(id)));
+    say(`killed nodes ${victims.join(" and ")}`);
     const { refused, refusedCount, acknowledged } = await watchLoss(session, impatient);
+    say(`without a majority: ${refusedCount} refused, ${acknowledged} acknowledged`);
     const resumedMs = await healLoss(session, victims);
     load.setRate(options.rate * RATE_MARGIN);
     return { survivor, refused, refusedCount, acknowledged, resumedMs };

@@ -92,7 +92,7 @@ async function cutOften(
   mounts: ImageMounts,
 ): Promise<PowerCuts> {
   const { options, random, problems, say } = run;
-  await cluster.up();
+  await cluster.up(HEAL_TIMEOUT_MS);
   const client = createClient({ bootstrap: cluster.bootstrap });
   await client.admin().createTopic({
     name: TOPIC,

@@ -4,7 +4,7 @@ import type { Anomaly } from "../../src/testkit/index.ts";
 import { FAULT_KINDS } from "./faults.ts";
 import type { MajorityLoss } from "./majority-loss.ts";
 import type { ChaosOptions } from "./options.ts";
-import { lostIn, type PowerCuts } from "./power-cut.ts";
+import type { PowerCuts } from "./power-cut.ts";
 import type { RollingRestart } from "./rolling-restart.ts";
 import type { Round } from "./rounds.ts";
 import type { Verdict } from "./verdict.ts";
@@ -20,6 +20,7 @@ export interface Report {
   readonly majority: MajorityLoss | undefined;
   readonly verdict: Verdict | undefined;
   readonly replicasCompared: number;
+  readonly worstStallMs: number;
   readonly powerCuts: PowerCuts | undefined;
   /** Why parts were left out although they were asked for. */
   readonly skipped: readonly string[];
@@ -101,6 +102,9 @@ function countTable(report: Report): string {
   if (verdict !== undefined) table.push(...verdictRows("", verdict));
   if (report.replicasCompared > 0)
     table.push(["replicas compared byte by byte", report.replicasCompared]);
+  if (report.worstStallMs > 0) {
+    table.push(["longest pause of this process itself, ms", Math.round(report.worstStallMs)]);
+  }
   if (rolling !== undefined) {
     table.push(["rolling restart: sends", rolling.sentMeanwhile]);
     table.push(["rolling restart: failed sends", rolling.failedSends]);
@@ -119,7 +123,6 @@ function countTable(report: Report): string {
       table.push(...verdictRows("power cuts: ", powerCuts.verdict));
     if (powerCuts.broken !== undefined)
       table.push(["power cuts: did not come back", powerCuts.broken]);
-    table.push(["power cuts: lost", lostIn(powerCuts.verdict)]);
   }
   return table.toString();
 }

@@ -40,7 +40,7 @@ async function main(): Promise<void> {
     const { problems } = findings;
     return { options, random, problems, say, directory: own, onStarted: (end) => enders.push(end) };
   };
-  await leaderPart(options, findings, run);
+  await leaderPart(options, findings, run, say);
   await powerPart(options, findings, run, say);
   const hasRun = findings.leader !== undefined || findings.powerCuts !== undefined;
   if (!hasRun && findings.problems.length === 0 && findings.skipped.length === 0) {
@@ -58,13 +58,16 @@ async function leaderPart(
   options: ChaosOptions,
   findings: Findings,
   run: (name: string) => PowerCutRun,
+  say: (text: string) => void,
 ): Promise<void> {
   const wanted = options.rounds > 0 || options.rollingRestart || options.majorityLoss;
   if (!wanted || options.lyingDisk) return;
   try {
     findings.leader = await runLeaderChaos(run("leader"));
   } catch (error) {
-    findings.problems.push(`the run broke off: ${textOf(error)}`);
+    const text = `the run broke off: ${textOf(error)}`;
+    findings.problems.push(text);
+    say(text);
   }
 }
 
@@ -87,7 +90,9 @@ async function powerPart(
     if (options.lyingDisk) judgeControl(cuts, findings.problems);
     else judgePowerCuts(cuts, options, findings.problems);
   } catch (error) {
-    findings.problems.push(`the power cuts broke off: ${textOf(error)}`);
+    const text = `the power cuts broke off: ${textOf(error)}`;
+    findings.problems.push(text);
+    say(text);
   }
 }
 
@@ -130,6 +135,7 @@ function reportOf(
     majority: leader?.majority,
     verdict: leader?.verdict,
     replicasCompared: leader?.replicasCompared ?? 0,
+    worstStallMs: leader?.worstStallMs ?? 0,
     powerCuts,
     skipped,
     problems,

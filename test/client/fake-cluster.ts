@@ -181,6 +181,7 @@ export class FakeCluster {
   readonly brokers: FakeBroker[] = [];
   readonly topics = new Map<string, FakeTopic>();
   latencyMs = 1;
+  clusterId = "fake";
   controllerId = 1;
   metadataIndex = 1;
   nextProducerId = 2;
@@ -275,7 +276,7 @@ export class FakeCluster {
 
   #metadata(request: GetMetadataRequest): GetMetadataResponse {
     return {
-      clusterId: "fake",
+      clusterId: this.clusterId,
       metadataIndex: this.metadataIndex,
       controllerId: this.controllerId,
       nextPageToken: "",

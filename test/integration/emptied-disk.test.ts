@@ -27,13 +27,13 @@ async function exitOf(nodeId: number, timeoutMs: number): Promise<number | null>
     if (performance.now() > endMs) throw new Error(`it still runs:\n${cluster.logTail(nodeId)}`);
     await pause(50);
   }
-  return await cluster.stop(nodeId);
+  return cluster.stop(nodeId);
 }
 
 async function sendAll(values: readonly string[]): Promise<void> {
   const producer = client.producer();
   await Promise.all(
-    values.map(async (value) => await producer.send({ topic: TOPIC, key: value, value })),
+    values.map(async (value) => producer.send({ topic: TOPIC, key: value, value })),
   );
   await producer.close();
 }
@@ -64,10 +64,21 @@ test("emptied disk: refused as its former self, joins anew, catches up, counts f
   expect(await exitOf(EMPTIED, 20_000)).toBe(78);
   expect(cluster.logTail(EMPTIED)).toContain("not formatted");
 
-  // Nobody's else identity either.
+  // Another node's identity does not help.
+  cpSync(join(cluster.node(1).dataDir, "node.json"), join(dataDir, "node.json"));
+  cluster.start(EMPTIED);
+  expect(await exitOf(EMPTIED, 20_000)).not.toBe(0);
+  expect(cluster.logTail(EMPTIED)).toContain("belongs to node 1");
+
   rmSync(dataDir, { recursive: true });
-  cpSync(join(former, "node.json"), join(cluster.directory, "stolen", "node.json"));
-  await cluster.command(["cluster", "init", "--join", String(EMPTIED), "--config", cluster.configPath]);
+  await cluster.command([
+    "cluster",
+    "init",
+    "--join",
+    String(EMPTIED),
+    "--config",
+    cluster.configPath,
+  ]);
   const identity = (directory: string): { directoryId: string; clusterId: string } =>
     JSON.parse(readFileSync(join(directory, "node.json"), "utf8")) as ReturnType<typeof identity>;
   expect(identity(dataDir).clusterId).toBe(identity(former).clusterId);

@@ -10,7 +10,8 @@ import { metadataService, peerService } from "../../src/rpc/methods.ts";
 import type { Connection } from "../../src/rpc/ports.ts";
 import { InProcessCluster, type InProcessNode } from "../support/in-process-cluster.ts";
 import { WireClient } from "../support/wire-client.ts";
-import { CONNECTIONS_MAX, type Ends, ERROR_CASES, PARKED_MAX, STREAMS_MAX } from "./error-cases.ts";
+import { CONNECTIONS_MAX, type Ends, PARKED_MAX, STREAMS_MAX } from "./error-case.ts";
+import { ERROR_CASES } from "./error-cases.ts";
 import { IN_TROUBLE, INSIDE, NOT_YET_SENT } from "./error-coverage.ts";
 
 let cluster: InProcessCluster;
@@ -61,7 +62,7 @@ afterAll(async () => {
 
 /** Offset after the last record in the log of each topic's leader, committed or not. */
 async function logEnds(): Promise<readonly number[]> {
-  return await Promise.all(
+  return Promise.all(
     [topicId, strictId].map(async (id) => {
       const leader = await cluster.leaderOf(id);
       const { highWatermark, replica } = cluster.partition(leader.id, id);
@@ -81,7 +82,7 @@ async function useAgain(): Promise<void> {
   expect(receipt).toMatchObject({ offset: before.highWatermark, duplicate: false });
   await strict.publish();
   const ask = async (connection: Connection): Promise<unknown> =>
-    await connection.unary(metadataService.getMetadata, GetMetadataRequest.create(), {
+    connection.unary(metadataService.getMetadata, GetMetadataRequest.create(), {
       timeoutMs: 5000,
     });
   await Promise.all([ask(controller), ask(follower.connection)]);

@@ -2,8 +2,8 @@
 // the survivor never answers reads with something new; when one broker comes back, writes resume by themselves.
 import { afterEach, expect, test } from "vitest";
 import { type Client, createClient, FlotillaError, type Receipt } from "../../src/client/index.ts";
-import { GetMetadataRequest, PublishMessage } from "../../src/rpc/generated/flotilla-v1.ts";
 import { grpcConnector } from "../../src/rpc/connector.ts";
+import { GetMetadataRequest, PublishMessage } from "../../src/rpc/generated/flotilla-v1.ts";
 import { metadataService } from "../../src/rpc/methods.ts";
 import type { Connection } from "../../src/rpc/ports.ts";
 import { LocalCluster } from "../support/local-cluster.ts";

@@ -29,7 +29,7 @@ test("reflection: every broker lists the public services and none of its own", a
 test("health: SERVING on every client listener, by all names", async () => {
   for (const { client } of cluster.nodes) {
     for (const service of ["", "liveness", "readiness", "flotilla.v1.Broker"]) {
-      await expect.poll(async () => await checkHealth(client, service)).toBe("SERVING");
+      await expect.poll(async () => checkHealth(client, service)).toBe("SERVING");
     }
   }
 });
@@ -39,7 +39,7 @@ test("health: a stopping broker says NOT_SERVING or nothing, the others stay SER
   if (first === undefined || second === undefined) throw new Error("no nodes");
   const stopped = cluster.stop(first.id);
   await expect
-    .poll(async () => await checkHealth(first.client, "readiness").catch(() => "gone"))
+    .poll(async () => checkHealth(first.client, "readiness").catch(() => "gone"))
     .not.toBe("SERVING");
   expect(await stopped).toBe(0);
   expect(await checkHealth(second.client, "liveness")).toBe("SERVING");

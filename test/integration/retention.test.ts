@@ -124,7 +124,7 @@ test.each(["stopped", "killed"] as const)(
     );
     const range = { firstIndex, lastIndex: commitIndex };
     const digests = await Promise.all(
-      cluster.nodes.map(async (node) => await digestOf(node, topicId, range)),
+      cluster.nodes.map(async (node) => digestOf(node, topicId, range)),
     );
     expect(new Set(digests).size).toBe(1);
   },

@@ -53,7 +53,6 @@ describe("raft core: random runs keep the invariants", () => {
       reads += chaos.readCount;
       installs += chaos.installs;
     }
-    console.log({ committed, elections, crashes, reads, installs });
     // A run in which nothing happens proves nothing.
     expect(committed).toBeGreaterThan(BLOCK * 20);
     expect(elections).toBeGreaterThan(BLOCK);

@@ -12,6 +12,7 @@ export const FAULT_KINDS = [
   "kill",
   "power cut",
   "blackout",
+  "double cut",
   "pause",
   "partition",
   "one-way cut",
@@ -22,6 +23,15 @@ export const FAULT_KINDS = [
   "clock skew",
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
+
+export function isFaultKind(text: string): text is FaultKind {
+  return FAULT_KINDS.some((kind) => kind === text);
+}
+
+/** May take what all/async has acknowledged. */
+export function isMassCut(kind: FaultKind): boolean {
+  return MASS_CUTS.includes(kind);
+}
 
 /** What one seed does to its cluster. */
 export interface FaultPlan {
@@ -34,18 +44,22 @@ export interface FaultPlan {
 
 const PROBABILITY = 0.45;
 /** Several nodes lose power at once: only sync topics must survive that. */
-const BLACKOUT_PROBABILITY = 0.3;
+const MASS_CUTS: readonly FaultKind[] = ["blackout", "double cut"];
+const MASS_CUT_PROBABILITY = 0.3;
+/** Only when asked for: replicas that lost unflushed entries vote as if they had not (architecture §7.11). */
+const NOT_DRAWN: readonly FaultKind[] = ["double cut"];
 const KINDS_MIN = 3;
 /** All nodes were up, connected and caught up for so long before one loses power: no lazy entry is on one disk only. */
 const SETTLED_MS = 1500;
 const RETRY_MS = 500;
 
 export function drawPlan(random: Random): FaultPlan {
-  const kinds = FAULT_KINDS.filter(
-    (kind) => random.next() < (kind === "blackout" ? BLACKOUT_PROBABILITY : PROBABILITY),
+  const drawable = FAULT_KINDS.filter((kind) => !NOT_DRAWN.includes(kind));
+  const kinds = drawable.filter(
+    (kind) => random.next() < (MASS_CUTS.includes(kind) ? MASS_CUT_PROBABILITY : PROBABILITY),
   );
   while (kinds.length < KINDS_MIN) {
-    const kind = FAULT_KINDS[random.integer(0, FAULT_KINDS.length)];
+    const kind = drawable[random.integer(0, drawable.length)];
     if (kind !== undefined && !kinds.includes(kind)) kinds.push(kind);
   }
   return {
@@ -101,7 +115,8 @@ export class Faults {
       case "power cut":
         return this.#isSettled() && this.#crash(kind, "power");
       case "blackout":
-        return this.#blackout();
+      case "double cut":
+        return this.#blackout(kind);
       case "pause":
         return this.#pause();
       case "partition":
@@ -132,15 +147,17 @@ export class Faults {
     return true;
   }
 
-  #blackout(): boolean {
+  /** Power is lost on all three nodes, or on two while the third goes on. */
+  #blackout(kind: "blackout" | "double cut"): boolean {
     const up = this.#cluster.brokers.filter(({ host }) => host.isUp);
     if (up.length < 2) return false;
-    const victims = up.length === 3 && this.#random.next() < 0.3 ? up.slice(1) : up;
-    this.#started("blackout", victims);
+    const spared = this.#random.integer(0, up.length);
+    const victims = kind === "blackout" ? up : up.filter((_, at) => up.length < 3 || at !== spared);
+    this.#started(kind, victims);
     for (const broker of victims) broker.kill("power");
     this.#onBlackout();
-    this.#bit("blackout", victims);
-    for (const broker of victims) this.#lasting("blackout", [broker], () => broker.boot());
+    this.#bit(kind, victims);
+    for (const broker of victims) this.#lasting(kind, [broker], () => broker.boot());
     return true;
   }
 

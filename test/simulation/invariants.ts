@@ -21,6 +21,8 @@ interface Seen {
   appliedIndex: LogIndex;
   writtenIndex: LogIndex;
   isLeaderReady: boolean;
+  /** Own entries up to here were compared with what was ever committed. */
+  comparedIndex: LogIndex;
 }
 
 const GROUPS_MAX = 1_000_000;
@@ -73,6 +75,12 @@ export class Invariants {
     log.set(index, { term, hash });
   }
 
+  /** A segment begins: with an installed image the log begins anew there, whatever stood behind. */
+  segmentBegun(node: NodeId, group: GroupId, firstIndex: LogIndex): void {
+    const log = this.#logs.get(`${node}/${group}`);
+    for (const index of log?.keys() ?? []) if (index >= firstIndex) log?.delete(index);
+  }
+
   /** After an event on the broker's host. */
   check(broker: SimBroker): void {
     const { node, nodeId } = broker;
@@ -84,31 +92,28 @@ export class Invariants {
       if (seen !== undefined && isSame(seen, replica)) continue;
       const status = replica.status();
       this.checks += 1;
-      if (seen === undefined) {
-        this.#seen.set(key, seenOf(replica, status));
-        this.#bounds(key, status);
-        this.#commits(nodeId, replica.groupId, 0, status.commitIndex);
-        continue;
-      }
-      this.#bounds(key, status);
-      this.#monotonic(key, seen, status);
+      this.#bounds(key, replica, status);
+      if (seen !== undefined) this.#monotonic(key, seen, status);
       if (status.role === "leader") this.#leads(nodeId, replica.groupId, status.term);
-      if (status.commitIndex > seen.commitIndex) {
-        this.#commits(nodeId, replica.groupId, seen.commitIndex, status.commitIndex);
-      }
-      Object.assign(seen, seenOf(replica, status));
+      const after = seen?.comparedIndex ?? 0;
+      const comparedIndex = this.#commits(nodeId, replica, status, after);
+      this.#seen.set(key, seenOf(replica, status, comparedIndex));
     }
   }
 
   /** At the end: all replicas of a group hold the same entries, as far back as each has them. */
-  compareLogs(group: GroupId, nodes: readonly NodeId[], last: LogIndex): void {
-    for (let index = 1; index <= last; index += 1) {
-      const found = nodes.map((node) => this.#logs.get(`${node}/${group}`)?.get(index));
-      const first = found.find((written) => written !== undefined);
-      for (const [at, written] of found.entries()) {
-        if (written === undefined || first === undefined) continue;
-        if (written.term !== first.term || written.hash !== first.hash) {
-          this.#report(`replicas differ: group ${group} index ${index} on n${nodes[at]}`);
+  compareLogs(replicas: readonly { readonly node: NodeId; readonly replica: Replica }[]): void {
+    const merged = new Map<LogIndex, Written>();
+    for (const { node, replica } of replicas) {
+      const group = replica.groupId;
+      const log = this.#logs.get(`${node}/${group}`);
+      for (let index = firstIndexOf(replica); index <= replica.status().lastIndex; index += 1) {
+        const own = log?.get(index);
+        const other = merged.get(index);
+        if (own === undefined) this.#report(`group ${group} index ${index} is not on n${node}`);
+        else if (other === undefined) merged.set(index, own);
+        else if (own.term !== other.term || own.hash !== other.hash) {
+          this.#report(`replicas differ: group ${group} index ${index} on n${node}`);
         }
       }
     }
@@ -125,12 +130,14 @@ export class Invariants {
     }
   }
 
-  #bounds(key: number, status: RaftStatus): void {
+  #bounds(key: number, replica: Replica, status: RaftStatus): void {
     const { appliedIndex, commitIndex, durableCommitIndex, flushedIndex, lastIndex } = status;
-    const { writtenIndex } = status;
+    const { role, writtenIndex } = status;
+    // After an image the log fills up to it by ordinary appends (architecture §7.3).
+    const isFilling = role === "follower" && firstIndexOf(replica) > 1;
     const isOrdered =
       appliedIndex <= commitIndex &&
-      commitIndex <= lastIndex &&
+      (commitIndex <= lastIndex || isFilling) &&
       durableCommitIndex <= commitIndex &&
       flushedIndex <= writtenIndex &&
       writtenIndex <= lastIndex;
@@ -142,44 +149,57 @@ export class Invariants {
   #monotonic(key: number, seen: Seen, status: RaftStatus): void {
     for (const name of ["term", "commitIndex", "durableCommitIndex", "appliedIndex"] as const) {
       if (status[name] < seen[name]) {
-        this.#report(`monotonic: ${name} of ${nameOf(key)} fell from ${seen[name]} to ${status[name]}`);
+        this.#report(
+          `monotonic: ${name} of ${nameOf(key)} fell from ${seen[name]} to ${status[name]}`,
+        );
       }
     }
   }
 
-  /** A committed entry never changes. Entries that came inside an image are not in the replica's log. */
-  #commits(node: NodeId, group: GroupId, after: LogIndex, upTo: LogIndex): void {
-    const log = this.#logs.get(`${node}/${group}`);
-    if (log === undefined) return;
-    let committed = this.#committed.get(group);
+  /**
+   * A committed entry never changes. Entries that came inside an image are not in the replica's log.
+   * @returns up to where the replica's log was compared
+   */
+  #commits(node: NodeId, replica: Replica, status: RaftStatus, after: LogIndex): LogIndex {
+    const { groupId } = replica;
+    const upTo = Math.min(status.commitIndex, status.writtenIndex);
+    if (upTo <= after) return after;
+    let committed = this.#committed.get(groupId);
     if (committed === undefined) {
       committed = new Map();
-      this.#committed.set(group, committed);
+      this.#committed.set(groupId, committed);
     }
-    for (let index = after + 1; index <= upTo; index += 1) {
-      const own = log.get(index);
-      if (own === undefined) continue;
+    const log = this.#logs.get(`${node}/${groupId}`);
+    for (let index = Math.max(after + 1, firstIndexOf(replica)); index <= upTo; index += 1) {
+      const own = log?.get(index);
       const known = committed.get(index);
-      if (known === undefined) committed.set(index, own);
+      if (own === undefined)
+        this.#report(`group ${groupId} index ${index} was not written by n${node}`);
+      else if (known === undefined) committed.set(index, own);
       else if (known.term !== own.term || known.hash !== own.hash) {
         this.#report(
-          `committed entry changed: group ${group} index ${index}, n${node} has term ${own.term}, ` +
+          `committed entry changed: group ${groupId} index ${index}, n${node} has term ${own.term}, ` +
             `it was committed with term ${known.term}`,
         );
-        return;
       }
     }
+    return upTo;
   }
+}
+
+function firstIndexOf(replica: Replica): LogIndex {
+  return replica.segments()[0]?.firstIndex ?? 1;
 }
 
 function nameOf(key: number): string {
   return `group ${key % GROUPS_MAX} on n${Math.floor(key / GROUPS_MAX)}`;
 }
 
-function seenOf(replica: Replica, status: RaftStatus): Seen {
+function seenOf(replica: Replica, status: RaftStatus, comparedIndex: LogIndex): Seen {
   const { appliedIndex, commitIndex, durableCommitIndex, term, writtenIndex } = status;
   const { isLeaderReady } = replica;
-  return { appliedIndex, commitIndex, durableCommitIndex, isLeaderReady, term, writtenIndex };
+  const moved = { appliedIndex, commitIndex, durableCommitIndex, writtenIndex };
+  return { ...moved, comparedIndex, isLeaderReady, term };
 }
 
 /** A new leader writes an entry at once, so its election does not go unnoticed. */

@@ -1,13 +1,16 @@
-// npm run test:simulation -- --seeds N [--from SEED] [--verbose] [--json]: runs whole clusters on virtual time, a seed each,
-// the first one twice. Exits 1 when a seed violates a promise, proves too little, or does not repeat itself.
+// npm run test:simulation -- --seeds N [--from SEED] [--faults "kill,pause"] [--verbose] [--json]: runs whole clusters on
+// virtual time, a seed each, the first one twice. Exits 1 when a seed violates a promise, proves too little, or does not
+// repeat itself.
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
-import { FAULT_KINDS, type FaultKind } from "./faults.ts";
-import { simulate, type SimulationResult } from "./simulate.ts";
+import { FAULT_KINDS, type FaultKind, isFaultKind } from "./faults.ts";
+import { type SimulationResult, simulate } from "./simulate.ts";
 
 interface Options {
   readonly seeds: number;
   readonly from: number;
+  /** Instead of what each seed draws. */
+  readonly kinds: readonly FaultKind[] | undefined;
   readonly verbose: boolean;
   readonly json: boolean;
 }
@@ -50,25 +53,30 @@ function readOptions(): Options {
   const { values } = parseArgs({
     options: {
       seeds: { type: "string", default: "50" },
-      from: { type: "string" },
+      from: { type: "string", default: "1" },
+      faults: { type: "string" },
       verbose: { type: "boolean", default: false },
       json: { type: "boolean", default: false },
     },
   });
   const seeds = Number(values.seeds);
-  // Another part of the seed space each day, and always the same one for --from.
-  const from = values.from === undefined ? 1 : Number(values.from);
+  const from = Number(values.from);
   if (!Number.isSafeInteger(seeds) || seeds < 1 || !Number.isSafeInteger(from) || from < 0) {
     throw new Error("--seeds must be a number from 1 on, --from a number from 0 on");
   }
-  return { seeds, from, verbose: values.verbose, json: values.json };
+  const kinds = values.faults?.split(",").map((kind) => kind.trim());
+  if (kinds?.every(isFaultKind) === false) {
+    throw new Error(`--faults must be some of: ${FAULT_KINDS.join(", ")}`);
+  }
+  return { seeds, from, kinds, verbose: values.verbose, json: values.json };
 }
 
 /** Shows each seed's story with --verbose and a single seed. */
-async function runSeed(seed: number, { json, seeds, verbose }: Options): Promise<SimulationResult> {
+async function runSeed(seed: number, options: Options): Promise<SimulationResult> {
+  const { json, kinds, seeds, verbose } = options;
   const isStory = verbose && seeds === 1 && !json;
   const startMs = performance.now();
-  const result = await simulate(isStory ? { seed, onLine: print } : { seed });
+  const result = await simulate({ seed, kinds, onLine: isStory ? print : undefined });
   if (!json) {
     const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
     if (verbose) {
@@ -76,20 +84,22 @@ async function runSeed(seed: number, { json, seeds, verbose }: Options): Promise
       const counts = `${operations} sends, ${acks} acks, ${elections} elections, ${events} events`;
       print(`seed ${seed}: trace ${traceHash}, ${counts}, faults ${faults(result)}, ${seconds} s`);
     }
-    showProblems(result);
+    showProblems(result, options);
   }
   return result;
 }
 
-function showProblems({ seed, shortcomings, violations }: SimulationResult): void {
+function showProblems(result: SimulationResult, { kinds }: Options): void {
+  const { seed, shortcomings, violations } = result;
   if (violations.length === 0 && shortcomings.length === 0) return;
   for (const violation of violations) print(`seed ${seed} VIOLATION ${violation}`);
   for (const shortcoming of shortcomings) print(`seed ${seed} does not count: ${shortcoming}`);
-  print(`replay: npm run test:simulation -- --seeds 1 --from ${seed} --verbose`);
+  const faults = kinds === undefined ? "" : ` --faults "${kinds.join(",")}"`;
+  print(`replay: npm run test:simulation -- --seeds 1 --from ${seed}${faults} --verbose`);
 }
 
-async function repeats(first: SimulationResult, { json }: Options): Promise<boolean> {
-  const again = await simulate({ seed: first.seed });
+async function repeats(first: SimulationResult, { json, kinds }: Options): Promise<boolean> {
+  const again = await simulate({ seed: first.seed, kinds });
   if (again.traceHash === first.traceHash) return true;
   if (!json) {
     const hashes = `${first.traceHash} and ${again.traceHash}`;
@@ -147,7 +157,10 @@ function report(totals: Totals, { json }: Options, seconds: number, isRepeatable
     print(JSON.stringify({ ...counts, begun, bitten, ...verdict }));
     return;
   }
-  const table = new Table({ head: ["what", "count"], style: { head: [] } });
+  const table = new Table({
+    head: ["what", "count"],
+    style: { head: [], border: [], compact: true },
+  });
   for (const [name, count] of Object.entries(counts)) table.push([LABELS[name] ?? name, count]);
   for (const kind of FAULT_KINDS) {
     const begun = totals.begun.get(kind) ?? 0;

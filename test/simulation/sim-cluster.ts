@@ -151,7 +151,10 @@ export class SimCluster {
         clusterId,
         seed: world.random.integer(0, 2 ** 32),
         storage: {
-          onFrame: (group, frame) => this.invariants.frameWritten(nodeId, group, frame),
+          observer: {
+            onSegment: (group, first) => this.invariants.segmentBegun(nodeId, group, first),
+            onFrame: (group, frame) => this.invariants.frameWritten(nodeId, group, frame),
+          },
           planted: this.#options.planted,
         },
         counters: this.counters,

@@ -9,6 +9,7 @@ import { MemoryStore } from "../../src/log/memory-store.ts";
 import type { Disk, DiskFile, KeyedStore, KeyedWrite } from "../../src/log/ports.ts";
 import { decodeFrame, FRAME_HEADER_BYTES, type Frame } from "../../src/model/entry-frame.ts";
 import type { GroupId } from "../../src/model/ids.ts";
+import type { LogIndex } from "../../src/model/positions.ts";
 import type { SimHost } from "./world.ts";
 
 export interface DiskTiming {
@@ -22,14 +23,19 @@ export const SLOW_DISK: DiskTiming = { syncMsMin: 20, syncMsMax: 400 };
 /** A defect to plant: what the simulator must be able to see. */
 export type PlantedDefect = "sync-does-nothing";
 
+export interface LogObserver {
+  onSegment(groupId: GroupId, firstIndex: LogIndex): void;
+  onFrame(groupId: GroupId, frame: Frame): void;
+}
+
 export interface StorageOptions {
   readonly seed: number;
-  readonly onFrame: (groupId: GroupId, frame: Frame) => void;
+  readonly observer: LogObserver;
   readonly planted?: PlantedDefect | undefined;
 }
 
 /** Directories of groups are named "<group>-<replica>" (replica/group-records.ts). */
-const SEGMENT_PATH = /^groups\/(\d+)-\d+\/\d+\.seg$/;
+const SEGMENT_PATH = /^groups\/(\d+)-\d+\/(\d+)\.seg$/;
 
 export class SimStorage {
   timing: DiskTiming = FAST_DISK;
@@ -60,9 +66,8 @@ export class SimStorage {
       const operations = ["sync", "syncDirectory"] as const;
       faults.inject({ operations, times: Number.POSITIVE_INFINITY, effect: { kind: "lie" } });
     }
-    const { onFrame } = this.#options;
     return {
-      disk: new ObservedDisk(faults, onFrame),
+      disk: new ObservedDisk(faults, this.#options.observer),
       keyed: new SlowStore(this.#store, wait),
     };
   }
@@ -119,18 +124,20 @@ class SlowStore implements KeyedStore {
 /** Passes everything on and reports frames appended to segments. */
 class ObservedDisk implements Disk {
   readonly #inner: Disk;
-  readonly #onFrame: StorageOptions["onFrame"];
+  readonly #observer: LogObserver;
 
-  constructor(inner: Disk, onFrame: StorageOptions["onFrame"]) {
+  constructor(inner: Disk, observer: LogObserver) {
     this.#inner = inner;
-    this.#onFrame = onFrame;
+    this.#observer = observer;
   }
 
   open(path: string, options: { readonly create: boolean }): DiskFile {
     const file = this.#inner.open(path, options);
-    const group = SEGMENT_PATH.exec(path)?.[1];
-    if (group === undefined) return file;
-    return new ObservedFile(file, (frame) => this.#onFrame(Number(group) as GroupId, frame));
+    const match = SEGMENT_PATH.exec(path);
+    if (match === null) return file;
+    const groupId = Number(match[1]) as GroupId;
+    if (options.create) this.#observer.onSegment(groupId, Number(match[2]));
+    return new ObservedFile(file, (frame) => this.#observer.onFrame(groupId, frame));
   }
 
   exists(path: string): boolean {
@@ -147,6 +154,9 @@ class ObservedDisk implements Disk {
 
   rename(from: string, to: string): void {
     this.#inner.rename(from, to);
+    // A log that begins anew appears by a rename.
+    const match = SEGMENT_PATH.exec(to);
+    if (match !== null) this.#observer.onSegment(Number(match[1]) as GroupId, Number(match[2]));
   }
 
   remove(path: string): void {

@@ -8,7 +8,7 @@ import {
   type DurabilityClass,
   type HistoryEvent,
 } from "../../src/testkit/index.ts";
-import { drawPlan, type FaultKind, Faults } from "./faults.ts";
+import { drawPlan, type FaultKind, Faults, isMassCut } from "./faults.ts";
 import { SimCluster } from "./sim-cluster.ts";
 import type { PlantedDefect } from "./sim-disk.ts";
 import { type SimTopic, TOPICS } from "./topics.ts";
@@ -19,9 +19,9 @@ export interface SimulationOptions {
   /** Virtual time under faults. */
   readonly durationMs?: number;
   /** Instead of what the seed draws. */
-  readonly kinds?: readonly FaultKind[];
-  readonly planted?: PlantedDefect;
-  readonly onLine?: (line: string) => void;
+  readonly kinds?: readonly FaultKind[] | undefined;
+  readonly planted?: PlantedDefect | undefined;
+  readonly onLine?: ((line: string) => void) | undefined;
 }
 
 export interface SimulationResult {
@@ -82,7 +82,7 @@ class Simulation {
     const plan = { ...drawn, kinds: options.kinds ?? drawn.kinds };
     this.#workload = new Workload(this.#cluster);
     this.#faults = new Faults(this.#cluster, plan, () => this.#blackout());
-    this.#willBlackout = plan.kinds.includes("blackout");
+    this.#willBlackout = plan.kinds.some(isMassCut);
     this.#cluster.line(`plan ${JSON.stringify(plan)}`);
   }
 
@@ -222,10 +222,13 @@ class Simulation {
 
   #compareReplicas(groups: readonly GroupId[]): void {
     const cluster = this.#cluster;
-    const nodes = cluster.brokers.map(({ nodeId }) => nodeId);
     for (const group of groups) {
-      const last = cluster.replicas(group)[0]?.status().lastIndex ?? 0;
-      cluster.invariants.compareLogs(group, nodes, last);
+      cluster.invariants.compareLogs(
+        cluster.brokers.flatMap(({ node, nodeId }) => {
+          const replica = node?.replicas.get(group);
+          return replica === undefined ? [] : [{ node: nodeId, replica }];
+        }),
+      );
       const states = cluster.brokers.map((broker) => stateOf(broker, group));
       if (new Set(states).size > 1) {
         cluster.violation(`state machines differ: group ${group}: ${states.join(" ")}`);

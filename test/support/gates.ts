@@ -68,7 +68,7 @@ export class GatedDisk implements Disk {
         return file.size;
       },
       append: (chunks) => file.append(chunks),
-      read: async (position, length) => await file.read(position, length),
+      read: async (position, length) => file.read(position, length),
       readSync: (position, length) => file.readSync(position, length),
       truncate: (size) => file.truncate(size),
       sync,
@@ -131,7 +131,7 @@ export class GatedConnector implements Connector {
     if (lane !== "peer-bulk") return connection;
     return {
       endpoint,
-      unary: async (method, request, options) => await connection.unary(method, request, options),
+      unary: async (method, request, options) => connection.unary(method, request, options),
       bidi: (method) => connection.bidi(method),
       serverStream: <Req, Res>(method: Method<Req, Res, "server-stream">, request: Req) =>
         gated(connection.serverStream(method, request), this.#gate),

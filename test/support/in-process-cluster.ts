@@ -121,7 +121,7 @@ export class InProcessCluster {
         random: systemRandom,
       });
     }
-    await Promise.all(nodes.map(async (node) => await cluster.startNode(node.id)));
+    await Promise.all(nodes.map(async (node) => cluster.startNode(node.id)));
     await cluster.until("all nodes are registered", () =>
       nodes.every(
         (node) => node.broker.isRegistered && node.broker.view.image.nodes.size === count,
@@ -310,7 +310,7 @@ export class InProcessCluster {
       node.gates.releaseSyncs();
       node.connector.releaseEntries();
     }
-    await Promise.all(this.nodes.map(async (node) => await this.#bury(node)));
+    await Promise.all(this.nodes.map(async (node) => this.#bury(node)));
   }
 
   async #bury(node: InProcessNode): Promise<void> {
@@ -324,7 +324,7 @@ export class InProcessCluster {
 
   async #forget(node: InProcessNode): Promise<void> {
     node.running = undefined;
-    await Promise.all(node.servers.map(async (server) => await server.close(0)));
+    await Promise.all(node.servers.map(async (server) => server.close(0)));
     node.servers = [];
   }
 
@@ -333,7 +333,7 @@ export class InProcessCluster {
     endpoint: string,
     services: Parameters<typeof openGrpcServer>[0]["services"],
   ): Promise<GrpcServer> {
-    return await openGrpcServer({
+    return openGrpcServer({
       host: "127.0.0.1",
       port: Number(endpoint.split(":")[1]),
       services,

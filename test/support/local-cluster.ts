@@ -92,7 +92,6 @@ export class LocalCluster {
     const child = spawn(
       process.execPath,
       [
-        "--max-semi-space-size=64",
         ...(this.#options.execArgv ?? []),
         MAIN,
         "broker",

@@ -68,19 +68,19 @@ export class WireClient {
   async fetchMessages(request: Partial<FetchMessagesRequest>): Promise<FetchMessagesResponse> {
     const full = FetchMessagesRequest.create({ topic: this.topic, ...request });
     const options = { timeoutMs: TIMEOUT_MS };
-    return await this.connection.unary(fetchService.fetchMessages, full, options);
+    return this.connection.unary(fetchService.fetchMessages, full, options);
   }
 
   async offsets(request: Partial<ListOffsetsRequest> = {}): Promise<ListOffsetsResponse> {
     const full = ListOffsetsRequest.create({ topicId: this.topicId, ...request });
     const options = { timeoutMs: TIMEOUT_MS };
-    return await this.connection.unary(fetchService.listOffsets, full, options);
+    return this.connection.unary(fetchService.listOffsets, full, options);
   }
 
   async openProducer(name = "", protocolVersion = 1): Promise<OpenProducerResponse> {
     const request = OpenProducerRequest.create({ name, protocolVersion });
     const options = { timeoutMs: TIMEOUT_MS };
-    return await this.connection.unary(produceService.openProducer, request, options);
+    return this.connection.unary(produceService.openProducer, request, options);
   }
 
   /** A stream of its own with one lane, number 0, on the topic's partition 0. */
@@ -173,7 +173,7 @@ export class LaneClient {
     producer?: Parameters<typeof plainBatch>[1],
   ): Promise<LaneAck> {
     this.send(plainBatch(values, producer));
-    return await this.ack();
+    return this.ack();
   }
 
   close(): void {
@@ -199,7 +199,7 @@ export class CursorClient {
   }
 
   async error(): Promise<BrokerError> {
-    return await this.#errors.take();
+    return this.#errors.take();
   }
 
   close(): void {
@@ -221,7 +221,7 @@ class Inbox<T> {
   async take(): Promise<T> {
     const item = this.#items.shift();
     if (item !== undefined) return item;
-    return await new Promise((resolve) => {
+    return new Promise((resolve) => {
       this.#taker = resolve;
     });
   }

@@ -361,9 +361,8 @@ function presetLog(dialogue: Dialogue, { words }: Arguments): void {
 function campaign(dialogue: Dialogue, { words }: Arguments): void {
   const { core } = dialogue.running(words[0]);
   for (let tick = 0; tick < 100; tick += 1) {
-    const { role, term } = core;
     core.tick();
-    if (core.role !== "follower" && (core.role !== role || core.term !== term)) return;
+    if (core.role !== "follower" && core.hasReady()) return;
   }
   dialogue.say("does not campaign");
 }

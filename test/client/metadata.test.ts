@@ -1,0 +1,135 @@
+import { describe, expect, it } from "vitest";
+import { seededRandom } from "../../src/base/random.ts";
+import { ConnectionPool } from "../../src/client/connection-pool.ts";
+import { MetadataCache } from "../../src/client/metadata-cache.ts";
+import { Partitioner } from "../../src/client/partitioner.ts";
+import { TopicRoute } from "../../src/client/topic-route.ts";
+import type { TopicInfo } from "../../src/rpc/generated/flotilla-v1.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
+import { FakeCluster } from "./fake-cluster.ts";
+
+const GET_METADATA = "/flotilla.v1.MetadataService/GetMetadata";
+
+function setUp(): { time: VirtualClock; cluster: FakeCluster; cache: MetadataCache } {
+  const time = new VirtualClock();
+  const cluster = new FakeCluster(time.root);
+  const connections = new ConnectionPool(cluster.connector);
+  const clock = time.fork();
+  const { bootstrap } = cluster;
+  const cache = new MetadataCache({ bootstrap, connections, clock, random: seededRandom(3) });
+  return { time, cluster, cache };
+}
+
+function questions(cluster: FakeCluster): number {
+  return cluster.brokers.flatMap((broker) => broker.calls).filter((path) => path === GET_METADATA)
+    .length;
+}
+
+const ENDPOINTS = new Map([
+  [1, "a:1"],
+  [2, "b:1"],
+]);
+
+function info(leaderId: number, leaderEpoch: number, layoutEpoch = 1): TopicInfo {
+  const one = { replicas: [1, 2], slotFrom: [0], slotTo: [4096] };
+  const partitions = [{ partition: 0, leaderId, leaderEpoch, ...one }];
+  return { name: "t", topicId: "x", layoutEpoch, partitions, settings: {}, keyHash: "" };
+}
+
+describe("metadata cache", () => {
+  it("questions: concurrent ones are one; a new topic is asked for behind a running one", async () => {
+    const { time, cluster, cache } = setUp();
+    cluster.addTopic("a", 1);
+    cluster.addTopic("b", 1);
+    await time.until(Promise.all([cache.refresh("a"), cache.refresh("a"), cache.refresh()]));
+    expect(questions(cluster)).toBe(1);
+    const running = cache.refresh("a");
+    const both = [running, cache.refresh("b"), cache.refresh("b")];
+    const [, b] = await time.until(Promise.all(both));
+    expect(b?.name).toBe("b");
+    expect(questions(cluster)).toBe(3);
+  });
+
+  it("pace: two questions are at least 20 ms apart (a storm of refreshes)", async () => {
+    const { time, cluster, cache } = setUp();
+    const startMs = time.nowMs;
+    for (let i = 0; i < 10; i += 1) await time.until(cache.refresh());
+    expect(questions(cluster)).toBe(10);
+    expect(time.nowMs - startMs).toBeGreaterThanOrEqual(9 * 20);
+  });
+
+  it("lag: an older answer takes nothing back (metadata index)", async () => {
+    const { time, cluster, cache } = setUp();
+    const { topicId } = cluster.addTopic("a", 1);
+    await time.until(cache.refresh("a"));
+    const topic = cluster.topics.get("a");
+    cluster.topics.delete("a");
+    cluster.metadataIndex -= 1;
+    expect((await time.until(cache.refresh("a")))?.topicId).toBe(topicId);
+    cluster.metadataIndex += 2;
+    expect(await time.until(cache.refresh("a"))).toBeUndefined();
+    expect(topic?.topicId).toBe(topicId);
+  });
+
+  it("another cluster: is refused (a bootstrap endpoint of a different one)", async () => {
+    const { time, cluster, cache } = setUp();
+    await time.until(cache.refresh());
+    expect(cache.clusterId).toBe("fake");
+    cluster.clusterId = "other";
+    await expect(time.until(cache.refresh())).rejects.toMatchObject({ reason: "CLUSTER_MISMATCH" });
+  });
+});
+
+describe("topic route", () => {
+  it("leaders: the highest epoch wins, whoever says it (metadata and hints)", () => {
+    const route = new TopicRoute("t", "x");
+    route.update(info(1, 5), ENDPOINTS);
+    expect(route.leaderOf(0)).toEqual({ endpoint: "a:1", epoch: 5 });
+    expect(route.hint(0, "b:1", 4)).toBe(false);
+    expect(route.hint(0, "b:1", 6)).toBe(true);
+    route.update(info(1, 5), ENDPOINTS);
+    expect(route.leaderOf(0)).toEqual({ endpoint: "b:1", epoch: 6 });
+    route.update(info(0, 6), ENDPOINTS);
+    expect(route.leaderOf(0)?.endpoint).toBe("b:1");
+    route.update(info(0, 7), ENDPOINTS);
+    expect([route.leaderOf(0), route.epochOf(0)]).toEqual([undefined, 7]);
+  });
+
+  it("disowned: an endpoint that refused is forgotten until somebody names it again", () => {
+    const route = new TopicRoute("t", "x");
+    route.update(info(1, 5), ENDPOINTS);
+    route.disown(0, "b:1");
+    expect(route.leaderOf(0)?.endpoint).toBe("a:1");
+    route.disown(0, "a:1");
+    expect(route.leaderOf(0)).toBeUndefined();
+    route.update(info(1, 5), ENDPOINTS);
+    expect(route.leaderOf(0)?.endpoint).toBe("a:1");
+  });
+
+  it("settings: unknown and malformed ones are passed over (a newer broker)", () => {
+    const route = new TopicRoute("t", "x");
+    route.updateSettings({ acks: "leader", flush: "async", "some.day": "1" });
+    expect([route.acks, route.flush]).toEqual(["leader", "async"]);
+    route.updateSettings({ acks: "three" });
+    expect(route.acks).toBe("leader");
+  });
+});
+
+describe("partitioner", () => {
+  it("without key: stays for 64 KiB, then takes another partition that has a leader", () => {
+    const route = new TopicRoute("t", "x");
+    const one = { replicas: [1], slotFrom: [], slotTo: [] };
+    const partitions = [0, 1, 2].map((partition) => ({
+      partition,
+      leaderId: partition === 1 ? 0 : 1,
+      leaderEpoch: 1,
+      ...one,
+    }));
+    route.update({ ...info(1, 1), partitions }, ENDPOINTS);
+    const partitioner = new Partitioner(route, seededRandom(1));
+    const chosen = Array.from({ length: 400 }, () => partitioner.withoutKey(1024));
+    const changes = chosen.filter((partition, i) => i > 0 && partition !== chosen[i - 1]).length;
+    expect(changes).toBe(Math.floor(399 / 64));
+    expect(new Set(chosen)).toEqual(new Set([0, 2]));
+  });
+});
