@@ -16,7 +16,7 @@ import type { ClusterConfig, NodeConfig } from "../config/cluster-config.ts";
 /** Flushes and reads block threads of libuv's pool; four would be too few for several dirty partitions. */
 const THREADS = "8";
 /** Batches live for milliseconds: a larger young generation keeps them out of the old one. MiB. */
-const SEMI_SPACE_MIB = 64;
+const SEMI_SPACE_MIB = 16;
 
 export interface RunFiles {
   readonly folder: string;

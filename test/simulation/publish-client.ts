@@ -90,7 +90,7 @@ export class PublishClient {
     deadlineMs: number,
   ): Promise<FetchMessagesResponse> {
     const request = FetchMessagesRequest.create({ topic, partition, offset, messagesMax: 1000 });
-    return await this.call(`${topic}/${partition}`, fetchService.fetchMessages, request, {
+    return this.call(`${topic}/${partition}`, fetchService.fetchMessages, request, {
       deadlineMs,
     });
   }

@@ -104,7 +104,7 @@ class SlowStore implements KeyedStore {
   }
 
   async get(key: string): Promise<Buffer | undefined> {
-    return await this.#inner.get(key);
+    return this.#inner.get(key);
   }
 
   range(prefix: string): AsyncIterable<readonly [string, Buffer]> {
@@ -205,7 +205,7 @@ class ObservedFile implements DiskFile {
   }
 
   async read(position: number, length: number): Promise<Buffer> {
-    return await this.#inner.read(position, length);
+    return this.#inner.read(position, length);
   }
 
   readSync(position: number, length: number): Buffer {

@@ -13,11 +13,10 @@ import {
 } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-const ROOT = fileURLToPath(new URL("../../", import.meta.url));
-const MAIN = join(ROOT, "dist/src/cli/main.js");
+const MAIN = join(packageRoot(), "dist/src/cli/main.js");
 
 export interface LocalNode {
   readonly id: number;
@@ -259,6 +258,13 @@ export async function freePorts(count: number): Promise<number[]> {
     servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
   );
   return ports;
+}
+
+/** This file runs from the sources and compiled into dist/. */
+function packageRoot(): string {
+  let directory = dirname(fileURLToPath(import.meta.url));
+  while (!existsSync(join(directory, "package.json"))) directory = dirname(directory);
+  return directory;
 }
 
 /** User plus system CPU seconds of a process, from /proc; 0 where there is none. */
