@@ -2,7 +2,15 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["dist/**", "node_modules/**", "src/rpc/generated/**", "examples/**", "**/.flotilla/**"] },
+  {
+    ignores: [
+      "dist/**",
+      "node_modules/**",
+      "src/rpc/generated/**",
+      "examples/**",
+      "**/.flotilla/**",
+    ],
+  },
   {
     files: ["src/**/*.ts", "test/**/*.ts", "bench/**/*.ts", "scripts/**/*.ts"],
     languageOptions: {

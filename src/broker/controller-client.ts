@@ -39,7 +39,7 @@ export class PeerControllerClient implements ControllerClient {
     command: MetadataCommand,
   ): Promise<Readonly<Record<string, string | number | boolean>>> {
     const { clusterId, controller, endpointOf, nodeId, replica } = this.#deps;
-    if (replica.isLeaderReady) return await controller.propose(command);
+    if (replica.isLeaderReady) return controller.propose(command);
     const leader = replica.leaderNode;
     const isElsewhere = leader !== 0 && leader !== nodeId;
     const endpoint = isElsewhere ? endpointOf(leader) : this.#anyPeer(command);

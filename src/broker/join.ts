@@ -44,7 +44,7 @@ export async function joinCluster(options: JoinOptions): Promise<NodeFile> {
     for (const peer of peers) {
       if (peer.nodeId === nodeFile.nodeId) continue;
       const revision = await askPeer(options, peer.endpoint);
-      if (revision !== undefined) return await recordMetadataRevision(disk, revision);
+      if (revision !== undefined) return recordMetadataRevision(disk, revision);
     }
     await sleep(clock, PAUSE_MS, signal);
   }

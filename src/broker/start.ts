@@ -208,7 +208,7 @@ class Broker implements RunningBroker {
       metricsContentType: this.#metrics.contentType,
       renderMetrics: async () => {
         observation.refresh();
-        return await this.#metrics.render();
+        return this.#metrics.render();
       },
       health: () => evaluateHealth(checks),
     };
@@ -257,7 +257,7 @@ async function openKeyedStore(location: string): Promise<KeyedStore> {
     return await openLevelStore(location);
   } catch (error) {
     if (!(error instanceof StorageError) || error.kind !== "corrupt") throw error;
-    return await openLevelStore(location, { discard: true });
+    return openLevelStore(location, { discard: true });
   }
 }
 

@@ -132,7 +132,7 @@ async function openMetadata(
   { nodeFile }: NodeOptions,
 ): Promise<Replica> {
   const { metadataLearners, metadataVoters, nodeId } = nodeFile;
-  return await replicas.openGroup({
+  return replicas.openGroup({
     groupId: METADATA_GROUP,
     replicaId: replicaIdOf(nodeId, requireRevision(nodeFile)),
     initialMembership: {

@@ -21,6 +21,8 @@ export interface Report {
   readonly verdict: Verdict | undefined;
   readonly replicasCompared: number;
   readonly worstStallMs: number;
+  /** Pauses of the testing process itself of more than a second, ms. */
+  readonly standstills: readonly number[];
   readonly powerCuts: PowerCuts | undefined;
   /** Why parts were left out although they were asked for. */
   readonly skipped: readonly string[];
@@ -61,6 +63,9 @@ function tablesOf(report: Report): string {
     countTable(report),
     ...anomalyExamples(report),
     ...report.problems.map((text) => `PROBLEM  ${text}`),
+    ...report.standstills.map(
+      (ms) => `NOTE     the test itself stood still for ${ms} ms: times of then are its own`,
+    ),
     ...report.skipped.map((text) => `SKIPPED  ${text}`),
     `${report.outcome.toUpperCase()} in ${Math.round(report.seconds)} s, seed ${report.options.seed}`,
   ];

@@ -11,6 +11,7 @@ import { type ChaosOptions, parseOptions } from "./options.ts";
 import { lostIn, type PowerCutRun, type PowerCuts, runPowerCuts } from "./power-cut.ts";
 import { countByKind, type Outcome, printReport, type Report } from "./report.ts";
 import { checkTheJudge } from "./self-check.ts";
+import { watchStandstill } from "./standstill.ts";
 
 const EXIT: Readonly<Record<Outcome, number>> = { passed: 0, failed: 1, incomplete: 3 };
 
@@ -19,6 +20,8 @@ interface Findings {
   powerCuts?: PowerCuts;
   readonly problems: string[];
   readonly skipped: string[];
+  /** Longer pauses of this process itself, ms. */
+  readonly standstills: number[];
 }
 
 async function main(): Promise<void> {
@@ -31,7 +34,11 @@ async function main(): Promise<void> {
   };
   say(`seed ${options.seed}, logs in ${directory}`);
   checkTheJudge();
-  const findings: Findings = { problems: [], skipped: [] };
+  const findings: Findings = { problems: [], skipped: [], standstills: [] };
+  watchStandstill((ms) => {
+    findings.standstills.push(ms);
+    say(`this process itself stood still for ${ms} ms`);
+  });
   const enders = endOnSignals();
   const run = (name: string): PowerCutRun => {
     const own = join(directory, name);
@@ -124,7 +131,7 @@ function reportOf(
   outcome: Outcome,
   options: ChaosOptions,
   seconds: number,
-  { leader, powerCuts, problems, skipped }: Findings,
+  { leader, powerCuts, problems, skipped, standstills }: Findings,
 ): Report {
   return {
     outcome,
@@ -136,6 +143,7 @@ function reportOf(
     verdict: leader?.verdict,
     replicasCompared: leader?.replicasCompared ?? 0,
     worstStallMs: leader?.worstStallMs ?? 0,
+    standstills,
     powerCuts,
     skipped,
     problems,

@@ -52,7 +52,7 @@ export function registerAdminService(node: BrokerNode, services: ServiceRegistry
     await replica.transferLeadership(toNode === 0 ? undefined : (toNode as NodeId));
     return TransferLeadershipResponse.create();
   });
-  services.unary(adminService.digestReplica, async (request) => await digest(node, request));
+  services.unary(adminService.digestReplica, (request) => digest(node, request));
 }
 
 /** The replica on this broker. @throws BrokerError as requirePartition */

@@ -41,7 +41,7 @@ export function registerProduceService(node: BrokerNode, services: ServiceRegist
       stream.end();
     };
   });
-  services.unary(produceService.publish, async (request) => await publishPlain(node, request));
+  services.unary(produceService.publish, (request) => publishPlain(node, request));
   services.unary(produceService.openProducer, async ({ name, protocolVersion }) => {
     checkVersion(protocolVersion);
     return OpenProducerResponse.create(await node.producerIds.open(name));
