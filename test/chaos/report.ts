@@ -21,7 +21,7 @@ export interface Report {
   readonly verdict: Verdict | undefined;
   readonly replicasCompared: number;
   readonly worstStallMs: number;
-  /** Pauses of the testing process itself of more than a second, ms. */
+  /** Pauses of the testing process itself of more than three seconds, ms. */
   readonly standstills: readonly number[];
   readonly powerCuts: PowerCuts | undefined;
   /** Why parts were left out although they were asked for. */

@@ -178,6 +178,12 @@ export class SimCluster {
 
 function describe(fields: object): string {
   return JSON.stringify(fields, (_, value: unknown) =>
-    value instanceof Error ? (value.stack ?? value.message) : value,
+    value instanceof Error ? describeError(value) : value,
   );
+}
+
+/** With its causes: the reason often stands in the innermost one. */
+function describeError(error: Error): string {
+  const text = error.stack ?? error.message;
+  return error.cause instanceof Error ? `${text}, because ${describeError(error.cause)}` : text;
 }
