@@ -26,7 +26,10 @@ prepare_dependencies() {
     return
   fi
   echo "installing dependencies (npm ci) ..." >&2
-  npm ci --no-audit --no-fund --loglevel=error </dev/null
+  # The lock file may lack optional packages of platforms that its registry did not offer; npm ci refuses then, and
+  # npm install keeps to the versions that are locked and adds what this platform needs.
+  npm ci --no-audit --no-fund --loglevel=silent </dev/null ||
+    npm install --no-save --no-audit --no-fund --loglevel=error </dev/null
 }
 
 prepare_build() {
