@@ -101,7 +101,8 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
           disk,
           directory,
           groupId,
-          pageCacheKept: !journal.bootChanged,
+          // A replica that is being created has no record yet, and nothing to recover.
+          pageCacheKept: journal.get(groupId)?.unrecovered === false,
           segmentBytes: segmentBytes.get(groupId) ?? SEGMENT_BYTES_DEFAULT,
         }),
       onFatal: ports.onFatal,

@@ -35,6 +35,8 @@ export class MetadataCache {
   #controllerId = 0;
   #controllerHint: string | undefined;
   #turn: number;
+  /** Endpoints that do not answer at the moment. */
+  readonly #suspects = new Set<string>();
   #running: Promise<void> | undefined;
   /** Topics asked for that the running question does not contain. */
   #next: Promise<void> | undefined;
@@ -74,7 +76,14 @@ export class MetadataCache {
   candidates(): string[] {
     const all = [...new Set([...this.#endpoints.values(), ...this.#options.bootstrap])];
     const first = this.#turn % Math.max(1, all.length);
-    return [...all.slice(first), ...all.slice(0, first)];
+    const turned = [...all.slice(first), ...all.slice(0, first)];
+    const sound = turned.filter((endpoint) => !this.#suspects.has(endpoint));
+    return [...sound, ...turned.filter((endpoint) => this.#suspects.has(endpoint))];
+  }
+
+  /** That endpoint does not answer at the moment: it is asked last until it answers again. */
+  suspect(endpoint: string): void {
+    this.#suspects.add(endpoint);
   }
 
   /** That endpoint failed: begin with another one next time. */
@@ -132,6 +141,7 @@ export class MetadataCache {
       if (this.#abort.signal.aborted) break;
       try {
         await this.#askOne(endpoint);
+        this.#suspects.delete(endpoint);
         return;
       } catch (error) {
         if (!isBrokerError(error) || error.reason === "CLUSTER_MISMATCH") throw error;

@@ -32,6 +32,8 @@ export interface LinkedLane {
   refused(refusal: LaneRefusal): boolean;
   /** @param isUnknown what was sent and not answered may be stored */
   streamEnded(error: BrokerError, isUnknown: boolean): void;
+  /** Another endpoint leads the lane's partition, as far as is known. */
+  isLedElsewhere(endpoint: string): boolean;
 }
 
 /** Sent and unanswered bytes per link; half of what a broker takes before it stops reading. */
@@ -119,6 +121,18 @@ export class ProduceLink {
   checkAnswers(nowMs: number): void {
     if (this.#inflightBytes === 0 || nowMs - this.#waitingSinceMs < ANSWER_TIMEOUT_MS) return;
     this.#end(new BrokerError("UNREACHABLE", `no answer from ${this.endpoint} in time`), true);
+  }
+
+  /** An answer is awaited and nothing came for so long: the broker may be paused, or its link cut. */
+  isSilentFor(silenceMs: number, nowMs: number): boolean {
+    return this.#inflightBytes > 0 && nowMs - this.#waitingSinceMs >= silenceMs;
+  }
+
+  /** Gives up the stream of a silent broker when one of its lanes is known to be led by another one meanwhile. */
+  leaveIfReplaced(): void {
+    const hasMoved = this.#lanes.some((lane) => lane?.isLedElsewhere(this.endpoint) === true);
+    if (!hasMoved) return;
+    this.#end(new BrokerError("UNREACHABLE", `${this.endpoint} is silent and was replaced`), true);
   }
 
   /** Ends the stream without telling the lanes. */

@@ -192,6 +192,11 @@ export class ProducerLane implements LinkedLane {
     return true;
   }
 
+  isLedElsewhere(endpoint: string): boolean {
+    const leader = this.place.route.leaderOf(this.place.partition);
+    return leader !== undefined && leader.endpoint !== endpoint;
+  }
+
   streamEnded(error: BrokerError, isUnknown: boolean): void {
     if (this.#link === undefined) return;
     this.place.route.disown(this.place.partition, this.#link.endpoint);

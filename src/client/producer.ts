@@ -74,6 +74,9 @@ const TURN_BYTES = 128 * 1024;
 const READY_BYTES_MAX = 8 * MIB;
 const LOAD_FACTOR = 4;
 const UNKNOWN_TOPIC_TIMEOUT_MS = 5000;
+/** A broker that owes an answer for so long is looked after: another one may lead by now. */
+const SILENCE_MS = 500;
+const HOUSEKEEPING_MS = 250;
 const NO_OPTIONS: SendClass = Object.freeze({});
 const ONE_WAY: SendClass = Object.freeze({ acks: "none" });
 const NOBODY: SendCallback = () => undefined;
@@ -342,7 +345,7 @@ export class ClusterProducer implements Producer, LaneHost, LoaderHost {
 
   /** Now and then, while something is under way: deadlines, and streams that do not answer. */
   #scheduleHousekeeping(): void {
-    const intervalMs = Math.min(1000, Math.max(10, this.deliveryTimeoutMs / 20));
+    const intervalMs = Math.min(HOUSEKEEPING_MS, Math.max(10, this.deliveryTimeoutMs / 20));
     this.#cancelHousekeeping = this.deps.clock.schedule(intervalMs, () => {
       this.#cancelHousekeeping = undefined;
       if (this.#keepHouse()) this.#scheduleHousekeeping();
@@ -352,7 +355,10 @@ export class ClusterProducer implements Producer, LaneHost, LoaderHost {
   /** @returns false when nothing is under way */
   #keepHouse(): boolean {
     const nowMs = this.deps.clock.monotonicMs();
-    for (const link of this.#links.values()) link.checkAnswers(nowMs);
+    for (const link of this.#links.values()) {
+      link.checkAnswers(nowMs);
+      if (link.isSilentFor(SILENCE_MS, nowMs)) this.#lookAround(link);
+    }
     this.#loader.expire(nowMs);
     let isBusy = !this.#loader.isEmpty;
     for (const topic of this.#allTopics()) {
@@ -364,6 +370,19 @@ export class ClusterProducer implements Producer, LaneHost, LoaderHost {
     }
     this.#formerTopics = this.#formerTopics.filter((topic) => isAnyPending(topic));
     return isBusy;
+  }
+
+  /** A broker is silent: ask the others who leads now, and go there. The broker itself cannot tell. */
+  #lookAround(link: ProduceLink): void {
+    const { metadata } = this.deps;
+    metadata.suspect(link.endpoint);
+    metadata.refresh().then(
+      () => {
+        const nowMs = this.deps.clock.monotonicMs();
+        if (link.isSilentFor(SILENCE_MS, nowMs)) link.leaveIfReplaced();
+      },
+      () => undefined,
+    );
   }
 
   // --- the end

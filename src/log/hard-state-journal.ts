@@ -33,6 +33,7 @@ const CLOSED = 3;
 const RECOVERING = 1;
 const LAZY = 2;
 const REMOVED = 4;
+const UNRECOVERED = 8;
 
 export interface JournalOptions {
   /** Of the running kernel; "" when it is not known. */
@@ -89,9 +90,14 @@ class FileJournal implements HardStateJournal {
     this.#disk = disk;
     this.#path = path;
     this.#bootId = bootId;
-    this.#records = new Map(found.records);
     this.incarnation = found.incarnation + 1;
     this.bootChanged = bootId === "" || found.bootId !== bootId;
+    this.#records = new Map(found.records);
+    if (this.bootChanged) {
+      for (const [groupId, record] of this.#records) {
+        this.#records.set(groupId, { ...record, unrecovered: true });
+      }
+    }
     this.wasClean = found.wasClean;
   }
 
@@ -293,9 +299,13 @@ function decodeOpened(payload: Buffer): { incarnation: number; bootId: string } 
 /** u8 type, u8 flags, u32 reserved, u64 group, u64 replica, u64 term, u64 vote, u64 durable commit index. */
 function encodeHardState(record: HardStateRecord): Buffer {
   const bytes = Buffer.alloc(HARD_STATE_BYTES);
-  const { recovering, lazy, removed } = record;
+  const { recovering, lazy, removed, unrecovered } = record;
   bytes[0] = HARD_STATE;
-  bytes[1] = (recovering ? RECOVERING : 0) | (lazy ? LAZY : 0) | (removed ? REMOVED : 0);
+  bytes[1] =
+    (recovering ? RECOVERING : 0) |
+    (lazy ? LAZY : 0) |
+    (removed ? REMOVED : 0) |
+    (unrecovered ? UNRECOVERED : 0);
   writeU64(bytes, record.groupId, 6);
   writeU64(bytes, record.replicaId, 14);
   writeU64(bytes, record.term, 22);
@@ -314,6 +324,7 @@ function decodeHardState(payload: Buffer): HardStateRecord {
     recovering: (flags & RECOVERING) !== 0,
     lazy: (flags & LAZY) !== 0,
     durableCommitIndex: readU64(payload, 38),
+    unrecovered: (flags & UNRECOVERED) !== 0,
     removed: (flags & REMOVED) !== 0,
   };
 }

@@ -141,6 +141,11 @@ export interface HardStateRecord {
   readonly lazy: boolean;
   /** Commit index known to be durable when this record was written: a lower bound used by recovery. */
   readonly durableCommitIndex: LogIndex;
+  /**
+   * Power was lost, and this replica's log was not recovered since: its end may be torn. Set in the same write that notes
+   * the new boot, so that a process which dies before it opened all logs does not make the next one take them for whole.
+   */
+  readonly unrecovered: boolean;
   /** True after the replica was removed on purpose; the record stays so that it is never taken for new. */
   readonly removed: boolean;
 }

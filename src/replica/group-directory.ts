@@ -63,6 +63,7 @@ export async function createReplica(
     recovering: false,
     lazy: isLazy,
     durableCommitIndex: 0,
+    unrecovered: false,
     removed: false,
   };
   await flusher.saveDurably(record);

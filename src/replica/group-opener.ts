@@ -131,10 +131,12 @@ export class GroupOpener {
     const state = await recoverState(stores, stateMachine, options.initialMembership);
     // What the page cache kept through a crash of the process is about to count as flushed.
     await log.sync();
+    const recovered = { ...record, unrecovered: false };
+    if (record.unrecovered) await this.#deps.journalFlusher.saveDurably(recovered);
     if (state.isRebuilt) {
       metrics.count("state_rebuilds");
       logger.warn({ groupId, index: state.applied.index }, "keyed state rebuilt from its image");
     }
-    return { log, record, state, stateMachine };
+    return { log, record: recovered, state, stateMachine };
   }
 }

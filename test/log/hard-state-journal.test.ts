@@ -28,6 +28,7 @@ function record(
     recovering: false,
     lazy: false,
     durableCommitIndex: 0,
+    unrecovered: false,
     removed: false,
     ...more,
   };
@@ -76,6 +77,28 @@ describe("hard-state journal", () => {
     expect(again.all()).toEqual([full, record(4, 1, { lazy: true })]);
     expect(again.get(9 as GroupId)).toBeUndefined();
     await again.close({ clean: false });
+    remove();
+  });
+
+  it("unrecovered: a new boot sets it for all records, and only saving takes it away again", async () => {
+    const { path, remove } = temporaryDirectory();
+    const disk = openRealDisk(path);
+    const journal = await open(disk, "boot-1");
+    journal.save(record(3, 1));
+    journal.save(record(4, 1));
+    await journal.sync();
+    // Power is lost; the first process afterwards dies before it has recovered group 4.
+    const second = await open(disk, "boot-2");
+    expect(second.all()).toEqual([
+      record(3, 1, { unrecovered: true }),
+      record(4, 1, { unrecovered: true }),
+    ]);
+    second.save(record(3, 1));
+    await second.sync();
+    const third = await open(disk, "boot-2");
+    expect(third.bootChanged).toBe(false);
+    expect(third.all()).toEqual([record(3, 1), record(4, 1, { unrecovered: true })]);
+    await third.close({ clean: true });
     remove();
   });
 
