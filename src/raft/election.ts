@@ -41,7 +41,7 @@ function isCaretaker<H>(state: RaftState<H>): boolean {
 export function startPreVote<H>(state: RaftState<H>): void {
   state.role = "pre-candidate";
   state.setLeader(0);
-  state.resetElectionTimer();
+  state.resetCampaignTimer();
   state.campaign = { pre: true, transfer: false, ballots: new Map(), isOpen: false };
   state.out.events.push({ kind: "became-candidate", term: state.term, pre: true });
   openPoll(state);
@@ -53,7 +53,7 @@ export function startElection<H>(state: RaftState<H>, transfer: boolean): void {
   state.beginTerm(state.term + 1, state.id);
   state.role = "candidate";
   state.setLeader(0);
-  state.resetElectionTimer();
+  state.resetCampaignTimer();
   state.campaign = { pre: false, transfer, ballots: new Map(), isOpen: false };
   state.out.events.push({ kind: "became-candidate", term: state.term, pre: false });
 }

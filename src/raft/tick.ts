@@ -7,7 +7,7 @@ import type { RaftState } from "./state.ts";
 import { tickTransfer } from "./transfer.ts";
 
 /** Longest wait, in ticks, of a replica that knows its leader's process to be gone; drawn, so that ties are rare. */
-const UNREACHABLE_WAIT_MAX = 3;
+const UNREACHABLE_WAIT_MAX = 8;
 
 export function tick<H>(state: RaftState<H>): void {
   tickTransfer(state);

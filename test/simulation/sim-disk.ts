@@ -21,7 +21,7 @@ export const FAST_DISK: DiskTiming = { syncMsMin: 0.1, syncMsMax: 5 };
 export const SLOW_DISK: DiskTiming = { syncMsMin: 20, syncMsMax: 400 };
 
 /** A defect to plant: what the simulator must be able to see. */
-export type PlantedDefect = "sync-does-nothing";
+export type PlantedDefect = "log-sync-does-nothing";
 
 export interface LogObserver {
   onSegment(groupId: GroupId, firstIndex: LogIndex): void;
@@ -62,9 +62,9 @@ export class SimStorage {
     };
     this.#memory.setSyncWait(wait);
     const faults = new FaultDisk(this.#memory);
-    if (this.#options.planted === "sync-does-nothing") {
-      const operations = ["sync", "syncDirectory"] as const;
-      faults.inject({ operations, times: Number.POSITIVE_INFINITY, effect: { kind: "lie" } });
+    if (this.#options.planted === "log-sync-does-nothing") {
+      const times = Number.POSITIVE_INFINITY;
+      faults.inject({ operations: ["sync"], path: ".seg", times, effect: { kind: "lie" } });
     }
     return {
       disk: new ObservedDisk(faults, this.#options.observer),

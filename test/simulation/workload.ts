@@ -17,8 +17,8 @@ interface User {
 }
 
 const KEYS_PER_USER = 2;
-const PLAIN_PAUSE_MS_MAX = 400;
-const SDK_PAUSE_MS_MAX = 1000;
+const PLAIN_PAUSE_MS_MAX = 500;
+const SDK_PAUSE_MS_MAX = 1500;
 const SEND_DEADLINE_MS = 8000;
 const READ_DEADLINE_MS = 5000;
 const READ_PAUSE_MS = 400;
