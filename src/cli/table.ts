@@ -1,8 +1,14 @@
 // Plain tables: a header line, columns two blanks apart, no frames, so that they read well and can be cut by tools.
 // Loaded only by commands that print one.
 import Table from "cli-table3";
-import colors from "picocolors";
+import pico from "picocolors";
 import type { OutputFormat, Terminal } from "./terminal.ts";
+
+/** Colours for people at a terminal only: a CI run or a pipe gets plain text, unless FORCE_COLOR asks for more. */
+const colors = pico.createColors(
+  pico.isColorSupported &&
+    (process.stdout.isTTY === true || process.env["FORCE_COLOR"] !== undefined),
+);
 
 export interface Column<Row> {
   readonly title: string;
