@@ -15,7 +15,7 @@ import type { ClusterConfig, NodeConfig } from "../config/cluster-config.ts";
 
 /** Flushes and reads block threads of libuv's pool; four would be too few for several dirty partitions. */
 const THREADS = "8";
-/** Batches live for milliseconds: a larger young generation keeps them out of the old one. MiB. */
+/** A larger young generation would let buffers pile up to V8's limit for external memory: full collections (bench/README.md). MiB. */
 const SEMI_SPACE_MIB = 16;
 
 export interface RunFiles {
