@@ -85,7 +85,11 @@ export class ReplicaSet implements PeerReceiver {
     this.#deps = deps;
     this.#diskReserveBytes = options.diskReserveBytes ?? 0;
     this.#tuning = raftTuning(options, deps.random);
-    this.#scheduler = new FlushScheduler(clock, metrics, (error) => this.#fail(error));
+    this.#scheduler = new FlushScheduler(clock, metrics, (error) => {
+      // Only a failed flush leaves the disk in doubt; other failures say nothing about what was promised before.
+      if (error instanceof StorageError) markStorageFailed(deps.disk);
+      this.#fail(error);
+    });
     this.#journalFlusher = new JournalFlusher(deps.journal, this.#scheduler, clock, metrics);
     this.#opener = new GroupOpener({ ...deps, journalFlusher: this.#journalFlusher });
     this.#outbox = new Outbox(deps.transport);
@@ -284,8 +288,6 @@ export class ReplicaSet implements PeerReceiver {
     this.#journalFlusher.fail(failure);
     this.#outbox.clear();
     for (const replica of this.#replicas.values()) replica.stop(failure);
-    if (failure instanceof StorageError && failure.kind === "io")
-      markStorageFailed(this.#deps.disk);
     this.#deps.onFatal(failure);
   }
 
