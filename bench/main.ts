@@ -35,6 +35,7 @@ for (const [name, { run, about }] of Object.entries(subjects)) {
     .option("--rounds <count>", "failover: leaders killed", positive, 5)
     .option("--no-verify", "produce: skip reading everything back")
     .option("--directory <path>", "where the brokers keep their data (default: temporary)")
+    .option("--broker-flag <flag>", "Node.js or V8 flag of the brokers; may be repeated", collect)
     .option("--json", "one JSON line at the end", false)
     .action(async (options: BenchOptions) => {
       const result = await run(options);
@@ -43,6 +44,10 @@ for (const [name, { run, about }] of Object.entries(subjects)) {
     });
 }
 await program.parseAsync();
+
+function collect(flag: string, earlier: readonly string[] = []): string[] {
+  return [...earlier, flag];
+}
 
 function positive(text: string): number {
   const value = Number(text);

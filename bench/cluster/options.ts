@@ -12,6 +12,8 @@ export interface BenchOptions {
   readonly rounds: number;
   readonly verify: boolean;
   readonly directory?: string;
+  /** Extra Node.js or V8 flags of the brokers. */
+  readonly brokerFlag?: readonly string[];
   readonly json: boolean;
 }
 

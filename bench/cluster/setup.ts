@@ -20,7 +20,10 @@ export async function withBench<T>(
   body: (bench: Bench) => Promise<T>,
 ): Promise<T> {
   const directory = options.directory;
-  const cluster = await LocalCluster.create(directory === undefined ? {} : { directory });
+  const cluster = await LocalCluster.create({
+    ...(directory === undefined ? {} : { directory }),
+    execArgv: options.brokerFlag ?? [],
+  });
   const stop = (): void => {
     void cluster.close().then(() => process.exit(130));
   };

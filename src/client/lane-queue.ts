@@ -8,12 +8,14 @@
 // about failures here; those are producer-lane.ts's.
 import type { Clock } from "../base/clock.ts";
 import { PRODUCER_BATCH_WINDOW } from "../model/limits.ts";
+import type { BatchMemory } from "../model/memory-pool.ts";
 import { BatchBuilder, type RecordHeader } from "../model/record-batch-builder.ts";
 import { sequenceAfter } from "../model/sequence.ts";
 import { SendBatch, type SendCallback } from "./send-batch.ts";
 
 export interface LaneQueueOptions {
   readonly clock: Clock;
+  readonly memory: BatchMemory;
   readonly deliveryTimeoutMs: number;
   /** Soft size of a batch, and what it may grow to under load; bytes. */
   readonly batchBytes: number;
@@ -240,9 +242,9 @@ export class LaneQueue {
   }
 
   #begin(isExplicit: boolean): SendBatch {
-    const builder = this.#spare ?? new BatchBuilder(CAPACITY_BYTES);
+    const { clock, deliveryTimeoutMs, memory } = this.#options;
+    const builder = this.#spare ?? new BatchBuilder(CAPACITY_BYTES, memory);
     this.#spare = undefined;
-    const { clock, deliveryTimeoutMs } = this.#options;
     const nowMs = clock.monotonicMs();
     return new SendBatch(builder, isExplicit, nowMs, nowMs + deliveryTimeoutMs);
   }

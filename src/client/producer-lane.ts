@@ -11,6 +11,7 @@ import type { Cancel } from "../base/clock.ts";
 import { type Acks, effectiveFlush, type Flush } from "../model/durability.ts";
 import { type BrokerError, ERROR_TABLE, type Outcome } from "../model/errors.ts";
 import { PROTOCOL_VERSION_MAX } from "../model/limits.ts";
+import type { BatchMemory } from "../model/memory-pool.ts";
 import type { RecordHeader } from "../model/record-batch-builder.ts";
 import type {
   LaneAck,
@@ -32,6 +33,7 @@ import type { TopicRoute } from "./topic-route.ts";
 /** What lanes need of their producer. */
 export interface LaneHost {
   readonly deps: ClientDeps;
+  readonly memory: BatchMemory;
   readonly deliveryTimeoutMs: number;
   readonly batchBytes: number;
   readonly batchBytesMax: number;
@@ -41,7 +43,7 @@ export interface LaneHost {
     stale: ProducerSession | undefined,
     waiter: SessionWaiter,
   ): void;
-  /** A batch's memory is free. */
+  /** A batch left its lane for good: its memory is free. */
   onReleased(batch: SendBatch): void;
   /** The layout changed: records that follow their keys find their lanes again. */
   reroute(lane: ProducerLane, batches: readonly SendBatch[]): void;
@@ -87,10 +89,11 @@ export class ProducerLane implements LinkedLane {
   constructor(host: LaneHost, place: LanePlace) {
     this.#host = host;
     this.place = place;
-    const { deliveryTimeoutMs, batchBytes, batchBytesMax } = host;
+    const { deliveryTimeoutMs, batchBytes, batchBytesMax, memory } = host;
     const isWeak = place.acks !== "all";
     const { clock } = host.deps;
-    this.#queue = new LaneQueue({ clock, deliveryTimeoutMs, batchBytes, batchBytesMax, isWeak });
+    const sizes = { deliveryTimeoutMs, batchBytes, batchBytesMax };
+    this.#queue = new LaneQueue({ clock, memory, ...sizes, isWeak });
   }
 
   get hasPending(): boolean {

@@ -4,6 +4,7 @@ import type { Cancel } from "../base/clock.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
 import type { Acks, Flush } from "../model/durability.ts";
 import { BATCH_BYTES_MAX } from "../model/limits.ts";
+import { MemoryPool } from "../model/memory-pool.ts";
 import type { ClientDeps } from "./client-deps.ts";
 import { asFlotillaError, cancelled, FlotillaError } from "./flotilla-error.ts";
 import { ProduceLink } from "./produce-link.ts";
@@ -72,6 +73,8 @@ const MIB = 1024 * 1024;
 const TURN_BYTES = 128 * 1024;
 /** ready() waits while more than this is unanswered: it keeps the links busy, and more would only wait longer. */
 const READY_BYTES_MAX = 8 * MIB;
+/** Batch memory kept for the next batches: what is unanswered under load. */
+const POOL_BYTES_MAX = READY_BYTES_MAX;
 const LOAD_FACTOR = 4;
 const UNKNOWN_TOPIC_TIMEOUT_MS = 5000;
 /** A broker that owes an answer for so long is looked after: another one may lead by now. */
@@ -83,6 +86,7 @@ const NOBODY: SendCallback = () => undefined;
 
 export class ClusterProducer implements Producer, LaneHost, LoaderHost {
   readonly deps: ClientDeps;
+  readonly memory: MemoryPool = new MemoryPool(POOL_BYTES_MAX);
   readonly deliveryTimeoutMs: number;
   readonly batchBytes: number;
   readonly batchBytesMax: number;
@@ -208,6 +212,7 @@ export class ClusterProducer implements Producer, LaneHost, LoaderHost {
   }
 
   onReleased(batch: SendBatch): void {
+    batch.release(this.memory);
     this.#release(batch.chargedBytes);
   }
 
@@ -218,6 +223,7 @@ export class ClusterProducer implements Producer, LaneHost, LoaderHost {
       this.#release(batch.chargedBytes);
       this.#bufferedBytes += topic.reappend(lane, batch);
       batch.moved();
+      batch.release(this.memory);
     }
   }
 

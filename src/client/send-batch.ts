@@ -1,6 +1,7 @@
 // The records of one batch on its way, and who waits for them. A lane fills it, gives it a place in its producer's sequence
 // at the first sending, and settles it once. Per record it keeps one function and nothing else.
 import type { Acks, Flush } from "../model/durability.ts";
+import type { BatchMemory } from "../model/memory-pool.ts";
 import { rewriteProducer } from "../model/record-batch.ts";
 import type { BatchBuilder, BatchProducer } from "../model/record-batch-builder.ts";
 import type { FlotillaError } from "./flotilla-error.ts";
@@ -33,6 +34,8 @@ export class SendBatch {
   builder: BatchBuilder | undefined;
   /** From the first sending on: exactly what is sent, also when it is sent again. */
   bytes: Buffer = EMPTY;
+  /** What `bytes` is a view of. */
+  #memory: Buffer = EMPTY;
   recordCount = 0;
   /** In record order. */
   readonly done: SendCallback[] = [];
@@ -69,9 +72,18 @@ export class SendBatch {
     if (builder === undefined) return undefined;
     this.recordCount = builder.recordCount;
     this.baseSequence = producer.baseSequence;
-    this.bytes = builder.finish(producer, Math.min(builder.bytes, SPARE_BYTES_MAX));
+    const { batch, memory } = builder.finishIn(producer, Math.min(builder.bytes, SPARE_BYTES_MAX));
+    this.bytes = batch;
+    this.#memory = memory;
     this.builder = undefined;
     return builder;
+  }
+
+  /** It left its lane for good, and a transport copied what it was given: its memory may be used again. */
+  release(memory: BatchMemory): void {
+    if (this.#memory.length > 0) memory.give(this.#memory);
+    this.#memory = EMPTY;
+    this.bytes = EMPTY;
   }
 
   /** Another place in the sequence, or in another session's. Only while it is certainly not stored. */

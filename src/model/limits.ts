@@ -21,8 +21,10 @@ export const HEADER_NAME_BYTES_MAX = 128;
 export const UNCOMMITTED_BYTES_MAX = 32 * MIB;
 /** Committed but unapplied bytes per group. Beyond: the leader refuses, a follower stops acking. */
 export const UNAPPLIED_BYTES_MAX = 64 * MIB;
-/** Entries kept in memory per group for followers and readers that keep up; older ones are read from segments. */
+/** Entries kept in memory per group for followers that have not confirmed them; older ones are read from segments. */
 export const TAIL_BYTES_MAX = 16 * MIB;
+/** Entries kept in memory per group although all have confirmed them, for readers that keep up (docs/adr/0009). */
+export const TAIL_BYTES_KEPT = 256 * KIB;
 /** One AppendRequest to one follower. */
 export const APPEND_BYTES_MAX = 1 * MIB;
 /** Unacknowledged AppendRequests per follower and group; bytes likewise. Beyond: the leader waits for acks. */

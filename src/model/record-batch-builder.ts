@@ -3,6 +3,7 @@
 
 import { BrokerError } from "./errors.ts";
 import { HEADER_NAME_BYTES_MAX, HEADERS_PER_RECORD_MAX, KEY_BYTES_MAX } from "./limits.ts";
+import { type BatchMemory, freshMemory } from "./memory-pool.ts";
 import { BATCH_HEADER_BYTES, writeBatchHeader } from "./record-batch.ts";
 
 /** A header as it travels: name in UTF-8, opaque value. */
@@ -35,15 +36,20 @@ const HEADER_OVERHEAD_MAX = 10;
 const CAPACITY_MIN = 1024;
 
 export class BatchBuilder {
+  readonly #memory: BatchMemory;
   #buffer: Buffer;
   #position = BATCH_HEADER_BYTES;
   #recordCount = 0;
   #baseTimestampMs = 0;
   #maxTimestampMs = 0;
 
-  /** @param capacity first allocation, bytes; grows as needed */
-  constructor(capacity = 16 * 1024) {
-    this.#buffer = Buffer.allocUnsafeSlow(Math.max(capacity, CAPACITY_MIN));
+  /**
+   * @param capacity first allocation, bytes; grows as needed
+   * @param memory where buffers come from; finished batches are the caller's to give back
+   */
+  constructor(capacity = 16 * 1024, memory: BatchMemory = freshMemory) {
+    this.#memory = memory;
+    this.#buffer = memory.take(Math.max(capacity, CAPACITY_MIN));
   }
 
   get recordCount(): number {
@@ -111,7 +117,13 @@ export class BatchBuilder {
    * @param capacity of the next batch's first allocation, bytes; default: the size of this one
    */
   finish(producer: BatchProducer = NO_PRODUCER, capacity: number = this.#position): Buffer {
-    const batch = this.#buffer.subarray(0, this.#position);
+    return this.finishIn(producer, capacity).batch;
+  }
+
+  /** As finish(), with the memory that the batch is a view of: to be given back when nobody uses the batch any more. */
+  finishIn(producer: BatchProducer, capacity: number): { batch: Buffer; memory: Buffer } {
+    const memory = this.#buffer;
+    const batch = memory.subarray(0, this.#position);
     writeBatchHeader(batch, {
       recordCount: this.#recordCount,
       baseTimestampMs: this.#baseTimestampMs,
@@ -120,9 +132,9 @@ export class BatchBuilder {
       producerEpoch: producer.producerEpoch,
       baseSequence: producer.baseSequence,
     });
-    this.#buffer = Buffer.allocUnsafeSlow(Math.max(capacity, CAPACITY_MIN));
+    this.#buffer = this.#memory.take(Math.max(capacity, CAPACITY_MIN));
     this.reset();
-    return batch;
+    return { batch, memory };
   }
 
   /** Forgets what was appended. */
@@ -133,8 +145,9 @@ export class BatchBuilder {
 
   #grow(room: number): void {
     const size = Math.max(this.#buffer.length * 2, this.#position + room);
-    const larger = Buffer.allocUnsafeSlow(size);
+    const larger = this.#memory.take(size);
     this.#buffer.copy(larger, 0, 0, this.#position);
+    this.#memory.give(this.#buffer);
     this.#buffer = larger;
   }
 }

@@ -29,8 +29,10 @@ export interface RaftOptions<H> {
   readonly appendInflightMax: number;
   readonly appendInflightBytesMax: number;
   readonly uncommittedBytesMax: number;
-  /** Entries kept in memory once they are written and applied. */
+  /** Written and applied entries kept in memory for peers that have not confirmed them yet. */
   readonly tailBytesMax: number;
+  /** Of these, kept although every peer that keeps up has confirmed them; ≤ tailBytesMax. */
+  readonly tailBytesKept: number;
   /** This replica may have lost acknowledged entries; reported with its votes. */
   readonly recovering: boolean;
 }

@@ -13,6 +13,7 @@ import { replicate } from "./replication.ts";
 import { startRetirement } from "./retirement.ts";
 import type { RaftState } from "./state.ts";
 import type { ProposalRefusal } from "./status.ts";
+import { releaseTail } from "./tail-release.ts";
 
 /** Starts the way to `target`: one entry when at most one voter differs, else through a joint configuration. */
 export function proposeMembership<H>(
@@ -44,7 +45,7 @@ export function applied<H>(state: RaftState<H>, index: LogIndex, membership?: Me
   if (membership !== undefined) enter(state, sorted(membership));
   checkReady(state);
   leaveJointWhenDue(state);
-  state.log.release(index, state.options.tailBytesMax);
+  releaseTail(state);
 }
 
 function enter<H>(state: RaftState<H>, membership: Membership): void {

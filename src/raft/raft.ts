@@ -18,6 +18,7 @@ import { snapshotFailed, snapshotInstalled, snapshotSent } from "./snapshot.ts";
 import { RaftState } from "./state.ts";
 import type { ProposalRefusal, RaftStatus, ReplicaProgress, Role } from "./status.ts";
 import { step } from "./step.ts";
+import { releaseTail } from "./tail-release.ts";
 import { leaderUnreachable, tick } from "./tick.ts";
 import { transferLeadership } from "./transfer.ts";
 
@@ -142,7 +143,7 @@ class Raft<H> implements RaftCore<H> {
     this.#run((state) => {
       state.log.storage.written(io);
       if (state.commitRule === "appended") advanceCommit(state);
-      state.log.release(state.appliedIndex, state.options.tailBytesMax);
+      releaseTail(state);
     });
   }
 
@@ -150,7 +151,7 @@ class Raft<H> implements RaftCore<H> {
     this.#run((state) => {
       state.log.storage.flushed(io);
       advanceCommit(state);
-      state.log.release(state.appliedIndex, state.options.tailBytesMax);
+      releaseTail(state);
     });
   }
 

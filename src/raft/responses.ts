@@ -8,6 +8,7 @@ import type { Progress } from "./progress.ts";
 import { confirmReads } from "./read-index.ts";
 import { retireWhenKnown } from "./retirement.ts";
 import type { RaftState } from "./state.ts";
+import { releaseTail } from "./tail-release.ts";
 import { sendTimeoutNowWhenReady } from "./transfer.ts";
 
 /** Silence on sent entries for this many heartbeats means that they were lost. */
@@ -24,6 +25,7 @@ export function handleAppendResponse<H>(state: RaftState<H>, message: AppendResp
   else backUp(state, peer, message);
   leader.isSendDue = true;
   advanceCommit(state);
+  releaseTail(state);
   sendTimeoutNowWhenReady(state);
   retireWhenKnown(state);
 }

@@ -16,6 +16,7 @@ import {
   APPEND_BYTES_MAX,
   APPEND_INFLIGHT_BYTES_MAX,
   APPEND_INFLIGHT_MAX,
+  TAIL_BYTES_KEPT,
   TAIL_BYTES_MAX,
   UNCOMMITTED_BYTES_MAX,
 } from "../model/limits.ts";
@@ -319,6 +320,7 @@ export class ReplicaSet implements PeerReceiver {
 }
 
 function raftTuning(options: ReplicaSetOptions, random: Random): RaftTuning {
+  const tailBytesMax = options.tailBytesMax ?? TAIL_BYTES_MAX;
   return {
     electionTicks: options.electionTicks ?? REPLICA_TIMING.electionTicks,
     heartbeatTicks: options.heartbeatTicks ?? REPLICA_TIMING.heartbeatTicks,
@@ -327,6 +329,7 @@ function raftTuning(options: ReplicaSetOptions, random: Random): RaftTuning {
     appendInflightMax: APPEND_INFLIGHT_MAX,
     appendInflightBytesMax: APPEND_INFLIGHT_BYTES_MAX,
     uncommittedBytesMax: UNCOMMITTED_BYTES_MAX,
-    tailBytesMax: options.tailBytesMax ?? TAIL_BYTES_MAX,
+    tailBytesMax,
+    tailBytesKept: Math.min(tailBytesMax, TAIL_BYTES_KEPT),
   };
 }

@@ -21,7 +21,8 @@ export interface Method<Request, Response, Kind extends "unary" | "bidi" | "serv
 export interface MessageStream<Out, In> {
   /**
    * Sends a message. Returns false when the transport's buffer is above its mark: stop and wait for onDrain
-   * (a message given nevertheless is still sent, unless the stream ended).
+   * (a message given nevertheless is still sent, unless the stream ended). The message is encoded before send() returns:
+   * the memory of its byte fields is the caller's again.
    */
   send(message: Out): boolean;
   /** No more messages from this side. On the server it ends the call with status OK, or with `error`. */

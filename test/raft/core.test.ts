@@ -20,6 +20,7 @@ function core(id: number, voters: readonly number[], more: Partial<RaftOptions<s
     appendInflightBytesMax: 4000,
     uncommittedBytesMax: 1e6,
     tailBytesMax: 500,
+    tailBytesKept: 500,
     recovering: false,
     ...more,
   };
@@ -157,7 +158,7 @@ describe("raft core: memory and speed", () => {
   });
 
   test("one entry costs the same in a long tail as in a short one", () => {
-    const one = core(1, [1], { tailBytesMax: 1e9 });
+    const one = core(1, [1], { tailBytesMax: 1e9, tailBytesKept: 1e9 });
     ticksToCampaignOrLead(one);
     pump(one);
     // Quadratic behaviour would take minutes here.

@@ -58,6 +58,7 @@ export class Chaos {
           appendInflightBytesMax: 120,
           uncommittedBytesMax: 600,
           tailBytesMax: 100,
+          tailBytesKept: 40,
           recovering: false,
         },
         stateAt: (index) => this.#checker.stateAt(index),

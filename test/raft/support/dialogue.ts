@@ -107,6 +107,7 @@ export class Dialogue {
         appendInflightBytesMax: number("windowBytes", 8000),
         uncommittedBytesMax: number("uncommitted", 10_000),
         tailBytesMax: number("tail", 100_000),
+        tailBytesKept: number("kept", number("tail", 100_000)),
         recovering: recovering.includes(id),
       } as const;
       const stateAt = (index: LogIndex): AppliedState =>
