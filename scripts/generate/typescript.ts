@@ -94,8 +94,8 @@ function messageText(type: protobuf.Type): string {
     `export interface ${name} {`,
     ...fields.flatMap((field) => [comment(field.comment, "  "), `  ${property(field)};`]),
     "}",
-    `function create${name}(fields: Partial<${name}> = {}): ${name} {`,
-    `  return { ${fields.map((field) => `${field.name}: ${defaultOf(field)}, `).join("")}...fields };`,
+    `function create${name}(${used ? "fields" : "_fields"}: Partial<${name}> = {}): ${name} {`,
+    `  return { ${fields.map(completed).join(", ")} };`,
     "}",
     `function size${name}(${message}: ${name}): number {`,
     ...(used ? ["  let size = 0;", ...fields.map(sizeLine), "  return size;"] : ["  return 0;"]),
@@ -120,6 +120,12 @@ function messageText(type: protobuf.Type): string {
     `export const ${name}: MessageType<${name}> = messageType(create${name}, size${name}, write${name}, read${name});`,
     "",
   ].join("\n");
+}
+
+/** One literal with every field, because a spread would give each message a shape of its own. */
+function completed(field: protobuf.Field): string {
+  const given = `fields.${field.name}`;
+  return `${field.name}: ${isAbsentable(field) ? given : `${given} ?? ${defaultOf(field)}`}`;
 }
 
 function property(field: protobuf.Field): string {

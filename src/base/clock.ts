@@ -11,7 +11,10 @@ export interface Clock {
   wallMs(): number;
   /** Calls `run` once, not before `delayMs` have passed. The timer keeps the process alive. */
   schedule(delayMs: number, run: () => void): Cancel;
-  /** Calls `run` once this turn's pending input was read (setImmediate). Used to batch work. */
+  /**
+   * Calls `run` once this turn's pending input was read. Used to batch work. What deferred calls defer themselves runs
+   * after them in the same turn, as far as it is bounded; use schedule() to let the event loop turn in between.
+   */
   defer(run: () => void): void;
 }
 
@@ -22,10 +25,42 @@ export const systemClock: Clock = {
     const timer = setTimeout(run, delayMs);
     return () => clearTimeout(timer);
   },
-  defer(run) {
-    setImmediate(run);
-  },
+  defer: deferred,
 };
+
+/**
+ * Rounds of deferred calls per turn of the event loop. An acknowledgement takes two or three (commit, answer, send); each
+ * turn that it does not wait for saves a poll of all sockets. The bound keeps work that begets work from starving I/O.
+ */
+const DEFERRED_ROUNDS_MAX = 4;
+let due: (() => void)[] = [];
+let isDrainDue = false;
+
+function deferred(run: () => void): void {
+  due.push(run);
+  if (isDrainDue) return;
+  isDrainDue = true;
+  setImmediate(drain);
+}
+
+function drain(): void {
+  for (let round = 0; round < DEFERRED_ROUNDS_MAX && due.length > 0; round += 1) {
+    const runs = due;
+    due = [];
+    for (const [at, run] of runs.entries()) {
+      try {
+        run();
+      } catch (error) {
+        // What follows must run nevertheless; the error takes its usual way, as an uncaught one.
+        due = [...runs.slice(at + 1), ...due];
+        setImmediate(drain);
+        throw error;
+      }
+    }
+  }
+  isDrainDue = due.length > 0;
+  if (isDrainDue) setImmediate(drain);
+}
 
 /** Resolves after `delayMs`; rejects with the signal's reason as soon as it is aborted. */
 export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Promise<void> {

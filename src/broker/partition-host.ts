@@ -72,6 +72,8 @@ export class PartitionHost implements LocalGroups {
       stateMachine: state,
       // A group begins as sync; an async topic's first leader changes that by an entry (architecture §7.11).
       flush: "sync",
+      // Nobody reads from followers: what they apply is for the next leader.
+      commitNews: "by-tick",
     });
     const opened = new Partition({
       topicId,

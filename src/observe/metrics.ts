@@ -1,7 +1,8 @@
-// The registry. Counters and gauges are cells of our own – adding to one is one addition, so hot paths may keep a
-// cell and count on it – and prom-client renders them when somebody scrapes. Called by the broker, which hands
+// The registry. Counters, gauges and histograms are cells of our own – adding to one is one addition, so hot paths may
+// keep a cell and count on it – and prom-client renders them when somebody scrapes. Called by the broker, which hands
 // instruments to the rooms; a room sees only Cell and Timing.
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import { Counter, Gauge, Registry } from "prom-client";
+import { HistogramSeries, registerHistogram } from "./histogram.ts";
 import { INSTRUMENTS, type InstrumentRow } from "./instruments.ts";
 
 /** One series of a counter or gauge. Counters only ever add() what is ≥ 0. */
@@ -149,15 +150,10 @@ function histogramInstrument(
   registry: Registry,
   onOverflow: () => void,
 ): HistogramInstrument {
-  const names = labelNames(row);
-  const metric = new Histogram({
-    name: row.name,
-    help: row.help,
-    labelNames: [...names],
-    buckets: [...(row.buckets ?? [])],
-    registers: [registry],
-  });
-  const series = new Map<string, Timing>();
+  const labelNamesOfRow = labelNames(row);
+  const { help, name } = row;
+  const buckets = row.buckets ?? [];
+  const series = new Map<string, HistogramSeries>();
   const find = (labels: readonly string[]): Timing => {
     const key = labels.join("\0");
     const known = series.get(key);
@@ -166,17 +162,15 @@ function histogramInstrument(
       onOverflow();
       return find(labels.map(() => OTHER));
     }
-    const values = labelSet(names, labels);
-    const timing: Timing = {
-      // Without labels prom-client takes a shorter way.
-      observe:
-        names.length === 0
-          ? (value) => metric.observe(value)
-          : (value) => metric.observe(values, value),
-    };
-    series.set(key, timing);
-    return timing;
+    const made = new HistogramSeries(buckets, labelSet(labelNamesOfRow, labels));
+    series.set(key, made);
+    return made;
   };
+  // As for counters: without labels the series is there from the start.
+  if (labelNamesOfRow.length === 0) find([]);
+  registerHistogram(registry, { name, help, labelNames: labelNamesOfRow, buckets }, () =>
+    series.values(),
+  );
   return { with: (...labels) => find(labels) };
 }
 

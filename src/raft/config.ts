@@ -9,6 +9,11 @@ export interface RaftOptions<H> {
   readonly incarnation: number;
   /** "durable": an entry is committed when a majority flushed it; "appended": when a majority wrote it. */
   readonly commitRule: "durable" | "appended";
+  /**
+   * When followers learn of a higher commit index that no entries are about to carry: "at-once", or "by-tick" with the
+   * leader's next tick. Only what followers apply waits for it; later saves a message per follower and commit.
+   */
+  readonly commitNews: "at-once" | "by-tick";
   /** Ticks without a leader before a pre-vote; the timeout is drawn from [electionTicks, electionTicks * 1.5]. */
   readonly electionTicks: number;
   /** Ticks between heartbeats; < electionTicks / 2. */

@@ -28,6 +28,10 @@ export class LeaderState {
   /** Something changed that may allow or require appends. */
   isSendDue = true;
   isHeartbeatDue = false;
+  /** A commit index above this has not been told to all (commitNews: "by-tick"). */
+  toldCommit: LogIndex = 0;
+  /** It is time to tell it, also without entries. */
+  isNewsDue = false;
   /** Reads that have no round yet. */
   openReads: number[] = [];
   rounds: ReadRound[] = [];

@@ -55,6 +55,7 @@ function enter<H>(state: RaftState<H>, membership: Membership): void {
     return;
   }
   // Replicas that are now dropped get a last chance to learn it: nobody sends to them any more.
+  leader.isNewsDue = true;
   replicate(state);
   state.membership = membership;
   rebuildProgress(state, leader);

@@ -14,6 +14,8 @@ export function replicate<H>(state: RaftState<H>): void {
   if (leader === undefined) return;
   leader.isSendDue = false;
   for (const peer of leader.peers) sendTo(state, leader, peer);
+  if (leader.isNewsDue) leader.toldCommit = state.commitIndex;
+  leader.isNewsDue = false;
 }
 
 function sendTo<H>(state: RaftState<H>, leader: LeaderState, peer: Progress): void {
@@ -57,7 +59,8 @@ function pipeline<H>(state: RaftState<H>, leader: LeaderState, peer: Progress): 
     peer.next = last + 1;
   }
   if (peer.isPaused) return;
-  const hasNews = Math.min(state.commitIndex, peer.next - 1) > peer.sentCommit;
+  const isNewsDue = leader.isNewsDue || options.commitNews === "at-once";
+  const hasNews = isNewsDue && Math.min(state.commitIndex, peer.next - 1) > peer.sentCommit;
   const wantsFlush = leader.flushIndex > peer.flushAskedTo && leader.flushIndex < peer.next;
   if (hasNews || wantsFlush) sendAppend(state, leader, peer, []);
 }

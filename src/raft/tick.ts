@@ -25,6 +25,10 @@ function tickLeader<H>(state: RaftState<H>): void {
   if (leader === undefined) return;
   leader.ticks += 1;
   leader.heartbeatElapsed += 1;
+  if (state.options.commitNews === "by-tick" && state.commitIndex > leader.toldCommit) {
+    leader.isNewsDue = true;
+    leader.isSendDue = true;
+  }
   if (leader.heartbeatElapsed < state.options.heartbeatTicks) return;
   leader.heartbeatElapsed = 0;
   if (hasQuorum(state)) leader.isHeartbeatDue = true;

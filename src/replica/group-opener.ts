@@ -33,6 +33,8 @@ export interface GroupOptions {
   readonly initialMembership: Membership;
   readonly stateMachine: StateMachine;
   readonly flush: "sync" | "async";
+  /** How soon followers apply what is committed: at once, or within a tick for less traffic. Default "at-once". */
+  readonly commitNews?: "at-once" | "by-tick";
 }
 
 /** Opens (or makes) the log in an existing directory, recovered. */

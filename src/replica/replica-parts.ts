@@ -39,7 +39,7 @@ export interface NodeStores {
 
 export type RaftTuning = Omit<
   RaftOptions<Frame>,
-  "replicaId" | "incarnation" | "commitRule" | "encodeControl" | "recovering"
+  "replicaId" | "incarnation" | "commitRule" | "commitNews" | "encodeControl" | "recovering"
 >;
 
 export interface ReplicaOptions {
@@ -47,6 +47,7 @@ export interface ReplicaOptions {
   readonly replicaId: ReplicaId;
   readonly incarnation: number;
   readonly flush: "sync" | "async";
+  readonly commitNews: RaftOptions<Frame>["commitNews"];
   readonly raft: RaftTuning;
 }
 
@@ -150,6 +151,7 @@ export class ReplicaParts {
       replicaId: options.replicaId,
       incarnation: options.incarnation,
       commitRule: options.flush === "sync" ? "durable" : "appended",
+      commitNews: options.commitNews,
       recovering: record.recovering,
       encodeControl: ({ kind, change }, index, term, previous) => {
         const position = this.proposals.nextPosition(previous?.handle);

@@ -192,7 +192,7 @@ export class ReplicaSet implements PeerReceiver {
   }
 
   async #open(options: GroupOptions): Promise<Replica> {
-    const { groupId, replicaId, flush } = options;
+    const { groupId, replicaId, flush, commitNews = "at-once" } = options;
     this.#checkOpen();
     const isOpen = this.#replicas.get(groupId);
     if (isOpen?.replicaId === replicaId) return isOpen;
@@ -201,7 +201,8 @@ export class ReplicaSet implements PeerReceiver {
     try {
       this.#checkOpen();
       const { incarnation } = this.#deps.journal;
-      const replicaOptions = { groupId, replicaId, incarnation, flush, raft: this.#tuning };
+      const raft = this.#tuning;
+      const replicaOptions = { groupId, replicaId, incarnation, flush, commitNews, raft };
       const replica = new Replica(this.#replicaDeps(), replicaOptions, start);
       this.#replicas.set(groupId, replica);
       this.#wake(replica);

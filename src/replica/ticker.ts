@@ -38,7 +38,9 @@ export class Ticker {
         return;
       }
       this.#onStall(lateMs);
-      this.#clock.defer(() => this.#clock.defer(() => this.#tick()));
+      this.#clock.defer(() => {
+        this.#cancel = this.#clock.schedule(0, () => this.#clock.defer(() => this.#tick()));
+      });
     });
   }
 

@@ -21,6 +21,7 @@ function core(id: number, voters: readonly number[], more: Partial<RaftOptions<s
     uncommittedBytesMax: 1e6,
     tailBytesMax: 500,
     tailBytesKept: 500,
+    commitNews: "at-once",
     recovering: false,
     ...more,
   };

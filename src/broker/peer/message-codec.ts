@@ -7,96 +7,103 @@ import type { GroupId, ReplicaId } from "../../model/ids.ts";
 import type { Entry } from "../../raft/messages.ts";
 import { entryOfFrame } from "../../replica/frames.ts";
 import type { GroupMessage, Message } from "../../replica/ports.ts";
-import { RaftMessage } from "../../rpc/generated/flotilla-internal-v1.ts";
+import type { RaftMessage } from "../../rpc/generated/flotilla-internal-v1.ts";
 
 const PRE = 1;
 const TRANSFER = 2;
 const OK = 4;
 const RECOVERING = 8;
 const FLUSH = 16;
+const NO_FRAMES: readonly Buffer[] = [];
+
+/** While it is filled in. All kinds share one shape and are filled field by field: spreads cost more than the encoding. */
+type Wire = { -readonly [Field in keyof RaftMessage]: RaftMessage[Field] };
 
 /** Snapshots travel as chunks on their own lane and are no raft message on the wire. */
 export function encodeGroupMessage(item: GroupMessage): RaftMessage {
   const { message } = item;
-  const base = {
-    groupId: item.groupId as number,
-    from: message.from as number,
-    to: message.to as number,
-    term: message.term,
-  };
+  const wire = blank(item);
   switch (message.kind) {
     case "vote-request":
-      return RaftMessage.create({
-        ...base,
-        kind: "vote-request",
-        index: message.lastIndex,
-        logTerm: message.lastTerm,
-        flags: flag(message.pre, PRE) | flag(message.transfer, TRANSFER),
-      });
+      wire.kind = "vote-request";
+      wire.index = message.lastIndex;
+      wire.logTerm = message.lastTerm;
+      wire.flags = flag(message.pre, PRE) | flag(message.transfer, TRANSFER);
+      return wire;
     case "vote-response":
-      return RaftMessage.create({
-        ...base,
-        kind: "vote-response",
-        flags:
-          flag(message.pre, PRE) | flag(message.granted, OK) | flag(message.recovering, RECOVERING),
-      });
+      wire.kind = "vote-response";
+      wire.flags =
+        flag(message.pre, PRE) | flag(message.granted, OK) | flag(message.recovering, RECOVERING);
+      return wire;
     case "append-request":
-      return encodeAppendRequest(base, message);
+      encodeAppendRequest(wire, message);
+      return wire;
     case "append-response":
-      return encodeAppendResponse(base, message);
+      encodeAppendResponse(wire, message);
+      return wire;
     case "heartbeat":
-      return RaftMessage.create({
-        ...base,
-        kind: "heartbeat",
-        commitIndex: message.commitIndex,
-        durableIndex: message.durableCommitIndex,
-        readRound: message.readRound,
-      });
+      wire.kind = "heartbeat";
+      wire.commitIndex = message.commitIndex;
+      wire.durableIndex = message.durableCommitIndex;
+      wire.readRound = message.readRound;
+      return wire;
     case "heartbeat-response":
-      return RaftMessage.create({
-        ...base,
-        kind: "heartbeat-response",
-        index: message.matchIndex,
-        durableIndex: message.durableIndex,
-        readRound: message.readRound,
-        incarnation: message.incarnation,
-      });
+      wire.kind = "heartbeat-response";
+      wire.index = message.matchIndex;
+      wire.durableIndex = message.durableIndex;
+      wire.readRound = message.readRound;
+      wire.incarnation = message.incarnation;
+      return wire;
     case "timeout-now":
     case "not-member":
-      return RaftMessage.create({ ...base, kind: message.kind });
+      wire.kind = message.kind;
+      return wire;
     case "install-snapshot":
       throw new BrokerError("INTERNAL", "a snapshot is not a raft message on the wire");
   }
 }
 
-type Base = Pick<RaftMessage, "groupId" | "from" | "to" | "term">;
-type OfKind<K> = Extract<Message<Frame>, { readonly kind: K }>;
-
-function encodeAppendRequest(base: Base, message: OfKind<"append-request">): RaftMessage {
-  return RaftMessage.create({
-    ...base,
-    kind: "append-request",
-    index: message.prevIndex,
-    logTerm: message.prevTerm,
-    commitIndex: message.commitIndex,
-    durableIndex: message.durableCommitIndex,
-    flags: flag(message.flush, FLUSH),
-    frames: message.entries.map((entry) => entry.handle.bytes),
-  });
+function blank({ groupId, message: { from, to, term } }: GroupMessage): Wire {
+  return {
+    kind: undefined,
+    groupId,
+    from,
+    to,
+    term,
+    index: 0,
+    logTerm: 0,
+    commitIndex: 0,
+    durableIndex: 0,
+    flags: 0,
+    rejectedIndex: 0,
+    hintIndex: 0,
+    readRound: 0,
+    incarnation: 0,
+    frames: NO_FRAMES,
+  };
 }
 
-function encodeAppendResponse(base: Base, message: OfKind<"append-response">): RaftMessage {
-  return RaftMessage.create({
-    ...base,
-    kind: "append-response",
-    index: message.matchIndex,
-    durableIndex: message.durableIndex,
-    rejectedIndex: message.rejectedPrevIndex,
-    hintIndex: message.hintIndex,
-    logTerm: message.hintTerm,
-    incarnation: message.incarnation,
-    flags: flag(message.ok, OK) | flag(message.recovering, RECOVERING),
-  });
+type OfKind<K> = Extract<Message<Frame>, { readonly kind: K }>;
+
+function encodeAppendRequest(wire: Wire, message: OfKind<"append-request">): void {
+  wire.kind = "append-request";
+  wire.index = message.prevIndex;
+  wire.logTerm = message.prevTerm;
+  wire.commitIndex = message.commitIndex;
+  wire.durableIndex = message.durableCommitIndex;
+  wire.flags = flag(message.flush, FLUSH);
+  wire.frames = message.entries.map((entry) => entry.handle.bytes);
+}
+
+function encodeAppendResponse(wire: Wire, message: OfKind<"append-response">): void {
+  wire.kind = "append-response";
+  wire.index = message.matchIndex;
+  wire.durableIndex = message.durableIndex;
+  wire.rejectedIndex = message.rejectedPrevIndex;
+  wire.hintIndex = message.hintIndex;
+  wire.logTerm = message.hintTerm;
+  wire.incarnation = message.incarnation;
+  wire.flags = flag(message.ok, OK) | flag(message.recovering, RECOVERING);
 }
 
 /** @throws BrokerError INVALID_REQUEST when malformed; the caller ends the lane */
@@ -114,63 +121,77 @@ function decodeEntries(frames: readonly Buffer[]): Entry<Frame>[] {
   }
 }
 
+/** Each kind is one literal, for the same reason as above. */
 function decodeMessage(wire: RaftMessage): Message<Frame> {
-  const base = { from: wire.from as ReplicaId, to: wire.to as ReplicaId, term: wire.term };
-  const has = (bit: number): boolean => (wire.flags & bit) !== 0;
+  const from = wire.from as ReplicaId;
+  const to = wire.to as ReplicaId;
+  const { term, flags } = wire;
   switch (wire.kind) {
     case "vote-request":
       return {
-        ...base,
         kind: "vote-request",
-        pre: has(PRE),
-        transfer: has(TRANSFER),
+        from,
+        to,
+        term,
+        pre: has(flags, PRE),
+        transfer: has(flags, TRANSFER),
         lastIndex: wire.index,
         lastTerm: wire.logTerm,
       };
     case "vote-response":
       return {
-        ...base,
         kind: "vote-response",
-        pre: has(PRE),
-        granted: has(OK),
-        recovering: has(RECOVERING),
+        from,
+        to,
+        term,
+        pre: has(flags, PRE),
+        granted: has(flags, OK),
+        recovering: has(flags, RECOVERING),
       };
     case "append-request":
       return {
-        ...base,
         kind: "append-request",
+        from,
+        to,
+        term,
         prevIndex: wire.index,
         prevTerm: wire.logTerm,
         entries: decodeEntries(wire.frames),
         commitIndex: wire.commitIndex,
         durableCommitIndex: wire.durableIndex,
-        flush: has(FLUSH),
+        flush: has(flags, FLUSH),
       };
     case "append-response":
       return {
-        ...base,
         kind: "append-response",
-        ok: has(OK),
+        from,
+        to,
+        term,
+        ok: has(flags, OK),
         matchIndex: wire.index,
         durableIndex: wire.durableIndex,
         rejectedPrevIndex: wire.rejectedIndex,
         hintIndex: wire.hintIndex,
         hintTerm: wire.logTerm,
         incarnation: wire.incarnation,
-        recovering: has(RECOVERING),
+        recovering: has(flags, RECOVERING),
       };
     case "heartbeat":
       return {
-        ...base,
         kind: "heartbeat",
+        from,
+        to,
+        term,
         commitIndex: wire.commitIndex,
         durableCommitIndex: wire.durableIndex,
         readRound: wire.readRound,
       };
     case "heartbeat-response":
       return {
-        ...base,
         kind: "heartbeat-response",
+        from,
+        to,
+        term,
         matchIndex: wire.index,
         durableIndex: wire.durableIndex,
         readRound: wire.readRound,
@@ -178,10 +199,14 @@ function decodeMessage(wire: RaftMessage): Message<Frame> {
       };
     case "timeout-now":
     case "not-member":
-      return { ...base, kind: wire.kind };
+      return { kind: wire.kind, from, to, term };
     case undefined:
       throw new BrokerError("INVALID_REQUEST", "a raft message without kind", { field: "kind" });
   }
+}
+
+function has(flags: number, bit: number): boolean {
+  return (flags & bit) !== 0;
 }
 
 function flag(condition: boolean, bit: number): number {

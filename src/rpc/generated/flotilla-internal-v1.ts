@@ -71,7 +71,7 @@ export interface AttachRequest {
   readonly toNodeId: number;
 }
 function createAttachRequest(fields: Partial<AttachRequest> = {}): AttachRequest {
-  return { clusterId: "", nodeId: 0, directoryId: "", incarnation: 0, versionMin: 0, versionMax: 0, lane: undefined, toNodeId: 0, ...fields };
+  return { clusterId: fields.clusterId ?? "", nodeId: fields.nodeId ?? 0, directoryId: fields.directoryId ?? "", incarnation: fields.incarnation ?? 0, versionMin: fields.versionMin ?? 0, versionMax: fields.versionMax ?? 0, lane: fields.lane, toNodeId: fields.toNodeId ?? 0 };
 }
 function sizeAttachRequest(message: AttachRequest): number {
   let size = 0;
@@ -132,7 +132,7 @@ export interface PeerEnvelope {
   readonly snapshot?: SnapshotChunk | undefined;
 }
 function createPeerEnvelope(fields: Partial<PeerEnvelope> = {}): PeerEnvelope {
-  return { raft: [], status: undefined, snapshot: undefined, ...fields };
+  return { raft: fields.raft ?? [], status: fields.status, snapshot: fields.snapshot };
 }
 function sizePeerEnvelope(message: PeerEnvelope): number {
   let size = 0;
@@ -197,7 +197,7 @@ export interface RaftMessage {
   readonly frames: readonly Buffer[];
 }
 function createRaftMessage(fields: Partial<RaftMessage> = {}): RaftMessage {
-  return { kind: undefined, groupId: 0, from: 0, to: 0, term: 0, index: 0, logTerm: 0, commitIndex: 0, durableIndex: 0, flags: 0, rejectedIndex: 0, hintIndex: 0, readRound: 0, incarnation: 0, frames: [], ...fields };
+  return { kind: fields.kind, groupId: fields.groupId ?? 0, from: fields.from ?? 0, to: fields.to ?? 0, term: fields.term ?? 0, index: fields.index ?? 0, logTerm: fields.logTerm ?? 0, commitIndex: fields.commitIndex ?? 0, durableIndex: fields.durableIndex ?? 0, flags: fields.flags ?? 0, rejectedIndex: fields.rejectedIndex ?? 0, hintIndex: fields.hintIndex ?? 0, readRound: fields.readRound ?? 0, incarnation: fields.incarnation ?? 0, frames: fields.frames ?? [] };
 }
 function sizeRaftMessage(message: RaftMessage): number {
   let size = 0;
@@ -294,7 +294,7 @@ export interface NodeStatus {
   readonly metadataIndex: number;
 }
 function createNodeStatus(fields: Partial<NodeStatus> = {}): NodeStatus {
-  return { nodeId: 0, incarnation: 0, ledGroups: [], ledTerms: [], draining: false, wallClockMs: 0, metadataIndex: 0, ...fields };
+  return { nodeId: fields.nodeId ?? 0, incarnation: fields.incarnation ?? 0, ledGroups: fields.ledGroups ?? [], ledTerms: fields.ledTerms ?? [], draining: fields.draining ?? false, wallClockMs: fields.wallClockMs ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
 }
 function sizeNodeStatus(message: NodeStatus): number {
   let size = 0;
@@ -367,7 +367,7 @@ export interface SnapshotChunk {
   readonly meta: Buffer;
 }
 function createSnapshotChunk(fields: Partial<SnapshotChunk> = {}): SnapshotChunk {
-  return { groupId: 0, from: 0, to: 0, term: 0, index: 0, position: 0, totalBytes: 0, bytes: EMPTY, crc: 0, meta: EMPTY, ...fields };
+  return { groupId: fields.groupId ?? 0, from: fields.from ?? 0, to: fields.to ?? 0, term: fields.term ?? 0, index: fields.index ?? 0, position: fields.position ?? 0, totalBytes: fields.totalBytes ?? 0, bytes: fields.bytes ?? EMPTY, crc: fields.crc ?? 0, meta: fields.meta ?? EMPTY };
 }
 function sizeSnapshotChunk(message: SnapshotChunk): number {
   let size = 0;
@@ -436,7 +436,7 @@ export interface ProposeMetadataRequest {
   readonly command: Buffer;
 }
 function createProposeMetadataRequest(fields: Partial<ProposeMetadataRequest> = {}): ProposeMetadataRequest {
-  return { clusterId: "", nodeId: 0, command: EMPTY, ...fields };
+  return { clusterId: fields.clusterId ?? "", nodeId: fields.nodeId ?? 0, command: fields.command ?? EMPTY };
 }
 function sizeProposeMetadataRequest(message: ProposeMetadataRequest): number {
   let size = 0;
@@ -475,7 +475,7 @@ export interface ProposeMetadataResponse {
   readonly index: number;
 }
 function createProposeMetadataResponse(fields: Partial<ProposeMetadataResponse> = {}): ProposeMetadataResponse {
-  return { reply: EMPTY, index: 0, ...fields };
+  return { reply: fields.reply ?? EMPTY, index: fields.index ?? 0 };
 }
 function sizeProposeMetadataResponse(message: ProposeMetadataResponse): number {
   let size = 0;

@@ -68,7 +68,7 @@ export interface CreateTopicRequest {
   readonly validateOnly: boolean;
 }
 function createCreateTopicRequest(fields: Partial<CreateTopicRequest> = {}): CreateTopicRequest {
-  return { name: "", partitions: 0, replicationFactor: 0, settings: {}, validateOnly: false, ...fields };
+  return { name: fields.name ?? "", partitions: fields.partitions ?? 0, replicationFactor: fields.replicationFactor ?? 0, settings: fields.settings ?? {}, validateOnly: fields.validateOnly ?? false };
 }
 function sizeCreateTopicRequest(message: CreateTopicRequest): number {
   let size = 0;
@@ -113,7 +113,7 @@ export interface CreateTopicResponse {
   readonly topicId: string;
 }
 function createCreateTopicResponse(fields: Partial<CreateTopicResponse> = {}): CreateTopicResponse {
-  return { topicId: "", ...fields };
+  return { topicId: fields.topicId ?? "" };
 }
 function sizeCreateTopicResponse(message: CreateTopicResponse): number {
   let size = 0;
@@ -144,7 +144,7 @@ export interface AlterTopicRequest {
   readonly settings: Readonly<Record<string, string>>;
 }
 function createAlterTopicRequest(fields: Partial<AlterTopicRequest> = {}): AlterTopicRequest {
-  return { name: "", settings: {}, ...fields };
+  return { name: fields.name ?? "", settings: fields.settings ?? {} };
 }
 function sizeAlterTopicRequest(message: AlterTopicRequest): number {
   let size = 0;
@@ -174,8 +174,8 @@ export const AlterTopicRequest: MessageType<AlterTopicRequest> = messageType(cre
 /** Done. */
 export interface AlterTopicResponse {
 }
-function createAlterTopicResponse(fields: Partial<AlterTopicResponse> = {}): AlterTopicResponse {
-  return { ...fields };
+function createAlterTopicResponse(_fields: Partial<AlterTopicResponse> = {}): AlterTopicResponse {
+  return {  };
 }
 function sizeAlterTopicResponse(_message: AlterTopicResponse): number {
   return 0;
@@ -199,7 +199,7 @@ export interface DeleteTopicRequest {
   readonly name: string;
 }
 function createDeleteTopicRequest(fields: Partial<DeleteTopicRequest> = {}): DeleteTopicRequest {
-  return { name: "", ...fields };
+  return { name: fields.name ?? "" };
 }
 function sizeDeleteTopicRequest(message: DeleteTopicRequest): number {
   let size = 0;
@@ -225,8 +225,8 @@ export const DeleteTopicRequest: MessageType<DeleteTopicRequest> = messageType(c
 /** Done. */
 export interface DeleteTopicResponse {
 }
-function createDeleteTopicResponse(fields: Partial<DeleteTopicResponse> = {}): DeleteTopicResponse {
-  return { ...fields };
+function createDeleteTopicResponse(_fields: Partial<DeleteTopicResponse> = {}): DeleteTopicResponse {
+  return {  };
 }
 function sizeDeleteTopicResponse(_message: DeleteTopicResponse): number {
   return 0;
@@ -254,7 +254,7 @@ export interface ListTopicsRequest {
   readonly prefix: string;
 }
 function createListTopicsRequest(fields: Partial<ListTopicsRequest> = {}): ListTopicsRequest {
-  return { pageSize: 0, pageToken: "", prefix: "", ...fields };
+  return { pageSize: fields.pageSize ?? 0, pageToken: fields.pageToken ?? "", prefix: fields.prefix ?? "" };
 }
 function sizeListTopicsRequest(message: ListTopicsRequest): number {
   let size = 0;
@@ -293,7 +293,7 @@ export interface ListTopicsResponse {
   readonly nextPageToken: string;
 }
 function createListTopicsResponse(fields: Partial<ListTopicsResponse> = {}): ListTopicsResponse {
-  return { topics: [], nextPageToken: "", ...fields };
+  return { topics: fields.topics ?? [], nextPageToken: fields.nextPageToken ?? "" };
 }
 function sizeListTopicsResponse(message: ListTopicsResponse): number {
   let size = 0;
@@ -334,7 +334,7 @@ export interface TopicSummary {
   readonly durability: string;
 }
 function createTopicSummary(fields: Partial<TopicSummary> = {}): TopicSummary {
-  return { name: "", topicId: "", partitions: 0, replicationFactor: 0, durability: "", ...fields };
+  return { name: fields.name ?? "", topicId: fields.topicId ?? "", partitions: fields.partitions ?? 0, replicationFactor: fields.replicationFactor ?? 0, durability: fields.durability ?? "" };
 }
 function sizeTopicSummary(message: TopicSummary): number {
   let size = 0;
@@ -379,7 +379,7 @@ export interface DescribeTopicRequest {
   readonly name: string;
 }
 function createDescribeTopicRequest(fields: Partial<DescribeTopicRequest> = {}): DescribeTopicRequest {
-  return { name: "", ...fields };
+  return { name: fields.name ?? "" };
 }
 function sizeDescribeTopicRequest(message: DescribeTopicRequest): number {
   let size = 0;
@@ -412,7 +412,7 @@ export interface DescribeTopicResponse {
   readonly partitions: readonly PartitionState[];
 }
 function createDescribeTopicResponse(fields: Partial<DescribeTopicResponse> = {}): DescribeTopicResponse {
-  return { topic: undefined, settings: [], partitions: [], ...fields };
+  return { topic: fields.topic, settings: fields.settings ?? [], partitions: fields.partitions ?? [] };
 }
 function sizeDescribeTopicResponse(message: DescribeTopicResponse): number {
   let size = 0;
@@ -453,7 +453,7 @@ export interface Setting {
   readonly isDefault: boolean;
 }
 function createSetting(fields: Partial<Setting> = {}): Setting {
-  return { name: "", value: "", isDefault: false, ...fields };
+  return { name: fields.name ?? "", value: fields.value ?? "", isDefault: fields.isDefault ?? false };
 }
 function sizeSetting(message: Setting): number {
   let size = 0;
@@ -506,7 +506,7 @@ export interface PartitionState {
   readonly commitIndex: number;
 }
 function createPartitionState(fields: Partial<PartitionState> = {}): PartitionState {
-  return { partition: 0, leaderId: 0, leaderEpoch: 0, replicas: [], inSync: [], logStartOffset: 0, highWatermark: 0, bytes: 0, commitIndex: 0, ...fields };
+  return { partition: fields.partition ?? 0, leaderId: fields.leaderId ?? 0, leaderEpoch: fields.leaderEpoch ?? 0, replicas: fields.replicas ?? [], inSync: fields.inSync ?? [], logStartOffset: fields.logStartOffset ?? 0, highWatermark: fields.highWatermark ?? 0, bytes: fields.bytes ?? 0, commitIndex: fields.commitIndex ?? 0 };
 }
 function sizePartitionState(message: PartitionState): number {
   let size = 0;
@@ -566,8 +566,8 @@ export const PartitionState: MessageType<PartitionState> = messageType(createPar
 /** No fields. */
 export interface DescribeClusterRequest {
 }
-function createDescribeClusterRequest(fields: Partial<DescribeClusterRequest> = {}): DescribeClusterRequest {
-  return { ...fields };
+function createDescribeClusterRequest(_fields: Partial<DescribeClusterRequest> = {}): DescribeClusterRequest {
+  return {  };
 }
 function sizeDescribeClusterRequest(_message: DescribeClusterRequest): number {
   return 0;
@@ -603,7 +603,7 @@ export interface DescribeClusterResponse {
   readonly metadataTerm: number;
 }
 function createDescribeClusterResponse(fields: Partial<DescribeClusterResponse> = {}): DescribeClusterResponse {
-  return { clusterId: "", nodeId: 0, controllerId: 0, nodes: [], leaderlessPartitions: 0, underReplicatedPartitions: 0, metadataTerm: 0, ...fields };
+  return { clusterId: fields.clusterId ?? "", nodeId: fields.nodeId ?? 0, controllerId: fields.controllerId ?? 0, nodes: fields.nodes ?? [], leaderlessPartitions: fields.leaderlessPartitions ?? 0, underReplicatedPartitions: fields.underReplicatedPartitions ?? 0, metadataTerm: fields.metadataTerm ?? 0 };
 }
 function sizeDescribeClusterResponse(message: DescribeClusterResponse): number {
   let size = 0;
@@ -666,7 +666,7 @@ export interface NodeState {
   readonly lastHeardMs: number;
 }
 function createNodeState(fields: Partial<NodeState> = {}): NodeState {
-  return { nodeId: 0, endpoint: "", fenced: false, leaders: 0, replicas: 0, lastHeardMs: 0, ...fields };
+  return { nodeId: fields.nodeId ?? 0, endpoint: fields.endpoint ?? "", fenced: fields.fenced ?? false, leaders: fields.leaders ?? 0, replicas: fields.replicas ?? 0, lastHeardMs: fields.lastHeardMs ?? 0 };
 }
 function sizeNodeState(message: NodeState): number {
   let size = 0;
@@ -719,7 +719,7 @@ export interface TransferLeadershipRequest {
   readonly toNode: number;
 }
 function createTransferLeadershipRequest(fields: Partial<TransferLeadershipRequest> = {}): TransferLeadershipRequest {
-  return { topic: "", partition: 0, toNode: 0, ...fields };
+  return { topic: fields.topic ?? "", partition: fields.partition ?? 0, toNode: fields.toNode ?? 0 };
 }
 function sizeTransferLeadershipRequest(message: TransferLeadershipRequest): number {
   let size = 0;
@@ -753,8 +753,8 @@ export const TransferLeadershipRequest: MessageType<TransferLeadershipRequest> =
 /** Done. */
 export interface TransferLeadershipResponse {
 }
-function createTransferLeadershipResponse(fields: Partial<TransferLeadershipResponse> = {}): TransferLeadershipResponse {
-  return { ...fields };
+function createTransferLeadershipResponse(_fields: Partial<TransferLeadershipResponse> = {}): TransferLeadershipResponse {
+  return {  };
 }
 function sizeTransferLeadershipResponse(_message: TransferLeadershipResponse): number {
   return 0;
@@ -784,7 +784,7 @@ export interface DigestReplicaRequest {
   readonly lastIndex: number;
 }
 function createDigestReplicaRequest(fields: Partial<DigestReplicaRequest> = {}): DigestReplicaRequest {
-  return { topic: "", partition: 0, firstIndex: 0, lastIndex: 0, ...fields };
+  return { topic: fields.topic ?? "", partition: fields.partition ?? 0, firstIndex: fields.firstIndex ?? 0, lastIndex: fields.lastIndex ?? 0 };
 }
 function sizeDigestReplicaRequest(message: DigestReplicaRequest): number {
   let size = 0;
@@ -831,7 +831,7 @@ export interface DigestReplicaResponse {
   readonly sha256: string;
 }
 function createDigestReplicaResponse(fields: Partial<DigestReplicaResponse> = {}): DigestReplicaResponse {
-  return { firstIndex: 0, lastIndex: 0, commitIndex: 0, sha256: "", ...fields };
+  return { firstIndex: fields.firstIndex ?? 0, lastIndex: fields.lastIndex ?? 0, commitIndex: fields.commitIndex ?? 0, sha256: fields.sha256 ?? "" };
 }
 function sizeDigestReplicaResponse(message: DigestReplicaResponse): number {
   let size = 0;
@@ -879,7 +879,7 @@ export interface Header {
   readonly value: Buffer;
 }
 function createHeader(fields: Partial<Header> = {}): Header {
-  return { name: "", value: EMPTY, ...fields };
+  return { name: fields.name ?? "", value: fields.value ?? EMPTY };
 }
 function sizeHeader(message: Header): number {
   let size = 0;
@@ -922,7 +922,7 @@ export interface Receipt {
   readonly duplicate: boolean;
 }
 function createReceipt(fields: Partial<Receipt> = {}): Receipt {
-  return { partition: 0, offset: 0, leaderEpoch: 0, acks: undefined, flush: undefined, duplicate: false, ...fields };
+  return { partition: fields.partition ?? 0, offset: fields.offset ?? 0, leaderEpoch: fields.leaderEpoch ?? 0, acks: fields.acks, flush: fields.flush, duplicate: fields.duplicate ?? false };
 }
 function sizeReceipt(message: Receipt): number {
   let size = 0;
@@ -983,7 +983,7 @@ export interface Message {
   readonly headers: readonly Header[];
 }
 function createMessage(fields: Partial<Message> = {}): Message {
-  return { partition: 0, offset: 0, leaderEpoch: 0, timestampMs: 0, key: undefined, value: undefined, headers: [], ...fields };
+  return { partition: fields.partition ?? 0, offset: fields.offset ?? 0, leaderEpoch: fields.leaderEpoch ?? 0, timestampMs: fields.timestampMs ?? 0, key: fields.key, value: fields.value, headers: fields.headers ?? [] };
 }
 function sizeMessage(message: Message): number {
   let size = 0;
@@ -1040,7 +1040,7 @@ export interface FetchRequest {
   readonly creditBytes: number;
 }
 function createFetchRequest(fields: Partial<FetchRequest> = {}): FetchRequest {
-  return { open: [], close: [], creditBytes: 0, ...fields };
+  return { open: fields.open ?? [], close: fields.close ?? [], creditBytes: fields.creditBytes ?? 0 };
 }
 function sizeFetchRequest(message: FetchRequest): number {
   let size = 0;
@@ -1090,7 +1090,7 @@ export interface OpenCursor {
   readonly protocolVersion: number;
 }
 function createOpenCursor(fields: Partial<OpenCursor> = {}): OpenCursor {
-  return { cursor: 0, topicId: "", partition: 0, offset: 0, lastEpoch: 0, layoutEpoch: 0, protocolVersion: 0, ...fields };
+  return { cursor: fields.cursor ?? 0, topicId: fields.topicId ?? "", partition: fields.partition ?? 0, offset: fields.offset ?? 0, lastEpoch: fields.lastEpoch ?? 0, layoutEpoch: fields.layoutEpoch ?? 0, protocolVersion: fields.protocolVersion ?? 0 };
 }
 function sizeOpenCursor(message: OpenCursor): number {
   let size = 0;
@@ -1145,7 +1145,7 @@ export interface FetchResponse {
   readonly errors: readonly CursorError[];
 }
 function createFetchResponse(fields: Partial<FetchResponse> = {}): FetchResponse {
-  return { data: [], errors: [], ...fields };
+  return { data: fields.data ?? [], errors: fields.errors ?? [] };
 }
 function sizeFetchResponse(message: FetchResponse): number {
   let size = 0;
@@ -1184,7 +1184,7 @@ export interface CursorBatches {
   readonly logStartOffset: number;
 }
 function createCursorBatches(fields: Partial<CursorBatches> = {}): CursorBatches {
-  return { cursor: 0, batches: [], highWatermark: 0, logStartOffset: 0, ...fields };
+  return { cursor: fields.cursor ?? 0, batches: fields.batches ?? [], highWatermark: fields.highWatermark ?? 0, logStartOffset: fields.logStartOffset ?? 0 };
 }
 function sizeCursorBatches(message: CursorBatches): number {
   let size = 0;
@@ -1231,7 +1231,7 @@ export interface CursorError {
   readonly metadata: Readonly<Record<string, string>>;
 }
 function createCursorError(fields: Partial<CursorError> = {}): CursorError {
-  return { cursor: 0, reason: "", message: "", metadata: {}, ...fields };
+  return { cursor: fields.cursor ?? 0, reason: fields.reason ?? "", message: fields.message ?? "", metadata: fields.metadata ?? {} };
 }
 function sizeCursorError(message: CursorError): number {
   let size = 0;
@@ -1282,7 +1282,7 @@ export interface FetchMessagesRequest {
   readonly waitMs: number;
 }
 function createFetchMessagesRequest(fields: Partial<FetchMessagesRequest> = {}): FetchMessagesRequest {
-  return { topic: "", partition: 0, offset: 0, messagesMax: 0, bytesMax: 0, waitMs: 0, ...fields };
+  return { topic: fields.topic ?? "", partition: fields.partition ?? 0, offset: fields.offset ?? 0, messagesMax: fields.messagesMax ?? 0, bytesMax: fields.bytesMax ?? 0, waitMs: fields.waitMs ?? 0 };
 }
 function sizeFetchMessagesRequest(message: FetchMessagesRequest): number {
   let size = 0;
@@ -1337,7 +1337,7 @@ export interface FetchMessagesResponse {
   readonly logStartOffset: number;
 }
 function createFetchMessagesResponse(fields: Partial<FetchMessagesResponse> = {}): FetchMessagesResponse {
-  return { messages: [], nextOffset: 0, highWatermark: 0, logStartOffset: 0, ...fields };
+  return { messages: fields.messages ?? [], nextOffset: fields.nextOffset ?? 0, highWatermark: fields.highWatermark ?? 0, logStartOffset: fields.logStartOffset ?? 0 };
 }
 function sizeFetchMessagesResponse(message: FetchMessagesResponse): number {
   let size = 0;
@@ -1382,7 +1382,7 @@ export interface ListOffsetsRequest {
   readonly timeMs: number;
 }
 function createListOffsetsRequest(fields: Partial<ListOffsetsRequest> = {}): ListOffsetsRequest {
-  return { topicId: "", partition: 0, timeMs: 0, ...fields };
+  return { topicId: fields.topicId ?? "", partition: fields.partition ?? 0, timeMs: fields.timeMs ?? 0 };
 }
 function sizeListOffsetsRequest(message: ListOffsetsRequest): number {
   let size = 0;
@@ -1425,7 +1425,7 @@ export interface ListOffsetsResponse {
   readonly leaderEpoch: number;
 }
 function createListOffsetsResponse(fields: Partial<ListOffsetsResponse> = {}): ListOffsetsResponse {
-  return { logStartOffset: 0, highWatermark: 0, offset: 0, leaderEpoch: 0, ...fields };
+  return { logStartOffset: fields.logStartOffset ?? 0, highWatermark: fields.highWatermark ?? 0, offset: fields.offset ?? 0, leaderEpoch: fields.leaderEpoch ?? 0 };
 }
 function sizeListOffsetsResponse(message: ListOffsetsResponse): number {
   let size = 0;
@@ -1472,7 +1472,7 @@ export interface GetMetadataRequest {
   readonly protocolVersion: number;
 }
 function createGetMetadataRequest(fields: Partial<GetMetadataRequest> = {}): GetMetadataRequest {
-  return { topics: [], pageSize: 0, pageToken: "", protocolVersion: 0, ...fields };
+  return { topics: fields.topics ?? [], pageSize: fields.pageSize ?? 0, pageToken: fields.pageToken ?? "", protocolVersion: fields.protocolVersion ?? 0 };
 }
 function sizeGetMetadataRequest(message: GetMetadataRequest): number {
   let size = 0;
@@ -1523,7 +1523,7 @@ export interface GetMetadataResponse {
   readonly controllerId: number;
 }
 function createGetMetadataResponse(fields: Partial<GetMetadataResponse> = {}): GetMetadataResponse {
-  return { clusterId: "", metadataIndex: 0, brokers: [], topics: [], nextPageToken: "", controllerId: 0, ...fields };
+  return { clusterId: fields.clusterId ?? "", metadataIndex: fields.metadataIndex ?? 0, brokers: fields.brokers ?? [], topics: fields.topics ?? [], nextPageToken: fields.nextPageToken ?? "", controllerId: fields.controllerId ?? 0 };
 }
 function sizeGetMetadataResponse(message: GetMetadataResponse): number {
   let size = 0;
@@ -1578,7 +1578,7 @@ export interface BrokerInfo {
   readonly adminEndpoint: string;
 }
 function createBrokerInfo(fields: Partial<BrokerInfo> = {}): BrokerInfo {
-  return { nodeId: 0, endpoint: "", fenced: false, adminEndpoint: "", ...fields };
+  return { nodeId: fields.nodeId ?? 0, endpoint: fields.endpoint ?? "", fenced: fields.fenced ?? false, adminEndpoint: fields.adminEndpoint ?? "" };
 }
 function sizeBrokerInfo(message: BrokerInfo): number {
   let size = 0;
@@ -1629,7 +1629,7 @@ export interface TopicInfo {
   readonly keyHash: string;
 }
 function createTopicInfo(fields: Partial<TopicInfo> = {}): TopicInfo {
-  return { name: "", topicId: "", layoutEpoch: 0, partitions: [], settings: {}, keyHash: "", ...fields };
+  return { name: fields.name ?? "", topicId: fields.topicId ?? "", layoutEpoch: fields.layoutEpoch ?? 0, partitions: fields.partitions ?? [], settings: fields.settings ?? {}, keyHash: fields.keyHash ?? "" };
 }
 function sizeTopicInfo(message: TopicInfo): number {
   let size = 0;
@@ -1688,7 +1688,7 @@ export interface PartitionInfo {
   readonly slotTo: readonly number[];
 }
 function createPartitionInfo(fields: Partial<PartitionInfo> = {}): PartitionInfo {
-  return { partition: 0, leaderId: 0, leaderEpoch: 0, replicas: [], slotFrom: [], slotTo: [], ...fields };
+  return { partition: fields.partition ?? 0, leaderId: fields.leaderId ?? 0, leaderEpoch: fields.leaderEpoch ?? 0, replicas: fields.replicas ?? [], slotFrom: fields.slotFrom ?? [], slotTo: fields.slotTo ?? [] };
 }
 function sizePartitionInfo(message: PartitionInfo): number {
   let size = 0;
@@ -1744,7 +1744,7 @@ export interface ProduceRequest {
   readonly batches: readonly LaneBatch[];
 }
 function createProduceRequest(fields: Partial<ProduceRequest> = {}): ProduceRequest {
-  return { open: [], resume: [], batches: [], ...fields };
+  return { open: fields.open ?? [], resume: fields.resume ?? [], batches: fields.batches ?? [] };
 }
 function sizeProduceRequest(message: ProduceRequest): number {
   let size = 0;
@@ -1793,7 +1793,7 @@ export interface OpenLane {
   readonly flush?: Flush | undefined;
 }
 function createOpenLane(fields: Partial<OpenLane> = {}): OpenLane {
-  return { lane: 0, topicId: "", partition: 0, layoutEpoch: 0, protocolVersion: 0, acks: undefined, flush: undefined, ...fields };
+  return { lane: fields.lane ?? 0, topicId: fields.topicId ?? "", partition: fields.partition ?? 0, layoutEpoch: fields.layoutEpoch ?? 0, protocolVersion: fields.protocolVersion ?? 0, acks: fields.acks, flush: fields.flush };
 }
 function sizeOpenLane(message: OpenLane): number {
   let size = 0;
@@ -1850,7 +1850,7 @@ export interface ResumeLane {
   readonly layoutEpoch: number;
 }
 function createResumeLane(fields: Partial<ResumeLane> = {}): ResumeLane {
-  return { lane: 0, number: 0, layoutEpoch: 0, ...fields };
+  return { lane: fields.lane ?? 0, number: fields.number ?? 0, layoutEpoch: fields.layoutEpoch ?? 0 };
 }
 function sizeResumeLane(message: ResumeLane): number {
   let size = 0;
@@ -1891,7 +1891,7 @@ export interface LaneBatch {
   readonly batch: Buffer;
 }
 function createLaneBatch(fields: Partial<LaneBatch> = {}): LaneBatch {
-  return { lane: 0, number: 0, batch: EMPTY, ...fields };
+  return { lane: fields.lane ?? 0, number: fields.number ?? 0, batch: fields.batch ?? EMPTY };
 }
 function sizeLaneBatch(message: LaneBatch): number {
   let size = 0;
@@ -1930,7 +1930,7 @@ export interface ProduceResponse {
   readonly refusals: readonly LaneRefusal[];
 }
 function createProduceResponse(fields: Partial<ProduceResponse> = {}): ProduceResponse {
-  return { acks: [], refusals: [], ...fields };
+  return { acks: fields.acks ?? [], refusals: fields.refusals ?? [] };
 }
 function sizeProduceResponse(message: ProduceResponse): number {
   let size = 0;
@@ -1971,7 +1971,7 @@ export interface LaneAck {
   readonly duplicate: boolean;
 }
 function createLaneAck(fields: Partial<LaneAck> = {}): LaneAck {
-  return { lane: 0, firstNumber: 0, baseOffsets: [], leaderEpoch: 0, duplicate: false, ...fields };
+  return { lane: fields.lane ?? 0, firstNumber: fields.firstNumber ?? 0, baseOffsets: fields.baseOffsets ?? [], leaderEpoch: fields.leaderEpoch ?? 0, duplicate: fields.duplicate ?? false };
 }
 function sizeLaneAck(message: LaneAck): number {
   let size = 0;
@@ -2025,7 +2025,7 @@ export interface LaneRefusal {
   readonly metadata: Readonly<Record<string, string>>;
 }
 function createLaneRefusal(fields: Partial<LaneRefusal> = {}): LaneRefusal {
-  return { lane: 0, number: 0, reason: "", message: "", metadata: {}, ...fields };
+  return { lane: fields.lane ?? 0, number: fields.number ?? 0, reason: fields.reason ?? "", message: fields.message ?? "", metadata: fields.metadata ?? {} };
 }
 function sizeLaneRefusal(message: LaneRefusal): number {
   let size = 0;
@@ -2081,7 +2081,7 @@ export interface PublishMessage {
   readonly messageId: string;
 }
 function createPublishMessage(fields: Partial<PublishMessage> = {}): PublishMessage {
-  return { key: undefined, value: undefined, headers: [], timestampMs: 0, messageId: "", ...fields };
+  return { key: fields.key, value: fields.value, headers: fields.headers ?? [], timestampMs: fields.timestampMs ?? 0, messageId: fields.messageId ?? "" };
 }
 function sizePublishMessage(message: PublishMessage): number {
   let size = 0;
@@ -2134,7 +2134,7 @@ export interface PublishRequest {
   readonly flush?: Flush | undefined;
 }
 function createPublishRequest(fields: Partial<PublishRequest> = {}): PublishRequest {
-  return { topic: "", partition: undefined, messages: [], acks: undefined, flush: undefined, ...fields };
+  return { topic: fields.topic ?? "", partition: fields.partition, messages: fields.messages ?? [], acks: fields.acks, flush: fields.flush };
 }
 function sizePublishRequest(message: PublishRequest): number {
   let size = 0;
@@ -2179,7 +2179,7 @@ export interface PublishResponse {
   readonly receipts: readonly Receipt[];
 }
 function createPublishResponse(fields: Partial<PublishResponse> = {}): PublishResponse {
-  return { receipts: [], ...fields };
+  return { receipts: fields.receipts ?? [] };
 }
 function sizePublishResponse(message: PublishResponse): number {
   let size = 0;
@@ -2210,7 +2210,7 @@ export interface OpenProducerRequest {
   readonly protocolVersion: number;
 }
 function createOpenProducerRequest(fields: Partial<OpenProducerRequest> = {}): OpenProducerRequest {
-  return { name: "", protocolVersion: 0, ...fields };
+  return { name: fields.name ?? "", protocolVersion: fields.protocolVersion ?? 0 };
 }
 function sizeOpenProducerRequest(message: OpenProducerRequest): number {
   let size = 0;
@@ -2247,7 +2247,7 @@ export interface OpenProducerResponse {
   readonly epoch: number;
 }
 function createOpenProducerResponse(fields: Partial<OpenProducerResponse> = {}): OpenProducerResponse {
-  return { producerId: 0, weakProducerId: 0, epoch: 0, ...fields };
+  return { producerId: fields.producerId ?? 0, weakProducerId: fields.weakProducerId ?? 0, epoch: fields.epoch ?? 0 };
 }
 function sizeOpenProducerResponse(message: OpenProducerResponse): number {
   let size = 0;
@@ -2296,7 +2296,7 @@ export interface QueryOutcomeRequest {
   readonly leaderEpoch: number;
 }
 function createQueryOutcomeRequest(fields: Partial<QueryOutcomeRequest> = {}): QueryOutcomeRequest {
-  return { topicId: "", partition: 0, producerId: 0, producerEpoch: 0, baseSequence: 0, offset: 0, leaderEpoch: 0, ...fields };
+  return { topicId: fields.topicId ?? "", partition: fields.partition ?? 0, producerId: fields.producerId ?? 0, producerEpoch: fields.producerEpoch ?? 0, baseSequence: fields.baseSequence ?? 0, offset: fields.offset ?? 0, leaderEpoch: fields.leaderEpoch ?? 0 };
 }
 function sizeQueryOutcomeRequest(message: QueryOutcomeRequest): number {
   let size = 0;
@@ -2353,7 +2353,7 @@ export interface QueryOutcomeResponse {
   readonly leaderEpoch: number;
 }
 function createQueryOutcomeResponse(fields: Partial<QueryOutcomeResponse> = {}): QueryOutcomeResponse {
-  return { outcome: undefined, offset: 0, leaderEpoch: 0, ...fields };
+  return { outcome: fields.outcome, offset: fields.offset ?? 0, leaderEpoch: fields.leaderEpoch ?? 0 };
 }
 function sizeQueryOutcomeResponse(message: QueryOutcomeResponse): number {
   let size = 0;

@@ -59,6 +59,7 @@ export class Chaos {
           uncommittedBytesMax: 600,
           tailBytesMax: 100,
           tailBytesKept: 40,
+          commitNews: this.#random.next() < 0.5 ? "at-once" : "by-tick",
           recovering: false,
         },
         stateAt: (index) => this.#checker.stateAt(index),

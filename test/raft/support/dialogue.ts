@@ -3,7 +3,7 @@
 // `expect` prints "ok" or throws: a rewritten file cannot hide that a scenario lost its point.
 //
 //   cluster 1 2 3 [learners=4] [spare=5] [rule=durable|appended] [election=10] [heartbeat=2] [append=…] [window=…]
-//           [windowBytes=…] [uncommitted=…] [tail=…] [recovering=2,3]
+//           [windowBytes=…] [uncommitted=…] [tail=…] [kept=…] [news=by-tick] [recovering=2,3]
 //   log <node> <term> <term> …     before the first other use: preset, flushed entries (and the hard state's term)
 //   hard <node> <term> [vote]      preset hard state
 //   tick <node> [count] · campaign <node> · propose <node> <payload[:bytes]> … · read <node> <id> · flush <node>
@@ -18,7 +18,7 @@
 //   image <from> <to> [at=index] · image-sent|image-failed <node> <to>
 //   compact <node> <firstIndex> · cut <a> <b> · cut <a>-><b> · isolate <node> · heal
 //   crash <node> [power] · restart <node> · status <node> · entries <node>
-//   expect <node> key=value … · expect-log <node> t/i …
+//   expect <node> key=value … (tail: oldest entry in memory) · expect-log <node> t/i …
 import { assert, defined } from "../../../src/base/assert.ts";
 import type { LogIndex } from "../../../src/model/positions.ts";
 import type { Membership } from "../../../src/raft/messages.ts";
@@ -107,6 +107,7 @@ export class Dialogue {
         appendInflightBytesMax: number("windowBytes", 8000),
         uncommittedBytesMax: number("uncommitted", 10_000),
         tailBytesMax: number("tail", 100_000),
+        commitNews: named.get("news") === "by-tick" ? "by-tick" : "at-once",
         tailBytesKept: number("kept", number("tail", 100_000)),
         recovering: recovering.includes(id),
       } as const;
@@ -413,6 +414,7 @@ function facts(host: Host): ReadonlyMap<string, string> {
     ["first", String(host.cached.firstIndex)],
     ["members", formatMembership(status.membership).replaceAll(" ", ";")],
     ["transferring", String(status.transferringTo)],
+    ["tail", String(tailFirst(host, status.lastIndex))],
   ]);
   for (const peer of status.progress) {
     texts.set(`${peer.replicaId}.state`, peer.state);
@@ -421,6 +423,13 @@ function facts(host: Host): ReadonlyMap<string, string> {
     texts.set(`${peer.replicaId}.next`, String(peer.nextIndex));
   }
   return texts;
+}
+
+/** Index of the oldest entry in memory; last + 1 when there is none. */
+function tailFirst(host: Host, last: LogIndex): LogIndex {
+  let first = last + 1;
+  while (host.core.tailEntry(first - 1) !== undefined) first -= 1;
+  return first;
 }
 
 function expect(dialogue: Dialogue, { words, named }: Arguments): void {
