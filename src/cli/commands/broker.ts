@@ -2,12 +2,14 @@
 import { type Context, configPath, type GlobalOptions } from "../context.ts";
 import { EXIT } from "../exit-codes.ts";
 import { CliError } from "../failure.ts";
+import { letHeapGrow } from "../heap.ts";
 
 export interface BrokerOptions extends GlobalOptions {
   readonly node: number;
 }
 
 export async function runBroker(options: BrokerOptions, context: Context): Promise<void> {
+  letHeapGrow();
   const path = configPath(options, context.environment);
   const config = await context.loadConfig(path);
   const { startBroker } = await import("../../broker/start.ts");

@@ -1,0 +1,14 @@
+// How V8 collects in a process that moves much external memory (buffers) past a small heap. V8 counts buffers that were
+// allocated since the last full collection towards the next one, whose limit follows from the heap's live size – 25 MiB in
+// a broker – so that a broker under load would mark its whole heap several times a second to free nothing
+// (docs/adr/0009). Letting the heap grow further between two full collections ends that; scavenges free the buffers.
+import { setFlagsFromString } from "node:v8";
+
+/** The heap may grow to this many percent above what was live at the last full collection. */
+const HEAP_GROWING_PERCENT = 400;
+
+/** For processes of our own that carry messages in bulk. A flag on the command line goes before. */
+export function letHeapGrow(execArgv: readonly string[] = process.execArgv): void {
+  if (execArgv.some((flag) => flag.startsWith("--heap-growing-percent"))) return;
+  setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
+}
