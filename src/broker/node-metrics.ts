@@ -2,27 +2,13 @@
 
 import { METADATA_GROUP } from "../model/ids.ts";
 import { EventLoopMonitor, publishEventLoop } from "../observe/event-loop.ts";
-import type { Cell, Instruments } from "../observe/metrics.ts";
-import type { PartitionCounter, PartitionMetrics } from "../partition/partition-metrics.ts";
+import type { Instruments } from "../observe/metrics.ts";
 import { inSyncNodes } from "./led-groups.ts";
 import type { BrokerNode } from "./node.ts";
 
 export interface Observation {
   /** Brings every gauge up to date; called before each rendering. */
   refresh(): void;
-}
-
-/** The partition room's counters, as far as they have an instrument. */
-export function createPartitionRecorder(instruments: Instruments): PartitionMetrics {
-  const cells: Partial<Record<PartitionCounter, Cell>> = {
-    records_appended: instruments.produceRecords.with("all"),
-    bytes_appended: instruments.produceBytes.with("all"),
-    batches_appended: instruments.produceBatches.with("ok"),
-    duplicates_answered: instruments.produceBatches.with("duplicate"),
-    appends_refused: instruments.produceBatches.with("refused"),
-    bytes_fetched: instruments.fetchBytes.with("all"),
-  };
-  return { count: (name, by = 1) => cells[name]?.add(by) };
 }
 
 export interface ConnectionCounts {
@@ -52,6 +38,8 @@ export function observeNode(
       const nodes = [...node.view.image.nodes.values()];
       const alive = nodes.filter(({ nodeId }) => node.liveness.isAlive(nodeId, nowMs));
       instruments.nodesAlive.with().set(alive.filter(({ fenced }) => !fenced).length);
+      refreshPartitions(node, instruments);
+      refreshQueues(node, instruments);
     },
   };
 }
@@ -86,6 +74,23 @@ function refreshReplicas(node: BrokerNode, instruments: Instruments): void {
   instruments.replicas.with("open").set(replicas.length - failed);
   for (const [topic, count] of inSync) instruments.inSync.with(topic).set(count);
   for (const [topic, size] of bytes) instruments.logBytes.with(topic).set(size);
+}
+
+function refreshPartitions(node: BrokerNode, instruments: Instruments): void {
+  let producers = 0;
+  for (const { state } of node.partitions.registry.all()) producers += state.producers.size;
+  instruments.producers.with().set(producers);
+  instruments.parkedFetches.with().set(node.partitions.slots.taken);
+  const metadata = node.replicas.get(METADATA_GROUP)?.status();
+  const lag = metadata === undefined ? 0 : metadata.commitIndex - metadata.appliedIndex;
+  instruments.metadataLag.with().set(lag);
+}
+
+function refreshQueues(node: BrokerNode, instruments: Instruments): void {
+  for (const { lane, bytes, bytesMax } of node.transport.queues()) {
+    instruments.queueDepth.with(`peer-${lane}`).set(bytes);
+    instruments.queueLimit.with(`peer-${lane}`).set(bytesMax);
+  }
 }
 
 function topicOf(node: BrokerNode, groupId: Parameters<BrokerNode["replicas"]["get"]>[0]): string {

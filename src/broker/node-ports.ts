@@ -21,6 +21,8 @@ export interface NodePorts {
   readonly logger: Logger;
   readonly metrics: ReplicaMetrics;
   readonly partitionMetrics: PartitionMetrics;
+  /** A raft message to this node was dropped because its queue was full. */
+  readonly onPeerDrop: (to: NodeId) => void;
   /** The kernel's boot id, or another text that changes whenever the page cache is lost. */
   readonly bootId: string;
   /** The node can not go on (storage failed, fenced for good, a defect): the process must end. */

@@ -57,7 +57,7 @@ export class PartitionHost implements LocalGroups {
   }
 
   async open(assignment: PartitionAssignment): Promise<void> {
-    const { endpointOf, logger, metrics, onSegmentBytes, replicas } = this.#deps;
+    const { clock, endpointOf, logger, metrics, onSegmentBytes, replicas } = this.#deps;
     const { founders, groupId, partition, replicaId, settings, topicId, topicName } = assignment;
     if (this.#byGroup.has(groupId)) {
       await this.update(assignment);
@@ -81,7 +81,7 @@ export class PartitionHost implements LocalGroups {
       replica,
       state,
       settings: settingsOf(assignment),
-      environment: { endpointOf, metrics },
+      environment: { endpointOf, clock, metrics: metrics.forTopic(topicName) },
     });
     this.#byGroup.set(groupId, opened);
     this.registry.add(opened);

@@ -22,11 +22,13 @@ import { grpcConnector } from "../rpc/connector.ts";
 import { HealthEndpoint } from "../rpc/health.ts";
 import { reflectionEndpoint } from "../rpc/reflection.ts";
 import { type GrpcServer, openGrpcServer } from "../rpc/server.ts";
+import { createCallRecorder } from "./call-recorder.ts";
 import { healthChecks } from "./health-checks.ts";
 import { joinCluster } from "./join.ts";
 import { BrokerNode } from "./node.ts";
-import { createPartitionRecorder, observeNode } from "./node-metrics.ts";
+import { observeNode } from "./node-metrics.ts";
 import type { NodeOptions } from "./node-ports.ts";
+import { createPartitionRecorder } from "./partition-recorder.ts";
 import { registerClientServices, registerPeerServices } from "./services/register.ts";
 
 export interface RunningBroker {
@@ -161,6 +163,7 @@ class Broker implements RunningBroker {
       logger: this.#logger,
       metrics: createReplicaRecorder(this.#metrics.instruments),
       partitionMetrics: createPartitionRecorder(this.#metrics.instruments),
+      onPeerDrop: (to: NodeId) => this.#metrics.instruments.peerDrops.with(String(to)).add(1),
       bootId: bootId(),
       onFatal: (error: Error) => this.#failed(error),
     };
@@ -195,6 +198,7 @@ class Broker implements RunningBroker {
       extensions,
       onDefect: (error) => this.#failed(error instanceof Error ? error : new Error(String(error))),
       limits: { connectionsMax: connections, streamsPerConnectionMax: streamsPerConnection },
+      calls: createCallRecorder(this.#metrics.instruments),
     });
   }
 

@@ -81,7 +81,7 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
     connector: ports.connector,
     logger,
     identity: { clusterId, nodeId, directoryId, incarnation: journal.incarnation },
-    onDropped: () => metrics.count("messages_dropped"),
+    onDropped: ports.onPeerDrop,
   });
   const segmentBytes = new Map<GroupId, number>();
   const replicas = new ReplicaSet(

@@ -137,7 +137,7 @@ export const INSTRUMENTS = {
   ),
   produceBatches: counter(
     "flotilla_partition_produce_batches_total",
-    "Answers to produced batches: ok, duplicate, or the reason of the refusal.",
+    "Produced batches: ok, duplicate, lost (leadership ended before the acknowledgement), or the reason of the refusal.",
     ["result"],
   ),
   produceLatency: histogram(
@@ -163,8 +163,20 @@ export const INSTRUMENTS = {
   ),
   fetchLatency: histogram(
     "flotilla_partition_fetch_duration_seconds",
-    "From a fetch to its answer, waits for new messages included.",
+    "From a plain fetch, or the first record that a stream could send, to the answer; waits for new messages included.",
     LATENCY_SECONDS,
+  ),
+  logStartsAdvanced: counter(
+    "flotilla_partition_log_starts_advanced_total",
+    "Times that retention moved a partition's log start.",
+  ),
+  producersExpired: counter(
+    "flotilla_partition_producers_expired_total",
+    "Producers forgotten because they were idle for too long.",
+  ),
+  maintenanceFailed: counter(
+    "flotilla_partition_maintenance_failures_total",
+    "Replicated maintenance commands that were refused or lost; they are tried again.",
   ),
   parkedFetches: gauge("flotilla_partition_parked_fetches", "Fetches that wait for new messages."),
 

@@ -36,6 +36,12 @@ export function counterCells(instruments: Instruments): Readonly<Record<string, 
     images_sent: instruments.imagesSent.with(),
     images_installed: instruments.imagesInstalled.with(),
     flush_rounds: instruments.flushRounds.with(),
+    storage_errors_io: instruments.storageErrors.with("io"),
+    storage_errors_full: instruments.storageErrors.with("full"),
+    storage_errors_corrupt: instruments.storageErrors.with("corrupt"),
+    storage_errors_missing: instruments.storageErrors.with("missing"),
+    storage_errors_locked: instruments.storageErrors.with("locked"),
+    storage_errors_version: instruments.storageErrors.with("version"),
     groups_failed: instruments.groupsFailed.with(),
   };
 }

@@ -3,7 +3,7 @@
 // append happen in one synchronous step, so no other append comes between (architecture §7.2).
 import { type Acks, ackLevel, acksRank, effectiveFlush, type Flush } from "../model/durability.ts";
 import { type FrameSection, SECTION } from "../model/entry-frame.ts";
-import { BrokerError } from "../model/errors.ts";
+import { BrokerError, isBrokerError } from "../model/errors.ts";
 import { BATCH_BYTES_MAX } from "../model/limits.ts";
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
 import {
@@ -19,6 +19,7 @@ import { noPartitionMetrics, type PartitionMetrics } from "./partition-metrics.t
 import type { PartitionState } from "./partition-state.ts";
 import type {
   AppendObserver,
+  AppendReceipt,
   AppendRequest,
   PartitionEnvironment,
   PartitionSettings,
@@ -57,7 +58,7 @@ export class AppendPath {
   readonly overlay = new AppendOverlay();
   readonly #context: AppendContext;
   readonly #metrics: PartitionMetrics;
-  readonly #waiters = new AckWaiters();
+  readonly #waiters = new AckWaiters((ack) => this.#acknowledged(ack.receipt, ack.sinceMs));
   /** The batch being proposed: one function instead of a closure per batch. */
   #patching: Buffer | undefined;
   readonly #patch = (baseOffset: Offset, leaderEpoch: Term): void => {
@@ -83,7 +84,7 @@ export class AppendPath {
     try {
       this.#submit(request, observer);
     } catch (error) {
-      this.#metrics.count("appends_refused");
+      if (isBrokerError(error)) this.#metrics.produceRefused(error);
       throw error;
     }
   }
@@ -254,17 +255,25 @@ export class AppendPath {
     // The group follows its log's flush; while a change is on its way the stronger one counts.
     const flush = effectiveFlush(effectiveFlush(settings.flush, state.flush), send.flush);
     const receipt = { baseOffset, leaderEpoch: term, recordCount, duplicate, acks, flush };
-    if (acks === "none") {
+    const sinceMs = this.#nowMs();
+    const level = acks === "none" ? undefined : ackLevel(acks, flush);
+    const isReached =
+      duplicate && level !== undefined && index <= markOf(level, replica.watermarks);
+    if (level === undefined || isReached) {
       observer.onReceipt(receipt);
+      this.#acknowledged(receipt, sinceMs);
       return;
     }
-    const level = ackLevel(acks, flush);
-    if (duplicate && index <= markOf(level, replica.watermarks)) {
-      observer.onReceipt(receipt);
-      return;
-    }
-    this.#waiters.park(level, { index, term, receipt, observer });
+    this.#waiters.park(level, { index, term, receipt, observer, sinceMs });
     if (flush === "sync" && state.flush === "async") replica.requestFlush();
+  }
+
+  #acknowledged({ acks, flush }: AppendReceipt, sinceMs: number): void {
+    this.#metrics.acknowledged(acks, flush, this.#nowMs() - sinceMs);
+  }
+
+  #nowMs(): number {
+    return this.#context.environment.clock?.monotonicMs() ?? 0;
   }
 }
 

@@ -1,7 +1,7 @@
 // Unary reads for any client: plain messages with long poll, and a partition's bounds. Batches are decoded here; the
 // fetch streams never do that.
 import type { Clock } from "../base/clock.ts";
-import { BrokerError } from "../model/errors.ts";
+import { BrokerError, isBrokerError } from "../model/errors.ts";
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX } from "../model/limits.ts";
 import type { Offset, Term } from "../model/positions.ts";
 import { readBatchHeader } from "../model/record-batch.ts";
@@ -54,6 +54,24 @@ export async function fetchMessages(
   deps: MessagesDeps,
   signal?: AbortSignal,
 ): Promise<MessagesAnswer> {
+  const sinceMs = deps.clock.monotonicMs();
+  try {
+    const answer = await readMessages(partition, request, deps, signal);
+    const result = answer.messages.length === 0 ? "empty" : "ok";
+    partition.metrics.fetched(result, deps.clock.monotonicMs() - sinceMs);
+    return answer;
+  } catch (error) {
+    if (isBrokerError(error)) partition.metrics.fetchRefused(error);
+    throw error;
+  }
+}
+
+async function readMessages(
+  partition: Partition,
+  request: MessagesRequest,
+  deps: MessagesDeps,
+  signal: AbortSignal | undefined,
+): Promise<MessagesAnswer> {
   const limits = checkedLimits(request);
   partition.requireLeader();
   checkOffset(partition, request.offset);
@@ -68,6 +86,8 @@ export async function fetchMessages(
     run = await cursor.read(limits.bytesMax);
   }
   const messages = decode(run, request.offset, limits);
+  partition.metrics.count("records_fetched", messages.length);
+  partition.metrics.count("bytes_fetched", run.bytes);
   const last = messages.at(-1);
   return {
     messages,

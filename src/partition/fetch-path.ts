@@ -39,9 +39,10 @@ export class FetchSlots {
 export interface BatchRun {
   readonly batches: readonly Buffer[];
   readonly bytes: number;
+  readonly recordCount: number;
 }
 
-const EMPTY_RUN: BatchRun = { batches: [], bytes: 0 };
+const EMPTY_RUN: BatchRun = { batches: [], bytes: 0, recordCount: 0 };
 
 /** @throws BrokerError OFFSET_OUT_OF_RANGE unless `offset` is in [logStartOffset, highWatermark] */
 export function checkOffset(partition: Partition, offset: Offset): void {
@@ -159,6 +160,7 @@ export class PartitionCursor {
     const { highWatermark } = this.partition;
     const batches: Buffer[] = [];
     let bytes = 0;
+    let recordCount = 0;
     const from = this.#index;
     for (const frame of frames) {
       assert(frame.index === this.#index, "frames are read without gaps", { index: frame.index });
@@ -170,11 +172,12 @@ export class PartitionCursor {
       assert(batch !== undefined, "a frame with records has a batch", { index: frame.index });
       batches.push(batch);
       bytes += batch.length;
+      recordCount += frame.recordCount;
       this.#offset = end;
     }
     // A reader that asks again at once would spin for ever.
     if (this.#index === from) throw notFound(this.#offset);
-    return { batches, bytes };
+    return { batches, bytes, recordCount };
   }
 }
 

@@ -14,7 +14,6 @@ import {
 } from "./fetch-path.ts";
 import { Fifo } from "./fifo.ts";
 import type { Partition } from "./partition.ts";
-import { noPartitionMetrics, type PartitionMetrics } from "./partition-metrics.ts";
 import type { PartitionLookup, PartitionReader } from "./ports.ts";
 import {
   asBrokerError,
@@ -74,7 +73,6 @@ export interface FetchSessionDeps {
   readonly clock: Clock;
   readonly lookup: PartitionLookup<Partition>;
   readonly slots: FetchSlots;
-  readonly metrics?: PartitionMetrics;
 }
 
 class SessionCursor implements PartitionReader {
@@ -83,6 +81,8 @@ class SessionCursor implements PartitionReader {
   /** Read from disk, not sent. */
   buffered: BatchRun | undefined;
   isEnded = false;
+  /** Since when it could have been served, as far as credit and the transport allowed; monotonic, ms. */
+  readySinceMs = 0;
   leave: (() => void) | undefined;
   readonly #onWake: (cursor: SessionCursor) => void;
 
@@ -101,7 +101,6 @@ class SessionCursor implements PartitionReader {
 export class FetchSession {
   readonly #deps: FetchSessionDeps;
   readonly #output: FetchOutput;
-  readonly #metrics: PartitionMetrics;
   readonly #cursors = new Map<number, SessionCursor>();
   /** Cursors that may have something to send, in turn. */
   #ready = new Fifo<SessionCursor>();
@@ -117,7 +116,6 @@ export class FetchSession {
   constructor(deps: FetchSessionDeps, output: FetchOutput) {
     this.#deps = deps;
     this.#output = output;
-    this.#metrics = deps.metrics ?? noPartitionMetrics;
   }
 
   /** May be negative: one run can exceed what was left. */
@@ -200,6 +198,7 @@ export class FetchSession {
   }
 
   #enqueue(cursor: SessionCursor): void {
+    cursor.readySinceMs = this.#deps.clock.monotonicMs();
     this.#ready.push(cursor);
     this.#scheduleTurn();
   }
@@ -217,6 +216,7 @@ export class FetchSession {
   /** Fills one message; the rest comes in later turns, so that other streams get theirs. */
   #turn(): void {
     const data: FetchAnswer["data"][number][] = [];
+    const nowMs = this.#deps.clock.monotonicMs();
     let bytes = 0;
     while (bytes < BULK_MESSAGE_BYTES_TARGET && this.#creditBytes > 0) {
       const cursor = this.#ready.shift();
@@ -225,7 +225,11 @@ export class FetchSession {
       const room = Math.min(SLICE_BYTES, BULK_MESSAGE_BYTES_TARGET - bytes, this.#creditBytes);
       const run = this.#nextRun(cursor, room);
       if (run === undefined) continue;
-      const { highWatermark, logStartOffset } = cursor.cursor.partition;
+      const { highWatermark, logStartOffset, metrics } = cursor.cursor.partition;
+      metrics.count("bytes_fetched", run.bytes);
+      metrics.count("records_fetched", run.recordCount);
+      metrics.fetched("ok", nowMs - cursor.readySinceMs);
+      cursor.readySinceMs = nowMs;
       data.push({ cursor: cursor.id, batches: run.batches, highWatermark, logStartOffset });
       bytes += run.bytes;
       this.#creditBytes -= run.bytes;
@@ -234,7 +238,6 @@ export class FetchSession {
     const errors = this.#errors;
     this.#errors = [];
     if (data.length > 0 || errors.length > 0) {
-      this.#metrics.count("bytes_fetched", bytes);
       this.#isBlocked = !this.#output.send({ data, errors });
     }
     this.#startDiskReads();
@@ -294,6 +297,7 @@ export class FetchSession {
   #fail(cursor: SessionCursor, error: BrokerError): void {
     if (cursor.isEnded) return;
     this.#end(cursor);
+    cursor.cursor.partition.metrics.fetchRefused(error);
     this.#report(cursor.id, error);
   }
 

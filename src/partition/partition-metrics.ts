@@ -1,14 +1,15 @@
-// What the partition room counts, as data: the composition root makes collectors from this table. Gauges (high
-// watermark, log start, parked acknowledgements) are read from the partitions when they are scraped.
+// What the partition room counts and measures, as data: the composition root makes collectors from this table. Gauges
+// (producers, parked fetches) are read from the partitions when they are scraped.
+import type { Acks, Flush } from "../model/durability.ts";
+import type { BrokerError } from "../model/errors.ts";
 
 export const PARTITION_COUNTERS = {
   records_appended: "Records appended by leaders on this node.",
   batches_appended: "Batches appended by leaders on this node.",
   bytes_appended: "Bytes of batches appended by leaders on this node.",
   duplicates_answered: "Batches or plain messages answered with an earlier receipt.",
-  appends_refused: "Batches refused before they were appended.",
-  one_way_refused: "Refused batches of senders that wait for no answer.",
   acks_lost: "Appended batches whose sender was told that leadership was lost.",
+  records_fetched: "Records handed to readers.",
   bytes_fetched: "Bytes of batches handed to readers.",
   log_starts_advanced: "Times that retention moved a partition's log start.",
   producers_expired: "Producers that were idle for too long, as proposed.",
@@ -19,7 +20,23 @@ export type PartitionCounter = keyof typeof PARTITION_COUNTERS;
 
 export interface PartitionMetrics {
   count(name: PartitionCounter, by?: number): void;
+  /** A batch or plain message was refused before anything was written. */
+  produceRefused(error: BrokerError): void;
+  /** From the receipt of a batch to its acknowledgement. */
+  acknowledged(acks: Acks, flush: Flush, durationMs: number): void;
+  fetchRefused(error: BrokerError): void;
+  /** A plain fetch was answered, or a stream sent one message: from the request (or its first record) to the answer. */
+  fetched(result: "ok" | "empty", durationMs: number): void;
+  /** The same for what belongs to one topic. */
+  forTopic(topic: string): PartitionMetrics;
 }
 
 /** For tests and tools that do not measure. */
-export const noPartitionMetrics: PartitionMetrics = { count: () => undefined };
+export const noPartitionMetrics: PartitionMetrics = {
+  count: () => undefined,
+  produceRefused: () => undefined,
+  acknowledged: () => undefined,
+  fetchRefused: () => undefined,
+  fetched: () => undefined,
+  forTopic: () => noPartitionMetrics,
+};

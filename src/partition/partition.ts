@@ -9,7 +9,7 @@ import type { LogIndex, Offset, Term } from "../model/positions.ts";
 import type { ReplicaHandle } from "../replica/ports.ts";
 import { type AppendContext, AppendPath } from "./append-path.ts";
 import { encodeCommand, type PartitionCommand } from "./partition-commands.ts";
-import { noPartitionMetrics } from "./partition-metrics.ts";
+import { noPartitionMetrics, type PartitionMetrics } from "./partition-metrics.ts";
 import type { PartitionState } from "./partition-state.ts";
 import type {
   AppendObserver,
@@ -46,7 +46,7 @@ export class Partition implements AppendContext {
   #readers = new Set<PartitionReader>();
   #isClosed = false;
   readonly #tasks = new TaskGroup(() => this.#metrics.count("maintenance_failed"));
-  readonly #metrics: NonNullable<PartitionEnvironment["metrics"]>;
+  readonly #metrics: PartitionMetrics;
   readonly #unlisten: () => void;
 
   constructor(options: PartitionOptions) {
@@ -131,6 +131,10 @@ export class Partition implements AppendContext {
     this.alignFlush();
   }
 
+  get metrics(): PartitionMetrics {
+    return this.#metrics;
+  }
+
   /** See AppendPath.submit: the way of the produce streams, without a promise per batch. */
   submit(request: AppendRequest, observer: AppendObserver): void {
     this.appends.submit(request, observer);
@@ -143,14 +147,13 @@ export class Partition implements AppendContext {
     });
   }
 
-  /** For senders that wait for nothing: a refusal is counted and otherwise forgotten. */
+  /** For senders that wait for nothing: a refusal was counted and is otherwise forgotten. */
   appendOneWay(request: Omit<AppendRequest, "acks">): void {
     const acks: Acks = "none";
     try {
       this.submit({ ...request, acks }, IGNORE);
     } catch (error) {
       if (!isBrokerError(error)) throw error;
-      this.#metrics.count("one_way_refused");
     }
   }
 

@@ -1,5 +1,6 @@
 // What the partition room asks of others and what it offers to them. Transports (produce and fetch streams) give plain
 // objects shaped like the protocol's messages; nothing here knows gRPC.
+import type { Clock } from "../base/clock.ts";
 import type { Acks, Flush } from "../model/durability.ts";
 import type { BrokerError } from "../model/errors.ts";
 import type { NodeId, PartitionIndex, TopicId } from "../model/ids.ts";
@@ -17,13 +18,15 @@ export interface PartitionSettings
   readonly layoutEpoch: number;
 }
 
-/** Things of the node that partitions share. All but the clock may be left out. */
+/** Things of the node that partitions share. All may be left out. */
 export interface PartitionEnvironment {
   /** For the NOT_LEADER hint. */
   readonly endpointOf?: (node: NodeId) => string | undefined;
   /** A reason why this node takes no records now (shutting down, quota); asked before each append. */
   readonly produceRefusal?: () => BrokerError | undefined;
   readonly metrics?: PartitionMetrics;
+  /** For the latencies in `metrics`. */
+  readonly clock?: Clock;
 }
 
 /** One batch to append. */

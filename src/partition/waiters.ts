@@ -13,6 +13,8 @@ export interface ParkedAck {
   readonly term: Term;
   readonly receipt: AppendReceipt;
   readonly observer: AppendObserver;
+  /** When its batch was received; monotonic, ms. */
+  readonly sinceMs: number;
 }
 
 export type TermAt = (index: LogIndex) => Term | undefined;
@@ -39,12 +41,18 @@ const LEVELS: readonly AckLevel[] = [
 ];
 
 export class AckWaiters {
+  readonly #onAcknowledged: (ack: ParkedAck) => void;
   readonly #queues: Readonly<Record<AckLevel, Fifo<ParkedAck>>> = {
     "leader-written": new Fifo(),
     "leader-flushed": new Fifo(),
     committed: new Fifo(),
     "durably-committed": new Fifo(),
   };
+
+  /** @param onAcknowledged told of each success, after its observer */
+  constructor(onAcknowledged: (ack: ParkedAck) => void = () => undefined) {
+    this.#onAcknowledged = onAcknowledged;
+  }
 
   get length(): number {
     let length = 0;
@@ -85,6 +93,7 @@ export class AckWaiters {
         queue.shift();
         if (termAt === undefined || termAt(ack.index) === ack.term) {
           ack.observer.onReceipt(ack.receipt);
+          this.#onAcknowledged(ack);
         } else ack.observer.onFailure(leadershipLost());
       }
     }

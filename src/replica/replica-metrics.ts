@@ -16,6 +16,12 @@ export const REPLICA_COUNTERS = {
   images_sent: "State images sent to replicas that fell behind the log start.",
   images_installed: "State images received and installed.",
   flush_rounds: "Rounds of the flush scheduler.",
+  storage_errors_io: "Failed disk operations that stopped this node.",
+  storage_errors_full: "The disk was full where that can not be borne.",
+  storage_errors_corrupt: "Stored data that is damaged.",
+  storage_errors_missing: "A stored file that must be there is not.",
+  storage_errors_locked: "Data that another process uses.",
+  storage_errors_version: "Stored data of a newer version.",
   groups_failed: "Groups that stopped because their stored data is damaged.",
 } as const;
 

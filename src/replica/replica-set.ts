@@ -284,6 +284,7 @@ export class ReplicaSet implements PeerReceiver {
     if (this.#failed !== undefined) return;
     const failure = error instanceof Error ? error : new Error("unknown failure", { cause: error });
     this.#failed = failure;
+    if (failure instanceof StorageError) this.#deps.metrics.count(`storage_errors_${failure.kind}`);
     this.#deps.logger.error({ error: failure }, "storage failed, this node stops");
     this.#ticker.stop();
     this.#scheduler.stop();

@@ -253,6 +253,7 @@ export class Replica implements ReplicaHandle {
     const isLoss = failure instanceof AssertionFailure && this.record.lazy;
     if (isDamage || isLoss || failure instanceof FrameError) {
       this.#deps.metrics.count("groups_failed");
+      if (isDamage) this.#deps.metrics.count("storage_errors_corrupt");
       this.#deps.logger.error({ groupId: this.groupId, error: failure }, "replica is damaged");
       this.stop(failure);
       return;

@@ -32,6 +32,7 @@ export class ServerStream<Out, In> implements MessageStream<Out, In> {
   #isAnswered = false;
   #isPaused = false;
   #hasEnded = false;
+  #failure: BrokerError | undefined;
 
   constructor(call: Call, parts: ServerStreamParts<Out, In>) {
     this.#call = call;
@@ -43,6 +44,11 @@ export class ServerStream<Out, In> implements MessageStream<Out, In> {
       },
     );
     call.once("cancelled", () => this.#onCancelled());
+  }
+
+  /** Why it ended, if not well: our refusal, or CANCELLED by the client. */
+  get failure(): BrokerError | undefined {
+    return this.#failure;
   }
 
   /** Begins to deliver; called after the handler has set its callbacks. */
@@ -66,6 +72,7 @@ export class ServerStream<Out, In> implements MessageStream<Out, In> {
   end(error?: BrokerError): void {
     if (this.#isAnswered) return;
     this.#isAnswered = true;
+    this.#failure = error;
     if (error === undefined) this.#call.end();
     else this.#call.emit("error", serviceErrorOf(error));
   }
@@ -119,6 +126,7 @@ export class ServerStream<Out, In> implements MessageStream<Out, In> {
   #finish(error: BrokerError | undefined): void {
     if (this.#hasEnded) return;
     this.#hasEnded = true;
+    this.#failure ??= error;
     this.guard(() => this.onEnd(error));
   }
 }

@@ -11,9 +11,10 @@ import {
   type sendUnaryData,
 } from "@grpc/grpc-js";
 import { type Clock, systemClock } from "../base/clock.ts";
-import { isBrokerError } from "../model/errors.ts";
+import { type BrokerError, isBrokerError } from "../model/errors.ts";
 import { CONNECTIONS_MAX, STREAMS_PER_CONNECTION_MAX } from "../model/limits.ts";
 import { Admission, type AdmissionLimits } from "./admission.ts";
+import { type CallObserver, noCallObserver } from "./call-observer.ts";
 import { checkedMessage, TRANSPORT_MESSAGE_BYTES_MAX } from "./message-size.ts";
 import type {
   CallContext,
@@ -44,6 +45,7 @@ export interface GrpcServerOptions {
   /** Default: plain text. */
   readonly credentials?: ServerCredentials;
   readonly clock?: Clock;
+  readonly calls?: CallObserver;
   /** Default: STREAMS_PER_CONNECTION_MAX and CONNECTIONS_MAX. */
   readonly limits?: Partial<AdmissionLimits>;
   /** HTTP/2 window for what we receive, per stream; a connection gets twice as much. Default 4 MiB. */
@@ -86,7 +88,10 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
   const hook = openServerWindows(server, windowBytes, (session) => {
     admission.sessionOpened(session);
   });
-  options.services(new GrpcRegistry(server, admission, clock, options.onDefect));
+  const calls = options.calls ?? noCallObserver;
+  options.services(
+    new GrpcRegistry({ server, admission, calls, clock, onDefect: options.onDefect }),
+  );
   for (const extension of options.extensions ?? []) extension.addToServer(server);
   const port = await bind(server, options);
   hook.assertInstalled();
@@ -135,22 +140,27 @@ function shutDown(
   });
 }
 
+interface RegistryParts {
+  readonly server: Server;
+  readonly admission: Admission;
+  readonly calls: CallObserver;
+  readonly clock: Clock;
+  readonly onDefect: (error: unknown) => void;
+}
+
 class GrpcRegistry implements ServiceRegistry {
   readonly #server: Server;
   readonly #admission: Admission;
+  readonly #calls: CallObserver;
   readonly #clock: Clock;
   readonly #onDefect: (error: unknown) => void;
 
-  constructor(
-    server: Server,
-    admission: Admission,
-    clock: Clock,
-    onDefect: (error: unknown) => void,
-  ) {
-    this.#server = server;
-    this.#admission = admission;
-    this.#clock = clock;
-    this.#onDefect = onDefect;
+  constructor(parts: RegistryParts) {
+    this.#server = parts.server;
+    this.#admission = parts.admission;
+    this.#calls = parts.calls;
+    this.#clock = parts.clock;
+    this.#onDefect = parts.onDefect;
   }
 
   unary<Request, Response>(
@@ -162,15 +172,18 @@ class GrpcRegistry implements ServiceRegistry {
       respond: sendUnaryData<Buffer>,
     ): void => {
       const peer = call.getPeer();
+      this.#calls.started(method.path);
       const refusal = this.#admission.tryEnter(peer);
       if (refusal !== undefined) {
+        this.#calls.ended(method.path, refusal);
         respond(serviceErrorOf(refusal));
         return;
       }
       void this.#runUnary(method, handler, call).then((answer) => {
         this.#admission.leave(peer);
+        this.#calls.ended(method.path, Buffer.isBuffer(answer) ? undefined : answer);
         if (Buffer.isBuffer(answer)) respond(null, answer);
-        else respond(answer);
+        else respond(serviceErrorOf(answer));
       });
     };
     this.#server.register(method.path, handle, identity, identity, "unary");
@@ -181,13 +194,14 @@ class GrpcRegistry implements ServiceRegistry {
     handler: StreamHandler<Request, Response>,
   ): void {
     const handle = (call: ServerDuplexStream<Buffer, Buffer>): void => {
-      if (!this.#admit(call)) return;
+      if (!this.#admit(call, method.path)) return;
       const stream = new ServerStream<Response, Request>(call, {
         encode: method.codec.encodeResponse,
         decode: method.codec.decodeRequest,
         onDefect: this.#onDefect,
         clock: this.#clock,
       });
+      call.once("cancelled", () => this.#calls.ended(method.path, stream.failure));
       stream.guard(() => handler(stream, new GrpcCallContext(call, this.#clock)));
       stream.start();
     };
@@ -199,13 +213,14 @@ class GrpcRegistry implements ServiceRegistry {
     handler: ServerStreamHandler<Request, Response>,
   ): void {
     const handle = (call: ServerWritableStream<Buffer, Buffer>): void => {
-      if (!this.#admit(call)) return;
+      if (!this.#admit(call, method.path)) return;
       const stream = new ServerStream<Response, never>(call, {
         encode: method.codec.encodeResponse,
         decode: nothingToDecode,
         onDefect: this.#onDefect,
         clock: this.#clock,
       });
+      call.once("cancelled", () => this.#calls.ended(method.path, stream.failure));
       stream.guard(() => {
         const request = method.codec.decodeRequest(checkedMessage(call.request));
         handler(request, stream, new GrpcCallContext(call, this.#clock));
@@ -214,28 +229,33 @@ class GrpcRegistry implements ServiceRegistry {
     this.#server.register(method.path, handle, identity, identity, "serverStream");
   }
 
-  /** An encoded response, or the status of the failure; never rejects. */
+  /** An encoded response, or the failure; never rejects. */
   async #runUnary<Request, Response>(
     method: Method<Request, Response, "unary">,
     handler: UnaryHandler<Request, Response>,
     call: ServerUnaryCall<Buffer, Buffer>,
-  ): Promise<Buffer | ReturnType<typeof serviceErrorOf>> {
+  ): Promise<Buffer | BrokerError> {
     try {
       const request = method.codec.decodeRequest(checkedMessage(call.request));
       const response = await handler(request, new GrpcCallContext(call, this.#clock));
       return checkedMessage(method.codec.encodeResponse(response));
     } catch (error) {
-      if (isBrokerError(error)) return serviceErrorOf(error);
+      if (isBrokerError(error)) return error;
       this.#onDefect(error);
-      return serviceErrorOf(internalError());
+      return internalError();
     }
   }
 
   /** Counts a streaming call until grpc-js reports its end, or refuses it. */
-  #admit(call: ServerDuplexStream<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>): boolean {
+  #admit(
+    call: ServerDuplexStream<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>,
+    path: string,
+  ): boolean {
     const peer = call.getPeer();
+    this.#calls.started(path);
     const refusal = this.#admission.tryEnter(peer);
     if (refusal !== undefined) {
+      this.#calls.ended(path, refusal);
       call.emit("error", serviceErrorOf(refusal));
       return false;
     }

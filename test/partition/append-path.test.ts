@@ -3,6 +3,7 @@ import type { Acks, Flush } from "../../src/model/durability.ts";
 import { BrokerError } from "../../src/model/errors.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import { BATCH_BYTES_MAX } from "../../src/model/limits.ts";
+import { noPartitionMetrics } from "../../src/partition/partition-metrics.ts";
 import { PartitionState } from "../../src/partition/partition-state.ts";
 import {
   batchOfValues,
@@ -248,14 +249,15 @@ describe("append path: acknowledgements", () => {
   });
 
   test("one way: refusals are counted and swallowed", () => {
-    const counts = new Map<string, number>();
+    const refusals: string[] = [];
     const metrics = {
-      count: (name: string, by = 1) => counts.set(name, (counts.get(name) ?? 0) + by),
+      ...noPartitionMetrics,
+      produceRefused: (error: BrokerError) => refusals.push(error.reason),
     };
     const { partition, replica } = makePartition({ environment: { metrics } });
     partition.appendOneWay({ batch: batchOfValues(["a"]), flush: undefined, layoutEpoch: 1 });
     partition.appendOneWay({ batch: batchOfValues(["b"]), flush: undefined, layoutEpoch: 3 });
-    expect(counts.get("one_way_refused")).toBe(1);
+    expect(refusals).toEqual(["STALE_LAYOUT"]);
     expect(logValues(replica)).toEqual(["a"]);
   });
 });

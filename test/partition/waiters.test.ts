@@ -20,7 +20,7 @@ function parked(index: number, order: number[]): Parameters<AckWaiters["park"]>[
     flush: "async",
   } as const;
   const observer = { onReceipt: () => order.push(index), onFailure: () => order.push(-index) };
-  return { index, term: 1, receipt, observer };
+  return { index, term: 1, receipt, observer, sinceMs: 0 };
 }
 
 test("waiters: duplicates that wait for earlier entries are answered in their place", () => {

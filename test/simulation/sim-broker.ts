@@ -137,6 +137,7 @@ export class SimBroker {
         logger: this.#logger(),
         metrics,
         partitionMetrics: noPartitionMetrics,
+        onPeerDrop: () => undefined,
         bootId: `boot-${this.#boots}`,
         onFatal: (error) => {
           if (generation === host.generation) this.#failed(error);

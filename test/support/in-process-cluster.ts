@@ -151,6 +151,7 @@ export class InProcessCluster {
         logger: node.logger,
         metrics: node.metrics,
         partitionMetrics: noPartitionMetrics,
+        onPeerDrop: () => undefined,
         bootId: "in-process",
         onFatal: (error) => {
           node.fatal ??= error;

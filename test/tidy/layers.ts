@@ -80,6 +80,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
       "node:url",
       "node:util",
     ],
+    files: { "heap.ts": ["node:v8"] },
     // Formatting data directories is local work: no broker runs yet.
     foreignFiles: ["cluster/cluster-format.ts", "log/real-disk.ts"],
   },

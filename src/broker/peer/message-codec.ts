@@ -123,86 +123,112 @@ function decodeEntries(frames: readonly Buffer[]): Entry<Frame>[] {
 
 /** Each kind is one literal, for the same reason as above. */
 function decodeMessage(wire: RaftMessage): Message<Frame> {
-  const from = wire.from as ReplicaId;
-  const to = wire.to as ReplicaId;
-  const { term, flags } = wire;
   switch (wire.kind) {
     case "vote-request":
-      return {
-        kind: "vote-request",
-        from,
-        to,
-        term,
-        pre: has(flags, PRE),
-        transfer: has(flags, TRANSFER),
-        lastIndex: wire.index,
-        lastTerm: wire.logTerm,
-      };
+      return decodeVoteRequest(wire);
     case "vote-response":
-      return {
-        kind: "vote-response",
-        from,
-        to,
-        term,
-        pre: has(flags, PRE),
-        granted: has(flags, OK),
-        recovering: has(flags, RECOVERING),
-      };
+      return decodeVoteResponse(wire);
     case "append-request":
-      return {
-        kind: "append-request",
-        from,
-        to,
-        term,
-        prevIndex: wire.index,
-        prevTerm: wire.logTerm,
-        entries: decodeEntries(wire.frames),
-        commitIndex: wire.commitIndex,
-        durableCommitIndex: wire.durableIndex,
-        flush: has(flags, FLUSH),
-      };
+      return decodeAppendRequest(wire);
     case "append-response":
-      return {
-        kind: "append-response",
-        from,
-        to,
-        term,
-        ok: has(flags, OK),
-        matchIndex: wire.index,
-        durableIndex: wire.durableIndex,
-        rejectedPrevIndex: wire.rejectedIndex,
-        hintIndex: wire.hintIndex,
-        hintTerm: wire.logTerm,
-        incarnation: wire.incarnation,
-        recovering: has(flags, RECOVERING),
-      };
+      return decodeAppendResponse(wire);
     case "heartbeat":
-      return {
-        kind: "heartbeat",
-        from,
-        to,
-        term,
-        commitIndex: wire.commitIndex,
-        durableCommitIndex: wire.durableIndex,
-        readRound: wire.readRound,
-      };
+      return decodeHeartbeat(wire);
     case "heartbeat-response":
-      return {
-        kind: "heartbeat-response",
-        from,
-        to,
-        term,
-        matchIndex: wire.index,
-        durableIndex: wire.durableIndex,
-        readRound: wire.readRound,
-        incarnation: wire.incarnation,
-      };
+      return decodeHeartbeatResponse(wire);
     case "timeout-now":
     case "not-member":
-      return { kind: wire.kind, from, to, term };
+      return {
+        kind: wire.kind,
+        from: wire.from as ReplicaId,
+        to: wire.to as ReplicaId,
+        term: wire.term,
+      };
     case undefined:
       throw new BrokerError("INVALID_REQUEST", "a raft message without kind", { field: "kind" });
   }
+}
+
+function decodeVoteRequest(wire: RaftMessage): OfKind<"vote-request"> {
+  return {
+    kind: "vote-request",
+    from: wire.from as ReplicaId,
+    to: wire.to as ReplicaId,
+    term: wire.term,
+    pre: has(wire.flags, PRE),
+    transfer: has(wire.flags, TRANSFER),
+    lastIndex: wire.index,
+    lastTerm: wire.logTerm,
+  };
+}
+
+function decodeVoteResponse(wire: RaftMessage): OfKind<"vote-response"> {
+  return {
+    kind: "vote-response",
+    from: wire.from as ReplicaId,
+    to: wire.to as ReplicaId,
+    term: wire.term,
+    pre: has(wire.flags, PRE),
+    granted: has(wire.flags, OK),
+    recovering: has(wire.flags, RECOVERING),
+  };
+}
+
+function decodeAppendRequest(wire: RaftMessage): OfKind<"append-request"> {
+  return {
+    kind: "append-request",
+    from: wire.from as ReplicaId,
+    to: wire.to as ReplicaId,
+    term: wire.term,
+    prevIndex: wire.index,
+    prevTerm: wire.logTerm,
+    entries: decodeEntries(wire.frames),
+    commitIndex: wire.commitIndex,
+    durableCommitIndex: wire.durableIndex,
+    flush: has(wire.flags, FLUSH),
+  };
+}
+
+function decodeAppendResponse(wire: RaftMessage): OfKind<"append-response"> {
+  return {
+    kind: "append-response",
+    from: wire.from as ReplicaId,
+    to: wire.to as ReplicaId,
+    term: wire.term,
+    ok: has(wire.flags, OK),
+    matchIndex: wire.index,
+    durableIndex: wire.durableIndex,
+    rejectedPrevIndex: wire.rejectedIndex,
+    hintIndex: wire.hintIndex,
+    hintTerm: wire.logTerm,
+    incarnation: wire.incarnation,
+    recovering: has(wire.flags, RECOVERING),
+  };
+}
+
+function decodeHeartbeat(wire: RaftMessage): OfKind<"heartbeat"> {
+  return {
+    kind: "heartbeat",
+    from: wire.from as ReplicaId,
+    to: wire.to as ReplicaId,
+    term: wire.term,
+    commitIndex: wire.commitIndex,
+    durableCommitIndex: wire.durableIndex,
+    readRound: wire.readRound,
+  };
+}
+
+function decodeHeartbeatResponse(wire: RaftMessage): OfKind<"heartbeat-response"> {
+  return {
+    kind: "heartbeat-response",
+    from: wire.from as ReplicaId,
+    to: wire.to as ReplicaId,
+    term: wire.term,
+    matchIndex: wire.index,
+    durableIndex: wire.durableIndex,
+    readRound: wire.readRound,
+    incarnation: wire.incarnation,
+  };
 }
 
 function has(flags: number, bit: number): boolean {

@@ -29,6 +29,14 @@ export class OutboundLane {
     return this.#stream !== undefined;
   }
 
+  get queuedBytes(): number {
+    return this.#queuedBytes;
+  }
+
+  get bytesMax(): number {
+    return this.#bytesMax;
+  }
+
   /** Takes a newly opened stream; what was queued for an older one is dropped. */
   attach(stream: OutStream): void {
     const previous = this.#stream;

@@ -50,7 +50,8 @@ export interface PeerTransportDeps {
   readonly connector: Connector;
   readonly logger: Logger;
   readonly identity: PeerIdentity;
-  readonly onDropped: () => void;
+  /** A message to this node was dropped. */
+  readonly onDropped: (to: NodeId) => void;
 }
 
 /** What the node does with what arrives. */
@@ -93,7 +94,7 @@ export class GrpcPeerTransport implements PeerTransport {
       const known = this.#peers.get(nodeId);
       if (known?.endpoint === endpoint) continue;
       if (known !== undefined) for (const lane of known.inbound) lane.close();
-      const outbound = known?.outbound ?? this.#newOutbound();
+      const outbound = known?.outbound ?? this.#newOutbound(nodeId);
       const inbound = LANES.map((lane) => this.#dial(nodeId, endpoint, lane));
       this.#peers.set(nodeId, { endpoint, inbound, outbound });
     }
@@ -160,6 +161,19 @@ export class GrpcPeerTransport implements PeerTransport {
     }
   }
 
+  /** Bytes queued towards all peers together, by lane, and what they may become. For metrics. */
+  queues(): { readonly lane: Lane; readonly bytes: number; readonly bytesMax: number }[] {
+    return LANES.map((lane) => {
+      let bytes = 0;
+      let bytesMax = 0;
+      for (const { outbound } of this.#peers.values()) {
+        bytes += outbound[lane].queuedBytes;
+        bytesMax += outbound[lane].bytesMax;
+      }
+      return { lane, bytes, bytesMax };
+    });
+  }
+
   close(): void {
     this.#closed = true;
     for (const peer of this.#peers.values()) {
@@ -169,9 +183,9 @@ export class GrpcPeerTransport implements PeerTransport {
     this.#peers.clear();
   }
 
-  #newOutbound(): Record<Lane, OutboundLane> {
+  #newOutbound(nodeId: NodeId): Record<Lane, OutboundLane> {
     const lane = (): OutboundLane =>
-      new OutboundLane(PEER_QUEUE_BYTES_MAX, () => this.#deps.onDropped());
+      new OutboundLane(PEER_QUEUE_BYTES_MAX, () => this.#deps.onDropped(nodeId));
     return { control: lane(), bulk: lane(), snapshot: lane() };
   }
 

@@ -1,0 +1,21 @@
+// Turns what the listeners tell of their calls into instruments of the registry.
+import type { Instruments } from "../observe/metrics.ts";
+import type { CallObserver } from "../rpc/call-observer.ts";
+import { countOverload } from "./partition-recorder.ts";
+
+export function createCallRecorder(instruments: Instruments): CallObserver {
+  return {
+    started: (method) => instruments.streams.with(nameOf(method)).add(1),
+    ended(method, error) {
+      const name = nameOf(method);
+      instruments.streams.with(name).add(-1);
+      instruments.requests.with(name, error?.reason ?? "ok").add(1);
+      if (error !== undefined) countOverload(instruments, error);
+    },
+  };
+}
+
+/** "/flotilla.v1.ProduceService/Publish" → "Produce/Publish". */
+function nameOf(path: string): string {
+  return path.replace(/^\/.*\.(\w+?)(?:Service)?\//, "$1/");
+}

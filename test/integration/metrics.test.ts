@@ -1,0 +1,104 @@
+// Every instrument of docs/METRICS.md is fed: three brokers are used as people use them, and then all that they show is
+// looked through. What only trouble feeds is named here and tested with the thing that counts it.
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createPartitionRecorder } from "../../src/broker/partition-recorder.ts";
+import { type Client, createClient } from "../../src/client/index.ts";
+import { BrokerError } from "../../src/model/errors.ts";
+import { INSTRUMENTS, type InstrumentRow } from "../../src/observe/instruments.ts";
+import { createMetrics } from "../../src/observe/metrics.ts";
+import { LocalCluster } from "../support/local-cluster.ts";
+
+const TOPIC = "measured";
+/** Nothing of this happens to brokers that are well. */
+const ONLY_IN_TROUBLE: readonly (keyof typeof INSTRUMENTS)[] = ["overloads", "peerDrops"];
+
+let cluster: LocalCluster;
+let client: Client;
+/** Of all brokers, by metric name. */
+let samples: Map<string, { readonly labels: string; readonly value: number }[]>;
+
+beforeAll(async () => {
+  cluster = await LocalCluster.create();
+  await cluster.up();
+  client = createClient({ bootstrap: cluster.bootstrap });
+  await client.admin().createTopic({
+    name: TOPIC,
+    partitions: 3,
+    replicationFactor: 3,
+    settings: {},
+  });
+  const producer = client.producer();
+  for (let i = 0; i < 50; i += 1) {
+    await producer.send({ topic: TOPIC, key: Buffer.from(`k${i}`), value: Buffer.alloc(100) });
+  }
+  await producer.close();
+  const reader = client.reader({ topic: TOPIC, from: "earliest", until: "end" });
+  let read = 0;
+  for await (const _message of reader) read += 1;
+  expect(read).toBe(50);
+  samples = await scrapeAll();
+}, 60_000);
+
+afterAll(async () => {
+  await client.close();
+  await cluster.close();
+});
+
+test("metrics: every instrument has a series on some broker", () => {
+  const silent = (Object.entries(INSTRUMENTS) as [keyof typeof INSTRUMENTS, InstrumentRow][])
+    .filter(([key, row]) => !ONLY_IN_TROUBLE.includes(key) && !samples.has(nameOf(row)))
+    .map(([key]) => key);
+  expect(silent).toEqual([]);
+});
+
+test("metrics: what was done is what was counted", () => {
+  const byTopic = `topic="${TOPIC}"`;
+  expect(sum("flotilla_partition_produce_records_total", byTopic)).toBe(50);
+  expect(sum("flotilla_partition_fetch_records_total", byTopic)).toBe(50);
+  expect(sum("flotilla_partition_produce_duration_seconds_count", 'acks="all"')).toBe(
+    sum("flotilla_partition_produce_batches_total", 'result="ok"'),
+  );
+  expect(sum("flotilla_rpc_requests_total", 'method="Admin/CreateTopic",result="ok"')).toBe(1);
+  expect(sum("flotilla_partition_producers")).toBeGreaterThan(0);
+  const inSync = samples.get("flotilla_replica_in_sync_replicas") ?? [];
+  const ofTopic = inSync.filter(({ labels }) => labels.includes(byTopic));
+  expect(new Set(ofTopic.map(({ value }) => value))).toEqual(new Set([3]));
+  expect(sum("flotilla_rpc_queue_limit_bytes", 'queue="peer-bulk"')).toBeGreaterThan(0);
+  expect(sum("flotilla_rpc_streams", 'method="Peer/Attach"')).toBe(18);
+});
+
+test("metrics: a refusal is counted by its reason, an overload by its limit", async () => {
+  const { instruments, render } = createMetrics();
+  const recorder = createPartitionRecorder(instruments).forTopic(TOPIC);
+  recorder.produceRefused(new BrokerError("STALE_LAYOUT", "another layout"));
+  recorder.produceRefused(new BrokerError("OVERLOADED", "too much", { limit: "parkedAcks" }));
+  recorder.fetchRefused(new BrokerError("OVERLOADED", "too many", { limit: "parkedFetches" }));
+  const text = await render();
+  expect(text).toContain('produce_batches_total{result="STALE_LAYOUT"} 1');
+  expect(text).toContain('flotilla_rpc_overloads_total{limit="parkedAcks"} 1');
+  expect(text).toContain('fetch_requests_total{result="OVERLOADED"} 1');
+  expect(text).toContain('flotilla_rpc_overloads_total{limit="parkedFetches"} 1');
+});
+
+function nameOf(row: InstrumentRow): string {
+  return row.kind === "histogram" ? `${row.name}_count` : row.name;
+}
+
+function sum(name: string, labels = ""): number {
+  const found = (samples.get(name) ?? []).filter((sample) => sample.labels.includes(labels));
+  return found.reduce((total, sample) => total + sample.value, 0);
+}
+
+async function scrapeAll(): Promise<typeof samples> {
+  const all: typeof samples = new Map();
+  for (const node of cluster.nodes) {
+    const answer = await fetch(`http://${node.admin}/metrics`);
+    for (const line of (await answer.text()).split("\n")) {
+      const match = /^(\w+)(?:\{(.*)\})? (\S+)$/.exec(line);
+      if (match === null) continue;
+      const [, name = "", labels = "", value = ""] = match;
+      all.set(name, [...(all.get(name) ?? []), { labels, value: Number(value) }]);
+    }
+  }
+  return all;
+}
