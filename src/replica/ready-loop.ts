@@ -38,12 +38,15 @@ export class ReadyLoop {
   #record: HardStateRecord;
   #commitIndex: LogIndex;
   #durableCommitIndex = 0;
+  /** The configuration in force was applied at or before this; the journal does not say yet that it is committed. */
+  #changedIndex: LogIndex;
 
   constructor(context: GroupContext, parts: ReadyParts, record: HardStateRecord) {
     this.#context = context;
     this.#parts = parts;
     this.#record = record;
     this.#commitIndex = parts.apply.appliedIndex;
+    this.#changedIndex = parts.apply.appliedIndex;
   }
 
   get commitIndex(): LogIndex {
@@ -61,6 +64,11 @@ export class ReadyLoop {
   /** An image was installed: everything ≤ index is committed. */
   installed(index: LogIndex): void {
     this.#commitIndex = Math.max(this.#commitIndex, index);
+  }
+
+  /** A configuration took effect at or before this index. */
+  membershipApplied(index: LogIndex): void {
+    this.#changedIndex = index;
   }
 
   /** Changes fields of the journal record that do not come from the core; durable when the promise resolves. */
@@ -87,6 +95,7 @@ export class ReadyLoop {
     apply.run(this.#commitIndex);
     reads.applied(apply.appliedIndex);
     snapshotter.turn();
+    this.#noteChange();
     if (core.hasReady()) this.#context.wake();
   }
 
@@ -117,6 +126,19 @@ export class ReadyLoop {
       this.#context.core.hardStateDurable(seq);
       this.#context.wake();
     });
+  }
+
+  /**
+   * Notes that the configuration in force is committed. A start after a power cut applies the log anew, as far as it is
+   * known to be committed: without the note it would ask the members before, who may be gone for good.
+   */
+  #noteChange(): void {
+    const { durableCommitIndex } = this.#record;
+    if (this.#changedIndex <= durableCommitIndex) return;
+    const durable = Math.min(this.#durableCommitIndex, this.#parts.flusher.flushedIndex);
+    if (this.#changedIndex > durable) return;
+    this.#record = { ...this.#record, durableCommitIndex: durable };
+    this.#parts.journal.save(this.#record, () => undefined);
   }
 
   #write(ready: Ready<Frame>): void {
