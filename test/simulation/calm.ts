@@ -4,7 +4,7 @@
 import { crc32c } from "../../src/base/crc32c.ts";
 import { type GroupId, METADATA_GROUP } from "../../src/model/ids.ts";
 import { sdkClient, sendBySdk } from "./clients.ts";
-import { lackOf } from "./health.ts";
+import { describeGroup, lackOf } from "./health.ts";
 import type { TopicPlan } from "./plan/seed-plan.ts";
 import type { SimBroker } from "./sim-broker.ts";
 import type { SimCluster } from "./sim-cluster.ts";
@@ -63,7 +63,11 @@ export class Calm {
       this.#groups.filter((group) => this.#cluster.leaderOf(group) === undefined);
     const isDone = await this.#until(() => without().length === 0, RECOVER_LIMIT_MS);
     this.leaderlessMs = world.nowMs - startMs;
-    if (!isDone) this.#cluster.violation(`no leader after all faults: groups ${without().join()}`);
+    if (isDone) return;
+    for (const group of without()) {
+      const state = describeGroup(this.#cluster, group);
+      this.#cluster.violation(`no leader after all faults: group ${group}: ${state}`);
+    }
   }
 
   /** L4, as far as clients can tell. */

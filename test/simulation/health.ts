@@ -40,12 +40,29 @@ export function lackOf(cluster: SimCluster, group: GroupId, behindMax = 0): stri
   return members.size > 0 ? `${members.size} replicas are missing` : undefined;
 }
 
+/** What each node has of a group, for people. */
+export function describeGroup(cluster: SimCluster, group: GroupId): string {
+  const texts = cluster.brokers.map(({ node, nodeId }) => {
+    const status = node?.replicas.get(group)?.status();
+    if (status === undefined) return `n${nodeId}: ${node === undefined ? "down" : "not open"}`;
+    const { commitIndex, failed, flushedIndex, lastIndex, membership, role, term } = status;
+    const { learners, outgoing, voters } = membership;
+    const members = [voters, learners, outgoing ?? []].map((ids) => ids.join(" ")).join("|");
+    const fate = failed === undefined ? "" : `, failed: ${failed.message}`;
+    const positions = `last ${lastIndex}, flushed ${flushedIndex}, commit ${commitIndex}`;
+    return `n${nodeId}: ${role} in ${term}, ${positions}, members ${members}${fate}`;
+  });
+  return texts.join("; ");
+}
+
 /** Everybody is up and well, and no replica is being made anew. */
 export function isWhole(cluster: SimCluster): boolean {
   const isWell = cluster.brokers.every(({ excuse, host, isAiling, isServing }) => {
     return host.isUp && isServing && !isAiling && excuse === undefined;
   });
-  return isWell && cluster.groups.every((group) => lackOf(cluster, group, BUSY_ENTRIES) === undefined);
+  return (
+    isWell && cluster.groups.every((group) => lackOf(cluster, group, BUSY_ENTRIES) === undefined)
+  );
 }
 
 /** … and everybody has had time to flush: a power cut of one node takes what others have as well. */
@@ -62,7 +79,12 @@ function isFlushed(cluster: SimCluster, group: GroupId): boolean {
 }
 
 function lackOfReplica(
-  { appliedIndex, commitIndex, failed, lastIndex }: RaftStatus & { readonly failed: Error | undefined },
+  {
+    appliedIndex,
+    commitIndex,
+    failed,
+    lastIndex,
+  }: RaftStatus & { readonly failed: Error | undefined },
   leader: RaftStatus,
   behindMax: number,
 ): string | undefined {

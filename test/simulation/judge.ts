@@ -104,12 +104,16 @@ function checkVerdicts(cluster: SimCluster, operations: Operations, covered: Cov
   }
   for (const { leaderEpoch, offset, outcome, partition, topic, value } of operations.verdicts) {
     const start = covered.logStarts.get(`${topic}/${partition}`) ?? 0;
-    const isAsync = cluster.plan.topics.some(({ flush, name }) => name === topic && flush === "async");
+    const isAsync = cluster.plan.topics.some(
+      ({ flush, name }) => name === topic && flush === "async",
+    );
     if (offset < start || (isAsync && cluster.hasForgotten)) continue;
     const found = places.get(`${topic}/${partition}@${offset}`);
     const isThere = found?.leaderEpoch === leaderEpoch && found.value === value;
     if (isThere === (outcome === "committed")) continue;
     const place = `${topic}/${partition}@${offset} epoch ${leaderEpoch}`;
-    cluster.violation(`verdict: "${value.slice(0, SHOWN)}" at ${place} is ${outcome}, but there: ${isThere}`);
+    cluster.violation(
+      `verdict: "${value.slice(0, SHOWN)}" at ${place} is ${outcome}, but there: ${isThere}`,
+    );
   }
 }

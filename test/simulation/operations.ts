@@ -59,7 +59,8 @@ export class Operations {
   begin({ acks, flush, key, producer, topic }: SendPlan): string {
     this.sends += 1;
     const value = `${producer}-${this.sends}`.padEnd(topic.valueBytes, ".");
-    const durability: DurabilityClass = acks === "none" ? "none" : `${acks}/${flush ?? topic.flush}`;
+    const durability: DurabilityClass =
+      acks === "none" ? "none" : `${acks}/${flush ?? topic.flush}`;
     const atMs = this.#world.nowMs;
     this.#classes.set(value, durability);
     this.#history.add({ type: "send", atMs, producer, topic: topic.name, key, value, durability });

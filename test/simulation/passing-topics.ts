@@ -23,12 +23,7 @@ export class PassingTopics {
   readonly #random: Random;
   #isStopped = false;
 
-  constructor(
-    cluster: SimCluster,
-    operations: Operations,
-    client: PublishClient,
-    random: Random,
-  ) {
+  constructor(cluster: SimCluster, operations: Operations, client: PublishClient, random: Random) {
     this.#cluster = cluster;
     this.#operations = operations;
     this.#client = client;

@@ -59,6 +59,7 @@ export class SimCluster {
     this.network.onDefect = (host, error) => this.#defect(host.name, error);
     this.invariants = new Invariants({
       report: (problem) => this.violation(problem),
+      eventCount: () => world.eventCount,
       replicaOf: ({ groupId, node, replicaId }) => {
         const replica = this.broker(node).node?.replicas.get(groupId);
         return replica?.replicaId === replicaId ? replica : undefined;

@@ -4,7 +4,11 @@
 // sim-network.ts.
 import { crc32c } from "../../src/base/crc32c.ts";
 import { BrokerError, isBrokerError } from "../../src/model/errors.ts";
-import type { AttachRequest, Lane, PeerEnvelope } from "../../src/rpc/generated/flotilla-internal-v1.ts";
+import type {
+  AttachRequest,
+  Lane,
+  PeerEnvelope,
+} from "../../src/rpc/generated/flotilla-internal-v1.ts";
 import { peerService } from "../../src/rpc/methods.ts";
 import type { CallContext, MessageStream, Method } from "../../src/rpc/ports.ts";
 import { Direction, type Packet } from "./sim-direction.ts";
@@ -325,7 +329,8 @@ export class Pipe {
       return;
     }
     const size = packet.bytes?.length ?? 0;
-    const isPeerMessage = packet.bytes !== undefined && direction === this.#down && this.#isRaftLane;
+    const isPeerMessage =
+      packet.bytes !== undefined && direction === this.#down && this.#isRaftLane;
     let counted = size;
     for (const inMs of direction.arrivals(isPeerMessage)) {
       const freed = counted;

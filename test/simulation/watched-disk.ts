@@ -85,12 +85,7 @@ class WatchedFile implements DiskFile {
   readonly #view: DiskView;
   readonly #before: OperationHook;
 
-  constructor(
-    inner: DiskFile,
-    known: FileView | undefined,
-    view: DiskView,
-    before: OperationHook,
-  ) {
+  constructor(inner: DiskFile, known: FileView | undefined, view: DiskView, before: OperationHook) {
     this.#inner = inner;
     this.#known = known;
     this.#view = view;

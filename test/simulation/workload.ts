@@ -106,7 +106,13 @@ export class Workload {
   }
 
   #planOf({ acks, flush, name: producer }: UserPlan, topic: TopicPlan): SendPlan {
-    return { producer, topic, acks, flush, key: `${producer}-k${this.#random.integer(0, KEYS_PER_USER)}` };
+    return {
+      producer,
+      topic,
+      acks,
+      flush,
+      key: `${producer}-k${this.#random.integer(0, KEYS_PER_USER)}`,
+    };
   }
 
   /** What only the leader acknowledged may be cut off; then a broker says so. */

@@ -93,13 +93,17 @@ export const misdirectedWrite: Fault = (context) =>
 /** The disk is gone with all that is on it. */
 export const lostDisk: Fault = (context) => {
   const { cluster } = context;
-  whenWhole(context, ({ host }) => host.isUp, (broker) => {
-    if (broker.isServing) context.bit();
-    broker.kill({ kind: "process" });
-    broker.excuse = { reason: "lost disk", remedy: "replace" };
-    broker.isAiling = true;
-    context.lasting(() => cluster.remedy(broker));
-  });
+  whenWhole(
+    context,
+    ({ host }) => host.isUp,
+    (broker) => {
+      if (broker.isServing) context.bit();
+      broker.kill({ kind: "process" });
+      broker.excuse = { reason: "lost disk", remedy: "replace" };
+      broker.isAiling = true;
+      context.lasting(() => cluster.remedy(broker));
+    },
+  );
   return true;
 };
 

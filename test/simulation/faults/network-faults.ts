@@ -39,7 +39,14 @@ export const isolatedLeader: Fault = (context) => {
   const leader = group === undefined ? undefined : cluster.leaderOf(group);
   if (leader === undefined) return false;
   const others = cluster.brokers.filter((candidate) => candidate !== leader);
-  cut(context, [leader], both([leader], others.map(({ host }) => host)));
+  cut(
+    context,
+    [leader],
+    both(
+      [leader],
+      others.map(({ host }) => host),
+    ),
+  );
   return true;
 };
 

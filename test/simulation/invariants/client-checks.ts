@@ -43,7 +43,9 @@ export class ClientChecks {
     const entry = book.holderOf(offset);
     if (entry?.term === epoch || book.isForgiven) return entry;
     const found = entry === undefined ? "it is not committed" : `that holds term ${entry.term}`;
-    this.#findings.report(`${verb}: group ${groupId} offset ${offset} epoch ${epoch}, but ${found}`);
+    this.#findings.report(
+      `${verb}: group ${groupId} offset ${offset} epoch ${epoch}, but ${found}`,
+    );
     return undefined;
   }
 }

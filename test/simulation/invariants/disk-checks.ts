@@ -17,6 +17,8 @@ export class DiskChecks implements DiskEvents {
   readonly #findings: Findings;
   readonly #live: (log: LogView) => LiveReplica;
   readonly #hardStates = new Map<string, HardStateView>();
+  /** What the present event has written so far: a write that the full disk broke off is taken back. */
+  #written: { readonly event: number; readonly log: LogView; readonly from: LogIndex } | undefined;
   truncations = 0;
 
   constructor(findings: Findings, live: (log: LogView) => LiveReplica) {
@@ -27,6 +29,10 @@ export class DiskChecks implements DiskEvents {
   /** I7 and I24. */
   onEntry(log: LogView, entry: Entry): void {
     const { baseOffset, index, term } = entry;
+    const event = this.#findings.eventCount();
+    if (this.#written?.event !== event || this.#written.log !== log) {
+      this.#written = { event, log, from: index };
+    }
     const problem = this.#findings.book(log.groupId).learn(entry);
     if (problem !== undefined) {
       this.#report(log, `log matching: ${problem} at index ${index} of term ${term}`);
@@ -46,7 +52,7 @@ export class DiskChecks implements DiskEvents {
   onCut(log: LogView, entries: readonly Entry[]): void {
     const live = this.#live(log);
     const [first] = entries;
-    if (live === undefined || first === undefined) return;
+    if (live === undefined || first === undefined || this.#isTakenBack(log, first)) return;
     this.truncations += 1;
     if (live.isLeader) this.#report(log, `a leader cuts its log at index ${first.index}`);
     if (first.index <= live.commitIndex) {
@@ -55,6 +61,12 @@ export class DiskChecks implements DiskEvents {
     const book = this.#findings.book(log.groupId);
     const lost = entries.find(({ hash, index }) => book.committed(index)?.hash === hash);
     if (lost !== undefined) this.#report(log, `committed index ${lost.index} was truncated`);
+  }
+
+  #isTakenBack(log: LogView, first: Entry): boolean {
+    const written = this.#written;
+    if (written === undefined || written.event !== this.#findings.eventCount()) return false;
+    return written.log === log && first.index >= written.from;
   }
 
   /** I23. */

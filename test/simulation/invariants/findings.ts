@@ -1,5 +1,11 @@
 // What the checks share: the disks, the books of the groups, and where to report. Built by invariants.ts.
-import { type GroupId, METADATA_GROUP, type NodeId, nodeOfReplica, type ReplicaId } from "../../../src/model/ids.ts";
+import {
+  type GroupId,
+  METADATA_GROUP,
+  type NodeId,
+  nodeOfReplica,
+  type ReplicaId,
+} from "../../../src/model/ids.ts";
 import type { LogIndex, Term } from "../../../src/model/positions.ts";
 import type { Membership } from "../../../src/raft/messages.ts";
 import type { DiskView } from "./disk-view.ts";
@@ -8,13 +14,16 @@ import type { LogView } from "./log-view.ts";
 
 export class Findings {
   readonly report: (problem: string) => void;
+  /** Number of the event that runs. */
+  readonly eventCount: () => number;
   readonly disks = new Map<NodeId, DiskView>();
   /** Groups whose topic flushes before it acknowledges; the metadata group does. */
   readonly syncGroups = new Set<GroupId>([METADATA_GROUP]);
   readonly #books = new Map<GroupId, GroupBook>();
 
-  constructor(report: (problem: string) => void) {
+  constructor(report: (problem: string) => void, eventCount: () => number) {
     this.report = report;
+    this.eventCount = eventCount;
   }
 
   book(groupId: GroupId): GroupBook {

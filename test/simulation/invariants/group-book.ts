@@ -80,7 +80,8 @@ export class GroupBook {
     }
     if (known.hash !== hash) return "other bytes";
     if (known.prevTerm === undefined) this.#contents.set(key, { hash, prevTerm });
-    else if (prevTerm !== undefined && known.prevTerm !== prevTerm) return "another entry before it";
+    else if (prevTerm !== undefined && known.prevTerm !== prevTerm)
+      return "another entry before it";
     return undefined;
   }
 }

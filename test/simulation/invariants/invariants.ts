@@ -17,6 +17,7 @@ import { WireChecks } from "./wire-checks.ts";
 
 export interface InvariantsOptions {
   readonly report: (problem: string) => void;
+  readonly eventCount: () => number;
   /** The replica that runs on this log now. */
   readonly replicaOf: (log: LogView) => Replica | undefined;
 }
@@ -31,7 +32,7 @@ export class Invariants {
 
   constructor(options: InvariantsOptions) {
     this.#options = options;
-    this.#findings = new Findings(options.report);
+    this.#findings = new Findings(options.report, options.eventCount);
     this.#status = new StatusChecks(this.#findings);
     this.#wire = new WireChecks(this.#findings);
     this.#disk = new DiskChecks(this.#findings, (log) => this.#live(log));

@@ -2,7 +2,12 @@
 // survive a power cut. Kept by disk-view.ts from the writes that pass by; asked by the checks.
 import { crc32c } from "../../../src/base/crc32c.ts";
 import { decodeFrame, FRAME_HEADER_BYTES, type Frame } from "../../../src/model/entry-frame.ts";
-import { type GroupId, type NodeId, nodeOfReplica, type ReplicaId } from "../../../src/model/ids.ts";
+import {
+  type GroupId,
+  type NodeId,
+  nodeOfReplica,
+  type ReplicaId,
+} from "../../../src/model/ids.ts";
 import type { LogIndex, Offset, Term } from "../../../src/model/positions.ts";
 
 export interface Entry {

@@ -167,7 +167,9 @@ export class StatusChecks {
     const { appliedIndex, commitIndex, term } = status;
     const first = book.firstOfTerm.get(term);
     if (first !== undefined && first <= commitIndex && first <= appliedIndex) return;
-    this.#findings.report(`ready too early: group ${groupId} in term ${term}, its first is ${first}`);
+    this.#findings.report(
+      `ready too early: group ${groupId} in term ${term}, its first is ${first}`,
+    );
   }
 
   /** I13 and I15. */

@@ -1,8 +1,9 @@
 // What must hold of every message that one broker hands to its transport for another: nothing is said that the sender's
 // disk does not hold (raft.md §1.3). Called by invariants.ts.
+
+import { decodeGroupMessage } from "../../../src/broker/peer/message-codec.ts";
 import type { GroupId, NodeId, ReplicaId } from "../../../src/model/ids.ts";
 import type { Term } from "../../../src/model/positions.ts";
-import { decodeGroupMessage } from "../../../src/broker/peer/message-codec.ts";
 import type { PeerEnvelope, RaftMessage } from "../../../src/rpc/generated/flotilla-internal-v1.ts";
 import type { Findings } from "./findings.ts";
 
@@ -27,7 +28,8 @@ export class WireChecks {
     switch (message.kind) {
       case "vote-request":
         if (!message.transfer) this.campaigns += 1;
-        if (!message.pre) this.#requireVote(node, groupId, message.from, message.term, message.from);
+        if (!message.pre)
+          this.#requireVote(node, groupId, message.from, message.term, message.from);
         return;
       case "vote-response":
         if (message.granted && !message.pre) {
@@ -74,7 +76,9 @@ export class WireChecks {
     const durable = disk?.hardState(groupId as GroupId, from as ReplicaId)?.term ?? 0;
     if (durable < term) {
       const what = `${kind} in term ${term} of group ${groupId}`;
-      this.#findings.report(`told before durable: n${node} sends ${what}, its disk holds ${durable}`);
+      this.#findings.report(
+        `told before durable: n${node} sends ${what}, its disk holds ${durable}`,
+      );
     }
     return durable === term;
   }

@@ -60,8 +60,19 @@ function drawKinds(random: Random): readonly FaultKind[] {
 function drawTopics(random: Random): TopicPlan[] {
   const partitions = random.integer(1, 3);
   const valueBytes = pick(random, [0, 0, 1500]);
-  const ledger = { name: "ledger", partitions, flush: "sync", isRolling: false, valueBytes } as const;
-  const feed = { ...ledger, name: "feed", flush: "async", partitions: random.integer(1, 3) } as const;
+  const ledger = {
+    name: "ledger",
+    partitions,
+    flush: "sync",
+    isRolling: false,
+    valueBytes,
+  } as const;
+  const feed = {
+    ...ledger,
+    name: "feed",
+    flush: "async",
+    partitions: random.integer(1, 3),
+  } as const;
   const topics: TopicPlan[] = [ledger, feed];
   const rolls = random.next();
   if (rolls < 0.7) {
@@ -82,7 +93,8 @@ function drawUsers(random: Random, topics: readonly TopicPlan[]): UserPlan[] {
     // Each topic has a sender that waits for everybody.
     const topic = topics[number] ?? pick(random, topics);
     const acks = topics[number] === undefined ? drawAcks(random, client) : "all";
-    const flush = acks === "all" && topic.flush === "async" && random.next() < 0.25 ? "sync" : undefined;
+    const flush =
+      acks === "all" && topic.flush === "async" && random.next() < 0.25 ? "sync" : undefined;
     const burstMax = client === "sdk" ? random.integer(1, 9) : 1;
     const pause = Math.round((pauseMsMax * (1 + burstMax)) / 2);
     const name = `${client}${number}-${topic.name}-${acks}`;
@@ -98,16 +110,11 @@ function drawAcks(random: Random, client: UserPlan["client"]): Acks {
 }
 
 /** What a power cut may take is followed by nobody: a follower would see another history afterwards. */
-function drawReaders(
-  random: Random,
-  topics: readonly TopicPlan[],
-  mayForget: boolean,
-): ReaderPlan {
+function drawReaders(random: Random, topics: readonly TopicPlan[], mayForget: boolean): ReaderPlan {
   const followed = topics.filter(({ flush, isRolling }) => {
     return !isRolling && (flush === "sync" || !mayForget);
   });
-  const some = (): string[] =>
-    followed.filter(() => random.next() < 0.6).map(({ name }) => name);
+  const some = (): string[] => followed.filter(() => random.next() < 0.6).map(({ name }) => name);
   return {
     plain: some(),
     sdk: some(),
@@ -116,11 +123,7 @@ function drawReaders(
   };
 }
 
-function drawFaults(
-  random: Random,
-  kinds: readonly FaultKind[],
-  durationMs: number,
-): FaultStep[] {
+function drawFaults(random: Random, kinds: readonly FaultKind[], durationMs: number): FaultStep[] {
   const pauseMsMax = 1200 * 6 ** random.next();
   const lastsMsMax = 800 * 10 ** random.next();
   const steps: FaultStep[] = [];

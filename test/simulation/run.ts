@@ -1,0 +1,133 @@
+// npm run test:simulation -- [--seeds N] [--from SEED] [--jobs N] [--shard FILE]: runs whole clusters on virtual time, a seed
+// each, the first one twice. Exits 1 when a seed violates a promise, proves too little, or does not repeat itself.
+// Also: --shrink SEED [--save NAME] makes a failing seed small; --scenario NAME runs a named one; --faults "kill,pause" and
+// --verbose for those who look at one seed; --json for programs.
+import { join } from "node:path";
+import { type RunOptions, readOptions } from "./options.ts";
+import { Pool } from "./pool.ts";
+import { formatScenario, readScenario, writeScenario } from "./scenario.ts";
+import { appendShard, shardOf } from "./shard.ts";
+import { shrink } from "./shrink.ts";
+import { planOf, type SimulationOptions, type SimulationResult } from "./simulate.ts";
+import { addResult, newTotals, tableOf, virtualHours } from "./totals.ts";
+
+const ROOT = join(import.meta.dirname, "../..");
+const SHRINK_RUNS_MAX = 400;
+
+async function main(): Promise<number> {
+  const options = readOptions();
+  const pool = new Pool(ROOT, options.jobs);
+  try {
+    if (options.shrink !== undefined) return await shrinkSeed(pool, options, options.shrink);
+    if (options.scenario !== undefined) return await runScenario(pool, options.scenario);
+    return await runSeeds(pool, options);
+  } finally {
+    pool.close();
+  }
+}
+
+async function runSeeds(pool: Pool, options: RunOptions): Promise<number> {
+  const startMs = performance.now();
+  const totals = newTotals();
+  let traceOfFirst = "";
+  let next = options.from;
+  const again = pool.run(first(options));
+  const worker = async (): Promise<void> => {
+    while (next < options.from + options.seeds) {
+      const seed = next++;
+      const result = await runOne(pool, seed, options);
+      if (seed === options.from) traceOfFirst = result.traceHash;
+      addResult(totals, result);
+    }
+  };
+  await Promise.all(Array.from({ length: pool.size }, worker));
+  const isRepeatable = (await again).traceHash === traceOfFirst;
+  const seconds = (performance.now() - startMs) / 1000;
+  totals.failed.sort((a, b) => a - b);
+  totals.uncounted.sort((a, b) => a - b);
+  if (options.json) {
+    const { failed, seeds, uncounted } = totals;
+    const verdict = { failed, uncounted, isRepeatable, seconds: Math.round(seconds) };
+    print(JSON.stringify({ ...totals, seeds, virtualHours: virtualHours(totals), ...verdict }));
+  } else {
+    const perMinute = Math.round((totals.seeds * 60) / seconds);
+    print(
+      tableOf(totals, [
+        ["first seed repeats itself", isRepeatable ? "yes" : "NO"],
+        ["seconds", `${seconds.toFixed(1)} (${perMinute} seeds per minute, ${pool.size} jobs)`],
+      ]),
+    );
+  }
+  if (options.shard !== undefined) {
+    appendShard(
+      options.shard,
+      shardOf(totals, { root: ROOT, from: options.from, isRepeatable, seconds }),
+    );
+  }
+  const isGood = totals.failed.length === 0 && totals.uncounted.length === 0 && isRepeatable;
+  return isGood ? 0 : 1;
+}
+
+function first({ from, kinds }: RunOptions): SimulationOptions {
+  return { seed: from, kinds };
+}
+
+/** Shows each seed's story with --verbose and a single seed. */
+async function runOne(pool: Pool, seed: number, options: RunOptions): Promise<SimulationResult> {
+  const { json, kinds, seeds, verbose } = options;
+  const onLine = verbose && seeds === 1 && !json ? print : undefined;
+  const result = await pool.run({ seed, kinds, onLine });
+  if (json) return result;
+  if (verbose) print(summaryOf(result));
+  showProblems(result, kinds === undefined ? "" : ` --faults "${kinds.join(",")}"`);
+  return result;
+}
+
+function summaryOf({ bitten, counts, seed, traceHash }: SimulationResult): string {
+  const { acks, elections, events, sends } = counts;
+  const faults = Object.entries(bitten).map(([kind, count]) => `${kind} ${count}`);
+  const figures = `${sends} sends, ${acks} acks, ${elections} elections, ${events} events`;
+  return `seed ${seed}: trace ${traceHash}, ${figures}, faults ${faults.join(", ")}`;
+}
+
+function showProblems({ seed, shortcomings, violations }: SimulationResult, how: string): void {
+  if (violations.length === 0 && shortcomings.length === 0) return;
+  for (const violation of violations) print(`seed ${seed} VIOLATION ${violation}`);
+  if (violations.length === 0) print(`seed ${seed} does not count: ${shortcomings.join("; ")}`);
+  print(`replay: npm run test:simulation -- --seeds 1 --from ${seed}${how} --verbose`);
+}
+
+async function runScenario(pool: Pool, name: string): Promise<number> {
+  const { about, plan, seed } = readScenario(name);
+  print(about);
+  const result = await pool.run({ seed, plan, onLine: print });
+  print(summaryOf(result));
+  for (const violation of result.violations) print(`VIOLATION ${violation}`);
+  return result.violations.length === 0 ? 0 : 1;
+}
+
+async function shrinkSeed(pool: Pool, options: RunOptions, seed: number): Promise<number> {
+  const shrunk = await shrink({
+    seed,
+    plan: planOf({ seed, kinds: options.kinds }),
+    run: (run) => pool.run(run),
+    runsMax: SHRINK_RUNS_MAX,
+    onProgress: print,
+  });
+  if (shrunk === undefined) {
+    print(`seed ${seed} does not fail`);
+    return 0;
+  }
+  const { plan, runs, violation } = shrunk;
+  const scenario = { about: violation.slice(0, 300), seed, plan };
+  print(`after ${runs} runs, ${plan.faults.length} faults are left:`);
+  print(formatScenario(scenario));
+  if (options.save !== undefined) writeScenario(options.save, scenario);
+  return 1;
+}
+
+function print(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+process.exitCode = await main();
