@@ -7,7 +7,12 @@ import { nodeOfReplica, type ReplicaId } from "../model/ids.ts";
 import type { LogIndex, Offset } from "../model/positions.ts";
 import type { ApplyLoop } from "./apply-loop.ts";
 import type { GroupContext } from "./group-context.ts";
-import { type AppliedRecord, encodeImageRecord, type ImageRecord } from "./group-records.ts";
+import {
+  type AppliedRecord,
+  decodeImageRecord,
+  encodeImageRecord,
+  type ImageRecord,
+} from "./group-records.ts";
 
 /** A replica that does not catch up within this time may lose the pinned log start and gets another image. */
 const PIN_MS = 5 * 60_000;
@@ -152,13 +157,19 @@ export class Snapshotter {
   async #send(to: ReplicaId): Promise<void> {
     const { core, groupId, images, logger, metrics, replicaId, transport } = this.#context;
     const { term } = core;
-    const { image, record } = this.#capture();
-    const { restart, applied } = record;
-    const expiresMs = this.#context.clock.monotonicMs() + PIN_MS;
-    this.#pins.set(to, { logStartIndex: restart.index, untilIndex: image.index, expiresMs });
     const leads = (): boolean =>
       this.#context.isLive() && core.role === "leader" && core.term === term;
-    if (!(await this.#untilDurable(image.index)) || !leads()) return;
+    const captured = this.#capture();
+    this.#pin(to, captured);
+    // A new leader may know of commits that it does not know to be durable, and be unable to commit more without this very
+    // receiver. What it saved before it dropped its own log's beginning is durable, and connects.
+    const isDurable = this.#durable.durableIndex() >= captured.image.index;
+    const saved = isDurable ? undefined : await this.#saved();
+    if (!leads()) return;
+    if (saved !== undefined) this.#pin(to, saved);
+    else if (!(await this.#untilDurable(captured.image.index)) || !leads()) return;
+    const { image, record } = saved ?? captured;
+    const { restart, applied } = record;
     const meta = {
       index: image.index,
       term: image.term,
@@ -177,6 +188,28 @@ export class Snapshotter {
       else core.snapshotFailed(to);
       this.#context.wake();
     });
+  }
+
+  #pin(to: ReplicaId, { image, record }: Captured): void {
+    const expiresMs = this.#context.clock.monotonicMs() + PIN_MS;
+    const logStartIndex = record.restart.index;
+    this.#pins.set(to, { logStartIndex, untilIndex: image.index, expiresMs });
+  }
+
+  /** The newest image on disk, for a log that begins where ours does now; undefined when it does not reach that. */
+  async #saved(): Promise<Captured | undefined> {
+    const { groupId, images, log } = this.#context;
+    const image = await images.load(groupId);
+    const record = image === undefined ? undefined : decodeImageRecord(image.meta);
+    if (image === undefined || record === undefined) return undefined;
+    if (log.firstIndex > image.index + 1) return undefined;
+    const restart = {
+      index: log.firstIndex,
+      offset: log.startOffset,
+      prevTerm: log.firstPrevTerm,
+    };
+    const sent = { applied: record.applied, restart, isInstalled: false };
+    return { image: { ...image, meta: encodeImageRecord(sent) }, record: sent };
   }
 
   /** State and position at this moment; synchronous, because the state machine goes on afterwards. */

@@ -165,6 +165,31 @@ describe("a follower that fell behind", () => {
     expect(cluster.node(behind).machine.size).toBe(120);
   });
 
+  it("an image is sent by a leader that cannot commit without its receiver (flush async)", async () => {
+    await start({ flush: "async", segmentBytes: 4096, tailBytesMax: 4096 });
+    const former = await cluster.leader();
+    const [behind, survivor] = cluster.followers();
+    if (behind === undefined || survivor === undefined) throw new Error("two followers");
+    await cluster.crash(behind.nodeId, "process");
+    await cluster.putMany(100, 0, 200);
+    const { replica } = former;
+    await cluster.clock.until(replica.proposeAndApply(advanceDraft(80)));
+    const hasDropped = (): boolean =>
+      [former, survivor].every((node) => (node.replica.segments()[0]?.firstIndex ?? 1) > 1);
+    expect(await cluster.clock.runUntil(hasDropped, 10_000)).toBe(true);
+    // The newest entry is committed, on no majority of disks, and its leader does not come back.
+    await cluster.clock.until(replica.proposeAndApply(setDraft("k100", "v100")));
+    const { commitIndex } = replica.watermarks;
+    const hasHeard = (): boolean => survivor.replica.watermarks.appliedIndex === commitIndex;
+    expect(await cluster.clock.runUntil(hasHeard, 1000)).toBe(true);
+    expect(survivor.replica.watermarks.durableCommitIndex).toBeLessThan(commitIndex);
+    await cluster.crash(former.nodeId, "process");
+    await cluster.restart(behind.nodeId);
+    await cluster.putMany(1, 101);
+    await cluster.converge();
+    expect(cluster.node(behind.nodeId).machine.size).toBe(102);
+  });
+
   it("while it fills up after an image, the log start that it was given stays on the leader", async () => {
     await start({ segmentBytes: 4096, tailBytesMax: 4096 });
     await cluster.leader();
