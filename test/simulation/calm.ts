@@ -8,6 +8,7 @@ import { describeGroup, lackOf } from "./health.ts";
 import type { TopicPlan } from "./plan/seed-plan.ts";
 import type { SimBroker } from "./sim-broker.ts";
 import type { SimCluster } from "./sim-cluster.ts";
+import { BREAK_AFTER_MS } from "./sim-pipe.ts";
 import type { Workload } from "./workload.ts";
 
 /** Limits, virtual ms. */
@@ -17,6 +18,7 @@ const CONVERGE_LIMIT_MS = 60_000;
 const CALL_LIMIT_MS = 20_000;
 /** The questions about the cluster's health are dear. */
 const POLL_MS = 20;
+const SETTLE_MS: number = BREAK_AFTER_MS + 2000;
 const QUIET_MS = 5000;
 const QUIET_LIMIT_MS = 40_000;
 /** Messages between brokers while nothing happens, per second and group: heartbeats, status, commit news. */
@@ -28,6 +30,7 @@ export class Calm {
   leaderlessMs = 0;
   readonly #cluster: SimCluster;
   readonly #workload: Workload;
+  #beganMs = 0;
   #topics: readonly TopicPlan[] = [];
   #groups: readonly GroupId[] = [];
 
@@ -39,6 +42,7 @@ export class Calm {
   async run(): Promise<void> {
     const cluster = this.#cluster;
     cluster.line("calm");
+    this.#beganMs = cluster.world.nowMs;
     this.#learn();
     const steps = [
       () => this.#recover(),
@@ -120,6 +124,8 @@ export class Calm {
   async #stayQuiet(): Promise<void> {
     const cluster = this.#cluster;
     const { invariants, network, world } = cluster;
+    // Connections that broke across a cut link are noticed by then.
+    await this.#until(() => world.nowMs >= this.#beganMs + SETTLE_MS, SETTLE_MS * 2);
     const campaigns = invariants.campaigns;
     let elections = invariants.elections;
     let sinceMs = world.nowMs;

@@ -90,6 +90,10 @@ export class SimStorage {
     const disk = new WatchedDisk(faults, {
       view: this.#options.view,
       before: (path) => this.#beforeOperation(path),
+      readWhole: (path) => {
+        const file = this.#memory.open(path, { create: false });
+        return file.readSync(0, file.size);
+      },
       onFreeBytes: (bytes) => {
         if (bytes < LOW_SPACE_BYTES) this.lowSpaceSeen += 1;
       },

@@ -114,17 +114,24 @@ export class Pipe {
     this.#tellClient(error, graceMs + this.#noticeMs(this.#server?.at, this.#from));
   }
 
-  /** One end sees the stream fail at once, the other not before keepalive: what it sends meanwhile is lost. */
-  breakHalf(isClientTold: boolean): void {
-    const server = this.#server;
-    if (!this.#isOpen || server === undefined) return;
+  /**
+   * One end sees the stream fail at once, the other not before keepalive: what it sends meanwhile is lost.
+   * @returns tells the other end
+   */
+  breakHalf(isClientTold: boolean): () => void {
+    if (!this.isEstablished) return () => undefined;
     this.#close();
     this.#up.isDead = true;
     this.#down.isDead = true;
     this.#network.streamsBroken += 1;
     const error = new BrokerError("UNREACHABLE", "connection reset");
-    this.#tellClient(error, isClientTold ? this.#network.latency() : BREAK_AFTER_MS);
-    this.#tellServer(error, isClientTold ? BREAK_AFTER_MS : this.#network.latency());
+    const tell = (isClient: boolean, inMs: number): void => {
+      if (isClient) this.#tellClient(error, inMs);
+      else this.#tellServer(error, inMs);
+    };
+    tell(isClientTold, this.#network.latency());
+    tell(!isClientTold, BREAK_AFTER_MS);
+    return () => tell(!isClientTold, this.#network.latency());
   }
 
   /** Holds one direction back until unclog(): a path that carries nothing while the connection stands. */

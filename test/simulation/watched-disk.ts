@@ -9,6 +9,8 @@ export type OperationHook = (path: string) => void;
 export interface DiskWatchers {
   readonly view: DiskView;
   readonly before: OperationHook;
+  /** A whole file, past all faults. */
+  readonly readWhole: (path: string) => Buffer;
   /** The broker looks how much is left. */
   readonly onFreeBytes: (bytes: number) => void;
 }
@@ -17,12 +19,14 @@ export class WatchedDisk implements Disk {
   readonly #inner: Disk;
   readonly #view: DiskView;
   readonly #before: OperationHook;
+  readonly #readWhole: (path: string) => Buffer;
   readonly #onFreeBytes: (bytes: number) => void;
 
-  constructor(inner: Disk, { before, onFreeBytes, view }: DiskWatchers) {
+  constructor(inner: Disk, { before, onFreeBytes, readWhole, view }: DiskWatchers) {
     this.#inner = inner;
     this.#view = view;
     this.#before = before;
+    this.#readWhole = readWhole;
     this.#onFreeBytes = onFreeBytes;
   }
 
@@ -31,7 +35,7 @@ export class WatchedDisk implements Disk {
     const file = this.#inner.open(path, options);
     const known = options.create
       ? this.#view.created(path)
-      : this.#view.opened(path, () => file.readSync(0, file.size));
+      : this.#view.opened(path, () => this.#readWhole(path));
     return new WatchedFile(file, known, this.#view, this.#before);
   }
 

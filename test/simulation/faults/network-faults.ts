@@ -99,7 +99,10 @@ export const halfOpen: Fault = (context) => {
   if (pipes.length === 0) return false;
   context.begin([pair.broker]);
   context.bit();
-  for (const pipe of pipes) pipe.breakHalf(random.next() < 0.5);
+  const notices = pipes.map((pipe) => pipe.breakHalf(random.next() < 0.5));
+  context.lasting(() => {
+    for (const notice of notices) notice();
+  });
   return true;
 };
 
