@@ -96,13 +96,13 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
       transport,
       logger,
       metrics,
-      openLog: (directory, groupId) =>
+      openLog: (directory, { durableCommitIndex, groupId, unrecovered }) =>
         openGroupLog({
           disk,
           directory,
           groupId,
-          // A replica that is being created has no record yet, and nothing to recover.
-          pageCacheKept: journal.get(groupId)?.unrecovered === false,
+          durableIndexHint: durableCommitIndex,
+          pageCacheKept: !unrecovered,
           segmentBytes: segmentBytes.get(groupId) ?? SEGMENT_BYTES_DEFAULT,
         }),
       onFatal: ports.onFatal,

@@ -65,10 +65,20 @@ export class ReadyLoop {
 
   /** Changes fields of the journal record that do not come from the core; durable when the promise resolves. */
   saveRecord(
-    change: Partial<Pick<HardStateRecord, "lazy" | "recovering" | "removed">>,
+    change: Partial<
+      Pick<HardStateRecord, "lazy" | "recovering" | "removed" | "durableCommitIndex">
+    >,
   ): Promise<void> {
     this.#record = { ...this.#record, ...change };
     return this.#parts.journal.saveDurably(this.#record);
+  }
+
+  /** Now and then: lets the journal know how far this log must reach after a power cut. */
+  noteDurable(): void {
+    const durableCommitIndex = this.#durableHere();
+    if (durableCommitIndex === this.#record.durableCommitIndex) return;
+    this.#record = { ...this.#record, durableCommitIndex };
+    this.#parts.journal.saveLazily(this.#record);
   }
 
   /** One turn. Stops at once when the replica failed in the middle. */
@@ -110,13 +120,20 @@ export class ReadyLoop {
   }
 
   #saveHardState(hardState: HardState, seq: number): void {
-    const durableCommitIndex = Math.max(this.#record.durableCommitIndex, this.#durableCommitIndex);
+    const durableCommitIndex = this.#durableHere();
     this.#record = { ...this.#record, ...hardState, durableCommitIndex };
     this.#parts.journal.save(this.#record, () => {
       if (!this.#context.isLive()) return;
       this.#context.core.hardStateDurable(seq);
       this.#context.wake();
     });
+  }
+
+  /** While the log is being replaced, what was noted before is void, and lowered already. */
+  #durableHere(): LogIndex {
+    if (this.#context.isLogReplaced()) return this.#record.durableCommitIndex;
+    const here = Math.min(this.#durableCommitIndex, this.#parts.flusher.flushedIndex);
+    return Math.max(this.#record.durableCommitIndex, here);
   }
 
   #write(ready: Ready<Frame>): void {

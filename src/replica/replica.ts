@@ -203,7 +203,10 @@ export class Replica implements ReplicaHandle {
     if (!this.#isLive()) return;
     this.#parts.core.tick();
     this.#ticks += 1;
-    if (this.#ticks % MAINTENANCE_TICKS === 0) this.#parts.snapshotter.maintain();
+    if (this.#ticks % MAINTENANCE_TICKS === 0) {
+      this.#parts.snapshotter.maintain();
+      if (!this.#parts.installer.isInstalling) this.#parts.loop.noteDurable();
+    }
     if (this.#parts.core.hasReady()) this.#parts.context.wake();
   }
 
