@@ -22,6 +22,8 @@ export interface PartitionHostDeps {
   readonly journal: HardStateJournal;
   readonly parkedFetchesMax: number;
   readonly metrics: PartitionMetrics;
+  /** This node's wall clock agrees with the others': age may decide. */
+  readonly isClockTrusted: () => boolean;
   readonly endpointOf: (nodeId: NodeId) => string | undefined;
   /** Told before a replica's log is opened. */
   readonly onSegmentBytes: (groupId: GroupId, bytes: number) => void;
@@ -39,7 +41,12 @@ export class PartitionHost implements LocalGroups {
     this.#deps = deps;
     this.slots = new FetchSlots(deps.parkedFetchesMax);
     this.#retention = new RetentionRunner(
-      { clock: deps.clock, partitions: () => this.registry.all(), metrics: deps.metrics },
+      {
+        clock: deps.clock,
+        partitions: () => this.registry.all(),
+        metrics: deps.metrics,
+        isClockTrusted: deps.isClockTrusted,
+      },
       { intervalMs: deps.retentionIntervalMs },
     );
   }

@@ -192,6 +192,7 @@ export function wireFeatures(
     journal,
     parkedFetchesMax: options.parkedFetchesMax,
     metrics: ports.partitionMetrics,
+    isClockTrusted: () => liveness.isClockTrusted(nodeId, clock.monotonicMs()),
     endpointOf: (node) => view.image.nodes.get(node)?.endpoints.client,
     onSegmentBytes: (groupId, bytes) => segmentBytes.set(groupId, bytes),
     retentionIntervalMs: options.retentionIntervalMs,

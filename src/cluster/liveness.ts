@@ -3,6 +3,7 @@
 // node derives fitness for leadership (leader-balancer.ts). Time comes in as an argument, monotonic
 // ms.
 import type { NodeId } from "../model/ids.ts";
+import { CLOCK_ERROR_MS_MAX, clockErrors } from "./clock-plan.ts";
 import type { NodeRow } from "./node-table.ts";
 import type { NodeStatusReport } from "./ports.ts";
 
@@ -15,6 +16,8 @@ interface Heard {
   readonly lastMs: number;
   /** Since when without a gap of a session. */
   readonly sinceMs: number;
+  /** Its wall clock minus ours when it was heard last. */
+  readonly clockOffsetMs: number;
 }
 
 /** Commands that the metadata leader should propose now. */
@@ -42,10 +45,14 @@ export class Liveness {
     this.#graceFromMs = nowMs;
   }
 
-  /** A status arrived. One of an older incarnation is a straggler and says nothing. */
+  /**
+   * A status arrived. One of an older incarnation is a straggler and says nothing.
+   * @param clockOffsetMs the sender's wall clock minus ours, ms
+   */
   heard(
     status: Pick<NodeStatusReport, "nodeId" | "incarnation" | "draining">,
     nowMs: number,
+    clockOffsetMs = 0,
   ): void {
     const nodeId = status.nodeId as NodeId;
     const before = this.#heard.get(nodeId);
@@ -61,6 +68,7 @@ export class Liveness {
       draining: status.draining,
       lastMs: nowMs,
       sinceMs: isContinued ? before.sinceMs : nowMs,
+      clockOffsetMs,
     });
   }
 
@@ -73,6 +81,16 @@ export class Liveness {
 
   isDraining(nodeId: NodeId): boolean {
     return this.#heard.get(nodeId)?.draining ?? false;
+  }
+
+  /** Its wall clock is near the median of all that are heard of; of others we believe no age and give them no lead. */
+  isClockTrusted(nodeId: NodeId, nowMs: number): boolean {
+    const offsets = new Map([[this.#self, 0]]);
+    for (const [other, { clockOffsetMs }] of this.#heard) {
+      if (this.isAlive(other, nowMs)) offsets.set(other, clockOffsetMs);
+    }
+    const errorMs = clockErrors(offsets).get(nodeId) ?? 0;
+    return Math.abs(errorMs) <= CLOCK_ERROR_MS_MAX;
   }
 
   /** Ms since the node is heard from without a gap; 0 when it is not. */

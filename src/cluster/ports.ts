@@ -112,4 +112,6 @@ export interface NodeStatusReport {
   readonly ledGroups: readonly number[];
   readonly ledTerms: readonly Term[];
   readonly draining: boolean;
+  /** The sender's wall clock when it spoke, ms since 1970. */
+  readonly wallClockMs: number;
 }

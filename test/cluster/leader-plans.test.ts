@@ -20,8 +20,14 @@ function led(id: number, fields: Partial<LedGroup> = {}): LedGroup {
   return { groupId: group(id), replicas, inSync: replicas, ...fields };
 }
 
-const FIT: NodeFitness = { isAlive: true, isFenced: false, isDraining: false, aliveForMs: 5000 };
-const OPTIONS = { self: node(1), aliveForMsMin: 5000, transfersMax: 2 };
+const FIT: NodeFitness = {
+  isAlive: true,
+  isFenced: false,
+  isDraining: false,
+  isClockTrusted: true,
+  aliveForMs: 5000,
+};
+const OPTIONS = { self: node(1), isSelfClockTrusted: true, aliveForMsMin: 5000, transfersMax: 2 };
 
 describe("leader balance plan", () => {
   test("rate: at most transfersMax per round, lowest groups first", () => {
@@ -32,10 +38,19 @@ describe("leader balance plan", () => {
     ]);
   });
 
+  test("clock: a node whose time is wrong hands over what it leads, also to a replica that is not preferred", () => {
+    const own = led(1, { replicas: [node(1), node(3), node(2)], inSync: [node(1), node(2)] });
+    const options = { ...OPTIONS, isSelfClockTrusted: false };
+    expect(planLeaderTransfers([own], () => FIT, options)).toEqual([{ groupId: 1, to: 2 }]);
+    const alone = led(2, { replicas: [node(1)], inSync: [node(1)] });
+    expect(planLeaderTransfers([alone], () => FIT, options)).toEqual([]);
+  });
+
   test.each([
     ["dead", { isAlive: false }],
     ["fenced", { isFenced: true }],
     ["draining", { isDraining: true }],
+    ["of another time", { isClockTrusted: false }],
     ["back for too short a time", { aliveForMs: 4999 }],
   ])("fitness: nothing moves to a node that is %s", (_, fields) => {
     expect(planLeaderTransfers([led(1)], () => ({ ...FIT, ...fields }), OPTIONS)).toEqual([]);
@@ -56,6 +71,7 @@ function status(id: number, groups: Readonly<Record<number, number>>): NodeStatu
     ledGroups: Object.keys(groups).map(Number),
     ledTerms: Object.values(groups),
     draining: false,
+    wallClockMs: 0,
   };
 }
 
