@@ -12,9 +12,12 @@ interface Span {
   toMs: number;
 }
 
-interface Instant {
+/** A node lost what it had not flushed. */
+interface Loss {
   readonly node: number;
   readonly ms: number;
+  /** It may have lost what it was given from this time on. */
+  readonly reachesMs: number;
 }
 
 interface Stretch {
@@ -31,24 +34,28 @@ const EXIT_SLACK_MS = 2000;
 const HARMLESS: readonly FaultEffect[] = ["blip", "unsafe"];
 /** Unflushed writes may be gone. */
 const FORGETFUL: readonly FaultEffect[] = ["power", "disk", "wipe"];
+/** Whoever is not there, or slow, does not flush in time. */
+const DELAYS_FLUSH: readonly FaultEffect[] = ["crash", "pause", "slow", "disk", "other"];
 const ENDS_PROCESS: readonly FaultEffect[] = ["crash", "power", "wipe", "disk", "restart"];
 
 export class FaultTimeline {
   readonly #spans: readonly Span[];
-  /** When nodes lost what they had not flushed, by time. */
-  readonly #losses: readonly Instant[];
+  /** By time. */
+  readonly #losses: readonly Loss[];
+  /** The longest time from something that was lost to its loss. */
+  readonly #reachMsMax: number;
   readonly #stretches: readonly Stretch[];
   /** Asked for every record: number of disks → when so many were gone for the last time. */
   readonly #lastVoidMs = new Map<number, number>();
   /** End of the last fault; infinite while one has not stopped. */
   readonly lastMs: number;
 
-  constructor(faults: readonly Numbered<FaultEvent>[]) {
+  /** @param flushWindowMs a node that is left alone has flushed what it was given so long ago */
+  constructor(faults: readonly Numbered<FaultEvent>[], flushWindowMs: number) {
     const events = faults.map(({ event }) => event).sort((a, b) => a.atMs - b.atMs);
     this.#spans = spansOf(events);
-    this.#losses = events
-      .filter((event) => event.phase !== "stop" && FORGETFUL.includes(effectOf(event)))
-      .flatMap((event) => nodesOf(event).map((node) => ({ node, ms: event.atMs })));
+    this.#losses = lossesOf(events, this.#spans, flushWindowMs);
+    this.#reachMsMax = Math.max(0, ...this.#losses.map(({ ms, reachesMs }) => ms - reachesMs));
     this.#stretches = stretchesOf(this.#spans);
     this.lastMs = Math.max(Number.NEGATIVE_INFINITY, ...this.#spans.map(({ toMs }) => toMs));
   }
@@ -58,12 +65,13 @@ export class FaultTimeline {
     return this.lastMs >= ms;
   }
 
-  /** How many nodes lost unflushed writes in a time, its ends included. */
+  /** How many nodes may have lost what they were given between two times without flushing it. */
   nodesThatForgot(fromMs: number, toMs: number): number {
     const nodes = new Set<number>();
     for (let at = firstNotBefore(this.#losses, fromMs); at < this.#losses.length; at += 1) {
       const loss = this.#losses[at];
-      if (loss === undefined || loss.ms > toMs) break;
+      if (loss === undefined || loss.ms - this.#reachMsMax > toMs) break;
+      if (loss.reachesMs > toMs) continue;
       if (loss.node === ALL) return Number.POSITIVE_INFINITY;
       nodes.add(loss.node);
     }
@@ -145,6 +153,39 @@ function spansOf(events: readonly FaultEvent[]): Span[] {
   return spans.sort((a, b) => a.fromMs - b.fromMs);
 }
 
+function lossesOf(
+  events: readonly FaultEvent[],
+  spans: readonly Span[],
+  flushWindowMs: number,
+): Loss[] {
+  const forgetful = events.filter(
+    (event) => event.phase !== "stop" && FORGETFUL.includes(effectOf(event)),
+  );
+  return forgetful.flatMap((event) =>
+    nodesOf(event).map((node) => {
+      const reachesMs = reachOf(node, event.atMs, spans, flushWindowMs);
+      return { node, ms: event.atMs, reachesMs };
+    }),
+  );
+}
+
+/** Goes back from a loss until the node had been left alone for the whole window. */
+function reachOf(node: number, ms: number, spans: readonly Span[], windowMs: number): number {
+  let reachesMs = ms;
+  let leftMs = windowMs;
+  const delays = spans
+    .filter((span) => DELAYS_FLUSH.includes(span.effect) && span.fromMs < ms)
+    .filter((span) => span.node === node || span.node === ALL || node === ALL)
+    .sort((a, b) => b.toMs - a.toMs);
+  for (const { fromMs, toMs } of delays) {
+    const calmMs = Math.max(0, reachesMs - toMs);
+    if (calmMs >= leftMs) break;
+    leftMs -= calmMs;
+    reachesMs = Math.min(reachesMs, fromMs);
+  }
+  return reachesMs - leftMs;
+}
+
 /** The time line cut at every start and end. */
 function stretchesOf(spans: readonly Span[]): Stretch[] {
   const serious = spans.filter(({ effect }) => !HARMLESS.includes(effect));
@@ -167,13 +208,13 @@ function stretchesOf(spans: readonly Span[]): Stretch[] {
   return stretches;
 }
 
-/** Position of the first instant at or after `ms`. */
-function firstNotBefore(instants: readonly Instant[], ms: number): number {
+/** Position of the first loss at or after `ms`. */
+function firstNotBefore(losses: readonly Loss[], ms: number): number {
   let low = 0;
-  let high = instants.length;
+  let high = losses.length;
   while (low < high) {
     const middle = (low + high) >>> 1;
-    if ((instants[middle]?.ms ?? 0) < ms) low = middle + 1;
+    if ((losses[middle]?.ms ?? 0) < ms) low = middle + 1;
     else high = middle;
   }
   return low;

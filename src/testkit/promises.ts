@@ -22,7 +22,7 @@ export class Promises {
     this.#facts = facts;
     this.#rules = rules;
     this.#survivors = survivors;
-    this.timeline = new FaultTimeline(facts.faults);
+    this.timeline = new FaultTimeline(facts.faults, rules.asyncWindowMs);
     this.epochs = new Epochs(facts);
     for (let row = 0; row < facts.sends.length; row += 1) {
       this.#receipts.push(0);
@@ -76,8 +76,7 @@ export class Promises {
         return true;
       case "all/async": {
         const enough = this.#rules.lazyVoters ? 1 : majority;
-        const untilMs = sinceMs + this.#rules.asyncWindowMs;
-        return this.timeline.nodesThatForgot(sentMs, untilMs) < enough;
+        return this.timeline.nodesThatForgot(sentMs, sinceMs) < enough;
       }
       case "leader/sync":
       case "leader/async":

@@ -13,7 +13,10 @@ export interface Rules {
   readonly replicas: number;
   /** Offsets leave nothing out. False: only offsets that are known to hold a record may not be passed over. */
   readonly denseOffsets: boolean;
-  /** A record of an async topic is on a majority's disks so long after it was acknowledged, ms: 100 and a flush round. */
+  /**
+   * A record of an async topic is on a majority's disks so long after it was acknowledged, ms: 100 and a flush round. Time
+   * in which a node was down, paused or slow does not count for that node.
+   */
   readonly asyncWindowMs: number;
   /** A replica that lost unflushed entries votes like any other: one power loss may cost an async topic records. */
   readonly lazyVoters: boolean;

@@ -76,7 +76,8 @@ function stuckSends(
     rows.filter((row) => sends.isAcknowledged(row)),
     (row) => sends.ackMs.at(row),
   ).sort();
-  let fromMs = Number.NEGATIVE_INFINITY;
+  const [first] = rows;
+  let fromMs = first === undefined ? facts.endMs : sends.sentMs.at(first);
   for (let position = 0; position <= ackTimes.length; position += 1) {
     const toMs = ackTimes[position] ?? facts.endMs;
     if (toMs - fromMs >= rules.stuckMsMax) silence(evidence, place, rows, fromMs, toMs, found);
@@ -117,15 +118,14 @@ function demands(
   const { sends } = facts;
   const joined: Demand[] = [];
   const waiting = rows
+    .filter((row) => sends.sentMs.at(row) < toMs && endOf(facts, row) > fromMs)
     .filter((row) => isWaiting(facts, row))
-    .map((row) => ({ row, fromMs: sends.sentMs.at(row), toMs: endOf(facts, row) }))
-    .filter((demand) => demand.fromMs < toMs && demand.toMs > fromMs)
-    .sort((a, b) => a.fromMs - b.fromMs);
-  for (const demand of waiting) {
+    .sort((a, b) => sends.sentMs.at(a) - sends.sentMs.at(b));
+  for (const row of waiting) {
     const clipped: Demand = {
-      row: demand.row,
-      fromMs: Math.max(demand.fromMs, fromMs),
-      toMs: Math.min(demand.toMs, toMs),
+      row,
+      fromMs: Math.max(sends.sentMs.at(row), fromMs),
+      toMs: Math.min(endOf(facts, row), toMs),
     };
     const last = joined.at(-1);
     if (last === undefined || clipped.fromMs > last.toMs + PAUSE_MS_MAX) joined.push(clipped);

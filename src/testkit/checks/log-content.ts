@@ -1,41 +1,59 @@
 // A3 and A5, and receipts: what the reads of all readers, and the receipts, say about the content of the logs. One value
 // has one place, one place has one value, and the receipt names it.
 import { Column } from "../column.ts";
+import type { Facts } from "../facts.ts";
 import { NONE } from "../send-table.ts";
-import { at, type Check, type Evidence, eventsOf, type Found, located, shown } from "./check.ts";
+import {
+  at,
+  type Check,
+  type Evidence,
+  eventsOf,
+  type Finding,
+  type Found,
+  located,
+  shown,
+} from "./check.ts";
 
-/** A3. A record that its faults may take can be stored again elsewhere. */
+/** A3. A record that the faults may take can be stored again elsewhere; then the two are not there at once. */
 export const duplicateCheck: Check = {
   kinds: ["duplicate-in-log"],
-  run: ({ facts, promises }, found) => {
+  run: ({ facts, finals, promises }, found) => {
     const { reads, sends } = facts;
     const firstRead = Column.small();
     for (let row = 0; row < sends.length; row += 1) firstRead.push(NONE);
     for (let read = 0; read < reads.length; read += 1) {
       const row = reads.row.at(read);
       const first = firstRead.at(row);
-      if (first === NONE) {
-        firstRead.set(row, read);
-        continue;
-      }
-      const place = reads.place.at(read);
-      const offset = reads.offset.at(read);
-      if (place === reads.place.at(first) && offset === reads.offset.at(first)) continue;
-      const isExcused = !promises.visibleHolds(row) || sends.isIdempotent.at(row) === 0;
+      if (first === NONE) firstRead.set(row, read);
+      if (first === NONE || isSamePlace(facts, first, read)) continue;
+      const final = finals.readOf(row);
+      const isAtOnce = finals.isFinal(read) && !isSamePlace(facts, final, read);
+      const mayMove = !isAtOnce && !promises.visibleHolds(row);
       // The place where it is now: what was lost is lost, a third place would be another duplicate.
-      if (isExcused) firstRead.set(row, read);
-      else {
-        found("duplicate-in-log", () => ({
-          message: `${shown(sends.valueOf(row))} is at ${at(facts, reads.place.at(first), reads.offset.at(first))} and at ${at(facts, place, offset)}`,
-          ...located(facts, place, offset),
-          value: sends.valueOf(row),
-          events: [reads.event.at(first), reads.event.at(read)],
-        }));
-      }
+      if (mayMove || sends.isIdempotent.at(row) === 0) firstRead.set(row, read);
+      else found("duplicate-in-log", () => duplicate(facts, isAtOnce ? final : first, read));
     }
     return reads.length;
   },
 };
+
+function isSamePlace({ reads }: Facts, a: number, b: number): boolean {
+  return reads.place.at(a) === reads.place.at(b) && reads.offset.at(a) === reads.offset.at(b);
+}
+
+function duplicate(facts: Facts, first: number, second: number): Finding {
+  const { reads, sends } = facts;
+  const value = sends.valueOf(reads.row.at(second));
+  const place = reads.place.at(second);
+  const offset = reads.offset.at(second);
+  const firstPlace = at(facts, reads.place.at(first), reads.offset.at(first));
+  return {
+    message: `${shown(value)} is at ${firstPlace} and at ${at(facts, place, offset)}`,
+    ...located(facts, place, offset),
+    value,
+    events: [reads.event.at(first), reads.event.at(second)],
+  };
+}
 
 /** A5, by reads first; receipts contradict each other only where nobody read. */
 export const divergenceCheck: Check = {

@@ -13,10 +13,11 @@ interface Latest {
 export const sendOrderCheck: Check = {
   kinds: ["send-reorder"],
   run: (evidence, found) => {
+    // By receipts and in the log, one pair is one finding.
     const reported = new Set<number>();
-    const report = (earlier: number, later: number, how: string): void => {
-      if (reported.has(later)) return;
-      reported.add(later);
+    const report: Report = (earlier, later, offenders, how) => {
+      if (offenders.some((row) => reported.has(row))) return;
+      for (const row of offenders) reported.add(row);
       found("send-reorder", () => describe(evidence, earlier, later, how));
     };
     byReceipts(evidence, report);
@@ -25,7 +26,7 @@ export const sendOrderCheck: Check = {
   },
 };
 
-type Report = (earlier: number, later: number, how: string) => void;
+type Report = (earlier: number, later: number, offenders: readonly number[], how: string) => void;
 
 /** Receipts of one leader's word are comparable within its epoch only: another leader may have begun further below. */
 function byReceipts({ facts, promises }: Evidence, report: Report): void {
@@ -41,8 +42,9 @@ function byReceipts({ facts, promises }: Evidence, report: Report): void {
     const isComparable =
       before !== undefined &&
       (sends.isStrong(row) ? promises.receiptHolds(before.row) : before.epoch === epoch);
-    if (isComparable && position < before.position) report(before.row, row, "by their receipts");
-    else latest.set(name, { row, position, epoch });
+    if (isComparable && position < before.position) {
+      report(before.row, row, [before.row, row], "by their receipts");
+    } else latest.set(name, { row, position, epoch });
   }
 }
 
@@ -59,8 +61,9 @@ function byFinalLog({ facts, finals }: Evidence, report: Report): void {
     const name = orderOf(facts, row, reads.place.at(read));
     const position = calls[row] ?? 0;
     const before = latest.get(name);
-    if (before !== undefined && position < before.position) report(row, before.row, "in the log");
-    else latest.set(name, { row, position, epoch: 0 });
+    if (before !== undefined && position < before.position) {
+      report(row, before.row, [row], "in the log");
+    } else latest.set(name, { row, position, epoch: 0 });
   }
 }
 
