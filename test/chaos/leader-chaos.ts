@@ -2,6 +2,7 @@
 // everything that was sent meanwhile. run.ts calls it; the phases are in files of their own.
 import { createClient } from "../../src/client/index.ts";
 import { LocalCluster } from "../support/local-cluster.ts";
+import { brokerLogs } from "./broker-logs.ts";
 import { ClusterView, digestProblems } from "./cluster-view.ts";
 import { keepHistory } from "./keep-history.ts";
 import { Ledger } from "./ledger.ts";
@@ -109,6 +110,7 @@ async function conclude(
   history.leaders(await view.describe());
   const digests = await view.digests();
   history.digests(digests);
+  history.logLines(brokerLogs(cluster));
   const verdict = judge(history);
   say(`read ${verdict.read} of ${verdict.acknowledged} acknowledged messages back`);
   problems.push(...problemsOf(verdict));

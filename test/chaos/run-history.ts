@@ -1,6 +1,6 @@
 // The history of a run in the form of flotilla/testkit: sends and receipts out of the ledger, the last reading of every
 // partition, and between them what was done and seen. Events are made one at a time: a run has millions of them.
-import { type HistoryEvent, headerOf } from "../../src/testkit/index.ts";
+import { type HistoryEvent, headerOf, type LogLine } from "../../src/testkit/index.ts";
 import { saveHistory } from "../support/save-history.ts";
 import type { Digest, PartitionView } from "./cluster-view.ts";
 import { ACKNOWLEDGED, type Ledger, NOT_APPLIED, type SendRow, UNKNOWN } from "./ledger.ts";
@@ -37,6 +37,10 @@ export class RunHistory {
       const leader = { topic: this.topic, partition, node, leaderEpoch };
       this.#notes.push({ type: "leader", atMs, ...leader });
     }
+  }
+
+  logLines(lines: readonly LogLine[]): void {
+    this.#notes.push(...lines);
   }
 
   digests(digests: readonly Digest[]): void {
