@@ -29,6 +29,7 @@ const GROUPS_MAX = 1_000_000;
 
 export class Invariants {
   readonly #report: (problem: string) => void;
+  readonly #onLeader: (node: NodeId, group: GroupId, term: Term) => void;
   /** "group/term" → node that led. Never forgotten. */
   readonly #leaders = new Map<string, NodeId>();
   /** "group/index/term" → hash of the frame, whoever wrote it. */
@@ -42,8 +43,13 @@ export class Invariants {
   elections = 0;
   checks = 0;
 
-  constructor(report: (problem: string) => void) {
+  /** @param onLeader called once per group and term */
+  constructor(
+    report: (problem: string) => void,
+    onLeader: (node: NodeId, group: GroupId, term: Term) => void,
+  ) {
     this.#report = report;
+    this.#onLeader = onLeader;
   }
 
   booted(broker: SimBroker): void {
@@ -125,6 +131,7 @@ export class Invariants {
     if (leader === undefined) {
       this.#leaders.set(name, node);
       this.elections += 1;
+      this.#onLeader(node, group, term);
     } else if (leader !== node) {
       this.#report(`two leaders: n${leader} and n${node} in group/term ${name}`);
     }

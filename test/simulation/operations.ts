@@ -19,6 +19,21 @@ export interface Placed {
   readonly leaderEpoch: number;
 }
 
+export interface ScannedRange {
+  readonly partition: number;
+  readonly beganMs: number;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What a reader was answered. */
+export interface Page {
+  readonly from: number;
+  readonly next: number;
+  readonly beganMs: number;
+  readonly records: readonly ReadRecord[];
+}
+
 export interface ReadRecord extends Placed {
   readonly key?: Buffer | undefined;
   readonly value?: Buffer | undefined;
@@ -73,5 +88,24 @@ export class Operations {
     const place = { topic, partition, offset, leaderEpoch };
     this.#history.add({ type: "read", atMs, reader, ...place, key, value });
     this.#world.trace(`read ${reader} ${partition}@${offset} ${value.slice(0, SHOWN)}`);
+  }
+
+  /** A whole answer: that it was empty is news, too. */
+  polled(reader: string, topic: string, partition: number, page: Page): void {
+    const { beganMs, from, next } = page;
+    const records = page.records.map(({ key, leaderEpoch, offset, value }) => {
+      return { offset, leaderEpoch, key: key?.toString(), value: value?.toString() ?? "" };
+    });
+    this.reads += records.length;
+    const place = { reader, topic, partition };
+    const atMs = this.#world.nowMs;
+    this.#history.add({ type: "poll", atMs, beganMs, ...place, from, next, records });
+    this.#world.trace(`poll ${reader} ${from}…${next} of ${partition}`);
+  }
+
+  /** A reader has come from the log start to the end. */
+  scanned(reader: string, topic: string, range: ScannedRange): void {
+    const atMs = this.#world.nowMs;
+    this.#history.add({ type: "scan", atMs, reader, topic, ...range });
   }
 }

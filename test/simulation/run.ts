@@ -1,8 +1,11 @@
 // npm run test:simulation -- --seeds N [--from SEED] [--faults "kill,pause"] [--verbose] [--json]: runs whole clusters on
 // virtual time, a seed each, the first one twice. Exits 1 when a seed violates a promise, proves too little, or does not
 // repeat itself.
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import Table from "cli-table3";
+import { saveHistory } from "../support/save-history.ts";
 import { FAULT_KINDS, type FaultKind, isFaultKind } from "./faults.ts";
 import { type SimulationResult, simulate } from "./simulate.ts";
 
@@ -94,6 +97,11 @@ function showProblems(result: SimulationResult, { kinds }: Options): void {
   if (violations.length === 0 && shortcomings.length === 0) return;
   for (const violation of violations) print(`seed ${seed} VIOLATION ${violation}`);
   for (const shortcoming of shortcomings) print(`seed ${seed} does not count: ${shortcoming}`);
+  if (violations.length > 0) {
+    const file = join(tmpdir(), `flotilla-simulation-${seed}.jsonl`);
+    saveHistory(file, result.history.lines());
+    print(`judge it again: npm run check-history -- ${file}`);
+  }
   const faults = kinds === undefined ? "" : ` --faults "${kinds.join(",")}"`;
   print(`replay: npm run test:simulation -- --seeds 1 --from ${seed}${faults} --verbose`);
 }

@@ -2,6 +2,7 @@
 // violations. Built once per seed by simulate.ts.
 
 import type { GroupId, NodeId } from "../../src/model/ids.ts";
+import type { Term } from "../../src/model/positions.ts";
 import type { Replica } from "../../src/replica/replica.ts";
 import type { ReplicaCounter } from "../../src/replica/replica-metrics.ts";
 import type { FaultEvent } from "../../src/testkit/index.ts";
@@ -19,6 +20,14 @@ export interface ClusterOptions {
   readonly onLine?: ((line: string) => void) | undefined;
 }
 
+/** A node that led a group in a term. */
+export interface Leadership {
+  readonly atMs: number;
+  readonly node: NodeId;
+  readonly group: GroupId;
+  readonly term: Term;
+}
+
 const NODES = [1, 2, 3] as NodeId[];
 const VIOLATIONS_MAX = 20;
 const START_LIMIT_MS = 20_000;
@@ -31,6 +40,7 @@ export class SimCluster {
   readonly sdkHost: SimHost;
   readonly clientHost: SimHost;
   readonly history = new History();
+  readonly leaderships: Leadership[] = [];
   readonly violations: string[] = [];
   readonly invariants: Invariants;
   readonly counters = new Map<ReplicaCounter, number>();
@@ -42,7 +52,10 @@ export class SimCluster {
     this.world = world;
     this.network = new SimNetwork(world);
     this.network.onDefect = (host, error) => this.#defect(host.name, error);
-    this.invariants = new Invariants((problem) => this.violation(problem));
+    this.invariants = new Invariants(
+      (problem) => this.violation(problem),
+      (node, group, term) => this.leaderships.push({ atMs: world.nowMs, node, group, term }),
+    );
     const clusterId = world.random.uuid();
     this.brokers = NODES.map((nodeId) => this.#broker(nodeId, clusterId));
     this.sdkHost = world.host("sdk");

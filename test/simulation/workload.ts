@@ -129,9 +129,12 @@ export class Workload {
     let refusedSinceMs: number | undefined;
     while (!this.#isStopped) {
       try {
-        const page = await this.#plain.fetch(topic.name, partition, offset, READ_DEADLINE_MS);
-        for (const message of page.messages) this.operations.read(reader, topic.name, message);
+        const from = offset;
+        const beganMs = this.#cluster.world.nowMs;
+        const page = await this.#plain.fetch(topic.name, partition, from, READ_DEADLINE_MS);
         offset = page.nextOffset;
+        const answer = { from, next: offset, beganMs, records: page.messages };
+        this.operations.polled(reader, topic.name, partition, answer);
         refusedSinceMs = undefined;
       } catch (error) {
         if (!isBrokerError(error)) throw error;
