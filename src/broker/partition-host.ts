@@ -99,7 +99,7 @@ export class PartitionHost implements LocalGroups {
       await partition.close();
     }
     await this.#deps.replicas.removeGroup(groupId);
-    this.#deps.logger.info({ groupId }, "partition removed, its topic was deleted");
+    this.#deps.logger.info({ groupId }, "partition removed from this node");
   }
 
   list(): readonly LocalGroup[] {

@@ -116,6 +116,8 @@ export class ReplicaReconciler {
   async #remove(groupId: GroupId): Promise<void> {
     await this.#options.groups.remove(groupId);
     this.#opened.delete(groupId);
+    // A replica that came back under another id may wait for the old one to be gone.
+    this.#isDirty = true;
   }
 
   /**

@@ -129,6 +129,75 @@ describe("replica reconciler", () => {
     await reconciler.close();
   });
 
+  test("moved away: kept while it may be a member, removed when the change is finished", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    await group.controller.propose(registration(4, { founder: false }));
+    await group.controller.propose(creation("orders", 1, 3));
+    reconciler.start();
+    const { view } = group;
+    const row = () => view.image.partitions.get(1 as GroupId);
+    const candidates = row()?.replicas.map((place) => place.nodeId) ?? [];
+    const free = [2, 3, 4].find((id) => !candidates.includes(node(id))) ?? 0;
+    await clock.run(10);
+    expect(groups.calls).toEqual(candidates.includes(node(1)) ? ["open 1"] : []);
+    const groupId = 1 as GroupId;
+    await group.controller.propose({
+      type: "move-replica",
+      groupId,
+      from: node(1),
+      to: node(free),
+    });
+    await clock.run(60_000);
+    expect(groups.calls).toHaveLength(1);
+    const finish = {
+      type: "finish-move",
+      groupId,
+      changeIndex: row()?.change?.index ?? 0,
+    } as const;
+    await group.controller.propose(finish);
+    await clock.run(10);
+    expect(groups.calls.slice(1)).toEqual(["remove 1"]);
+    // Back again, as another replica.
+    await group.controller.propose({
+      type: "move-replica",
+      groupId,
+      from: node(free),
+      to: node(1),
+    });
+    await clock.run(10);
+    expect(groups.calls.slice(2)).toEqual(["open 1"]);
+    expect(groups.held.get(groupId)?.replicaId).toBe(replicaIdOf(node(1), view.image.version));
+    await reconciler.close();
+  });
+
+  test("moved away and back while this node was down: the old replica goes before the new one is opened", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    await group.controller.propose(registration(4, { founder: false }));
+    await group.controller.propose(creation("orders", 1, 3));
+    const groupId = 1 as GroupId;
+    groups.held.set(groupId, held(1, "id-of-orders", 5));
+    const row = () => group.view.image.partitions.get(groupId);
+    const nodes = row()?.replicas.map((place) => place.nodeId) ?? [];
+    const free = [2, 3, 4].find((id) => !nodes.includes(node(id))) ?? 0;
+    for (const [from, to] of [
+      [1, free],
+      [free, 1],
+    ] as const) {
+      await group.controller.propose({
+        type: "move-replica",
+        groupId,
+        from: node(from),
+        to: node(to),
+      });
+      const changeIndex = row()?.change?.index ?? 0;
+      await group.controller.propose({ type: "finish-move", groupId, changeIndex });
+    }
+    reconciler.start();
+    await clock.run(10);
+    expect(groups.calls).toEqual(["remove 1", "open 1"]);
+    await reconciler.close();
+  });
+
   test("failure: tried again after a pause, others are not held up", async () => {
     const { clock, group, groups, reconciler } = await setUp();
     groups.failures = 1;
