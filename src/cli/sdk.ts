@@ -5,6 +5,7 @@ import { BrokerError } from "../model/errors.ts";
 import type {
   AdminPort,
   ClientPort,
+  MembersPort,
   PartitionDetails,
   ProducerPort,
   ProducerWish,
@@ -54,6 +55,21 @@ function adminOf(client: Client, timeoutMs: number): AdminPort {
     alterTopic: (name, changes) => admin.alterTopic(name, changes, settings),
     deleteTopic: (name) => admin.deleteTopic(name, settings),
     describeCluster: () => admin.describeCluster(settings),
+    members: membersOf(client, timeoutMs),
+  };
+}
+
+function membersOf(client: Client, timeoutMs: number): MembersPort {
+  const { members } = client.admin();
+  const settings = { timeoutMs };
+  return {
+    moveReplica: (move) => members.moveReplica(move, settings),
+    cancelMove: (name) => members.cancelMove(name, settings),
+    listMoves: (nodeId) => members.listMoves(nodeId, settings),
+    decommissionNode: (wish) => members.decommissionNode(wish, settings),
+    cancelDecommission: (nodeId) => members.cancelDecommission(nodeId, settings),
+    rebalance: (execute) => members.rebalance(execute, settings),
+    setMetadataVoters: (count) => members.setMetadataVoters(count, settings),
   };
 }
 
