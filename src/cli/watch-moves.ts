@@ -85,7 +85,9 @@ export async function watchDecommission(
 export function progressText(moves: readonly MoveDetails[], partitions: number): string {
   const known = moves.filter((move) => move.isKnown);
   const bytes = known.reduce((sum, move) => sum + move.bytesLeft, 0);
-  const left = partitions === 1 ? "1 partition left" : `${partitions} partitions left`;
+  const leaderless = moves.filter((move) => move.leaderId === 0).length;
+  const stuck = leaderless === 0 ? "" : `, ${leaderless} without a leader`;
+  const left = `${partitions === 1 ? "1 partition" : `${partitions} partitions`} left${stuck}`;
   if (known.length === 0) return left;
   const unknown = known.length < moves.length ? " or more" : "";
   return `${left}, about ${humanBytes(bytes)}${unknown} to copy`;

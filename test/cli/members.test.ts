@@ -67,6 +67,8 @@ describe("cli: replicas", () => {
     expect(progressText([MOVE, MOVE], 5)).toBe("5 partitions left, about 6.0 MiB to copy");
     expect(progressText([MOVE, { ...MOVE, isKnown: false }], 5)).toContain("or more");
     expect(progressText([], 1)).toBe("1 partition left");
+    const lost = { ...MOVE, leaderId: 0, isKnown: false };
+    expect(progressText([lost], 1)).toBe("1 partition left, 1 without a leader");
   });
 });
 
