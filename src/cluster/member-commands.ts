@@ -1,6 +1,6 @@
 // The replicated commands that change who holds what: moves of replicas, nodes that leave for good, voters of the
 // metadata group. Their rules are in member-state.ts; metadata-commands.ts joins them with all other commands.
-import type { GroupId, NodeId } from "../model/ids.ts";
+import type { GroupId, NodeId, ReplicaId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import {
   type Fields,
@@ -15,11 +15,12 @@ import {
 /** Sizes that the metadata group's set of voters can be given (architecture §7.10). */
 export const METADATA_VOTER_COUNTS: readonly number[] = [3, 5];
 
-/** Gives one partition a new replica on `to` in place of the one on `from`. */
+/** Gives one partition a new replica on `to`. */
 export interface MoveReplica {
   readonly type: "move-replica";
   readonly groupId: GroupId;
-  readonly from: NodeId;
+  /** In place of the one here; 0: in addition, while there are fewer than the topic wants. */
+  readonly from: NodeId | 0;
   readonly to: NodeId;
 }
 
@@ -67,6 +68,18 @@ export interface SetMetadataVoters {
   readonly count: number;
 }
 
+/**
+ * The partition lost its majority for good: one surviving replica becomes the whole group, under a new id. What only the
+ * lost replicas had is lost. The survivor's node has made sure that no quorum answers.
+ */
+export interface RecoverGroup {
+  readonly type: "recover-group";
+  readonly groupId: GroupId;
+  readonly nodeId: NodeId;
+  /** The survivor, by its present id: a repeated or late proposal finds another one. */
+  readonly replicaId: ReplicaId;
+}
+
 export type MemberCommand =
   | MoveReplica
   | CancelMove
@@ -74,7 +87,8 @@ export type MemberCommand =
   | DecommissionNode
   | CancelDecommission
   | UnregisterNode
-  | SetMetadataVoters;
+  | SetMetadataVoters
+  | RecoverGroup;
 
 export const MEMBER_DECODERS: {
   readonly [Type in MemberCommand["type"]]: (
@@ -84,7 +98,7 @@ export const MEMBER_DECODERS: {
   "move-replica": (fields) => ({
     type: "move-replica",
     groupId: groupId(fields),
-    from: nodeId(fields, "from"),
+    from: nodeIdOrNone(fields, "from"),
     to: nodeId(fields, "to"),
   }),
   "cancel-move": (fields) => ({ type: "cancel-move", groupId: groupId(fields) }),
@@ -108,6 +122,12 @@ export const MEMBER_DECODERS: {
   "set-metadata-voters": (fields) => ({
     type: "set-metadata-voters",
     count: voterCount(fields),
+  }),
+  "recover-group": (fields) => ({
+    type: "recover-group",
+    groupId: groupId(fields),
+    nodeId: nodeId(fields),
+    replicaId: integer(fields, "replicaId", 1, Number.MAX_SAFE_INTEGER) as ReplicaId,
   }),
 };
 

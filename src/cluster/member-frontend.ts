@@ -48,7 +48,7 @@ export class MemberFrontend {
    */
   async moveReplica(wish: MoveWish): Promise<{ readonly changed: boolean }> {
     this.#controller.requireLeader();
-    const from = checkedNode("fromNode", wish.fromNode);
+    const from = wish.fromNode === 0 ? 0 : checkedNode("fromNode", wish.fromNode);
     const to = checkedNode("toNode", wish.toNode);
     const groupId = this.#groupOf(wish);
     const result = await this.#controller.propose({ type: "move-replica", groupId, from, to });

@@ -11,6 +11,7 @@ import type {
   FinishMove,
   MemberCommand,
   MoveReplica,
+  RecoverGroup,
   SetMetadataVoters,
   UnregisterNode,
 } from "./member-commands.ts";
@@ -19,7 +20,13 @@ import type { Change, MetadataTable } from "./metadata-table.ts";
 import type { NodeRow } from "./node-table.ts";
 import type { PlacementCandidate } from "./placement-plan.ts";
 import { planReplacements } from "./replacement-plan.ts";
-import { aimedAt, type PartitionRow, placementsOf, type ReplicaPlacement } from "./topic-table.ts";
+import {
+  aimedAt,
+  type PartitionRow,
+  placementsOf,
+  type ReplicaPlacement,
+  replicaOfPlacement,
+} from "./topic-table.ts";
 
 export function applyMemberCommand(
   table: MetadataTable,
@@ -41,6 +48,8 @@ export function applyMemberCommand(
       return unregisterNode(table, command, change);
     case "set-metadata-voters":
       return setMetadataVoters(table, command, change);
+    case "recover-group":
+      return recoverGroup(table, command, change);
     default:
       return unreachable(command);
   }
@@ -94,10 +103,18 @@ function moveReplica(
 ): MetadataReply {
   const row = table.topics.partitions.get(groupId);
   if (row === undefined) return unknownPartition(groupId);
-  const isOn = (nodeId: NodeId): boolean => row.replicas.some((place) => place.nodeId === nodeId);
+  const isOn = (id: NodeId): boolean => row.replicas.some((place) => place.nodeId === id);
   // A repeated proposal of a move whose outcome the proposer did not learn.
-  if (isOn(to) && !isOn(from)) return { ok: { changed: false } };
-  if (!isOn(from)) return badNode("fromNode", from, "holds no replica of the partition");
+  if (isOn(to) && (from === 0 || !isOn(from))) return { ok: { changed: false } };
+  if (from !== 0 && !isOn(from))
+    return badNode("fromNode", from, "holds no replica of the partition");
+  if (from === 0 && row.replicas.length >= wantedReplicas(table, row)) {
+    return badNode(
+      "fromNode",
+      0,
+      "can stand for none only while the partition has too few replicas",
+    );
+  }
   if (isOn(to)) return badNode("toNode", to, "holds a replica of the partition already");
   const node = table.nodes.get(to);
   if (node === undefined) return badNode("toNode", to, "is not registered");
@@ -107,21 +124,34 @@ function moveReplica(
   return { ok: { changed: true } };
 }
 
+/** As many as the topic was created with. */
+function wantedReplicas(table: MetadataTable, row: PartitionRow): number {
+  return table.topics.topics.get(row.topicId)?.replicationFactor ?? 0;
+}
+
 /** One change at a time; only a way that leads over a dead node may be given another aim before it has ended. */
-function isFree(table: MetadataTable, row: PartitionRow, from: NodeId): boolean {
-  return row.change === undefined || table.nodes.get(from)?.fenced === true;
+function isFree(table: MetadataTable, row: PartitionRow, from: NodeId | 0): boolean {
+  if (row.change === undefined) return true;
+  return from !== 0 && table.nodes.get(from)?.fenced === true;
 }
 
 /** The new replica stands where the old one stood; one that is just leaving that node is taken back. */
 function putMoved(
   table: MetadataTable,
   row: PartitionRow,
-  { cause, from, to }: { readonly from: NodeId; readonly to: NodeId; readonly cause: NodeId | 0 },
+  {
+    cause,
+    from,
+    to,
+  }: { readonly from: NodeId | 0; readonly to: NodeId; readonly cause: NodeId | 0 },
   change: Change,
 ): void {
   const leaving = row.change?.leaving.find((place) => place.nodeId === to);
   const fresh = leaving ?? placeOn(table, to, change.index);
-  const replicas = row.replicas.map((place) => (place.nodeId === from ? fresh : place));
+  const replicas =
+    from === 0
+      ? [...row.replicas, fresh]
+      : row.replicas.map((place) => (place.nodeId === from ? fresh : place));
   const begun = { index: change.index, cause, isCancelled: false };
   table.putPartition(change, aimedAt(row, replicas, begun));
 }
@@ -248,6 +278,41 @@ function setMetadataVoters(
   }
   table.putMeta(change, { metadataVoters: count });
   return { ok: { count } };
+}
+
+/**
+ * The survivor gets a new id in its place, and as many fresh replicas beside it as nodes are in service, up to what the
+ * topic wants. All former ones are given up: whoever of them comes back is nobody's member.
+ */
+function recoverGroup(
+  table: MetadataTable,
+  { groupId, nodeId, replicaId }: RecoverGroup,
+  change: Change,
+): MetadataReply {
+  const row = table.topics.partitions.get(groupId);
+  if (row === undefined) return unknownPartition(groupId);
+  if (row.recovery?.from === replicaId) return { ok: { changed: false } };
+  const survivor = placementsOf(row).find((place) => replicaOfPlacement(place) === replicaId);
+  const directoryId = table.nodes.get(nodeId)?.directoryId;
+  if (survivor?.nodeId !== nodeId || survivor.directoryId !== directoryId) {
+    return badNode("nodeId", nodeId, "does not hold that replica of the partition any more");
+  }
+  const beside = placementCandidates(table.nodes.values(), table.topics.partitions.values())
+    .filter((other) => other.nodeId !== nodeId)
+    .sort((a, b) => a.replicas - b.replicas || a.nodeId - b.nodeId)
+    .slice(0, Math.max(0, wantedReplicas(table, row) - 1));
+  const replicas = [nodeId, ...beside.map((other) => other.nodeId)].map((id) =>
+    placeOn(table, id, change.index),
+  );
+  const { index } = change;
+  table.putPartition(change, {
+    ...row,
+    replicas,
+    recovery: { index, from: replicaId },
+    // Nothing to go back to: a cancellation changes nothing.
+    change: { index, previous: replicas, leaving: [], cause: 0, isCancelled: true },
+  });
+  return { ok: { changed: true, replicas: replicas.length } };
 }
 
 function unknownPartition(groupId: number): MetadataReply {

@@ -50,6 +50,11 @@ export interface LocalGroups {
   open(assignment: PartitionAssignment): Promise<void>;
   /** Topic settings or layout changed. */
   update(assignment: PartitionAssignment): Promise<void>;
+  /**
+   * The group lost its majority, and the replica `from` on this disk goes on as the whole group, as the assignment's
+   * replica; opened afterwards.
+   */
+  succeed(assignment: PartitionAssignment, from: ReplicaId): Promise<void>;
   /** Stops the replica and puts its data into the trash: its topic was deleted, or it was moved away. */
   remove(groupId: GroupId): Promise<void>;
   /** Everything on this node's disk, the metadata group left out. */

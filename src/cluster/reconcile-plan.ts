@@ -1,7 +1,14 @@
 // Compares what the metadata wants on this node with what the node holds, and says what to do.
 // Pure; replica-reconciler.ts carries it out. Missing metadata is never a reason to remove
 // anything.
-import { type GroupId, type NodeId, revisionOfReplica } from "../model/ids.ts";
+import {
+  type GroupId,
+  type NodeId,
+  nodeOfReplica,
+  type ReplicaId,
+  replicaIdOf,
+  revisionOfReplica,
+} from "../model/ids.ts";
 import type { MetadataImage } from "./metadata-image.ts";
 import type { LocalGroup, PartitionAssignment } from "./ports.ts";
 import {
@@ -17,6 +24,11 @@ export interface ReconcilePlan {
   readonly open: readonly PartitionAssignment[];
   /** Open, but the topic's settings or layout changed since. */
   readonly update: readonly PartitionAssignment[];
+  /** The replica on disk that survived its group goes on under the assignment's id. */
+  readonly succeed: readonly {
+    readonly assignment: PartitionAssignment;
+    readonly from: ReplicaId;
+  }[];
   /** Their topic was deleted, or their placement ended, by a committed command. */
   readonly remove: readonly GroupId[];
   /** Held, but not wanted and not known to be deleted: kept untouched, reported. */
@@ -42,12 +54,20 @@ export function planReconciliation(
 ): ReconcilePlan {
   const open: PartitionAssignment[] = [];
   const update: PartitionAssignment[] = [];
+  const succeed: ReconcilePlan["succeed"][number][] = [];
   const held = new Map(local.map((group) => [group.groupId, group]));
   const wanted = new Set<GroupId>();
   for (const row of image.partitions.values()) {
     const assignment = assignmentOf(image, row, self);
     if (assignment === undefined) continue;
     const existing = held.get(row.groupId);
+    if (isSurvivor(row, assignment) && existing?.replicaId !== assignment.replicaId) {
+      const from = row.recovery?.from;
+      if (from === undefined || existing?.replicaId !== from) continue;
+      wanted.add(row.groupId);
+      succeed.push({ assignment, from });
+      continue;
+    }
     // Another replica of the group on this disk goes first when its placement has ended; else it is somebody's former
     // self: it is reported, not overwritten.
     if (existing !== undefined && existing.replicaId !== assignment.replicaId) continue;
@@ -63,7 +83,13 @@ export function planReconciliation(
     if (isDeleted(image, group) || isEnded(image, group)) remove.push(group.groupId);
     else orphans.push(group);
   }
-  return { open, update, remove, orphans };
+  return { open, update, succeed, remove, orphans };
+}
+
+/** It was placed by the order to go on from a survivor, on the survivor's node: never made anew, an empty one knows nothing. */
+function isSurvivor({ recovery }: PartitionRow, { replicaId }: PartitionAssignment): boolean {
+  if (recovery === undefined) return false;
+  return replicaId === replicaIdOf(nodeOfReplica(recovery.from), recovery.index);
 }
 
 /**

@@ -72,6 +72,16 @@ export interface PartitionRow {
   readonly founders: readonly ReplicaId[];
   /** Absent: the group follows `replicas`. */
   readonly change?: ReplicaChange;
+  /** It lost its majority once and went on from one survivor; absent: never. */
+  readonly recovery?: Recovery;
+}
+
+/** The newest forced recovery of a group. */
+export interface Recovery {
+  /** The entry that ordered it: the survivor's new revision. */
+  readonly index: LogIndex;
+  /** The survivor's id before. */
+  readonly from: ReplicaId;
 }
 
 /** A deleted topic: the only thing that allows a node to remove its groups. */

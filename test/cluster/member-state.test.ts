@@ -292,6 +292,50 @@ describe("decommissioning", () => {
   });
 });
 
+describe("forced recovery", () => {
+  const recover = (nodeId: number, revision: number): MetadataCommand => ({
+    type: "recover-group",
+    groupId: group(1),
+    nodeId: node(nodeId),
+    replicaId: id(nodeId, revision),
+  });
+
+  test("the survivor gets a new id, the others are given up, fresh replicas stand beside it", () => {
+    const subject = withTopic(4);
+    subject.apply(fence(2));
+    subject.apply(fence(3));
+    expect(subject.apply(recover(1, 4)).ok).toEqual({ changed: true, replicas: 2 });
+    const { index } = subject;
+    expect(subject.nodes()).toEqual([1, 4]);
+    expect(subject.row().replicas.map((place) => place.revision)).toEqual([index, index]);
+    expect(placementsOf(subject.row())).toHaveLength(2);
+    expect(subject.apply(recover(1, 4)).ok).toEqual({ changed: false });
+    expect(subject.apply(cancelMove).ok).toEqual({ changed: false });
+    subject.finishAll();
+    // It has fewer than its topic wants: one more can be added, but not two.
+    subject.apply({ type: "unfence-node", nodeId: node(2), incarnation: 1 });
+    expect(
+      subject.apply({ type: "move-replica", groupId: group(1), from: 0, to: node(2) }).ok,
+    ).toEqual({
+      changed: true,
+    });
+    expect(subject.nodes()).toEqual([1, 4, 2]);
+    subject.finishAll();
+    subject.apply({ type: "unfence-node", nodeId: node(3), incarnation: 1 });
+    const more = subject.apply({ type: "move-replica", groupId: group(1), from: 0, to: node(3) });
+    expect(more.error?.fields["field"]).toBe("fromNode");
+  });
+
+  test("refused: a node that does not hold the replica, or holds it on another disk", () => {
+    const subject = withTopic(4);
+    expect(subject.apply(recover(4, 4)).error?.fields["field"]).toBe("nodeId");
+    expect(subject.apply(recover(1, 9)).error?.fields["field"]).toBe("nodeId");
+    subject.apply(fence(1));
+    subject.apply(registration(1, { directoryId: "new" }));
+    expect(subject.apply(recover(1, 4)).error?.fields["field"]).toBe("nodeId");
+  });
+});
+
 describe("voters of the metadata group", () => {
   test("five need five nodes in service", () => {
     const subject = withTopic(5);

@@ -4,7 +4,7 @@ import {
   encodeMetadataCommand,
   type MetadataCommand,
 } from "../../src/cluster/metadata-commands.ts";
-import { creation, group, node, reasonOf, registration, topicId } from "./support.ts";
+import { creation, group, id, node, reasonOf, registration, topicId } from "./support.ts";
 
 const ALL: readonly MetadataCommand[] = [
   registration(7),
@@ -18,6 +18,8 @@ const ALL: readonly MetadataCommand[] = [
   { type: "replace-replicas", nodeId: node(3), directoryId: "d" },
   { type: "raise-feature-level", level: 2 },
   { type: "move-replica", groupId: group(7), from: node(1), to: node(4) },
+  { type: "move-replica", groupId: group(7), from: 0, to: node(4) },
+  { type: "recover-group", groupId: group(7), nodeId: node(1), replicaId: id(1, 9) },
   { type: "cancel-move", groupId: group(7) },
   { type: "finish-move", groupId: group(7), changeIndex: 12 },
   { type: "decommission-node", nodeId: node(3), successor: 0, mustBeFenced: false },

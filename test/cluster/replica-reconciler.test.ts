@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { LocalGroup, LocalGroups, PartitionAssignment } from "../../src/cluster/ports.ts";
 import { RECONCILE_RETRY_MS, ReplicaReconciler } from "../../src/cluster/replica-reconciler.ts";
-import { type GroupId, replicaIdOf, type TopicId } from "../../src/model/ids.ts";
+import { type GroupId, type ReplicaId, replicaIdOf, type TopicId } from "../../src/model/ids.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { creation, node, OneReplicaGroup, registration, silentLog, topicId } from "./support.ts";
 
@@ -16,6 +16,11 @@ class FakeGroups implements LocalGroups {
   }
   async update(assignment: PartitionAssignment): Promise<void> {
     await this.#note(`update ${assignment.groupId} ${JSON.stringify(assignment.settings)}`);
+  }
+  async succeed(assignment: PartitionAssignment, from: ReplicaId): Promise<void> {
+    const { groupId, replicaId, topicId: topic } = assignment;
+    await this.#note(`succeed ${groupId} ${from}`);
+    this.held.set(groupId, { groupId, replicaId, topicId: topic });
   }
   async remove(groupId: GroupId): Promise<void> {
     await this.#note(`remove ${groupId}`);
@@ -196,6 +201,41 @@ describe("replica reconciler", () => {
     await clock.run(10);
     expect(groups.calls).toEqual(["remove 1", "open 1"]);
     await reconciler.close();
+  });
+
+  test("majority lost: the survivor goes on under its new id, once; without its data nothing is made up", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    await group.controller.propose(creation("orders", 1, 3));
+    const groupId = 1 as GroupId;
+    const from = replicaIdOf(node(1), group.view.image.version);
+    reconciler.start();
+    await clock.run(10);
+    await group.controller.propose({
+      type: "recover-group",
+      groupId,
+      nodeId: node(1),
+      replicaId: from,
+    });
+    await clock.run(10);
+    expect(groups.calls).toEqual(["open 1", `succeed 1 ${from}`]);
+    const to = replicaIdOf(node(1), group.view.image.version);
+    expect(groups.held.get(groupId)?.replicaId).toBe(to);
+    await clock.run(10_000);
+    expect(groups.calls).toHaveLength(2);
+    await reconciler.close();
+    groups.held.clear();
+    const restarted = new ReplicaReconciler({
+      nodeId: node(1),
+      directoryId: "directory-1",
+      view: group.view,
+      groups,
+      clock: clock.root,
+      log: silentLog,
+    });
+    restarted.start();
+    await clock.run(10_000);
+    expect(groups.calls).toHaveLength(2);
+    await restarted.close();
   });
 
   test("failure: tried again after a pause, others are not held up", async () => {
