@@ -20,6 +20,7 @@ import type { LocalLeaderships } from "./led-groups.ts";
 import type { NodeOptions, NodePorts } from "./node-ports.ts";
 import type { PartitionHost } from "./partition-host.ts";
 import type { GrpcPeerTransport } from "./peer/peer-transport.ts";
+import type { UnsafeRecovery } from "./unsafe-recovery.ts";
 import {
   type Features,
   type Foundation,
@@ -102,6 +103,9 @@ export class BrokerNode {
   }
   get moves(): MoveReader {
     return this.#features.moves;
+  }
+  get recovery(): UnsafeRecovery {
+    return this.#features.recovery;
   }
   get producerIds(): ProducerIds {
     return this.#features.producerIds;

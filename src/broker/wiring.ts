@@ -36,6 +36,7 @@ import type { NodeOptions, NodePorts } from "./node-ports.ts";
 import { PartitionHost } from "./partition-host.ts";
 import { GrpcPeerTransport } from "./peer/peer-transport.ts";
 import { StatusExchange } from "./status-exchange.ts";
+import { UnsafeRecovery } from "./unsafe-recovery.ts";
 
 /** Sorts before every group's keys, so an interrupted removal has lost it. */
 const BOOT_ID_KEY = "boot-id";
@@ -64,6 +65,7 @@ export interface Features {
   readonly topics: TopicFrontend;
   readonly members: MemberFrontend;
   readonly moves: MoveReader;
+  readonly recovery: UnsafeRecovery;
   readonly partitions: PartitionHost;
 }
 
@@ -215,10 +217,20 @@ export function wireFeatures(
     leaderships,
     reader,
     topics,
+    partitions,
     members: new MemberFrontend(controller, view),
     moves: new MoveReader({ view, leaders, progressOf: (group) => leaderships.progressOf(group) }),
-    partitions,
+    recovery: recoveryOf(ports, nodeId, liveness, controllerClient),
   };
+}
+
+function recoveryOf(
+  { clock }: NodePorts,
+  nodeId: NodeId,
+  liveness: Liveness,
+  controller: PeerControllerClient,
+): UnsafeRecovery {
+  return new UnsafeRecovery({ nodeId, liveness, controller, nowMs: () => clock.monotonicMs() });
 }
 
 export function wireUpkeep(

@@ -139,6 +139,21 @@ export interface MovesUnderWay {
   readonly total: number;
 }
 
+export interface ReplicaView {
+  readonly nodeId: number;
+  readonly replicaId: number;
+  readonly lastTerm: number;
+  readonly lastIndex: number;
+  readonly commitIndex: number;
+  readonly endOffset: number;
+  readonly highWatermark: number;
+  readonly logStartOffset: number;
+  readonly voters: readonly number[];
+  readonly votersAlive: readonly number[];
+  readonly leaderId: number;
+  readonly quorumAnswers: boolean;
+}
+
 export interface Changed {
   readonly changed: boolean;
   readonly partitions: number;
@@ -179,6 +194,11 @@ export interface MembersPort {
     execute: boolean,
   ): Promise<{ readonly moves: readonly PlannedMove[]; readonly begun: number }>;
   setMetadataVoters(count: number): Promise<void>;
+  /** Nodes with a wanted or leaving replica; empty: no such partition. Quick, whatever is down. */
+  nodesOf(name: PartitionName): Promise<readonly number[]>;
+  /** What a node's replica of a partition knows. @param timeoutMs a dead node does not answer */
+  inspectReplica(nodeId: number, name: PartitionName, timeoutMs: number): Promise<ReplicaView>;
+  unsafeRecover(name: PartitionName, seen: ReplicaView): Promise<{ readonly replicas: number }>;
 }
 
 export interface ClientPort {

@@ -98,7 +98,11 @@ export function addReplica(program: Command, context: Context): void {
     .command("move")
     .description("move one replica of a partition to another node")
     .addArgument(new Argument("<topic/partition>", "e.g. orders/3"))
-    .requiredOption("--from <node>", "the node that has it", nodeId)
+    .option(
+      "--from <node>",
+      "the node that has it; leave it out to add a replica that is missing",
+      nodeId,
+    )
     .requiredOption("--to <node>", "the node that gets it", nodeId)
     .option("-w, --watch", "wait until it is done, and show how far it is")
     .addHelpText("after", MOVE_HELP)
@@ -133,6 +137,38 @@ one's data goes to the trash of its node. Producers and readers are served all t
 Example:
   $ flotilla topic describe orders
   $ flotilla replica move orders/3 --from 1 --to 4 --watch`;
+
+const RECOVER_HELP = `
+For a partition that has lost the majority of its replicas for good: disks gone, not merely brokers that are down. It
+prints what the survivors hold, what is lost and what nobody can know, and asks. It is refused while the partition has a
+leader or enough live voters to elect one. The lost replicas are shut out by new replica ids.
+
+It needs the cluster's metadata group, that is a majority of the nodes that vote on metadata (see: flotilla node list).
+
+Example:
+  $ flotilla unsafe-recover orders/3
+  $ flotilla unsafe-recover orders/3 --from 2 --yes-i-accept-data-loss`;
+
+export function addUnsafeRecover(program: Command, context: Context): void {
+  program
+    .command("unsafe-recover")
+    .description(
+      "last resort: let a partition go on that has lost its majority for good; loses data",
+    )
+    .addArgument(new Argument("<topic/partition>", "e.g. orders/3"))
+    .option(
+      "--from <node>",
+      "the surviving node (default: the one whose log reaches furthest)",
+      nodeId,
+    )
+    .option("--yes-i-accept-data-loss", "do not ask")
+    .option("-w, --watch", "wait until the partition has all its replicas again")
+    .addHelpText("after", RECOVER_HELP)
+    .action(async (place: string, _, command: Command) => {
+      const { unsafeRecover } = await import("./commands/unsafe-recover.ts");
+      await unsafeRecover(place, command.optsWithGlobals(), context);
+    });
+}
 
 export function addClusterMembers(cluster: Command, context: Context): void {
   cluster

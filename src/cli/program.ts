@@ -4,7 +4,7 @@ import { Argument, Command, Option } from "commander";
 import type { Context, GlobalOptions } from "./context.ts";
 import { FORMAT_HELP } from "./message-format.ts";
 import { checked, collectHeader, collectSetting, parseSignal, parseWhole } from "./options.ts";
-import { addClusterMembers, addNode, addReplica } from "./program-members.ts";
+import { addClusterMembers, addNode, addReplica, addUnsafeRecover } from "./program-members.ts";
 
 const PORT_HINT =
   "host:port[,host:port…]; default: FLOTILLA_BOOTSTRAP, else the nodes of cluster.yaml";
@@ -39,6 +39,7 @@ export function buildProgram(version: string, context: Context): Command {
   addTopic(program, context);
   addProduce(program, context);
   addConsume(program, context);
+  addUnsafeRecover(program, context);
   return program;
 }
 

@@ -4,9 +4,11 @@ import type {
   CancelDecommissionResponse,
   CancelMoveResponse,
   DecommissionNodeResponse,
+  InspectReplicaResponse,
   MoveReplicaResponse,
   RebalanceResponse,
   ReplicaMove,
+  UnsafeRecoverResponse,
 } from "../rpc/generated/flotilla-v1.ts";
 import { adminService } from "../rpc/methods.ts";
 import type { CallSettings, UnaryCaller } from "./unary-caller.ts";
@@ -33,7 +35,7 @@ export class MemberAdmin {
   }
 
   /**
-   * Gives a partition a replica on `toNode` in place of the one on `fromNode`.
+   * Gives a partition a replica on `toNode` in place of the one on `fromNode` (0: in addition, while there are too few).
    * @throws FlotillaError INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION; DEADLINE while another move of it is under way
    */
   moveReplica(
@@ -132,6 +134,41 @@ export class MemberAdmin {
       method: adminService.setMetadataVoters,
       target: { kind: "controller" },
       request: () => ({ count }),
+    });
+  }
+
+  /** What a node's replica of a partition knows. @throws FlotillaError NOT_LEADER when it has none */
+  inspectReplica(
+    nodeId: number,
+    name: PartitionName,
+    settings: CallSettings = {},
+  ): Promise<InspectReplicaResponse> {
+    const { partition, topic } = name;
+    return this.#caller.call({
+      ...settings,
+      method: adminService.inspectReplica,
+      target: { kind: "node", nodeId },
+      request: () => ({ topic, partition }),
+    });
+  }
+
+  /**
+   * A partition that lost its majority for good goes on from one replica; what only the others had is lost.
+   * @param seen as {@link inspectReplica} showed it
+   * @throws FlotillaError QUORUM_ANSWERS, INVALID_REQUEST
+   */
+  unsafeRecover(
+    name: PartitionName,
+    seen: Pick<InspectReplicaResponse, "nodeId" | "replicaId" | "lastIndex">,
+    settings: CallSettings = {},
+  ): Promise<UnsafeRecoverResponse> {
+    const { partition, topic } = name;
+    const { lastIndex, nodeId, replicaId } = seen;
+    return this.#caller.call({
+      ...settings,
+      method: adminService.unsafeRecover,
+      target: { kind: "node", nodeId },
+      request: () => ({ topic, partition, replicaId, lastIndex, acceptDataLoss: true }),
     });
   }
 

@@ -189,6 +189,12 @@ export const ERROR_TABLE = {
     "not-applied",
     "Fewer nodes would be in service than are needed: `nodesAvailable`, `nodesNeeded`; `field` names the value that is refused.",
   ),
+  QUORUM_ANSWERS: row(
+    8006,
+    "never",
+    "not-applied",
+    "The group has a leader or enough live voters to elect one, so nothing may be forced; `votersAlive` of `voters`.",
+  ),
   INTERNAL: row(9001, "never", "unknown", "A defect; the broker's log has the details."),
   SHUTTING_DOWN: row(
     9002,

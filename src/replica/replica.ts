@@ -98,6 +98,11 @@ export class Replica implements ReplicaHandle {
     return Math.max(this.#committedOffset, this.#parts.apply.position.nextOffset);
   }
 
+  /** Offset after the last record in the log, committed or not. */
+  get endOffset(): Offset {
+    return this.#log.nextOffset;
+  }
+
   get logStartOffset(): Offset {
     return this.#parts.apply.position.logStart.offset;
   }

@@ -85,6 +85,8 @@ export const adminService: {
   readonly cancelDecommission: Unary<v1.CancelDecommissionRequest, v1.CancelDecommissionResponse>;
   readonly rebalance: Unary<v1.RebalanceRequest, v1.RebalanceResponse>;
   readonly setMetadataVoters: Unary<v1.SetMetadataVotersRequest, v1.SetMetadataVotersResponse>;
+  readonly inspectReplica: Unary<v1.InspectReplicaRequest, v1.InspectReplicaResponse>;
+  readonly unsafeRecover: Unary<v1.UnsafeRecoverRequest, v1.UnsafeRecoverResponse>;
 } = {
   createTopic: method(ADMIN, "CreateTopic", "unary", v1.CreateTopicRequest, v1.CreateTopicResponse),
   alterTopic: method(ADMIN, "AlterTopic", "unary", v1.AlterTopicRequest, v1.AlterTopicResponse),
@@ -142,6 +144,20 @@ export const adminService: {
     "unary",
     v1.SetMetadataVotersRequest,
     v1.SetMetadataVotersResponse,
+  ),
+  inspectReplica: method(
+    ADMIN,
+    "InspectReplica",
+    "unary",
+    v1.InspectReplicaRequest,
+    v1.InspectReplicaResponse,
+  ),
+  unsafeRecover: method(
+    ADMIN,
+    "UnsafeRecover",
+    "unary",
+    v1.UnsafeRecoverRequest,
+    v1.UnsafeRecoverResponse,
   ),
 };
 

@@ -1,7 +1,7 @@
 // Commands about nodes and replicas, from the command line's words to what is written, on a fake client.
 import { CommanderError } from "commander";
 import { describe, expect, it } from "vitest";
-import type { MoveDetails } from "../../src/cli/client-port.ts";
+import type { MoveDetails, ReplicaView } from "../../src/cli/client-port.ts";
 import { describeFailure } from "../../src/cli/failure.ts";
 import { progressText } from "../../src/cli/watch-moves.ts";
 import { CLUSTER, NODE, run } from "./support.ts";
@@ -150,5 +150,74 @@ describe("cli: nodes", () => {
   ])("%s: teaches by example", async (words) => {
     const { help } = await run(words);
     expect(help).toContain("$ flotilla");
+  });
+});
+
+const VIEW: ReplicaView = {
+  nodeId: 2,
+  replicaId: 8194,
+  lastTerm: 5,
+  lastIndex: 120,
+  commitIndex: 118,
+  endOffset: 1200,
+  highWatermark: 1180,
+  logStartOffset: 0,
+  voters: [2, 1, 3],
+  votersAlive: [2],
+  leaderId: 0,
+  quorumAnswers: false,
+};
+
+describe("cli: unsafe-recover", () => {
+  const words = "unsafe-recover orders/0";
+
+  it("without somebody to ask: says what would be lost, changes nothing, names the word that would", async () => {
+    const { client, error, terminal } = await run(words, { replicas: [VIEW] });
+    expect(describeFailure(error).exitCode).toBe(64);
+    expect(describeFailure(error).advice).toContain("--from 2 --yes-i-accept-data-loss");
+    expect(client.calls).toEqual([]);
+    const talk = terminal.talk.join("\n");
+    expect(talk).toContain("log ends at index 120, offset 1200");
+    expect(talk).toContain("whatever only node 1, 3 had");
+    expect(talk).toContain("2 entries from offset 1180 on are not known to be committed");
+    expect(terminal.out.join("")).toMatch(/ 1 +no +– +–/);
+  });
+
+  it("asks for the partition's name; anything else changes nothing", async () => {
+    const declined = await run(words, { replicas: [VIEW], typed: "yes" });
+    expect(describeFailure(declined.error).exitCode).toBe(1);
+    const accepted = await run(words, { replicas: [VIEW], typed: "orders/0" });
+    expect(accepted.error).toBeUndefined();
+    expect(accepted.client.calls.at(-1)).toEqual({
+      recover: { topic: "orders", partition: 0 },
+      from: 2,
+    });
+  });
+
+  it("survivors: the longest log is taken unless another is named, with a warning then", async () => {
+    const replicas = [VIEW, { ...VIEW, nodeId: 3, lastTerm: 6, lastIndex: 90 }];
+    const yes = `${words} --yes-i-accept-data-loss`;
+    expect((await run(yes, { replicas })).client.calls.at(-1)).toMatchObject({ from: 3 });
+    const named = await run(`${yes} --from 2`, { replicas });
+    expect(named.client.calls.at(-1)).toMatchObject({ from: 2 });
+    expect(named.terminal.talk.join()).toContain("Warning: node 3 has more");
+    expect(describeFailure((await run(`${yes} --from 1`, { replicas })).error).exitCode).toBe(1);
+  });
+
+  it.each([
+    { leaderId: 3, quorumAnswers: true },
+    { votersAlive: [2, 1], quorumAnswers: true },
+  ])("a quorum that answers: refused before anybody is asked (%j)", async (fields) => {
+    const { client, error } = await run(words, {
+      replicas: [{ ...VIEW, ...fields }],
+      typed: "orders/0",
+    });
+    expect(describeFailure(error).exitCode).toBe(1);
+    expect(client.calls).toEqual([]);
+  });
+
+  it("no survivor, no such partition: failures of their own", async () => {
+    expect(describeFailure((await run(words)).error).message).toContain("no node");
+    expect(describeFailure((await run("unsafe-recover orders/7")).error).exitCode).toBe(65);
   });
 });

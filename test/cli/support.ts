@@ -8,6 +8,7 @@ import type {
   ProducerWish,
   ReaderWish,
   ReadMessage,
+  ReplicaView,
 } from "../../src/cli/client-port.ts";
 import type { Context } from "../../src/cli/context.ts";
 import { buildProgram } from "../../src/cli/program.ts";
@@ -19,7 +20,7 @@ export interface Recorder extends Terminal {
   readonly talk: string[];
 }
 
-export function recorder(isInteractive = false): Recorder {
+export function recorder(isInteractive = false, answers: string[] = []): Recorder {
   const out: string[] = [];
   const talk: string[] = [];
   return {
@@ -32,6 +33,10 @@ export function recorder(isInteractive = false): Recorder {
     },
     note: (text) => void talk.push(text),
     status: () => undefined,
+    ask: (question) => {
+      talk.push(question);
+      return Promise.resolve(answers.shift() ?? "");
+    },
     isInteractive,
     canTalk: false,
   };
@@ -74,6 +79,10 @@ export interface FakeOptions {
   readonly clusters?: ClusterDetails[];
   /** The same for moves; afterwards none. */
   readonly moves?: (readonly MoveDetails[])[];
+  /** Of nodes that answer. */
+  readonly replicas?: readonly ReplicaView[];
+  /** What is typed; absent: nobody sits at the terminal. */
+  readonly typed?: string;
   readonly messages?: readonly ReadMessage[];
   readonly failSend?: (position: number) => Error | undefined;
 }
@@ -147,6 +156,13 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
             },
           ),
         setMetadataVoters: (count) => answer({ voters: count }, undefined),
+        nodesOf: ({ partition }) => Promise.resolve(partition === 0 ? [2, 1, 3] : []),
+        inspectReplica: (nodeId) => {
+          const view = options.replicas?.find((one) => one.nodeId === nodeId);
+          return view === undefined ? Promise.reject(new Error("gone")) : Promise.resolve(view);
+        },
+        unsafeRecover: (name, { nodeId }) =>
+          answer({ recover: name, from: nodeId }, { replicas: 2 }),
       },
     },
     producer(wish) {
@@ -219,7 +235,8 @@ export interface Run {
 }
 
 export async function run(words: string, options: FakeOptions = {}): Promise<Run> {
-  const terminal = recorder();
+  const { typed } = options;
+  const terminal = recorder(typed !== undefined, typed === undefined ? [] : [typed]);
   const client = fakeClient(options);
   const program = buildProgram("1.2.3", fakeContext(client, terminal));
   let help = "";

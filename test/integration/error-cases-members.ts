@@ -4,6 +4,7 @@ import {
   DecommissionNodeRequest,
   MoveReplicaRequest,
   SetMetadataVotersRequest,
+  UnsafeRecoverRequest,
 } from "../../src/rpc/generated/flotilla-v1.ts";
 import { adminService } from "../../src/rpc/methods.ts";
 import { refusalOf } from "../support/wire-client.ts";
@@ -53,7 +54,46 @@ function badVoters(reason: ErrorCase["reason"], count: number, fields: object): 
   };
 }
 
+/** By the replica on the partition's leader. */
+function badRecovery(
+  reason: ErrorCase["reason"],
+  title: string,
+  wish: Partial<UnsafeRecoverRequest>,
+  fields: NonNullable<ErrorCase["fields"]>,
+): ErrorCase {
+  return {
+    reason,
+    title,
+    fields,
+    refuse: async ({ leader: { connection, topic } }) => {
+      const name = { topic, partition: 0 };
+      const view = await connection.unary(adminService.inspectReplica, name, TIMEOUT);
+      const { lastIndex, replicaId } = view;
+      const seen = { ...name, replicaId, lastIndex, acceptDataLoss: true, ...wish };
+      const request = UnsafeRecoverRequest.create(seen);
+      return refusalOf(connection.unary(adminService.unsafeRecover, request, TIMEOUT));
+    },
+  };
+}
+
 export const MEMBER_CASES: readonly ErrorCase[] = [
+  badRecovery(
+    "QUORUM_ANSWERS",
+    "forced recovery of a partition that works",
+    {},
+    {
+      voters: 3,
+      votersAlive: 3,
+    },
+  ),
+  badRecovery(
+    "INVALID_REQUEST",
+    "forced recovery without consent",
+    { acceptDataLoss: false },
+    {
+      field: "acceptDataLoss",
+    },
+  ),
   badMove("move to an unknown node", {}, "toNode"),
   badMove("move to a node that has a replica", { toNode: 2 }, "toNode"),
   badMove("move from a node without one", { fromNode: 9 }, "fromNode"),

@@ -4,14 +4,17 @@ import {
   CancelDecommissionResponse,
   CancelMoveResponse,
   DecommissionNodeResponse,
+  InspectReplicaResponse,
   ListMovesResponse,
   MoveReplicaResponse,
   RebalanceResponse,
   SetMetadataVotersResponse,
+  UnsafeRecoverResponse,
 } from "../../rpc/generated/flotilla-v1.ts";
 import { adminService } from "../../rpc/methods.ts";
 import type { ServiceRegistry } from "../../rpc/ports.ts";
 import type { BrokerNode } from "../node.ts";
+import { requireReplica } from "./lookup.ts";
 
 export function registerMemberService(node: BrokerNode, services: ServiceRegistry): void {
   const { members, moves } = node;
@@ -36,5 +39,15 @@ export function registerMemberService(node: BrokerNode, services: ServiceRegistr
   services.unary(adminService.setMetadataVoters, async ({ count }) => {
     await members.setMetadataVoters(count);
     return SetMetadataVotersResponse.create();
+  });
+  services.unary(adminService.inspectReplica, ({ partition, topic }) =>
+    Promise.resolve().then(() => {
+      const replica = requireReplica(node, topic, partition);
+      return InspectReplicaResponse.create(node.recovery.inspect(replica));
+    }),
+  );
+  services.unary(adminService.unsafeRecover, async ({ partition, topic, ...wish }) => {
+    const replica = requireReplica(node, topic, partition);
+    return UnsafeRecoverResponse.create(await node.recovery.recover(replica, wish));
   });
 }

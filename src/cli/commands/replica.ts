@@ -8,7 +8,8 @@ import { humanBytes, printRows } from "../table.ts";
 import { watchMoves } from "../watch-moves.ts";
 
 export interface MoveOptions extends GlobalOptions {
-  readonly from: number;
+  /** Undefined: a missing replica is added. */
+  readonly from?: number;
   readonly to: number;
   readonly watch?: boolean;
 }
@@ -19,7 +20,7 @@ export async function replicaMove(
   context: Context,
 ): Promise<void> {
   const name = parsePartition(place);
-  const { from: fromNode, to: toNode } = options;
+  const { from: fromNode = 0, to: toNode } = options;
   await withClient(context, options, async ({ admin }) => {
     const { changed } = await admin.members.moveReplica({ ...name, fromNode, toNode });
     if (options.watch === true) await watchMoves(admin, context, place, isOf(name));
@@ -33,10 +34,10 @@ export async function replicaMove(
 }
 
 function moveText(place: string, { from, to, watch }: MoveOptions, changed: boolean): string {
-  if (watch === true)
-    return `${place} is on node ${to} now; the data on node ${from} is in its trash`;
-  if (!changed) return `${place} was moved from node ${from} to node ${to} before`;
-  return `${place} is moving from node ${from} to node ${to}; look at it with: flotilla replica list; stop it with: flotilla replica cancel ${place}`;
+  const origin = from === undefined ? "" : ` from node ${from}`;
+  if (watch === true) return `${place} has its replica on node ${to} now`;
+  if (!changed) return `${place} has a replica on node ${to} already`;
+  return `${place} is moving${origin} to node ${to}; look at it with: flotilla replica list; stop it with: flotilla replica cancel ${place}`;
 }
 
 export interface CancelOptions extends GlobalOptions {

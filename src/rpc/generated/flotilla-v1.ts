@@ -923,7 +923,7 @@ export interface MoveReplicaRequest {
   readonly topic: string;
   /** Partition within the topic. */
   readonly partition: number;
-  /** Node with the replica that goes. */
+  /** Node with the replica that goes; 0: none does, the partition has fewer replicas than its topic wants. */
   readonly fromNode: number;
   /** Node that gets a new one: registered, in service, without a replica of the partition. */
   readonly toNode: number;
@@ -1514,6 +1514,226 @@ function readSetMetadataVotersResponse(reader: Reader): SetMetadataVotersRespons
   return {  };
 }
 export const SetMetadataVotersResponse: MessageType<SetMetadataVotersResponse> = messageType(createSetMetadataVotersResponse, sizeSetMetadataVotersResponse, writeSetMetadataVotersResponse, readSetMetadataVotersResponse);
+
+/** Names the partition; its replica on the asked broker is meant. */
+export interface InspectReplicaRequest {
+  /** Topic name. */
+  readonly topic: string;
+  /** Partition within the topic. */
+  readonly partition: number;
+}
+function createInspectReplicaRequest(fields: Partial<InspectReplicaRequest> = {}): InspectReplicaRequest {
+  return { topic: "", partition: 0, ...fields };
+}
+function sizeInspectReplicaRequest(message: InspectReplicaRequest): number {
+  let size = 0;
+  if (message.topic !== "") size += 1 + stringSize(message.topic);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  return size;
+}
+function writeInspectReplicaRequest(message: InspectReplicaRequest, writer: Writer): void {
+  if (message.topic !== "") { writer.varint(10); writer.string(message.topic); }
+  if (message.partition !== 0) { writer.varint(16); writer.signed(message.partition); }
+}
+function readInspectReplicaRequest(reader: Reader): InspectReplicaRequest {
+  let f1: string = "";
+  let f2: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 16: f2 = reader.int32(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { topic: f1, partition: f2 };
+}
+export const InspectReplicaRequest: MessageType<InspectReplicaRequest> = messageType(createInspectReplicaRequest, sizeInspectReplicaRequest, writeInspectReplicaRequest, readInspectReplicaRequest);
+
+/** One replica's own view. */
+export interface InspectReplicaResponse {
+  /** The asked broker. */
+  readonly nodeId: number;
+  /** The replica. */
+  readonly replicaId: number;
+  /** Its term. */
+  readonly term: number;
+  /** Term of its last entry. */
+  readonly lastTerm: number;
+  /** Index of its last entry. */
+  readonly lastIndex: number;
+  /** Entries up to here are known to it to be committed. */
+  readonly commitIndex: number;
+  /** Offset after its last record, committed or not. */
+  readonly endOffset: number;
+  /** First offset that it does not know to be committed. */
+  readonly highWatermark: number;
+  /** First offset kept. */
+  readonly logStartOffset: number;
+  /** Nodes whose votes count, as it knows. */
+  readonly voters: readonly number[];
+  /** Those of them that were heard from within the last seconds. */
+  readonly votersAlive: readonly number[];
+  /** Node of the leader that it follows, 0: none. */
+  readonly leaderId: number;
+  /** The group has a leader, or enough live voters to elect one: nothing may be forced. */
+  readonly quorumAnswers: boolean;
+}
+function createInspectReplicaResponse(fields: Partial<InspectReplicaResponse> = {}): InspectReplicaResponse {
+  return { nodeId: 0, replicaId: 0, term: 0, lastTerm: 0, lastIndex: 0, commitIndex: 0, endOffset: 0, highWatermark: 0, logStartOffset: 0, voters: [], votersAlive: [], leaderId: 0, quorumAnswers: false, ...fields };
+}
+function sizeInspectReplicaResponse(message: InspectReplicaResponse): number {
+  let size = 0;
+  if (message.nodeId !== 0) size += 1 + uint32Size(message.nodeId, "nodeId");
+  if (message.replicaId !== 0) size += 1 + uint64Size(message.replicaId, "replicaId");
+  if (message.term !== 0) size += 1 + uint64Size(message.term, "term");
+  if (message.lastTerm !== 0) size += 1 + uint64Size(message.lastTerm, "lastTerm");
+  if (message.lastIndex !== 0) size += 1 + uint64Size(message.lastIndex, "lastIndex");
+  if (message.commitIndex !== 0) size += 1 + uint64Size(message.commitIndex, "commitIndex");
+  if (message.endOffset !== 0) size += 1 + uint64Size(message.endOffset, "endOffset");
+  if (message.highWatermark !== 0) size += 1 + uint64Size(message.highWatermark, "highWatermark");
+  if (message.logStartOffset !== 0) size += 1 + uint64Size(message.logStartOffset, "logStartOffset");
+  if (message.voters.length > 0) size += 1 + prefixedSize(message.voters.reduce((sum, item) => sum + uint32Size(item, "voters"), 0));
+  if (message.votersAlive.length > 0) size += 1 + prefixedSize(message.votersAlive.reduce((sum, item) => sum + uint32Size(item, "votersAlive"), 0));
+  if (message.leaderId !== 0) size += 1 + uint32Size(message.leaderId, "leaderId");
+  if (message.quorumAnswers) size += 1 + 1;
+  return size;
+}
+function writeInspectReplicaResponse(message: InspectReplicaResponse, writer: Writer): void {
+  if (message.nodeId !== 0) { writer.varint(8); writer.varint(message.nodeId); }
+  if (message.replicaId !== 0) { writer.varint(16); writer.varint(message.replicaId); }
+  if (message.term !== 0) { writer.varint(24); writer.varint(message.term); }
+  if (message.lastTerm !== 0) { writer.varint(32); writer.varint(message.lastTerm); }
+  if (message.lastIndex !== 0) { writer.varint(40); writer.varint(message.lastIndex); }
+  if (message.commitIndex !== 0) { writer.varint(48); writer.varint(message.commitIndex); }
+  if (message.endOffset !== 0) { writer.varint(56); writer.varint(message.endOffset); }
+  if (message.highWatermark !== 0) { writer.varint(64); writer.varint(message.highWatermark); }
+  if (message.logStartOffset !== 0) { writer.varint(72); writer.varint(message.logStartOffset); }
+  if (message.voters.length > 0) { writer.varint(82); writer.varint(message.voters.reduce((sum, item) => sum + uint32Size(item, "voters"), 0)); for (const item of message.voters) writer.varint(item); }
+  if (message.votersAlive.length > 0) { writer.varint(90); writer.varint(message.votersAlive.reduce((sum, item) => sum + uint32Size(item, "votersAlive"), 0)); for (const item of message.votersAlive) writer.varint(item); }
+  if (message.leaderId !== 0) { writer.varint(96); writer.varint(message.leaderId); }
+  if (message.quorumAnswers) { writer.varint(104); writer.bool(message.quorumAnswers); }
+}
+function readInspectReplicaResponse(reader: Reader): InspectReplicaResponse {
+  let f1: number = 0;
+  let f2: number = 0;
+  let f3: number = 0;
+  let f4: number = 0;
+  let f5: number = 0;
+  let f6: number = 0;
+  let f7: number = 0;
+  let f8: number = 0;
+  let f9: number = 0;
+  const f10: number[] = [];
+  const f11: number[] = [];
+  let f12: number = 0;
+  let f13: boolean = false;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      case 16: f2 = reader.uint64(); break;
+      case 24: f3 = reader.uint64(); break;
+      case 32: f4 = reader.uint64(); break;
+      case 40: f5 = reader.uint64(); break;
+      case 48: f6 = reader.uint64(); break;
+      case 56: f7 = reader.uint64(); break;
+      case 64: f8 = reader.uint64(); break;
+      case 72: f9 = reader.uint64(); break;
+      case 80: reader.element(); f10.push(reader.uint32()); break;
+      case 82: { const outer = reader.enter(); while (reader.more) { reader.element(); f10.push(reader.uint32()); } reader.leave(outer); break; }
+      case 88: reader.element(); f11.push(reader.uint32()); break;
+      case 90: { const outer = reader.enter(); while (reader.more) { reader.element(); f11.push(reader.uint32()); } reader.leave(outer); break; }
+      case 96: f12 = reader.uint32(); break;
+      case 104: f13 = reader.bool(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { nodeId: f1, replicaId: f2, term: f3, lastTerm: f4, lastIndex: f5, commitIndex: f6, endOffset: f7, highWatermark: f8, logStartOffset: f9, voters: f10, votersAlive: f11, leaderId: f12, quorumAnswers: f13 };
+}
+export const InspectReplicaResponse: MessageType<InspectReplicaResponse> = messageType(createInspectReplicaResponse, sizeInspectReplicaResponse, writeInspectReplicaResponse, readInspectReplicaResponse);
+
+/** Goes on from the asked broker's replica. */
+export interface UnsafeRecoverRequest {
+  /** Topic name. */
+  readonly topic: string;
+  /** Partition within the topic. */
+  readonly partition: number;
+  /** The replica as InspectReplica showed it; another one is refused. */
+  readonly replicaId: number;
+  /** Its last entry as InspectReplica showed it; another one is refused. */
+  readonly lastIndex: number;
+  /** Without this nothing is done. */
+  readonly acceptDataLoss: boolean;
+}
+function createUnsafeRecoverRequest(fields: Partial<UnsafeRecoverRequest> = {}): UnsafeRecoverRequest {
+  return { topic: "", partition: 0, replicaId: 0, lastIndex: 0, acceptDataLoss: false, ...fields };
+}
+function sizeUnsafeRecoverRequest(message: UnsafeRecoverRequest): number {
+  let size = 0;
+  if (message.topic !== "") size += 1 + stringSize(message.topic);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.replicaId !== 0) size += 1 + uint64Size(message.replicaId, "replicaId");
+  if (message.lastIndex !== 0) size += 1 + uint64Size(message.lastIndex, "lastIndex");
+  if (message.acceptDataLoss) size += 1 + 1;
+  return size;
+}
+function writeUnsafeRecoverRequest(message: UnsafeRecoverRequest, writer: Writer): void {
+  if (message.topic !== "") { writer.varint(10); writer.string(message.topic); }
+  if (message.partition !== 0) { writer.varint(16); writer.signed(message.partition); }
+  if (message.replicaId !== 0) { writer.varint(24); writer.varint(message.replicaId); }
+  if (message.lastIndex !== 0) { writer.varint(32); writer.varint(message.lastIndex); }
+  if (message.acceptDataLoss) { writer.varint(40); writer.bool(message.acceptDataLoss); }
+}
+function readUnsafeRecoverRequest(reader: Reader): UnsafeRecoverRequest {
+  let f1: string = "";
+  let f2: number = 0;
+  let f3: number = 0;
+  let f4: number = 0;
+  let f5: boolean = false;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 16: f2 = reader.int32(); break;
+      case 24: f3 = reader.uint64(); break;
+      case 32: f4 = reader.uint64(); break;
+      case 40: f5 = reader.bool(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { topic: f1, partition: f2, replicaId: f3, lastIndex: f4, acceptDataLoss: f5 };
+}
+export const UnsafeRecoverRequest: MessageType<UnsafeRecoverRequest> = messageType(createUnsafeRecoverRequest, sizeUnsafeRecoverRequest, writeUnsafeRecoverRequest, readUnsafeRecoverRequest);
+
+/** Ordered; the broker carries it out within a moment. */
+export interface UnsafeRecoverResponse {
+  /** Replicas that the partition shall have from now on, the survivor included. */
+  readonly replicas: number;
+}
+function createUnsafeRecoverResponse(fields: Partial<UnsafeRecoverResponse> = {}): UnsafeRecoverResponse {
+  return { replicas: 0, ...fields };
+}
+function sizeUnsafeRecoverResponse(message: UnsafeRecoverResponse): number {
+  let size = 0;
+  if (message.replicas !== 0) size += 1 + uint32Size(message.replicas, "replicas");
+  return size;
+}
+function writeUnsafeRecoverResponse(message: UnsafeRecoverResponse, writer: Writer): void {
+  if (message.replicas !== 0) { writer.varint(8); writer.varint(message.replicas); }
+}
+function readUnsafeRecoverResponse(reader: Reader): UnsafeRecoverResponse {
+  let f1: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { replicas: f1 };
+}
+export const UnsafeRecoverResponse: MessageType<UnsafeRecoverResponse> = messageType(createUnsafeRecoverResponse, sizeUnsafeRecoverResponse, writeUnsafeRecoverResponse, readUnsafeRecoverResponse);
 
 /**
  * A name and an opaque value that travel with a record.
