@@ -1,4 +1,7 @@
 // Commands about nodes and replicas, from the command line's words to what is written, on a fake client.
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { CommanderError } from "commander";
 import { describe, expect, it } from "vitest";
 import type { MoveDetails, ReplicaView } from "../../src/cli/client-port.ts";
@@ -150,6 +153,27 @@ describe("cli: nodes", () => {
   ])("%s: teaches by example", async (words) => {
     const { help } = await run(words);
     expect(help).toContain("$ flotilla");
+  });
+});
+
+describe("cli: cluster init --join", () => {
+  it("on a machine of its own: asks a broker which cluster it is and how it was founded", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "flotilla-join-"));
+    try {
+      const lines = [3, 9].map(
+        (id) =>
+          `  - { id: ${id}, dataDir: node-${id}, client: "127.0.0.1:${id}001", peer: "127.0.0.1:${id}002", admin: "127.0.0.1:${id}003" }`,
+      );
+      writeFileSync(join(folder, "cluster.yaml"), ["cluster: c", "nodes:", ...lines].join("\n"));
+      const { error } = await run(`--config ${join(folder, "cluster.yaml")} cluster init --join 9`);
+      expect(error).toBeUndefined();
+      const file = JSON.parse(readFileSync(join(folder, "node-9", "node.json"), "utf8")) as object;
+      // Of the founding, although this file names other nodes.
+      expect(file).toMatchObject({ clusterId: "c-1", nodeId: 9, metadataVoters: [1, 2, 3] });
+      expect(file).not.toHaveProperty("metadataRevision");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });
 
