@@ -6,6 +6,9 @@ import type { NodeId } from "../model/ids.ts";
 /** A larger difference from the median is not believed, ms (inclusive). */
 export const CLOCK_ERROR_MS_MAX = 10_000;
 
+/** A node whose clock differs by more than this gets no leaderships; less than above, so that none is handed to and fro. */
+export const CLOCK_ERROR_MS_FIT = 5000;
+
 /**
  * How far each node's wall clock is from the median of all, ms; positive: ahead.
  * @param offsetsMs each node's clock minus one and the same reference clock, e.g. the own one (whose offset is 0)

@@ -3,6 +3,7 @@
 // to drain.
 import type { Clock } from "../base/clock.ts";
 import type { GroupId, NodeId } from "../model/ids.ts";
+import { CLOCK_ERROR_MS_FIT } from "./clock-plan.ts";
 import { type NodeFitness, planLeaderTransfers } from "./leader-balance-plan.ts";
 import type { Liveness } from "./liveness.ts";
 import type { MetadataView } from "./metadata-image.ts";
@@ -115,7 +116,7 @@ export class LeaderBalancer {
       isAlive: liveness.isAlive(nodeId, nowMs),
       isFenced: node.fenced,
       isDraining: liveness.isDraining(nodeId),
-      isClockTrusted: liveness.isClockTrusted(nodeId, nowMs),
+      isClockTrusted: liveness.isClockTrusted(nodeId, nowMs, CLOCK_ERROR_MS_FIT),
       aliveForMs: liveness.aliveForMs(nodeId, nowMs),
     };
   }

@@ -84,13 +84,13 @@ export class Liveness {
   }
 
   /** Its wall clock is near the median of all that are heard of; of others we believe no age and give them no lead. */
-  isClockTrusted(nodeId: NodeId, nowMs: number): boolean {
+  isClockTrusted(nodeId: NodeId, nowMs: number, errorMsMax: number = CLOCK_ERROR_MS_MAX): boolean {
     const offsets = new Map([[this.#self, 0]]);
     for (const [other, { clockOffsetMs }] of this.#heard) {
       if (this.isAlive(other, nowMs)) offsets.set(other, clockOffsetMs);
     }
     const errorMs = clockErrors(offsets).get(nodeId) ?? 0;
-    return Math.abs(errorMs) <= CLOCK_ERROR_MS_MAX;
+    return Math.abs(errorMs) <= errorMsMax;
   }
 
   /** Ms since the node is heard from without a gap; 0 when it is not. */

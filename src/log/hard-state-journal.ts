@@ -163,6 +163,8 @@ class FileJournal implements HardStateJournal {
     for (const record of this.#records.values()) {
       chunks.push(encodeRecord(encodeHardState(record, 0)));
     }
+    // The file appears whole, by its rename: so its last record is never one whose loss would not be seen.
+    chunks.push(encodeRecord(encodeSynced(chunks.reduce((sum, { length }) => sum + length, 0))));
     file.append(chunks);
     this.#file?.close();
     this.#file = file;

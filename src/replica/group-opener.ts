@@ -25,6 +25,7 @@ import type { Logger, StateMachine } from "./ports.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 import type { ReplicaStart } from "./replica-parts.ts";
 import { recoverState } from "./state-recovery.ts";
+import { type Succession, succeed } from "./succession.ts";
 
 export interface GroupOptions {
   readonly groupId: GroupId;
@@ -82,6 +83,12 @@ export class GroupOpener {
     await quarantine(this.#stores, groupId, replicaId);
     await keyed.removeRange(groupPrefix(groupId, replicaId));
     await images.remove(groupId);
+  }
+
+  /** A surviving replica becomes the whole group under a new id. @throws BrokerError STALE_REPLICA | LOG_CORRUPT */
+  succeed(succession: Succession): Promise<void> {
+    const { keyed, openLog } = this.#deps;
+    return succeed({ ...this.#stores, keyed, openLog }, succession);
   }
 
   /** Finishes removals that a crash interrupted. */

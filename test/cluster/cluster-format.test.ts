@@ -54,6 +54,17 @@ describe("cluster format", () => {
     expect(metadataReplicaOf(found)).toBe(replicaIdOf(node(2), 0));
   });
 
+  test("joining: begins in the configuration of the founding, not in a guess from the present nodes", async () => {
+    const disk = new MemoryDisk();
+    const founders = { metadataVoters: [1, 2, 3].map(node), metadataLearners: [] };
+    await formatDirectory(disk, { ...OPTIONS, joins: true, founders });
+    const found = readNodeFile(disk);
+    expect(foundingMembership(found).voters).toEqual(
+      [1, 2, 3].map((id) => replicaIdOf(node(id), 0)),
+    );
+    expect(metadataReplicaOf(found)).toBeUndefined();
+  });
+
   test("refusal: formatted and non-empty directories stay as they are", async () => {
     const disk = new MemoryDisk();
     write(disk, "notes.txt", "mine");

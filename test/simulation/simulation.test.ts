@@ -28,6 +28,7 @@ describe("simulation", () => {
       const options = { seed, durationMs: 10_000, kinds: ["blackout"], planted } as const;
       found.push(...(await simulate(options)).violations);
     }
-    expect(found.join("\n")).toMatch(/lost-acknowledged-write|committed entry changed/);
+    // By the checker, by the watchers of the logs, or by the broker itself, whose journal knows how far its logs reached.
+    expect(found.join("\n")).toMatch(/lost-acknowledged-write|committed entry changed|log is damaged/);
   });
 });

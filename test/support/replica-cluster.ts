@@ -139,15 +139,15 @@ export class ReplicaCluster {
     return this.live().filter((node) => !node.replica.isLeaderReady);
   }
 
-  /** Opens all groups on a running node. */
-  async open(nodeId: NodeId): Promise<void> {
+  /** Opens all groups on a running node. @param revision of its replicas */
+  async open(nodeId: NodeId, revision = 0): Promise<void> {
     const node = this.node(nodeId);
     for (let number = 1; number <= (this.#options.groups ?? 1); number += 1) {
       const stateMachine = new LedgerMachine();
       node.machines.set(number as GroupId, stateMachine);
       const opened = node.set.openGroup({
         groupId: number as GroupId,
-        replicaId: replicaIdOf(nodeId, 0),
+        replicaId: replicaIdOf(nodeId, revision),
         initialMembership: { voters: this.#voters().map((id) => replicaIdOf(id, 0)), learners: [] },
         stateMachine,
         flush: this.#options.flush ?? "sync",
@@ -241,8 +241,13 @@ export class ReplicaCluster {
   }
 
   async restart(nodeId: NodeId): Promise<void> {
-    await this.#boot(nodeId);
+    await this.boot(nodeId);
     await this.open(nodeId);
+  }
+
+  /** The node runs, its groups are not open. */
+  async boot(nodeId: NodeId): Promise<void> {
+    await this.#boot(nodeId);
   }
 
   /** Cuts everybody's power and says how many disks hold the entry afterwards. The cluster is down then. */
