@@ -3,8 +3,9 @@
 import { assert } from "../base/assert.ts";
 import type { ReplicaId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
+import type { LogView } from "./log-view.ts";
 import { sorted } from "./membership.ts";
-import type { InstallSnapshot } from "./messages.ts";
+import type { InstallSnapshot, SnapshotMeta } from "./messages.ts";
 import type { RaftState } from "./state.ts";
 
 /** Follower: an image arrived from this term's leader. */
@@ -20,6 +21,13 @@ export function handleInstallSnapshot<H>(state: RaftState<H>, message: InstallSn
     follower.isAnswerDue = true;
     return;
   }
+  if (connects(log, snapshot)) {
+    // The leader's log goes on where ours ends. Emptying ours would drop entries that we acknowledged: they might be on one
+    // disk only then, though a majority had flushed them.
+    follower.agreedIndex = Math.max(follower.agreedIndex, snapshot.logStartIndex - 1);
+    follower.isAnswerDue = true;
+    return;
+  }
   const hasGap = log.lastIndex < state.commitIndex && log.lastIndex + 1 < snapshot.logStartIndex;
   // With a gap that this leader's log cannot fill, even an image behind our state is needed to get a log that connects:
   // the leader may not be able to commit, and so to make a newer one, without us. What is between is applied again.
@@ -29,6 +37,13 @@ export function handleInstallSnapshot<H>(state: RaftState<H>, message: InstallSn
   }
   follower.agreedIndex = Math.max(follower.agreedIndex, Math.min(state.commitIndex, log.lastIndex));
   follower.isAnswerDue = true;
+}
+
+/** Our log reaches the beginning of the leader's, and is equal to it there. What left our log is committed. */
+function connects<H>(log: LogView<H>, snapshot: SnapshotMeta): boolean {
+  const before = snapshot.logStartIndex - 1;
+  if (log.lastIndex < before) return false;
+  return before < log.firstIndex - 1 || log.termAt(before) === snapshot.logStartPrevTerm;
 }
 
 /** Follower: state and log start were flipped on disk. The log is empty now and fills by ordinary appends. */
