@@ -1,6 +1,8 @@
 // Where a reader begins: its options, and the questions that turn them into one cursor per partition.
+import { sleep } from "../base/clock.ts";
 import { BrokerError } from "../model/errors.ts";
 import { Admin, type PartitionOffsets } from "./admin.ts";
+import { backoffMs, ROUTING_PAUSE_MS_MAX } from "./backoff.ts";
 import type { ClientDeps } from "./client-deps.ts";
 import { FetchCursor } from "./fetch-cursor.ts";
 import type { TopicRoute } from "./topic-route.ts";
@@ -34,6 +36,8 @@ export interface ReaderOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A topic that was described is asked for so often before it counts as unknown: some seconds. */
+const REFRESHES_MAX = 20;
 /** Bounds are asked for this many partitions at a time. */
 const QUESTIONS_MAX = 32;
 
@@ -71,8 +75,12 @@ async function findTopic(
 ): Promise<TopicRoute> {
   // Also repeats the question while the cluster is not reachable or does not know a new topic yet.
   await admin.describeTopic(topic, { signal });
-  const route = deps.metadata.topic(topic) ?? (await deps.metadata.refresh(topic));
-  if (route !== undefined) return route;
+  for (let attempt = 0; attempt < REFRESHES_MAX; attempt += 1) {
+    const route = deps.metadata.topic(topic) ?? (await deps.metadata.refresh(topic));
+    if (route !== undefined) return route;
+    // The broker that answered lags behind the one that described the topic.
+    await sleep(deps.clock, backoffMs(deps.random, attempt, ROUTING_PAUSE_MS_MAX), signal);
+  }
   throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `no topic is called "${topic}"`, { topic });
 }
 

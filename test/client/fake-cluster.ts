@@ -184,6 +184,8 @@ export class FakeCluster {
   clusterId = "fake";
   controllerId = 1;
   metadataIndex = 1;
+  /** So many answers to GetMetadata come from brokers that know no topic yet. */
+  laggingAnswers = 0;
   nextProducerId = 2;
   sessionsOpened = 0;
   readonly epochs = new Map<string, { readonly id: number; epoch: number }>();
@@ -275,6 +277,8 @@ export class FakeCluster {
   }
 
   #metadata(request: GetMetadataRequest): GetMetadataResponse {
+    const isLagging = this.laggingAnswers > 0;
+    if (isLagging) this.laggingAnswers -= 1;
     return {
       clusterId: this.clusterId,
       metadataIndex: this.metadataIndex,
@@ -288,7 +292,7 @@ export class FakeCluster {
       })),
       topics: request.topics.flatMap((name) => {
         const topic = this.topics.get(name);
-        if (topic === undefined) return [];
+        if (topic === undefined || isLagging) return [];
         const { topicId, layoutEpoch, settings, slots } = topic;
         const partitions = topic.partitions.map(({ leader, epoch }, partition) => ({
           partition,

@@ -111,6 +111,14 @@ describe("reader", () => {
     expect(ended.isDone).toBe(true);
   });
 
+  it("start: a topic that was just created is found (brokers that answer lag behind)", async () => {
+    const setup = setUp();
+    setup.cluster.laggingAnswers = 3;
+    const { done, ended } = collect(setup.client, { until: "end" });
+    await setup.time.until(done);
+    expect(ended).toEqual({ isDone: true });
+  });
+
   it("start: offset, time, latest and a map are found, also inside a batch", async () => {
     const setup = setUp();
     await fill(setup, 0, 30);
