@@ -93,7 +93,8 @@ export class RaftState<H> {
     this.membership = sorted(initial.membership);
     this.commitRule = options.commitRule;
     this.recovering = options.recovering;
-    this.commitIndex = initial.appliedIndex;
+    const noted = Math.min(initial.committedIndex ?? 0, initial.lastIndex);
+    this.commitIndex = Math.max(initial.appliedIndex, noted);
     this.appliedIndex = initial.appliedIndex;
     // A change in the log means that the one before it is committed: at most one is ever uncommitted (thesis §4.1).
     const decided = initial.unappliedChanges.at(-2);

@@ -38,12 +38,15 @@ export class ReadyLoop {
   #record: HardStateRecord;
   #commitIndex: LogIndex;
   #durableCommitIndex = 0;
+  /** The configuration in force was applied at or before this. */
+  #changedIndex: LogIndex;
 
   constructor(context: GroupContext, parts: ReadyParts, record: HardStateRecord) {
     this.#context = context;
     this.#parts = parts;
     this.#record = record;
     this.#commitIndex = parts.apply.appliedIndex;
+    this.#changedIndex = parts.apply.appliedIndex;
   }
 
   get commitIndex(): LogIndex {
@@ -61,6 +64,11 @@ export class ReadyLoop {
   /** An image was installed: everything ≤ index is committed. */
   installed(index: LogIndex): void {
     this.#commitIndex = Math.max(this.#commitIndex, index);
+  }
+
+  /** A configuration took effect at or before this index. */
+  membershipApplied(index: LogIndex): void {
+    this.#changedIndex = index;
   }
 
   /** Changes fields of the journal record that do not come from the core; durable when the promise resolves. */
@@ -81,6 +89,17 @@ export class ReadyLoop {
     this.#parts.journal.saveLazily(this.#record);
   }
 
+  /**
+   * Notes at once that the configuration in force is committed. A start after a power cut applies the log anew, as far as it
+   * is known to be committed: without the note it would ask the members before, who may be gone for good.
+   */
+  #noteChange(): void {
+    const isNoted = this.#changedIndex <= this.#record.durableCommitIndex;
+    if (isNoted || this.#changedIndex > this.#durableHere()) return;
+    this.#record = { ...this.#record, durableCommitIndex: this.#durableHere() };
+    this.#parts.journal.save(this.#record, () => undefined);
+  }
+
   /** One turn. Stops at once when the replica failed in the middle. */
   run(): void {
     const { core } = this.#context;
@@ -97,6 +116,7 @@ export class ReadyLoop {
     apply.run(this.#commitIndex);
     reads.applied(apply.appliedIndex);
     snapshotter.turn();
+    this.#noteChange();
     if (core.hasReady()) this.#context.wake();
   }
 

@@ -87,7 +87,10 @@ export class ReplicaParts {
     this.flusher = new LogFlusher(context, stores.scheduler, options.flush === "sync");
     this.apply = new ApplyLoop(context, state.applied, {
       onEntryApplied: (frame, reply) => this.proposals.onEntryApplied(frame, reply),
-      onMembershipApplied: (membership) => this.leadership.membershipApplied(membership),
+      onMembershipApplied: (membership) => {
+        this.leadership.membershipApplied(membership);
+        this.loop.membershipApplied(this.apply.appliedIndex);
+      },
     });
     const prefix = groupPrefix(options.groupId, options.replicaId);
     this.checkpoint = new Checkpoint(context, prefix, () => this.apply.position);
@@ -198,6 +201,7 @@ function initialState({ log, record, state }: ReplicaStart): InitialState {
     firstPrevTerm: log.firstPrevTerm,
     termRuns: log.termRuns,
     lastIndex: log.lastIndex,
+    committedIndex: record.durableCommitIndex,
     isLazy: record.lazy,
     unappliedChanges: log.membershipIndexes(state.applied.index + 1),
   };

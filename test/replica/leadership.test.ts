@@ -146,6 +146,42 @@ describe("handing over", () => {
   });
 });
 
+describe("membership after a power cut", () => {
+  it("founders are gone for good, the group's state is made again from its log: the present members elect", async () => {
+    await start({ nodes: 5, voters: 3 });
+    await cluster.leader();
+    await cluster.putMany(10, 0);
+    const ids = cluster.nodeIds.map((nodeId) => replicaIdOf(nodeId, 0));
+    const [one, two, three, four, five] = ids as [
+      ReplicaId,
+      ReplicaId,
+      ReplicaId,
+      ReplicaId,
+      ReplicaId,
+    ];
+    await cluster.leaderOn(1 as NodeId);
+    const change = (voters: ReplicaId[], learners: ReplicaId[]): Promise<void> =>
+      cluster.clock.until(cluster.node(1 as NodeId).replica.changeMembership({ voters, learners }));
+    await change([one, two, three], [four, five]);
+    await cluster.open(4 as NodeId);
+    await cluster.open(5 as NodeId);
+    await cluster.converge();
+    await change([one, four, five], []);
+    await cluster.crash(2 as NodeId, "power");
+    await cluster.crash(3 as NodeId, "power");
+    await cluster.putMany(5, 10);
+    await cluster.converge();
+    for (const nodeId of cluster.liveIds()) {
+      await cluster.crash(nodeId, "power");
+      await cluster.wipeKeyed(nodeId);
+    }
+    for (const nodeId of [1, 4, 5] as NodeId[]) await cluster.restart(nodeId);
+    await cluster.putMany(5, 15);
+    await cluster.converge();
+    expect(cluster.node(4 as NodeId).machine.size).toBe(20);
+  });
+});
+
 describe("many groups", () => {
   it("heartbeats: travel bundled per node pair", async () => {
     await start({ groups: 30 });
