@@ -147,8 +147,9 @@ export function inSyncNodes(self: ReplicaId, status: RaftStatus): NodeId[] {
     .sort((a, b) => a - b);
 }
 
-function caughtUp(self: ReplicaId, status: RaftStatus): ReplicaId[] {
-  const isClose = (progress: ReplicaProgress): boolean =>
-    progress.isRecentlyActive && progress.matchIndex + IN_SYNC_ENTRIES_MAX >= status.lastIndex;
+/** Members that hold nearly everything, the leader included. One that has just joined counts only once it has acknowledged. */
+export function caughtUp(self: ReplicaId, status: RaftStatus): ReplicaId[] {
+  const isClose = ({ isRecentlyActive, matchIndex }: ReplicaProgress): boolean =>
+    isRecentlyActive && matchIndex > 0 && matchIndex + IN_SYNC_ENTRIES_MAX >= status.lastIndex;
   return [self, ...status.progress.filter(isClose).map((progress) => progress.replicaId)];
 }

@@ -2,6 +2,7 @@
 // files, so the simulator runs this very class; broker/start.ts gives it the real world.
 import { sleep } from "../base/clock.ts";
 import { TaskGroup } from "../base/task-group.ts";
+import { replaceMetadataRevision } from "../cluster/cluster-format.ts";
 import type { LeaderCache } from "../cluster/leader-cache.ts";
 import type { Liveness } from "../cluster/liveness.ts";
 import type { MemberFrontend } from "../cluster/member-frontend.ts";
@@ -223,10 +224,21 @@ export class BrokerNode {
       },
       signal,
     );
+    if (registered.metadataRevision !== nodeFile.metadataRevision) {
+      await this.#giveMetadataReplicaUp(registered.metadataRevision);
+      return;
+    }
     this.#isRegistered = true;
     logger.info({ nodeId: this.nodeId, index: registered.registeredIndex }, "registered");
     if (nodeFile.metadataRevision === 0) return;
     await this.#takeOverReplicas(signal);
+  }
+
+  /** The metadata group went on from another node alone (unsafe-recover): this node's replica of it begins anew. */
+  async #giveMetadataReplicaUp(revision: number): Promise<void> {
+    await replaceMetadataRevision(this.ports.disk, revision);
+    const message = `node ${this.nodeId}'s replica of the metadata was given up; it begins anew at the next start`;
+    this.ports.onFatal(new BrokerError("STALE_REPLICA", message, { nodeId: this.nodeId }));
   }
 
   /** This directory took the place of another one (or is new): what that one held is placed here anew. Idempotent. */

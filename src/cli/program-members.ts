@@ -143,19 +143,21 @@ For a partition that has lost the majority of its replicas for good: disks gone,
 prints what the survivors hold, what is lost and what nobody can know, and asks. It is refused while the partition has a
 leader or enough live voters to elect one. The lost replicas are shut out by new replica ids.
 
-It needs the cluster's metadata group, that is a majority of the nodes that vote on metadata (see: flotilla node list).
+A partition needs the cluster's metadata group, that is a majority of the nodes that vote on metadata (see: flotilla node
+list). Where that is lost, too, "metadata" comes first: on the machine of a survivor, with its broker stopped.
 
-Example:
+Examples:
   $ flotilla unsafe-recover orders/3
-  $ flotilla unsafe-recover orders/3 --from 2 --yes-i-accept-data-loss`;
+  $ flotilla unsafe-recover orders/3 --from 2 --yes-i-accept-data-loss
+  $ flotilla cluster kill 1 --signal TERM && flotilla unsafe-recover metadata --from 1`;
 
 export function addUnsafeRecover(program: Command, context: Context): void {
   program
     .command("unsafe-recover")
     .description(
-      "last resort: let a partition go on that has lost its majority for good; loses data",
+      "last resort: let a partition (or the metadata) go on that has lost its majority for good",
     )
-    .addArgument(new Argument("<topic/partition>", "e.g. orders/3"))
+    .addArgument(new Argument("<what>", "a partition, e.g. orders/3, or: metadata"))
     .option(
       "--from <node>",
       "the surviving node (default: the one whose log reaches furthest)",
@@ -165,6 +167,11 @@ export function addUnsafeRecover(program: Command, context: Context): void {
     .option("-w, --watch", "wait until the partition has all its replicas again")
     .addHelpText("after", RECOVER_HELP)
     .action(async (place: string, _, command: Command) => {
+      if (place === "metadata") {
+        const { unsafeRecoverMetadata } = await import("./commands/unsafe-recover-metadata.ts");
+        await unsafeRecoverMetadata(command.optsWithGlobals(), context);
+        return;
+      }
       const { unsafeRecover } = await import("./commands/unsafe-recover.ts");
       await unsafeRecover(place, command.optsWithGlobals(), context);
     });
@@ -173,7 +180,7 @@ export function addUnsafeRecover(program: Command, context: Context): void {
 export function addClusterMembers(cluster: Command, context: Context): void {
   cluster
     .command("rebalance")
-    .description("spread replicas evenly over the nodes in service, e.g. after nodes were added")
+    .description("add replicas that are missing and spread all evenly over the nodes in service")
     .option("--plan", "only show the moves (the default)")
     .option("--execute", "begin them")
     .option(

@@ -146,6 +146,16 @@ export async function recordMetadataRevision(disk: Disk, revision: number): Prom
   return updated;
 }
 
+/** The metadata group went on without this directory's replica, or from it under another id. Durable when it resolves. */
+export async function replaceMetadataRevision(disk: Disk, revision: number): Promise<NodeFile> {
+  const file = readNodeFile(disk);
+  if (file.metadataRevision === revision) return file;
+  assert(revision > (file.metadataRevision ?? 0), "metadata revisions grow", { revision });
+  const updated = { ...file, metadataRevision: revision };
+  await writeNodeFile(disk, updated);
+  return updated;
+}
+
 /**
  * The metadata group's configuration when the cluster was founded; equal on every founder. A
  * directory that joins must not use it as its own: it begins as a member of nothing.

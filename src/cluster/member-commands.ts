@@ -80,6 +80,15 @@ export interface RecoverGroup {
   readonly replicaId: ReplicaId;
 }
 
+/**
+ * Committed by decree when the metadata group itself goes on from one survivor: every metadata replica gets a new
+ * revision, the index of this entry, so that no former one is wanted again.
+ */
+export interface RecoverMetadata {
+  readonly type: "recover-metadata";
+  readonly nodeId: NodeId;
+}
+
 export type MemberCommand =
   | MoveReplica
   | CancelMove
@@ -88,7 +97,8 @@ export type MemberCommand =
   | CancelDecommission
   | UnregisterNode
   | SetMetadataVoters
-  | RecoverGroup;
+  | RecoverGroup
+  | RecoverMetadata;
 
 export const MEMBER_DECODERS: {
   readonly [Type in MemberCommand["type"]]: (
@@ -129,6 +139,7 @@ export const MEMBER_DECODERS: {
     nodeId: nodeId(fields),
     replicaId: integer(fields, "replicaId", 1, Number.MAX_SAFE_INTEGER) as ReplicaId,
   }),
+  "recover-metadata": (fields) => ({ type: "recover-metadata", nodeId: nodeId(fields) }),
 };
 
 function voterCount(fields: Fields): number {

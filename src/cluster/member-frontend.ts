@@ -107,7 +107,7 @@ export class MemberFrontend {
   }
 
   /**
-   * Plans moves from full nodes to empty ones, and begins them when asked to. A move that is refused meanwhile is left
+   * Plans replicas that are missing and moves from full nodes to empty ones, and begins them when asked to. A move that is refused meanwhile is left
    * out: the next plan sees why.
    * @throws BrokerError NOT_LEADER | LEADER_UNKNOWN | LEADERSHIP_LOST
    */
@@ -121,6 +121,7 @@ export class MemberFrontend {
       rows,
       placementCandidates(image.nodes.values(), rows),
       REBALANCE_MOVES_MAX,
+      (row) => image.topics.get(row.topicId)?.replicationFactor ?? 0,
     );
     let begun = 0;
     for (let at = 0; execute && at < plan.length; at += PROPOSALS_AT_ONCE) {

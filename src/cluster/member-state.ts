@@ -50,6 +50,8 @@ export function applyMemberCommand(
       return setMetadataVoters(table, command, change);
     case "recover-group":
       return recoverGroup(table, command, change);
+    case "recover-metadata":
+      return recoverMetadata(table, change);
     default:
       return unreachable(command);
   }
@@ -313,6 +315,14 @@ function recoverGroup(
     change: { index, previous: replicas, leaving: [], cause: 0, isCancelled: true },
   });
   return { ok: { changed: true, replicas: replicas.length } };
+}
+
+/** Nodes that find another revision than their own when they register give their metadata replica up. */
+function recoverMetadata(table: MetadataTable, change: Change): MetadataReply {
+  for (const node of [...table.nodes.values()]) {
+    table.putNode(change, { ...node, metadataRevision: change.index });
+  }
+  return { ok: { metadataRevision: change.index } };
 }
 
 function unknownPartition(groupId: number): MetadataReply {

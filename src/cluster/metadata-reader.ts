@@ -178,7 +178,8 @@ export class MetadataReader {
     const { clock, liveness, metadataVoters, view } = this.#options;
     const nowMs = clock.monotonicMs();
     const voting = new Set(metadataVoters().map(nodeOfReplica));
-    return [...view.image.nodes.values()].map(({ decommission, endpoints, fenced, nodeId }) => ({
+    const nodes = [...view.image.nodes.values()].sort((a, b) => a.nodeId - b.nodeId);
+    return nodes.map(({ decommission, endpoints, fenced, nodeId }) => ({
       nodeId,
       endpoint: endpoints.client,
       fenced,

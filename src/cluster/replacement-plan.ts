@@ -7,7 +7,8 @@ import type { PartitionRow } from "./topic-table.ts";
 /** A replica's way from one node to another. */
 export interface PlannedMove {
   readonly groupId: GroupId;
-  readonly from: NodeId;
+  /** 0: the partition lacks a replica, and gets one more. */
+  readonly from: NodeId | 0;
   readonly to: NodeId;
 }
 
@@ -46,27 +47,48 @@ export function planReplacements(
 }
 
 /**
- * Moves that bring the numbers of replicas per node as close together as single moves can, each partition moved at most
- * once. Partitions that are on their way already are left alone.
+ * First a replica for each partition that lacks one, then moves that bring the numbers of replicas per node as close
+ * together as single moves can. Each partition is touched at most once; those that are on their way are left alone.
  *
+ * @param wantedOf how many replicas the partition's topic wants
  * @param movesMax moves in one plan, inclusive; a later plan goes on from there
  */
 export function planRebalance(
   rows: Iterable<PartitionRow>,
   candidates: readonly PlacementCandidate[],
   movesMax: number,
+  wantedOf: (row: PartitionRow) => number,
 ): readonly PlannedMove[] {
   const loads = loadsOf(candidates);
   const movable = [...rows]
     .filter((row) => row.change === undefined)
     .sort((a, b) => a.groupId - b.groupId);
-  const moved = new Set<GroupId>();
-  const moves: PlannedMove[] = [];
+  const moves = additions(loads, movable, movesMax, wantedOf);
+  const moved = new Set(moves.map((move) => move.groupId));
   while (moves.length < movesMax) {
     const next = bestMove(loads, movable, moved);
     if (next === undefined) break;
     moves.push(next);
     moved.add(next.groupId);
+  }
+  return moves;
+}
+
+function additions(
+  loads: readonly Load[],
+  rows: readonly PartitionRow[],
+  countMax: number,
+  wantedOf: (row: PartitionRow) => number,
+): PlannedMove[] {
+  const moves: PlannedMove[] = [];
+  for (const row of rows) {
+    if (moves.length >= countMax) break;
+    if (row.replicas.length >= wantedOf(row)) continue;
+    const free = loads.filter((load) => !isOn(row, load.nodeId));
+    const chosen = free.reduce<Load | undefined>(lighter, undefined);
+    if (chosen === undefined) continue;
+    chosen.replicas += 1;
+    moves.push({ groupId: row.groupId, from: 0, to: chosen.nodeId });
   }
   return moves;
 }

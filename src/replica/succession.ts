@@ -6,7 +6,7 @@
 // committed (raft/state.ts), so the replica starts as the only voter and elects itself. Each step may be repeated: a
 // crash in between leaves a replica of the old id that can vote for nobody new, until the metadata asks for it again.
 import type { GroupLog, HardStateRecord, KeyedStore } from "../log/ports.ts";
-import type { Frame } from "../model/entry-frame.ts";
+import { encodeFrame, type Frame, SECTION } from "../model/entry-frame.ts";
 import { BrokerError } from "../model/errors.ts";
 import type { GroupId, ReplicaId } from "../model/ids.ts";
 import { encodeControlFrame, membershipOfFrame } from "./frames.ts";
@@ -17,6 +17,8 @@ export interface Succession {
   readonly groupId: GroupId;
   readonly from: ReplicaId;
   readonly to: ReplicaId;
+  /** A command that is committed with it, as the entry before the new configuration. */
+  readonly command?: Uint8Array;
 }
 
 export interface SuccessionStores extends DirectoryStores {
@@ -52,7 +54,7 @@ export async function succeed(stores: SuccessionStores, succession: Succession):
   const log = await openLog(directory, record);
   let term: number;
   try {
-    term = await decree(log, record, to);
+    term = await decree(log, record, succession);
   } finally {
     log.close();
   }
@@ -70,27 +72,38 @@ export async function succeed(stores: SuccessionStores, succession: Succession):
     removed: false,
   });
   await keyed.removeRange(groupPrefix(groupId, from));
-  logger.warn({ ...succession, term }, "a surviving replica was made the whole group");
+  logger.warn({ groupId, from, to, term }, "a surviving replica was made the whole group");
 }
 
 /** Writes what is missing of the decrees, durably. Returns their term, higher than any that the replica knew. */
-async function decree(log: GroupLog, record: HardStateRecord, to: ReplicaId): Promise<number> {
+async function decree(
+  log: GroupLog,
+  record: HardStateRecord,
+  { command, to }: Succession,
+): Promise<number> {
   const written = await decreesIn(log, to);
   const term = written > 0 ? log.lastTerm : Math.max(record.term, log.lastTerm) + 1;
   const membership = { voters: [to], learners: [] };
   const frames: Frame[] = [];
-  for (let index = log.lastIndex + 1; frames.length < DECREES - written; index += 1) {
-    const position = {
-      index,
-      term,
-      baseOffset: log.nextOffset,
-      appendTimeMs: log.lastAppendTimeMs,
-    };
-    frames.push(encodeControlFrame("membership", { membership }, position));
+  const position = (): Parameters<typeof encodeControlFrame>[2] => {
+    const index = log.lastIndex + 1 + frames.length;
+    return { index, term, baseOffset: log.nextOffset, appendTimeMs: log.lastAppendTimeMs };
+  };
+  if (command !== undefined && written === 0) frames.push(commandFrame(command, position()));
+  for (let missing = DECREES - written; missing > 0; missing -= 1) {
+    frames.push(encodeControlFrame("membership", { membership }, position()));
   }
   if (frames.length > 0) log.append(frames);
   await log.sync();
   return term;
+}
+
+function commandFrame(
+  bytes: Uint8Array,
+  position: Parameters<typeof encodeControlFrame>[2],
+): Frame {
+  const fields = { ...position, kind: "data", recordCount: 0, layoutEpoch: 0 } as const;
+  return encodeFrame(fields, [{ type: SECTION.COMMAND, ignorable: false, bytes }]);
 }
 
 /** How many decrees for this replica the log ends with. */

@@ -48,7 +48,7 @@ describe("replacements", () => {
 });
 
 function plan(rows: readonly PartitionRow[]) {
-  return planRebalance(rows, loads(rows, [5, 4, 3, 2, 1]), 1000);
+  return planRebalance(rows, loads(rows, [5, 4, 3, 2, 1]), 1000, () => 0);
 }
 
 describe("rebalance", () => {
@@ -80,14 +80,24 @@ describe("rebalance", () => {
 
   test("nothing to gain, and partitions on their way: no moves", () => {
     const even = [row(1, [1, 2]), row(2, [2, 3]), row(3, [3, 1])];
-    expect(planRebalance(even, loads(even, [1, 2, 3]), 1000)).toEqual([]);
+    expect(planRebalance(even, loads(even, [1, 2, 3]), 1000, () => 2)).toEqual([]);
     const change = { index: 9, previous: [], leaving: [], cause: 0, isCancelled: false } as const;
     const moving = [row(1, [1]), row(2, [1])].map((one) => ({ ...one, change }));
-    expect(planRebalance(moving, loads(moving, [1, 2]), 1000)).toEqual([]);
+    expect(planRebalance(moving, loads(moving, [1, 2]), 1000, () => 2)).toEqual([]);
   });
 
   test("limit: a plan ends there", () => {
     const rows = Array.from({ length: 10 }, (_, number) => row(number + 1, [1]));
-    expect(planRebalance(rows, loads(rows, [1, 2]), 3)).toHaveLength(3);
+    expect(planRebalance(rows, loads(rows, [1, 2]), 3, () => 1)).toHaveLength(3);
+  });
+
+  test("missing replicas come first, on the emptiest nodes, and as far as there are nodes", () => {
+    const rows = [row(1, [1]), row(2, [1, 2]), row(3, [1, 2, 3])];
+    const moves = planRebalance(rows, loads(rows, [1, 2, 3]), 1000, () => 3);
+    expect(moves).toEqual([
+      { groupId: 1, from: 0, to: 3 },
+      { groupId: 2, from: 0, to: 3 },
+    ]);
+    expect(planRebalance([row(1, [1])], loads([], [1]), 1000, () => 3)).toEqual([]);
   });
 });

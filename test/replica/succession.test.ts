@@ -106,6 +106,21 @@ describe("succession", () => {
     }
   });
 
+  it("a command goes with it: applied once, before anything else, also when it had to be repeated", async () => {
+    const nodeId = await survivorOf();
+    await cluster.clock.run(5000);
+    const [section] = setDraft("decree", "v").sections;
+    const command = section?.bytes;
+    if (command === undefined) throw new Error("a command");
+    const succession = { ...successionOn(nodeId), command };
+    await cluster.clock.until(cluster.node(nodeId).set.succeedGroup(succession));
+    await cluster.clock.until(cluster.node(nodeId).set.succeedGroup(succession));
+    await cluster.open(nodeId, NEW_REVISION);
+    const leader = await cluster.leader();
+    expect(leader.machine.get("decree")).toBe("v");
+    expect(leader.machine.get("k9")).toBe("v9");
+  });
+
   it("grows again: new replicas join the survivor by ordinary changes", async () => {
     const nodeId = await survivorOf();
     await succeedOn(nodeId);

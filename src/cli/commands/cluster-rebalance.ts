@@ -51,7 +51,11 @@ function print(moves: readonly PlannedMove[], options: RebalanceOptions, context
     moves,
     [
       { title: "PARTITION", text: (move) => `${move.topic}/${move.partition}` },
-      { title: "FROM", text: (move) => move.fromNode, align: "right" },
+      {
+        title: "FROM",
+        text: (move) => (move.fromNode === 0 ? "–" : move.fromNode),
+        align: "right",
+      },
       { title: "TO", text: (move) => move.toNode, align: "right" },
     ],
     "replicas are spread as evenly as single moves can make them",

@@ -1423,7 +1423,7 @@ export interface PlannedMove {
   readonly topic: string;
   /** Partition within the topic. */
   readonly partition: number;
-  /** Node with the replica that goes. */
+  /** Node with the replica that goes; 0: none does, the partition lacks a replica. */
   readonly fromNode: number;
   /** Node that gets a new one. */
   readonly toNode: number;
