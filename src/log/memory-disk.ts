@@ -67,6 +67,13 @@ export class MemoryDisk implements Disk {
     this.#capacityBytes = bytes;
   }
 
+  /** Damage at rest: `change` alters what the medium holds of a file, and nobody is told. */
+  damage(path: string, change: (bytes: Buffer) => void): void {
+    const node = this.#find(path);
+    if (node?.kind !== "file") throw new StorageError("missing", path, "no such file");
+    change(node.data.subarray(0, node.size));
+  }
+
   open(path: string, options: { readonly create: boolean }): DiskFile {
     this.#check(path);
     const { directory, name } = this.#parentOf(path);

@@ -4,6 +4,8 @@
 import type { Random } from "../base/random.ts";
 
 const PAGE_BYTES = 4096;
+/** How often one of the pages that were not synced is not there, though a later one may be. */
+const PAGE_LOSS = 0.4;
 
 type FileOperation =
   | { readonly kind: "append"; readonly sequence: number; readonly bytes: Buffer }
@@ -121,22 +123,23 @@ function crashFile(file: FileNode, random: Random): FileNode {
     else appendTo(survivor, operation.removed);
   }
   const kept = random.integer(0, file.pending.length + 1);
+  let newFrom = survivor.size;
   for (const [number, operation] of file.pending.entries()) {
     if (number > kept) break;
     if (operation.kind === "truncate") {
       if (number < kept) survivor.size = Math.min(survivor.size, operation.size);
+      newFrom = Math.min(newFrom, survivor.size);
       continue;
     }
     const { bytes } = operation;
     const length = number < kept ? bytes.length : random.integer(0, bytes.length + 1);
-    const from = survivor.size;
     appendTo(survivor, bytes.subarray(0, length));
-    if (random.next() < 0.25) loseAPage(survivor, from, random);
   }
+  if (random.next() < PAGE_LOSS) loseAPage(survivor, newFrom, random);
   return survivor;
 }
 
-/** Zeros one page (or what of it is new) of the bytes from `from` on: it was allocated, but never written. */
+/** Zeros all that is new in one page of the bytes from `from` on: it was allocated, but never written. Pages are written whole. */
 function loseAPage(file: FileNode, from: number, random: Random): void {
   if (file.size === from) return;
   const at = random.integer(from, file.size);

@@ -9,6 +9,7 @@ import {
   type FetchMessagesResponse,
   PublishMessage,
   PublishRequest,
+  QueryOutcomeRequest,
   type Receipt,
 } from "../../src/rpc/generated/flotilla-v1.ts";
 import { adminService, fetchService, produceService } from "../../src/rpc/methods.ts";
@@ -29,6 +30,12 @@ export interface PlainSend {
   readonly acks?: Acks | undefined;
   readonly flush?: Flush | undefined;
   readonly deadlineMs: number;
+}
+
+interface Placed {
+  readonly partition: number;
+  readonly offset: number;
+  readonly leaderEpoch: number;
 }
 
 /** How a send ended. */
@@ -93,6 +100,27 @@ export class PublishClient {
     return this.call(`${topic}/${partition}`, fetchService.fetchMessages, request, {
       deadlineMs,
     });
+  }
+
+  /** What became of a record that was acknowledged at a place; undefined while nobody knows. */
+  async outcomeOf(
+    topicId: string,
+    { leaderEpoch, offset, partition }: Placed,
+    deadlineMs: number,
+  ): Promise<"committed" | "lost" | undefined> {
+    const request = QueryOutcomeRequest.create({ topicId, partition, offset, leaderEpoch });
+    const route = `${topicId}/${partition}`;
+    const answer = await this.call(route, produceService.queryOutcome, request, { deadlineMs });
+    return answer.outcome === "unknown" ? undefined : answer.outcome;
+  }
+
+  async deleteTopic(name: string, deadlineMs: number): Promise<void> {
+    try {
+      await this.call("admin", adminService.deleteTopic, { name }, { deadlineMs });
+    } catch (error) {
+      // An attempt before this one may have done it.
+      if (!isBrokerError(error, "UNKNOWN_TOPIC_OR_PARTITION")) throw error;
+    }
   }
 
   async createTopic(

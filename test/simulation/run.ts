@@ -1,205 +1,133 @@
-// npm run test:simulation -- --seeds N [--from SEED] [--faults "kill,pause"] [--verbose] [--json]: runs whole clusters on
-// virtual time, a seed each, the first one twice. Exits 1 when a seed violates a promise, proves too little, or does not
-// repeat itself.
-import { tmpdir } from "node:os";
+// npm run test:simulation -- [--seeds N] [--from SEED] [--jobs N] [--shard FILE]: runs whole clusters on virtual time, a seed
+// each, the first one twice. Exits 1 when a seed violates a promise, proves too little, or does not repeat itself.
+// Also: --shrink SEED [--save NAME] makes a failing seed small; --scenario NAME runs a named one; --faults "kill,pause" and
+// --verbose for those who look at one seed; --json for programs.
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import Table from "cli-table3";
-import { saveHistory } from "../support/save-history.ts";
-import { FAULT_KINDS, type FaultKind, isFaultKind } from "./faults.ts";
-import { type SimulationResult, simulate } from "./simulate.ts";
+import { type RunOptions, readOptions } from "./options.ts";
+import { Pool } from "./pool.ts";
+import { formatScenario, readScenario, writeScenario } from "./scenario.ts";
+import { appendShard, shardOf } from "./shard.ts";
+import { shrink } from "./shrink.ts";
+import { planOf, type SimulationOptions, type SimulationResult } from "./simulate.ts";
+import { addResult, newTotals, tableOf, virtualHours } from "./totals.ts";
 
-interface Options {
-  readonly seeds: number;
-  readonly from: number;
-  /** Instead of what each seed draws. */
-  readonly kinds: readonly FaultKind[] | undefined;
-  readonly verbose: boolean;
-  readonly json: boolean;
-}
+const ROOT = join(import.meta.dirname, "../..");
+const SHRINK_RUNS_MAX = 400;
 
-interface Totals {
-  seeds: number;
-  failed: number[];
-  uncounted: number[];
-  virtualMs: number;
-  elections: number;
-  operations: number;
-  acks: number;
-  reads: number;
-  images: number;
-  rebuilds: number;
-  readonly begun: Map<FaultKind, number>;
-  readonly bitten: Map<FaultKind, number>;
-}
-
-const MS_PER_HOUR = 3_600_000;
-
-async function main(): Promise<void> {
+async function main(): Promise<number> {
   const options = readOptions();
+  const pool = new Pool(ROOT, options.jobs);
+  try {
+    if (options.shrink !== undefined) return await shrinkSeed(pool, options, options.shrink);
+    if (options.scenario !== undefined) return await runScenario(pool, options.scenario);
+    return await runSeeds(pool, options);
+  } finally {
+    pool.close();
+  }
+}
+
+async function runSeeds(pool: Pool, options: RunOptions): Promise<number> {
   const startMs = performance.now();
   const totals = newTotals();
-  let isRepeatable = true;
-  for (let seed = options.from; seed < options.from + options.seeds; seed += 1) {
-    const result = await runSeed(seed, options);
-    if (seed === options.from) isRepeatable = await repeats(result, options);
-    add(totals, result);
-  }
+  let traceOfFirst = "";
+  let next = options.from;
+  const again = pool.run(first(options));
+  const worker = async (): Promise<void> => {
+    while (next < options.from + options.seeds) {
+      const seed = next++;
+      const result = await runOne(pool, seed, options);
+      if (seed === options.from) traceOfFirst = result.traceHash;
+      addResult(totals, result);
+    }
+  };
+  await Promise.all(Array.from({ length: pool.size }, worker));
+  const isRepeatable = (await again).traceHash === traceOfFirst;
   const seconds = (performance.now() - startMs) / 1000;
-  report(totals, options, seconds, isRepeatable);
-  if (totals.failed.length > 0 || totals.uncounted.length > 0 || !isRepeatable) {
-    process.exitCode = 1;
+  totals.failed.sort((a, b) => a - b);
+  totals.uncounted.sort((a, b) => a - b);
+  if (options.json) {
+    const { failed, seeds, uncounted } = totals;
+    const verdict = { failed, uncounted, isRepeatable, seconds: Math.round(seconds) };
+    print(JSON.stringify({ ...totals, seeds, virtualHours: virtualHours(totals), ...verdict }));
+  } else {
+    const perMinute = Math.round((totals.seeds * 60) / seconds);
+    print(
+      tableOf(totals, [
+        ["first seed repeats itself", isRepeatable ? "yes" : "NO"],
+        ["seconds", `${seconds.toFixed(1)} (${perMinute} seeds per minute, ${pool.size} jobs)`],
+      ]),
+    );
   }
+  if (options.shard !== undefined) {
+    appendShard(
+      options.shard,
+      shardOf(totals, { root: ROOT, from: options.from, isRepeatable, seconds }),
+    );
+  }
+  const isGood = totals.failed.length === 0 && totals.uncounted.length === 0 && isRepeatable;
+  return isGood ? 0 : 1;
 }
 
-function readOptions(): Options {
-  const { values } = parseArgs({
-    options: {
-      seeds: { type: "string", default: "50" },
-      from: { type: "string", default: "1" },
-      faults: { type: "string" },
-      verbose: { type: "boolean", default: false },
-      json: { type: "boolean", default: false },
-    },
-  });
-  const seeds = Number(values.seeds);
-  const from = Number(values.from);
-  if (!Number.isSafeInteger(seeds) || seeds < 1 || !Number.isSafeInteger(from) || from < 0) {
-    throw new Error("--seeds must be a number from 1 on, --from a number from 0 on");
-  }
-  const kinds = values.faults?.split(",").map((kind) => kind.trim());
-  if (kinds?.every(isFaultKind) === false) {
-    throw new Error(`--faults must be some of: ${FAULT_KINDS.join(", ")}`);
-  }
-  return { seeds, from, kinds, verbose: values.verbose, json: values.json };
+function first({ from, kinds }: RunOptions): SimulationOptions {
+  return { seed: from, kinds };
 }
 
 /** Shows each seed's story with --verbose and a single seed. */
-async function runSeed(seed: number, options: Options): Promise<SimulationResult> {
+async function runOne(pool: Pool, seed: number, options: RunOptions): Promise<SimulationResult> {
   const { json, kinds, seeds, verbose } = options;
-  const isStory = verbose && seeds === 1 && !json;
-  const startMs = performance.now();
-  const result = await simulate({ seed, kinds, onLine: isStory ? print : undefined });
-  if (!json) {
-    const seconds = ((performance.now() - startMs) / 1000).toFixed(1);
-    if (verbose) {
-      const { acks, elections, events, operations, traceHash } = result;
-      const counts = `${operations} sends, ${acks} acks, ${elections} elections, ${events} events`;
-      print(`seed ${seed}: trace ${traceHash}, ${counts}, faults ${faults(result)}, ${seconds} s`);
-    }
-    showProblems(result, options);
-  }
+  const onLine = verbose && seeds === 1 && !json ? print : undefined;
+  const result = await pool.run({ seed, kinds, onLine });
+  if (json) return result;
+  if (verbose) print(summaryOf(result));
+  showProblems(result, kinds === undefined ? "" : ` --faults "${kinds.join(",")}"`);
   return result;
 }
 
-function showProblems(result: SimulationResult, { kinds }: Options): void {
-  const { seed, shortcomings, violations } = result;
+function summaryOf({ bitten, counts, seed, traceHash }: SimulationResult): string {
+  const { acks, elections, events, sends } = counts;
+  const faults = Object.entries(bitten).map(([kind, count]) => `${kind} ${count}`);
+  const figures = `${sends} sends, ${acks} acks, ${elections} elections, ${events} events`;
+  return `seed ${seed}: trace ${traceHash}, ${figures}, faults ${faults.join(", ")}`;
+}
+
+function showProblems({ seed, shortcomings, violations }: SimulationResult, how: string): void {
   if (violations.length === 0 && shortcomings.length === 0) return;
   for (const violation of violations) print(`seed ${seed} VIOLATION ${violation}`);
-  for (const shortcoming of shortcomings) print(`seed ${seed} does not count: ${shortcoming}`);
-  if (violations.length > 0) {
-    const file = join(tmpdir(), `flotilla-simulation-${seed}.jsonl`);
-    saveHistory(file, result.history.lines());
-    print(`judge it again: npm run check-history -- ${file}`);
-  }
-  const faults = kinds === undefined ? "" : ` --faults "${kinds.join(",")}"`;
-  print(`replay: npm run test:simulation -- --seeds 1 --from ${seed}${faults} --verbose`);
+  if (violations.length === 0) print(`seed ${seed} does not count: ${shortcomings.join("; ")}`);
+  print(`replay: npm run test:simulation -- --seeds 1 --from ${seed}${how} --verbose`);
 }
 
-async function repeats(first: SimulationResult, { json, kinds }: Options): Promise<boolean> {
-  const again = await simulate({ seed: first.seed, kinds });
-  if (again.traceHash === first.traceHash) return true;
-  if (!json) {
-    const hashes = `${first.traceHash} and ${again.traceHash}`;
-    print(`seed ${first.seed} is not deterministic: trace hashes ${hashes}`);
-  }
-  return false;
+async function runScenario(pool: Pool, name: string): Promise<number> {
+  const { about, plan, seed } = readScenario(name);
+  print(about);
+  const result = await pool.run({ seed, plan, onLine: print });
+  print(summaryOf(result));
+  for (const violation of result.violations) print(`VIOLATION ${violation}`);
+  return result.violations.length === 0 ? 0 : 1;
 }
 
-function newTotals(): Totals {
-  return {
-    seeds: 0,
-    failed: [],
-    uncounted: [],
-    virtualMs: 0,
-    elections: 0,
-    operations: 0,
-    acks: 0,
-    reads: 0,
-    images: 0,
-    rebuilds: 0,
-    begun: new Map(),
-    bitten: new Map(),
-  };
-}
-
-function add(totals: Totals, result: SimulationResult): void {
-  totals.seeds += 1;
-  if (result.violations.length > 0) totals.failed.push(result.seed);
-  else if (result.shortcomings.length > 0) totals.uncounted.push(result.seed);
-  for (const name of [
-    "virtualMs",
-    "elections",
-    "operations",
-    "acks",
-    "reads",
-    "images",
-    "rebuilds",
-  ] as const) {
-    totals[name] += result[name];
-  }
-  for (const kind of FAULT_KINDS) {
-    totals.begun.set(kind, (totals.begun.get(kind) ?? 0) + (result.begun.get(kind) ?? 0));
-    totals.bitten.set(kind, (totals.bitten.get(kind) ?? 0) + (result.bitten.get(kind) ?? 0));
-  }
-}
-
-function report(totals: Totals, { json }: Options, seconds: number, isRepeatable: boolean): void {
-  const { acks, elections, failed, images, operations, reads, rebuilds, seeds, uncounted } = totals;
-  const virtualHours = Number((totals.virtualMs / MS_PER_HOUR).toFixed(2));
-  const counts = { seeds, virtualHours, operations, acks, reads, elections, images, rebuilds };
-  if (json) {
-    const begun = Object.fromEntries(totals.begun);
-    const bitten = Object.fromEntries(totals.bitten);
-    const verdict = { failed, uncounted, isRepeatable, seconds: Number(seconds.toFixed(1)) };
-    print(JSON.stringify({ ...counts, begun, bitten, ...verdict }));
-    return;
-  }
-  const table = new Table({
-    head: ["what", "count"],
-    style: { head: [], border: [], compact: true },
+async function shrinkSeed(pool: Pool, options: RunOptions, seed: number): Promise<number> {
+  const shrunk = await shrink({
+    seed,
+    plan: planOf({ seed, kinds: options.kinds }),
+    run: (run) => pool.run(run),
+    runsMax: SHRINK_RUNS_MAX,
+    onProgress: print,
   });
-  for (const [name, count] of Object.entries(counts)) table.push([LABELS[name] ?? name, count]);
-  for (const kind of FAULT_KINDS) {
-    const begun = totals.begun.get(kind) ?? 0;
-    table.push([`fault: ${kind}`, `${totals.bitten.get(kind) ?? 0} bit of ${begun}`]);
+  if (shrunk === undefined) {
+    print(`seed ${seed} does not fail`);
+    return 0;
   }
-  table.push(["first seed repeats itself", isRepeatable ? "yes" : "NO"]);
-  table.push(["seeds with violations", listOr0(failed)]);
-  table.push(["seeds that do not count", listOr0(uncounted)]);
-  table.push(["seconds", seconds.toFixed(1)]);
-  print(table.toString());
-}
-
-const LABELS: Readonly<Record<string, string>> = {
-  virtualHours: "virtual hours",
-  operations: "sends",
-  acks: "acknowledged",
-  reads: "records read",
-  images: "images installed",
-  rebuilds: "states rebuilt",
-};
-
-function listOr0(seeds: readonly number[]): string {
-  return seeds.length === 0 ? "0" : `${seeds.length}: ${seeds.join(", ")}`;
-}
-
-function faults({ bitten }: SimulationResult): string {
-  return [...bitten].map(([kind, count]) => `${kind} ${count}`).join(", ");
+  const { plan, runs, violation } = shrunk;
+  const scenario = { about: violation.slice(0, 300), seed, plan };
+  print(`after ${runs} runs, ${plan.faults.length} faults are left:`);
+  print(formatScenario(scenario));
+  if (options.save !== undefined) writeScenario(options.save, scenario);
+  return 1;
 }
 
 function print(line: string): void {
   process.stdout.write(`${line}\n`);
 }
 
-await main();
+process.exitCode = await main();

@@ -1,9 +1,10 @@
-// One simulated machine with one broker: formatted once, started, killed, cut off from power, started again on what is
-// left of its disk. The broker itself is the production BrokerNode. Driven by sim-cluster.ts.
-
+// One simulated machine with one broker: formatted once, started, stopped, killed, cut off from power, started again on
+// what is left of its disk, or given an empty disk. The broker itself is the production BrokerNode. Driven by
+// sim-cluster.ts and the faults.
 import { type Random, seededRandom } from "../../src/base/random.ts";
+import { joinCluster } from "../../src/broker/join.ts";
 import { BrokerNode } from "../../src/broker/node.ts";
-import type { NodeOptions } from "../../src/broker/node-ports.ts";
+import type { NodeOptions, NodePorts } from "../../src/broker/node-ports.ts";
 import {
   registerClientServices,
   registerPeerServices,
@@ -14,17 +15,19 @@ import { PARKED_FETCHES_MAX, PRODUCE_INFLIGHT_BYTES_MAX } from "../../src/model/
 import { noPartitionMetrics } from "../../src/partition/partition-metrics.ts";
 import type { Logger } from "../../src/replica/ports.ts";
 import type { ReplicaCounter, ReplicaMetrics } from "../../src/replica/replica-metrics.ts";
-import { SimStorage, type StorageOptions } from "./sim-disk.ts";
+import { LOW_SPACE_BYTES, SimStorage, type StorageOptions, type Survival } from "./sim-disk.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import type { SimHost, World } from "./world.ts";
 
 export interface BrokerEvents {
-  /** The node gave up, could not open its directory, or reported an error. */
+  /** The node gave up or could not open its directory. */
   onFailure(broker: SimBroker, error: Error): void;
-  onLog(broker: SimBroker, level: string, fields: object, message: string): void;
+  onLog(broker: SimBroker, level: LogLevel, fields: object, message: string): void;
   /** A new incarnation is about to open its directory. */
   onBoot(broker: SimBroker): void;
 }
+
+export type LogLevel = "info" | "warn" | "error";
 
 export interface SimBrokerOptions {
   readonly nodeId: NodeId;
@@ -34,6 +37,16 @@ export interface SimBrokerOptions {
   readonly storage: Omit<StorageOptions, "seed">;
   readonly counters: Map<ReplicaCounter, number>;
 }
+
+/** Why this broker may fail, and what its operator does then. */
+export interface Excuse {
+  readonly reason: string;
+  readonly remedy: "restart" | "replace";
+}
+
+export type Death =
+  | { readonly kind: "process" }
+  | { readonly kind: "power"; readonly disk: Survival; readonly keyed: Survival };
 
 export function clientEndpoint(nodeId: NodeId): string {
   return `n${nodeId}:9092`;
@@ -51,13 +64,18 @@ export class SimBroker {
   readonly storage: SimStorage;
   /** Undefined while it is down or still recovering. */
   node: BrokerNode | undefined;
-  /** When it became ready to be seen as up again; the time of the last boot. */
+  /** Time of the last boot. */
   bootedAtMs = 0;
+  excuse: Excuse | undefined;
+  /** It failed, or one of its replicas did, for the reason that excuses it. */
+  isAiling = false;
+  boots = 0;
   readonly #network: SimNetwork;
   readonly #options: SimBrokerOptions;
   readonly #events: BrokerEvents;
   readonly #random: Random;
-  #boots = 0;
+  #powerCuts = 0;
+  #abort = new AbortController();
 
   constructor(world: World, network: SimNetwork, options: SimBrokerOptions, events: BrokerEvents) {
     this.nodeId = options.nodeId;
@@ -70,81 +88,96 @@ export class SimBroker {
     this.storage = new SimStorage(this.host, { ...options.storage, seed: options.seed + 1 });
   }
 
-  async format(): Promise<void> {
+  get isServing(): boolean {
+    return this.node?.isRegistered === true;
+  }
+
+  /** @param joins the directory belongs to a cluster that exists already: its replicas are new ones */
+  async format(joins: boolean): Promise<void> {
     const { clusterId, nodeId, nodeIds } = this.#options;
     const { disk } = this.storage.open();
     const random = this.#random;
     const { clock } = this.host;
-    await formatDirectory(disk, { clusterId, nodeId, nodeIds, joins: false, clock, random });
+    await formatDirectory(disk, { clusterId, nodeId, nodeIds, joins, clock, random });
   }
 
   /** Starts the process; `node` is set once the directory was recovered. */
   boot(): void {
+    if (this.host.isUp) return;
     this.host.isUp = true;
     const { generation } = this.host;
+    this.boots += 1;
     this.bootedAtMs = this.host.clock.monotonicMs();
+    this.#abort = new AbortController();
     this.#events.onBoot(this);
     this.#open(generation).catch((error: unknown) => {
       if (generation === this.host.generation) this.#failed(error);
     });
   }
 
-  kill(kind: "process" | "power"): void {
+  kill(death: Death): void {
+    this.#abort.abort(new Error("the process died"));
     this.host.crash();
-    if (kind === "process") this.storage.detach();
+    if (death.kind === "process") this.storage.detach();
     else {
-      this.storage.cutPower();
-      this.#boots += 1;
+      this.storage.cutPower(death);
+      this.#powerCuts += 1;
     }
     this.node = undefined;
     this.#network.hostDied(this.host);
   }
 
+  /** Hands leaderships over, flushes, ends. Run it on the broker's host. */
+  async stop(timeoutMs: number): Promise<void> {
+    const { generation } = this.host;
+    const { node } = this;
+    await node?.drain(timeoutMs);
+    await node?.close();
+    if (generation === this.host.generation) this.kill({ kind: "process" });
+  }
+
+  /** The disk is lost; the machine gets an empty one, which joins the cluster as another directory. */
+  replaceDisk(): Promise<void> {
+    if (this.host.isUp) this.kill({ kind: "process" });
+    this.storage.replace();
+    return this.format(true);
+  }
+
   async #open(generation: number): Promise<void> {
     const { host } = this;
     const { disk, keyed } = this.storage.open();
-    const { counters, nodeIds } = this.#options;
-    const metrics: ReplicaMetrics = {
-      count: (name, by = 1) => {
-        counters.set(name, (counters.get(name) ?? 0) + by);
-      },
-      observe: () => undefined,
-    };
-    const options: NodeOptions = {
+    const { clock } = host;
+    const connector = this.#network.connector(host);
+    const logger = this.#logger(generation);
+    const options = this.#nodeOptions();
+    const { endpoints, peers } = options;
+    const nodeFile = await joinCluster({
+      disk,
       nodeFile: readNodeFile(disk),
-      endpoints: {
-        client: clientEndpoint(this.nodeId),
-        peer: peerEndpoint(this.nodeId),
-        admin: `n${this.nodeId}:9094`,
+      endpoints,
+      peers,
+      connector,
+      clock,
+      logger,
+      signal: this.#abort.signal,
+    });
+    if (generation !== host.generation) return;
+    const ports: NodePorts = {
+      clock,
+      random: seededRandom(this.#random.integer(0, 2 ** 32)),
+      disk,
+      keyed,
+      connector,
+      logger,
+      metrics: this.#metrics(),
+      partitionMetrics: noPartitionMetrics,
+      onPeerDrop: () => undefined,
+      bootId: `boot-${this.#powerCuts}`,
+      onFatal: (error) => {
+        if (generation === host.generation) this.#failed(error);
       },
-      peers: nodeIds.map((nodeId) => ({ nodeId, endpoint: peerEndpoint(nodeId) })),
-      tickMs: 50,
-      electionTicks: 20,
-      heartbeatTicks: 3,
-      diskReserveBytes: 0,
-      produceInflightBytesMax: PRODUCE_INFLIGHT_BYTES_MAX,
-      parkedFetchesMax: PARKED_FETCHES_MAX,
-      topicDefaults: { partitions: 1, replicationFactor: 3, settings: {} },
-      retentionIntervalMs: RETENTION_INTERVAL_MS,
     };
-    const node = await BrokerNode.open(
-      {
-        clock: host.clock,
-        random: seededRandom(this.#random.integer(0, 2 ** 32)),
-        disk,
-        keyed,
-        connector: this.#network.connector(host),
-        logger: this.#logger(),
-        metrics,
-        partitionMetrics: noPartitionMetrics,
-        onPeerDrop: () => undefined,
-        bootId: `boot-${this.#boots}`,
-        onFatal: (error) => {
-          if (generation === host.generation) this.#failed(error);
-        },
-      },
-      options,
-    );
+    const node = await BrokerNode.open(ports, { ...options, nodeFile });
     if (generation !== host.generation) return;
     registerPeerServices(node, this.#network.listen(peerEndpoint(this.nodeId), host));
     registerClientServices(node, this.#network.listen(clientEndpoint(this.nodeId), host));
@@ -152,15 +185,47 @@ export class SimBroker {
     this.node = node;
   }
 
+  #nodeOptions(): Omit<NodeOptions, "nodeFile"> {
+    return {
+      endpoints: {
+        client: clientEndpoint(this.nodeId),
+        peer: peerEndpoint(this.nodeId),
+        admin: `n${this.nodeId}:9094`,
+      },
+      peers: this.#options.nodeIds.map((nodeId) => ({ nodeId, endpoint: peerEndpoint(nodeId) })),
+      tickMs: 50,
+      electionTicks: 20,
+      heartbeatTicks: 3,
+      diskReserveBytes: LOW_SPACE_BYTES,
+      produceInflightBytesMax: PRODUCE_INFLIGHT_BYTES_MAX,
+      parkedFetchesMax: PARKED_FETCHES_MAX,
+      topicDefaults: { partitions: 1, replicationFactor: 3, settings: {} },
+      retentionIntervalMs: RETENTION_INTERVAL_MS,
+    };
+  }
+
+  #metrics(): ReplicaMetrics {
+    const { counters } = this.#options;
+    return {
+      count: (name, by = 1) => {
+        counters.set(name, (counters.get(name) ?? 0) + by);
+      },
+      observe: () => undefined,
+    };
+  }
+
   #failed(error: unknown): void {
     this.#events.onFailure(this, error instanceof Error ? error : new Error(String(error)));
   }
 
-  #logger(): Logger {
+  /** What a dead process still says is heard by nobody. */
+  #logger(generation: number): Logger {
     const at =
-      (level: string): Logger["info"] =>
-      (fields, message) =>
+      (level: LogLevel): Logger["info"] =>
+      (fields, message) => {
+        if (generation !== this.host.generation) return;
         this.#events.onLog(this, level, fields, message);
+      };
     return { debug: () => undefined, info: at("info"), warn: at("warn"), error: at("error") };
   }
 }

@@ -1,74 +1,80 @@
-// Three simulated brokers, the network between them and the machines of their clients; what goes wrong is collected as
+// Simulated brokers, the network between them and the machines of their clients; what goes wrong is collected as
 // violations. Built once per seed by simulate.ts.
-
-import type { GroupId, NodeId } from "../../src/model/ids.ts";
-import type { Term } from "../../src/model/positions.ts";
+import { isBrokerError } from "../../src/model/errors.ts";
+import type { GroupId, NodeId, TopicId } from "../../src/model/ids.ts";
 import type { Replica } from "../../src/replica/replica.ts";
 import type { ReplicaCounter } from "../../src/replica/replica-metrics.ts";
 import type { FaultEvent } from "../../src/testkit/index.ts";
 import { History } from "../../src/testkit/index.ts";
-import { Invariants } from "./invariants.ts";
-import { clientEndpoint, SimBroker } from "./sim-broker.ts";
-import type { PlantedDefect } from "./sim-disk.ts";
+import { Invariants } from "./invariants/invariants.ts";
+import type { SeedPlan, TopicPlan } from "./plan/seed-plan.ts";
+import { clientEndpoint, type LogLevel, SimBroker } from "./sim-broker.ts";
+import type { DiskTiming, PlantedDefect } from "./sim-disk.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { type SimHost, World } from "./world.ts";
 
 export interface ClusterOptions {
   readonly seed: number;
+  readonly plan: SeedPlan;
   readonly planted?: PlantedDefect | undefined;
   /** Each line of the story, as it happens. */
   readonly onLine?: ((line: string) => void) | undefined;
 }
 
-/** A node that led a group in a term. */
-export interface Leadership {
-  readonly atMs: number;
-  readonly node: NodeId;
-  readonly group: GroupId;
-  readonly term: Term;
-}
-
-const NODES = [1, 2, 3] as NodeId[];
 const VIOLATIONS_MAX = 20;
 const START_LIMIT_MS = 20_000;
 
 export class SimCluster {
   readonly world: World;
+  readonly plan: SeedPlan;
   readonly network: SimNetwork;
+  readonly diskTiming: DiskTiming;
   readonly brokers: readonly SimBroker[];
   /** Where the SDK runs, and where everything else does that talks to brokers. */
   readonly sdkHost: SimHost;
   readonly clientHost: SimHost;
   readonly history = new History();
-  readonly leaderships: Leadership[] = [];
   readonly violations: string[] = [];
   readonly invariants: Invariants;
   readonly counters = new Map<ReplicaCounter, number>();
+  /** A fault was allowed to take what all/async had acknowledged. */
+  hasForgotten = false;
   readonly #options: ClusterOptions;
+  /** Topic of each partition's group, as far as they were learnt. */
+  readonly #topics = new Map<GroupId, TopicPlan>();
+  readonly #groupsByPlace = new Map<string, GroupId>();
+  readonly #topicIds = new Map<string, TopicId>();
 
   constructor(options: ClusterOptions) {
     this.#options = options;
-    const world = new World(options.seed);
+    const { plan, seed } = options;
+    const world = new World(seed);
+    const { random } = world;
+    const { bufferBytes, latencyMsMax } = plan.network;
     this.world = world;
-    this.network = new SimNetwork(world);
+    this.plan = plan;
+    const timing = { latencyMsMin: 0.05, latencyMsMax };
+    this.network = new SimNetwork(world, { timing, bufferBytes, seed: random.integer(0, 2 ** 32) });
+    this.diskTiming = { syncMsMin: 0.1, syncMsMax: plan.syncMsMax };
     this.network.onDefect = (host, error) => this.#defect(host.name, error);
-    this.invariants = new Invariants(
-      (problem) => this.violation(problem),
-      (node, group, term) => this.leaderships.push({ atMs: world.nowMs, node, group, term }),
-    );
-    const clusterId = world.random.uuid();
-    this.brokers = NODES.map((nodeId) => this.#broker(nodeId, clusterId));
+    this.invariants = new Invariants({
+      report: (problem) => this.violation(problem),
+      eventCount: () => world.eventCount,
+      replicaOf: ({ groupId, node, replicaId }) => {
+        const replica = this.broker(node).node?.replicas.get(groupId);
+        return replica?.replicaId === replicaId ? replica : undefined;
+      },
+    });
+    const clusterId = random.uuid();
+    const nodeIds = Array.from({ length: plan.nodes }, (_, at) => (at + 1) as NodeId);
+    this.brokers = nodeIds.map((nodeId) => this.#broker(nodeId, nodeIds, clusterId));
     this.sdkHost = world.host("sdk");
     this.clientHost = world.host("client");
-    const byHost = new Map(this.brokers.map((broker) => [broker.host, broker]));
-    world.afterEachEvent((host) => {
-      const broker = host === undefined ? undefined : byHost.get(host);
-      if (broker !== undefined) this.invariants.check(broker);
-    });
+    this.#watch();
   }
 
   get bootstrap(): string[] {
-    return NODES.map(clientEndpoint);
+    return this.brokers.map(({ nodeId }) => clientEndpoint(nodeId));
   }
 
   get groups(): readonly GroupId[] {
@@ -86,11 +92,10 @@ export class SimCluster {
   /** Formats and boots all nodes, and waits until they are registered. */
   async start(): Promise<void> {
     for (const broker of this.brokers) {
-      await this.complete(broker.host, () => broker.format(), START_LIMIT_MS);
+      await this.complete(broker.host, () => broker.format(false), START_LIMIT_MS);
       this.world.schedule(0, () => broker.boot());
     }
-    const isStarted = (): boolean =>
-      this.brokers.every((broker) => broker.node?.isRegistered === true);
+    const isStarted = (): boolean => this.brokers.every(({ isServing }) => isServing);
     if (await this.world.runUntil(() => this.fatal || isStarted(), START_LIMIT_MS)) return;
     this.violation("the brokers did not register in time");
   }
@@ -119,6 +124,17 @@ export class SimCluster {
     return result.value;
   }
 
+  /** Begins something on a host that goes on by itself; what it throws is a violation. */
+  run(host: SimHost, name: string, run: () => Promise<void>): void {
+    const { generation } = host;
+    const begin = (): void => {
+      run().catch((error: unknown) => {
+        if (generation === host.generation) this.#defect(`${name} on ${host.name}`, error);
+      });
+    };
+    this.world.schedule(0, begin, host);
+  }
+
   broker(nodeId: number): SimBroker {
     const broker = this.brokers[nodeId - 1];
     if (broker === undefined) throw new Error(`no node ${nodeId}`);
@@ -134,10 +150,64 @@ export class SimCluster {
     return this.brokers.find(({ node }) => node?.replicas.get(group)?.isLeaderReady === true);
   }
 
-  violation(problem: string): void {
-    this.line(`VIOLATION ${problem}`);
+  /** Notes which group is which partition of a topic. Groups keep their topics. */
+  learnTopic(topic: TopicPlan): void {
+    for (const { node } of this.brokers) {
+      const image = node?.view.image;
+      for (const { name, topicId } of image?.topics.values() ?? []) {
+        if (name !== topic.name) continue;
+        this.#topicIds.set(name, topicId);
+        for (const { groupId, partition } of image?.partitionsOf(topicId) ?? []) {
+          this.#topics.set(groupId, topic);
+          this.#groupsByPlace.set(`${name}/${partition}`, groupId);
+          if (topic.flush === "sync") this.invariants.declareSync(groupId);
+        }
+      }
+    }
+  }
+
+  topicIdOf(name: string): TopicId | undefined {
+    return this.#topicIds.get(name);
+  }
+
+  groupOf(topic: string, partition: number): GroupId | undefined {
+    return this.#groupsByPlace.get(`${topic}/${partition}`);
+  }
+
+  groupsOf(suits: (topic: TopicPlan) => boolean): GroupId[] {
+    return [...this.#topics].filter(([, topic]) => suits(topic)).map(([group]) => group);
+  }
+
+  /** The page cache of a machine is lost: async topics may have lost what was acknowledged. */
+  forgiveAsync(): void {
+    this.hasForgotten = true;
+    this.invariants.forgive(this.groupsOf(({ flush }) => flush === "async"));
+  }
+
+  /** What an operator does when the cause of a failure is over: start it again, on an empty disk if need be. */
+  remedy(broker: SimBroker): void {
+    const { excuse, isAiling } = broker;
+    broker.excuse = undefined;
+    broker.isAiling = false;
+    if (!isAiling || excuse === undefined) return;
+    this.line(`n${broker.nodeId}: operator will ${excuse.remedy} after ${excuse.reason}`);
+    if (excuse.remedy === "restart") {
+      if (broker.host.isUp) broker.kill({ kind: "process" });
+      broker.boot();
+      return;
+    }
+    broker.replaceDisk().then(
+      () => this.world.schedule(0, () => broker.boot()),
+      (error: unknown) => this.#defect(`n${broker.nodeId}`, error),
+    );
+  }
+
+  /** @param error where it was made is shown, but is no part of the trace */
+  violation(problem: string, error?: unknown): void {
+    const shown = error === undefined ? problem : `${problem}: ${describeError(error)}`;
+    this.line(`VIOLATION ${problem}`, shown);
     if (this.violations.length < VIOLATIONS_MAX) {
-      this.violations.push(`${(this.world.nowMs / 1000).toFixed(3)} s: ${problem}`);
+      this.violations.push(`${(this.world.nowMs / 1000).toFixed(3)} s: ${shown}`);
     }
   }
 
@@ -147,45 +217,91 @@ export class SimCluster {
     this.line(`fault ${name} ${phase} ${nodes.map((node) => `n${node}`).join(" ")}`);
   }
 
-  /** A line of the story: part of the trace, shown when somebody listens. */
-  line(text: string): void {
+  /** A line of the story: part of the trace, shown, with its details, when somebody listens. */
+  line(text: string, details = text): void {
     this.world.trace(text);
-    this.#options.onLine?.(`${(this.world.nowMs / 1000).toFixed(3).padStart(8)} ${text}`);
+    this.#options.onLine?.(`${(this.world.nowMs / 1000).toFixed(3).padStart(8)} ${details}`);
   }
 
-  #broker(nodeId: NodeId, clusterId: string): SimBroker {
+  #watch(): void {
+    const byHost = new Map(this.brokers.map((broker) => [broker.host, broker]));
+    this.world.afterEachEvent((host) => {
+      const broker = host === undefined ? undefined : byHost.get(host);
+      const replicas = broker?.node?.replicas.all();
+      if (broker !== undefined && replicas !== undefined) {
+        this.invariants.check(broker.nodeId, replicas);
+      }
+    });
+    this.network.onPeerEnvelope = (from, envelope) => {
+      const broker = byHost.get(from);
+      if (broker !== undefined) this.invariants.sent(broker.nodeId, envelope);
+    };
+  }
+
+  #broker(nodeId: NodeId, nodeIds: readonly NodeId[], clusterId: string): SimBroker {
     const { world } = this;
     return new SimBroker(
       world,
       this.network,
       {
         nodeId,
-        nodeIds: NODES,
+        nodeIds,
         clusterId,
         seed: world.random.integer(0, 2 ** 32),
         storage: {
-          observer: {
-            onSegment: (group, first) => this.invariants.segmentBegun(nodeId, group, first),
-            onFrame: (group, frame) => this.invariants.frameWritten(nodeId, group, frame),
-          },
+          view: this.invariants.diskOf(nodeId),
+          timing: this.diskTiming,
           planted: this.#options.planted,
         },
         counters: this.counters,
       },
       {
-        onFailure: (broker, error) => this.#defect(`n${broker.nodeId}`, error),
-        onLog: (broker, level, fields, message) => {
-          if (level === "info") return;
-          this.line(`n${broker.nodeId} ${level}: ${message} ${describe(fields)}`);
-        },
-        onBoot: (broker) => this.invariants.booted(broker),
+        onFailure: (broker, error) => this.#nodeFailed(broker, error),
+        onLog: (broker, level, fields, message) => this.#logged(broker, level, fields, message),
+        onBoot: (broker) => this.invariants.booted(broker.nodeId),
       },
     );
   }
 
+  /** A broker that ends for the reason that a fault gave it waits for its operator. */
+  #nodeFailed(broker: SimBroker, error: Error): void {
+    if (broker.excuse === undefined) {
+      this.#defect(`n${broker.nodeId}`, error);
+      return;
+    }
+    this.line(`n${broker.nodeId} ends: ${error.message}`);
+    broker.isAiling = true;
+    broker.kill({ kind: "process" });
+  }
+
+  #logged(broker: SimBroker, level: LogLevel, fields: object, message: string): void {
+    if (level === "info") return;
+    const text = `n${broker.nodeId} ${level}: ${message}`;
+    this.line(text, `${text} ${describe(fields)}`);
+    if (level === "warn") return;
+    if (broker.excuse !== undefined) broker.isAiling = true;
+    else this.#unexcused(broker, fields, message);
+  }
+
+  /**
+   * A broker whose metadata lags behind its own journal (it was started again) asks for a replica that was removed, until
+   * it knows better. An async group that lost what it had acknowledged may meet a log that contradicts its own. */
+  #unexcused(broker: SimBroker, fields: object, message: string): void {
+    if ("err" in fields && isBrokerError(fields.err, "STALE_REPLICA")) return;
+    const groupId = "groupId" in fields ? (fields.groupId as GroupId) : undefined;
+    const mayContradict = this.hasForgotten && groupId !== undefined && this.#isAsync(groupId);
+    if (mayContradict) {
+      broker.excuse = { reason: "lost acknowledged entries", remedy: "restart" };
+      broker.isAiling = true;
+    } else this.violation(`n${broker.nodeId} logs an error: ${message}`, describe(fields));
+  }
+
+  #isAsync(groupId: GroupId): boolean {
+    return this.#topics.get(groupId)?.flush === "async";
+  }
+
   #defect(name: string, error: unknown): void {
-    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.violation(`${name} failed: ${text}`);
+    this.violation(`${name} failed`, error);
   }
 }
 
@@ -196,7 +312,8 @@ function describe(fields: object): string {
 }
 
 /** With its causes: the reason often stands in the innermost one. */
-function describeError(error: Error): string {
+function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
   const text = error.stack ?? error.message;
   return error.cause instanceof Error ? `${text}, because ${describeError(error.cause)}` : text;
 }

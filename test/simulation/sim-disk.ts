@@ -1,15 +1,14 @@
 // The disk and the keyed store of a simulated machine: in memory, with sync latency on the machine's virtual clock. A
 // killed process leaves everything that was written; a power cut takes what was not synced, from disk and keyed store
-// independently. The observer sees every frame that goes into a group's log.
+// independently; a disk that was replaced is empty. Faults go between the broker and the memory.
 import { sleep } from "../../src/base/clock.ts";
 import { type Random, seededRandom } from "../../src/base/random.ts";
-import { FaultDisk } from "../../src/log/fault-disk.ts";
+import { type ActiveFault, type DiskFault, FaultDisk } from "../../src/log/fault-disk.ts";
 import { MemoryDisk } from "../../src/log/memory-disk.ts";
 import { MemoryStore } from "../../src/log/memory-store.ts";
-import type { Disk, DiskFile, KeyedStore, KeyedWrite } from "../../src/log/ports.ts";
-import { decodeFrame, FRAME_HEADER_BYTES, type Frame } from "../../src/model/entry-frame.ts";
-import type { GroupId } from "../../src/model/ids.ts";
-import type { LogIndex } from "../../src/model/positions.ts";
+import { type Disk, type KeyedStore, type KeyedWrite, StorageError } from "../../src/log/ports.ts";
+import type { DiskView } from "./invariants/disk-view.ts";
+import { WatchedDisk } from "./watched-disk.ts";
 import type { SimHost } from "./world.ts";
 
 export interface DiskTiming {
@@ -17,39 +16,59 @@ export interface DiskTiming {
   readonly syncMsMax: number;
 }
 
-export const FAST_DISK: DiskTiming = { syncMsMin: 0.1, syncMsMax: 5 };
-export const SLOW_DISK: DiskTiming = { syncMsMin: 20, syncMsMax: 400 };
-
 /** A defect to plant: what the simulator must be able to see. */
 export type PlantedDefect = "log-sync-does-nothing";
 
-export interface LogObserver {
-  onSegment(groupId: GroupId, firstIndex: LogIndex): void;
-  onFrame(groupId: GroupId, frame: Frame): void;
-}
-
 export interface StorageOptions {
   readonly seed: number;
-  readonly observer: LogObserver;
+  readonly view: DiskView;
+  readonly timing: DiskTiming;
   readonly planted?: PlantedDefect | undefined;
 }
 
-/** Directories of groups are named "<group>-<replica>" (replica/group-records.ts). */
-const SEGMENT_PATH = /^groups\/(\d+)-\d+\/(\d+)\.seg$/;
+/** What a power cut leaves of what was not synced. */
+export type Survival = "some" | "nothing";
+
+/** Free space below which a broker refuses records. */
+export const LOW_SPACE_BYTES: number = 64 * 1024;
+
+/** A fault that was put between broker and disk; it stays there when the process restarts. */
+export interface InjectedFault {
+  readonly hits: number;
+  lift(): void;
+}
+
+interface Injected {
+  readonly fault: DiskFault;
+  /** Of earlier incarnations. */
+  earlierHits: number;
+  /** In the present one. */
+  active: ActiveFault | undefined;
+}
+
+/** The machine dies here; true when it did. */
+export type CrashHook = (path: string) => boolean;
 
 export class SimStorage {
-  timing: DiskTiming = FAST_DISK;
+  timing: DiskTiming;
   syncs = 0;
+  /** How often the broker found less than its reserve. */
+  lowSpaceSeen = 0;
+  /** Asked before each operation that changes the disk. */
+  crashHook: CrashHook | undefined;
   readonly #host: SimHost;
   readonly #random: Random;
   readonly #options: StorageOptions;
+  readonly #injected = new Set<Injected>();
   #memory = new MemoryDisk();
   #store = new MemoryStore();
+  #faults: FaultDisk | undefined;
 
   constructor(host: SimHost, options: StorageOptions) {
     this.#host = host;
     this.#random = seededRandom(options.seed);
     this.#options = options;
+    this.timing = options.timing;
   }
 
   /** What the host's present incarnation opens. */
@@ -62,13 +81,34 @@ export class SimStorage {
     };
     this.#memory.setSyncWait(wait);
     const faults = new FaultDisk(this.#memory);
+    this.#faults = faults;
+    for (const injected of this.#injected) arm(injected, faults);
     if (this.#options.planted === "log-sync-does-nothing") {
       const times = Number.POSITIVE_INFINITY;
       faults.inject({ operations: ["sync"], path: ".seg", times, effect: { kind: "lie" } });
     }
+    const disk = new WatchedDisk(faults, {
+      view: this.#options.view,
+      before: (path) => this.#beforeOperation(path),
+      onFreeBytes: (bytes) => {
+        if (bytes < LOW_SPACE_BYTES) this.lowSpaceSeen += 1;
+      },
+    });
+    return { disk, keyed: new SlowStore(this.#store, wait) };
+  }
+
+  inject(fault: DiskFault): InjectedFault {
+    const injected: Injected = { fault, earlierHits: 0, active: undefined };
+    this.#injected.add(injected);
+    if (this.#faults !== undefined) arm(injected, this.#faults);
     return {
-      disk: new ObservedDisk(faults, this.#options.observer),
-      keyed: new SlowStore(this.#store, wait),
+      get hits() {
+        return injected.earlierHits + (injected.active?.hits ?? 0);
+      },
+      lift: () => {
+        this.#injected.delete(injected);
+        injected.active?.lift();
+      },
     };
   }
 
@@ -78,12 +118,59 @@ export class SimStorage {
     this.#store = this.#store.detach();
   }
 
-  /** The machine lost power. */
-  cutPower(): void {
-    this.#memory = this.#memory.crash(this.#random);
-    this.#store = this.#store.crash(this.#random, { holes: this.#random.next() < 0.5 });
+  /** The machine lost power: what was not synced is gone, wholly or in part; disk and keyed store independently. */
+  cutPower(survival: { readonly disk: Survival; readonly keyed: Survival }): void {
+    const { view } = this.#options;
+    this.#memory = this.#memory.crash(survival.disk === "some" ? this.#random : LOWEST);
+    const holes = survival.keyed === "some" && this.#random.next() < 0.5;
+    this.#store = this.#store.crash(survival.keyed === "some" ? this.#random : LOWEST, { holes });
+    view.powerLost();
+  }
+
+  /** An empty disk takes the place of this one. */
+  replace(): void {
+    this.detach();
+    this.#memory = new MemoryDisk();
+    this.#store = new MemoryStore();
+    this.#options.view.replaced();
+  }
+
+  /** Bytes that are left; undefined: no end to it. */
+  setFreeBytes(bytes: number | undefined): void {
+    this.#memory.setCapacity(undefined);
+    if (bytes === undefined) return;
+    this.#memory.setCapacity(this.#usedBytes() + bytes);
+  }
+
+  /** For damage: the disk without watchers and faults. */
+  get raw(): MemoryDisk {
+    return this.#memory;
+  }
+
+  #usedBytes(): number {
+    const enough = 2 ** 40;
+    this.#memory.setCapacity(enough);
+    return enough - this.#memory.freeBytes();
+  }
+
+  #beforeOperation(path: string): void {
+    if (this.crashHook?.(path) !== true) return;
+    throw new StorageError("io", path, "the machine died");
   }
 }
+
+function arm(injected: Injected, faults: FaultDisk): void {
+  const { fault } = injected;
+  injected.earlierHits += injected.active?.hits ?? 0;
+  injected.active = faults.inject({ ...fault, times: (fault.times ?? 1) - injected.earlierHits });
+}
+
+/** Draws the least of everything: nothing that may be lost survives. */
+const LOWEST: Random = {
+  next: () => 0,
+  integer: (from) => from,
+  uuid: () => "00000000-0000-4000-8000-000000000000",
+};
 
 /** A keyed store whose synced batches take time. */
 class SlowStore implements KeyedStore {
@@ -118,109 +205,5 @@ class SlowStore implements KeyedStore {
 
   async close(): Promise<void> {
     await this.#inner.close();
-  }
-}
-
-/** Passes everything on and reports frames appended to segments. */
-class ObservedDisk implements Disk {
-  readonly #inner: Disk;
-  readonly #observer: LogObserver;
-
-  constructor(inner: Disk, observer: LogObserver) {
-    this.#inner = inner;
-    this.#observer = observer;
-  }
-
-  open(path: string, options: { readonly create: boolean }): DiskFile {
-    const file = this.#inner.open(path, options);
-    const match = SEGMENT_PATH.exec(path);
-    if (match === null) return file;
-    const groupId = Number(match[1]) as GroupId;
-    if (options.create) this.#observer.onSegment(groupId, Number(match[2]));
-    return new ObservedFile(file, (frame) => this.#observer.onFrame(groupId, frame));
-  }
-
-  exists(path: string): boolean {
-    return this.#inner.exists(path);
-  }
-
-  list(directory: string): string[] {
-    return this.#inner.list(directory);
-  }
-
-  makeDirectory(path: string): void {
-    this.#inner.makeDirectory(path);
-  }
-
-  rename(from: string, to: string): void {
-    this.#inner.rename(from, to);
-    // A log that begins anew appears by a rename.
-    const match = SEGMENT_PATH.exec(to);
-    if (match !== null) this.#observer.onSegment(Number(match[1]) as GroupId, Number(match[2]));
-  }
-
-  remove(path: string): void {
-    this.#inner.remove(path);
-  }
-
-  removeTree(path: string): void {
-    this.#inner.removeTree(path);
-  }
-
-  async syncDirectory(directory: string): Promise<void> {
-    await this.#inner.syncDirectory(directory);
-  }
-
-  freeBytes(): number {
-    return this.#inner.freeBytes();
-  }
-}
-
-class ObservedFile implements DiskFile {
-  readonly #inner: DiskFile;
-  readonly #onFrame: (frame: Frame) => void;
-
-  constructor(inner: DiskFile, onFrame: (frame: Frame) => void) {
-    this.#inner = inner;
-    this.#onFrame = onFrame;
-  }
-
-  get path(): string {
-    return this.#inner.path;
-  }
-
-  get size(): number {
-    return this.#inner.size;
-  }
-
-  append(chunks: readonly Uint8Array[]): void {
-    this.#inner.append(chunks);
-    for (const chunk of chunks) {
-      const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
-      if (bytes.length < FRAME_HEADER_BYTES) continue;
-      const frame = decodeFrame(bytes, 0);
-      // The segment's own header is no frame.
-      if (!("problem" in frame)) this.#onFrame(frame);
-    }
-  }
-
-  async read(position: number, length: number): Promise<Buffer> {
-    return this.#inner.read(position, length);
-  }
-
-  readSync(position: number, length: number): Buffer {
-    return this.#inner.readSync(position, length);
-  }
-
-  truncate(size: number): void {
-    this.#inner.truncate(size);
-  }
-
-  async sync(): Promise<void> {
-    await this.#inner.sync();
-  }
-
-  close(): void {
-    this.#inner.close();
   }
 }

@@ -1,7 +1,9 @@
 // The network of a simulated cluster: a Connector per host and a ServiceRegistry per endpoint, with the messages encoded
 // and decoded by the production codecs. It behaves like TCP as applications see it: in order per stream; a cut link
 // holds what was sent and breaks the stream after a while; a dead process refuses; resets lose what was under way.
+import { type Random, seededRandom } from "../../src/base/random.ts";
 import { BrokerError } from "../../src/model/errors.ts";
+import type { PeerEnvelope } from "../../src/rpc/generated/flotilla-internal-v1.ts";
 import type {
   CallOptions,
   Connection,
@@ -34,46 +36,78 @@ export interface NetworkTiming {
   readonly latencyMsMax: number;
 }
 
-export const CALM_NETWORK: NetworkTiming = { latencyMsMin: 0.05, latencyMsMax: 1 };
+/** How likely each misfortune is for a message between brokers. */
+export interface PeerTroubles {
+  readonly loss: number;
+  readonly duplication: number;
+  readonly reordering: number;
+}
+
+export type PeerFate = "arrives" | "lost" | "doubled" | "late";
+
+export interface NetworkOptions {
+  readonly timing: NetworkTiming;
+  /** Bytes that a stream takes before its sender has to wait. */
+  readonly bufferBytes: number;
+  /** Of what the network draws. */
+  readonly seed: number;
+}
+
+const NO_TROUBLES: PeerTroubles = { loss: 0, duplication: 0, reordering: 0 };
+/** What is late or comes a second time is overtaken by what is sent within this time. */
+const LATE_MS_MAX = 120;
 
 export class SimNetwork {
   readonly world: World;
-  timing: NetworkTiming = CALM_NETWORK;
+  readonly bufferBytes: number;
+  timing: NetworkTiming;
+  troubles: PeerTroubles = NO_TROUBLES;
   /** A handler threw something that is no BrokerError. */
   onDefect: (host: SimHost, error: unknown) => void = (_, error) => {
     throw error;
   };
-  /** Directed pairs "from>to" that carry nothing. */
-  readonly #cut = new Set<string>();
+  /** A broker hands a message for another one to its transport. */
+  onPeerEnvelope: (from: SimHost, envelope: PeerEnvelope) => void = () => undefined;
+  readonly #random: Random;
+  /** Directed pairs "from>to" that carry nothing, and how many faults say so. */
+  readonly #cuts = new Map<string, number>();
   readonly #listeners = new Map<string, Listener>();
   readonly #pipes = new Set<Pipe>();
   messagesDelivered = 0;
   messagesHeld = 0;
   messagesLost = 0;
+  messagesDoubled = 0;
+  messagesOvertaken = 0;
   streamsBroken = 0;
 
-  constructor(world: World) {
+  constructor(world: World, options: NetworkOptions) {
     this.world = world;
+    this.timing = options.timing;
+    this.bufferBytes = options.bufferBytes;
+    this.#random = seededRandom(options.seed);
   }
 
-  cut(from: string, to: string): void {
-    this.#cut.add(`${from}>${to}`);
-  }
-
-  heal(): void {
-    this.#cut.clear();
-    for (const pipe of [...this.#pipes]) pipe.release();
+  /** @returns ends this cut; what it held back goes on its way unless another cut holds it */
+  cut(links: Iterable<readonly [from: string, to: string]>): () => void {
+    const names = [...links].map(([from, to]) => `${from}>${to}`);
+    for (const name of names) this.#cuts.set(name, (this.#cuts.get(name) ?? 0) + 1);
+    return () => {
+      for (const name of names) {
+        const left = (this.#cuts.get(name) ?? 1) - 1;
+        if (left === 0) this.#cuts.delete(name);
+        else this.#cuts.set(name, left);
+      }
+      for (const pipe of [...this.#pipes]) pipe.release();
+    };
   }
 
   isCut(from: SimHost, to: SimHost): boolean {
-    return this.#cut.size > 0 && this.#cut.has(`${from.name}>${to.name}`);
+    return this.#cuts.size > 0 && this.#cuts.has(`${from.name}>${to.name}`);
   }
 
-  /** Breaks every stream between two hosts; what is under way is lost. */
-  reset(a: SimHost, b: SimHost): void {
-    for (const pipe of [...this.#pipes]) {
-      if (pipe.connects(a, b)) pipe.break("connection reset");
-    }
+  /** Open streams between two hosts. */
+  between(a: SimHost, b: SimHost): Pipe[] {
+    return [...this.#pipes].filter((pipe) => pipe.isEstablished && pipe.connects(a, b));
   }
 
   /** The host's process is gone: its streams break at the other ends. Call it after SimHost.crash(). */
@@ -81,6 +115,28 @@ export class SimNetwork {
     for (const pipe of [...this.#pipes]) {
       if (pipe.touches(host)) pipe.break("connection reset by peer");
     }
+  }
+
+  /** What becomes of the next message between brokers. */
+  peerFate(): PeerFate {
+    const { loss, duplication, reordering } = this.troubles;
+    if (loss + duplication + reordering === 0) return "arrives";
+    const dice = this.#random.next();
+    if (dice < loss) {
+      this.messagesLost += 1;
+      return "lost";
+    }
+    if (dice < loss + duplication) {
+      this.messagesDoubled += 1;
+      return "doubled";
+    }
+    if (dice >= loss + duplication + reordering) return "arrives";
+    this.messagesOvertaken += 1;
+    return "late";
+  }
+
+  lateMs(): number {
+    return this.#random.next() * LATE_MS_MAX;
   }
 
   /** Opens an endpoint for the host's current generation. */
@@ -106,7 +162,7 @@ export class SimNetwork {
 
   latency(): number {
     const { latencyMsMin, latencyMsMax } = this.timing;
-    return latencyMsMin + this.world.random.next() * (latencyMsMax - latencyMsMin);
+    return latencyMsMin + this.#random.next() * (latencyMsMax - latencyMsMin);
   }
 
   /** The machine behind an endpoint, up or not. */

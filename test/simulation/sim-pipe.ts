@@ -1,22 +1,27 @@
 // One call of the simulated network: two ordered directions between a client's process and a server's. Each end belongs
-// to one incarnation of its host; nothing of it runs any more once that has died. Made by sim-network.ts.
+// to one incarnation of its host; nothing of it runs any more once that has died. It breaks as connections do: at once or
+// after keepalive, with or without what was under way, for both sides or for one that the other does not hear of. Made by
+// sim-network.ts.
 import { crc32c } from "../../src/base/crc32c.ts";
 import { BrokerError, isBrokerError } from "../../src/model/errors.ts";
-import type { MessageStream, Method } from "../../src/rpc/ports.ts";
+import type {
+  AttachRequest,
+  Lane,
+  PeerEnvelope,
+} from "../../src/rpc/generated/flotilla-internal-v1.ts";
+import { peerService } from "../../src/rpc/methods.ts";
+import type { CallContext, MessageStream, Method } from "../../src/rpc/ports.ts";
+import { Direction, type Packet } from "./sim-direction.ts";
+import { SimEnd } from "./sim-end.ts";
 import type { Registered, SimNetwork } from "./sim-network.ts";
 import type { SimHost } from "./world.ts";
 
 /** A stream across a cut link breaks after this long, as TCP keepalive would do. */
-const BREAK_AFTER_MS = 8000;
+export const BREAK_AFTER_MS = 8000;
 /** Dialling across a cut link fails after this long. */
 const CONNECT_TIMEOUT_MS = 2000;
 
 export type AnyMethod = Method<unknown, unknown, "unary" | "bidi" | "server-stream">;
-
-interface Packet {
-  readonly bytes?: Buffer;
-  readonly end?: { readonly error: BrokerError | undefined };
-}
 
 /** A process: one generation of a host. */
 export interface Incarnation {
@@ -29,23 +34,18 @@ interface Server {
   readonly end: SimEnd;
 }
 
-class Direction {
-  lastArrivalMs = 0;
-  readonly held: Packet[] = [];
-  /** Grows each time that holding begins. */
-  holds = 0;
-}
-
 export class Pipe {
   readonly clientEnd: SimEnd;
   onClosed: () => void = () => undefined;
   readonly #network: SimNetwork;
   readonly #method: AnyMethod;
   readonly #from: Incarnation;
-  readonly #abort = new AbortController();
   readonly #early: Packet[] = [];
-  readonly #up = new Direction();
-  readonly #down = new Direction();
+  readonly #up: Direction;
+  readonly #down: Direction;
+  #abort: AbortController | undefined;
+  /** Of a stream between brokers. */
+  #lane: Lane | undefined;
   #server: Server | undefined;
   #isOpen = true;
   /** Set while dialling across a cut link. */
@@ -55,11 +55,19 @@ export class Pipe {
     this.#network = network;
     this.#from = from;
     this.#method = method;
-    this.clientEnd = new SimEnd(
-      (message) => this.#transmitUp({ bytes: method.codec.encodeRequest(message) }),
-      () => this.#transmitUp({ end: { error: undefined } }),
-      () => this.#cancelled(),
-    );
+    this.#up = new Direction(network);
+    this.#down = new Direction(network);
+    this.clientEnd = new SimEnd({
+      transmit: (message) => this.#sendUp(message),
+      finish: () => this.#transmitUp({ end: { error: undefined } }),
+      cancel: () => this.#cancelled(),
+      taken: (bytes) => this.#takenFrom(this.#down, bytes, this.#server?.at, this.#server?.end),
+    });
+  }
+
+  /** Both ends know each other. */
+  get isEstablished(): boolean {
+    return this.#isOpen && this.#server !== undefined;
   }
 
   touches(host: SimHost): boolean {
@@ -89,18 +97,44 @@ export class Pipe {
     this.#at(this.#from, 0, () => this.clientEnd.ended(error));
   }
 
-  /** Both ends see the stream fail; what is under way is lost. */
-  break(why: string): void {
+  /**
+   * Both ends see the stream fail.
+   * @param graceMs what arrives within this time still does; the rest of what is under way is lost
+   */
+  break(why: string, graceMs = 0): void {
     if (!this.#isOpen) return;
+    const fromMs = this.#network.world.nowMs + graceMs;
+    this.#up.lostFromMs = fromMs;
+    this.#down.lostFromMs = fromMs;
     this.#close();
     this.#network.streamsBroken += 1;
     this.#network.messagesLost += this.#up.held.length + this.#down.held.length;
     const error = new BrokerError("UNREACHABLE", why);
-    this.#tellServer(error);
-    const { clientEnd } = this;
-    this.#at(this.#from, this.#noticeMs(this.#server?.at, this.#from), () => {
-      clientEnd.ended(error);
-    });
+    this.#tellServer(error, graceMs + this.#noticeMs(this.#from, this.#server?.at));
+    this.#tellClient(error, graceMs + this.#noticeMs(this.#server?.at, this.#from));
+  }
+
+  /** One end sees the stream fail at once, the other not before keepalive: what it sends meanwhile is lost. */
+  breakHalf(isClientTold: boolean): void {
+    const server = this.#server;
+    if (!this.#isOpen || server === undefined) return;
+    this.#close();
+    this.#up.isDead = true;
+    this.#down.isDead = true;
+    this.#network.streamsBroken += 1;
+    const error = new BrokerError("UNREACHABLE", "connection reset");
+    this.#tellClient(error, isClientTold ? this.#network.latency() : BREAK_AFTER_MS);
+    this.#tellServer(error, isClientTold ? BREAK_AFTER_MS : this.#network.latency());
+  }
+
+  /** Holds one direction back until unclog(): a path that carries nothing while the connection stands. */
+  clog(isUp: boolean): () => void {
+    const direction = isUp ? this.#up : this.#down;
+    direction.isClogged = true;
+    return () => {
+      direction.isClogged = false;
+      this.#release(direction);
+    };
   }
 
   /** The network was healed: what waited goes on its way. */
@@ -110,8 +144,16 @@ export class Pipe {
       this.#dialling = undefined;
       this.dial(endpoint);
     }
-    for (const packet of this.#up.held.splice(0)) this.#transmitUp(packet);
-    for (const packet of this.#down.held.splice(0)) this.#transmitDown(packet);
+    this.#release(this.#up);
+    this.#release(this.#down);
+  }
+
+  #release(direction: Direction): void {
+    if (direction.isClogged) return;
+    for (const packet of direction.held.splice(0)) {
+      if (direction === this.#up) this.#transmitUp(packet);
+      else this.#transmitDown(packet);
+    }
   }
 
   #connect(endpoint: string): void {
@@ -120,12 +162,7 @@ export class Pipe {
     const from = this.#from.host;
     const machine = network.hostOf(endpoint);
     if (machine !== undefined && (network.isCut(from, machine) || network.isCut(machine, from))) {
-      this.#dialling = endpoint;
-      this.#at(this.#from, CONNECT_TIMEOUT_MS, () => {
-        if (this.#dialling === endpoint && this.#server === undefined) {
-          this.fail(new BrokerError("UNREACHABLE", `${endpoint} does not answer`));
-        }
-      });
+      this.#wait(endpoint);
       return;
     }
     const listener = network.find(endpoint);
@@ -138,24 +175,38 @@ export class Pipe {
       this.fail(new BrokerError("UNSUPPORTED_VERSION", `no method ${this.#method.path}`));
       return;
     }
-    const end = new SimEnd(
-      (message) => this.#transmitDown({ bytes: this.#method.codec.encodeResponse(message) }),
-      (error) => this.#transmitDown({ end: { error } }),
-      () => this.break("cancelled by the server"),
-    );
-    const at = { host: listener.host, generation: listener.generation };
+    this.#accept({ host: listener.host, generation: listener.generation }, registered);
+  }
+
+  /** Nobody answers: until the link is healed or the caller has enough. */
+  #wait(endpoint: string): void {
+    this.#dialling = endpoint;
+    this.#at(this.#from, CONNECT_TIMEOUT_MS, () => {
+      if (this.#dialling === endpoint && this.#server === undefined) {
+        this.fail(new BrokerError("UNREACHABLE", `${endpoint} does not answer`));
+      }
+    });
+  }
+
+  #accept(at: Incarnation, registered: Registered): void {
+    const network = this.#network;
+    const end = new SimEnd({
+      transmit: (message) => this.#sendDown(message),
+      finish: (error) => this.#transmitDown({ end: { error } }),
+      cancel: () => this.break("cancelled by the server"),
+      taken: (bytes) => this.#takenFrom(this.#up, bytes, this.#from, this.clientEnd),
+    });
     this.#server = { at, end };
     // On the server's own time: a paused process accepts nothing.
     this.#at(at, network.latency(), () => {
       if (this.#isOpen) this.#guard(() => this.#serve(registered, end));
     });
-    this.#up.lastArrivalMs = network.world.nowMs + network.timing.latencyMsMax;
+    this.#up.notBefore(network.world.nowMs + network.timing.latencyMsMax);
     for (const packet of this.#early.splice(0)) this.#transmitUp(packet);
   }
 
   #serve(registered: Registered, end: SimEnd): void {
-    const { name } = this.#from.host;
-    const context = { peer: name, signal: this.#abort.signal, deadlineMs: undefined };
+    const context = this.#context();
     if (registered.bidi !== undefined) {
       registered.bidi(end, context);
       return;
@@ -174,6 +225,21 @@ export class Pipe {
         },
         (error: unknown) => this.#refuse(error),
       );
+    };
+  }
+
+  /** Few handlers ask for the signal, and signals are dear. */
+  #context(): CallContext {
+    const signal = (): AbortSignal => {
+      this.#abort ??= new AbortController();
+      return this.#abort.signal;
+    };
+    return {
+      peer: this.#from.host.name,
+      deadlineMs: undefined,
+      get signal() {
+        return signal();
+      },
     };
   }
 
@@ -197,6 +263,25 @@ export class Pipe {
     server.end.end(new BrokerError("INTERNAL", "internal error"));
   }
 
+  #sendUp(message: unknown): boolean {
+    if (this.#method.path === peerService.attach.path) this.#lane = (message as AttachRequest).lane;
+    const bytes = this.#method.codec.encodeRequest(message);
+    const isFree = this.#up.buffer(bytes.length);
+    this.#transmitUp({ bytes });
+    return isFree;
+  }
+
+  #sendDown(message: unknown): boolean {
+    const server = this.#server;
+    if (server !== undefined && this.#lane !== undefined) {
+      this.#network.onPeerEnvelope(server.at.host, message as PeerEnvelope);
+    }
+    const bytes = this.#method.codec.encodeResponse(message);
+    const isFree = this.#down.buffer(bytes.length);
+    this.#transmitDown({ bytes });
+    return isFree;
+  }
+
   #transmitUp(packet: Packet): void {
     if (!this.#isOpen) return;
     const server = this.#server;
@@ -205,11 +290,12 @@ export class Pipe {
       return;
     }
     const { at, end } = server;
-    this.#carry(this.#up, packet, this.#from, at, () => {
+    this.#carry(this.#up, packet, this.#from, at, (counted) => {
       const { bytes } = packet;
       this.#guard(() => {
-        if (bytes !== undefined) end.deliver(this.#method.codec.decodeRequest(Buffer.from(bytes)));
-        else if (this.#method.kind === "bidi") end.ended(undefined);
+        if (bytes !== undefined) {
+          end.deliver(this.#method.codec.decodeRequest(Buffer.from(bytes)), counted);
+        } else if (this.#method.kind === "bidi") end.ended(undefined);
       });
     });
   }
@@ -217,19 +303,46 @@ export class Pipe {
   #transmitDown(packet: Packet): void {
     const server = this.#server;
     if (!this.#isOpen || server === undefined) return;
-    this.#carry(this.#down, packet, server.at, this.#from, () => {
+    this.#carry(this.#down, packet, server.at, this.#from, (counted) => {
       const { bytes, end } = packet;
       if (bytes !== undefined) {
-        this.clientEnd.deliver(this.#method.codec.decodeResponse(Buffer.from(bytes)));
+        this.clientEnd.deliver(this.#method.codec.decodeResponse(Buffer.from(bytes)), counted);
         return;
       }
       this.#close();
-      this.#tellServer(undefined);
+      this.#tellServer(undefined, this.#noticeMs(this.#from, server.at));
       this.clientEnd.ended(end?.error);
     });
   }
 
+  /** @param arrive told how many bytes of the sender's buffer this frees */
   #carry(
+    direction: Direction,
+    packet: Packet,
+    from: Incarnation,
+    to: Incarnation,
+    arrive: (counted: number) => void,
+  ): void {
+    const network = this.#network;
+    if (direction.isClogged || direction.held.length > 0 || network.isCut(from.host, to.host)) {
+      this.#hold(direction, packet);
+      return;
+    }
+    const size = packet.bytes?.length ?? 0;
+    const isPeerMessage =
+      packet.bytes !== undefined && direction === this.#down && this.#isRaftLane;
+    let counted = size;
+    for (const inMs of direction.arrivals(isPeerMessage)) {
+      const freed = counted;
+      counted = 0;
+      this.#at(to, inMs, () => this.#arrived(direction, packet, from, to, () => arrive(freed)));
+    }
+    // It was lost: room for others nevertheless.
+    const end = direction === this.#up ? this.clientEnd : this.#server?.end;
+    this.#takenFrom(direction, counted, from, end);
+  }
+
+  #arrived(
     direction: Direction,
     packet: Packet,
     from: Incarnation,
@@ -238,20 +351,17 @@ export class Pipe {
   ): void {
     const network = this.#network;
     const { world } = network;
-    if (network.isCut(from.host, to.host) || direction.held.length > 0) {
-      this.#hold(direction, packet);
-      return;
-    }
-    const atMs = Math.max(world.nowMs + network.latency(), direction.lastArrivalMs + 0.001);
-    direction.lastArrivalMs = atMs;
-    this.#at(to, atMs - world.nowMs, () => {
-      if (!this.#isOpen) return;
-      network.messagesDelivered += 1;
-      const { bytes } = packet;
-      const content = bytes === undefined ? "end" : `${bytes.length} ${crc32c(bytes)}`;
-      world.trace(`${from.host.name}>${to.host.name} ${this.#method.path} ${content}`);
-      arrive();
-    });
+    if (direction.isDead || world.nowMs >= direction.lostFromMs) return;
+    if (!this.#isOpen && direction.lostFromMs === Number.POSITIVE_INFINITY) return;
+    network.messagesDelivered += 1;
+    const { bytes } = packet;
+    const content = bytes === undefined ? "end" : `${bytes.length} ${crc32c(bytes)}`;
+    world.trace(`${from.host.name}>${to.host.name} ${this.#method.path} ${content}`);
+    arrive();
+  }
+
+  get #isRaftLane(): boolean {
+    return this.#lane === "control" || this.#lane === "bulk";
   }
 
   #hold(direction: Direction, packet: Packet): void {
@@ -265,10 +375,27 @@ export class Pipe {
     });
   }
 
+  /** The application took bytes: their sender hears of it when it was told to wait. */
+  #takenFrom(
+    direction: Direction,
+    bytes: number,
+    sender: Incarnation | undefined,
+    end: SimEnd | undefined,
+  ): void {
+    if (bytes === 0 || !direction.taken(bytes)) return;
+    if (sender === undefined || end === undefined) return;
+    this.#at(sender, this.#network.latency(), () => {
+      if (!this.#isOpen) return;
+      if (end === this.clientEnd) end.drained();
+      else this.#guard(() => end.drained());
+    });
+  }
+
   #cancelled(): void {
     if (!this.#isOpen) return;
     this.#close();
-    this.#tellServer(new BrokerError("CANCELLED", "the client gave up"));
+    const error = new BrokerError("CANCELLED", "the client gave up");
+    this.#tellServer(error, this.#noticeMs(this.#from, this.#server?.at));
   }
 
   #close(): void {
@@ -277,90 +404,26 @@ export class Pipe {
     this.onClosed();
   }
 
-  #tellServer(error: BrokerError | undefined): void {
+  #tellServer(error: BrokerError | undefined, inMs: number): void {
     const server = this.#server;
     if (server === undefined) return;
-    this.#at(server.at, this.#noticeMs(this.#from, server.at), () => {
-      this.#abort.abort(new Error("the call ended"));
+    this.#at(server.at, inMs, () => {
+      this.#abort?.abort(error);
       this.#guard(() => server.end.ended(error));
     });
   }
 
+  #tellClient(error: BrokerError, inMs: number): void {
+    this.#at(this.#from, inMs, () => this.clientEnd.ended(error));
+  }
+
   /** Across a cut link nobody hears of the other side's end before keepalive does. */
-  #noticeMs(from: Incarnation | undefined, to: Incarnation): number {
-    const isCut = from !== undefined && this.#network.isCut(from.host, to.host);
+  #noticeMs(from: Incarnation | undefined, to: Incarnation | undefined): number {
+    const isCut = from !== undefined && to !== undefined && this.#network.isCut(from.host, to.host);
     return isCut ? BREAK_AFTER_MS : this.#network.latency();
   }
 
   #at(incarnation: Incarnation, delayMs: number, run: () => void): void {
     this.#network.world.schedule(delayMs, run, incarnation.host, incarnation.generation);
-  }
-}
-
-/** One end's MessageStream. */
-class SimEnd implements MessageStream<unknown, unknown> {
-  onMessage: (message: unknown) => void = () => undefined;
-  onDrain: () => void = () => undefined;
-  onEnd: (error: BrokerError | undefined) => void = () => undefined;
-  readonly #transmit: (message: unknown) => void;
-  readonly #finish: (error: BrokerError | undefined) => void;
-  readonly #cancel: () => void;
-  #paused = false;
-  #isEnded = false;
-  #isFinished = false;
-  readonly #waiting: unknown[] = [];
-  #pendingEnd: { readonly error: BrokerError | undefined } | undefined;
-
-  constructor(
-    transmit: (message: unknown) => void,
-    finish: (error: BrokerError | undefined) => void,
-    cancel: () => void,
-  ) {
-    this.#transmit = transmit;
-    this.#finish = finish;
-    this.#cancel = cancel;
-  }
-
-  send(message: unknown): boolean {
-    if (!this.#isFinished && !this.#isEnded) this.#transmit(message);
-    return true;
-  }
-
-  end(error?: BrokerError): void {
-    if (this.#isFinished || this.#isEnded) return;
-    this.#isFinished = true;
-    this.#finish(error);
-  }
-
-  cancel(): void {
-    this.#isFinished = true;
-    this.#isEnded = true;
-    this.#cancel();
-  }
-
-  pause(): void {
-    this.#paused = true;
-  }
-
-  resume(): void {
-    this.#paused = false;
-    while (!this.#paused && this.#waiting.length > 0) this.onMessage(this.#waiting.shift());
-    if (!this.#paused && this.#pendingEnd !== undefined) this.ended(this.#pendingEnd.error);
-  }
-
-  deliver(message: unknown): void {
-    if (this.#isEnded) return;
-    if (this.#paused) this.#waiting.push(message);
-    else this.onMessage(message);
-  }
-
-  ended(error: BrokerError | undefined): void {
-    if (this.#isEnded) return;
-    if (this.#paused && this.#waiting.length > 0) {
-      this.#pendingEnd = { error };
-      return;
-    }
-    this.#isEnded = true;
-    this.onEnd(error);
   }
 }

@@ -28,6 +28,9 @@ export class SimHost {
   wallSkewMs = 0;
   readonly #world: World;
   #held: Event[] = [];
+  /** Deferred calls of the running incarnation. */
+  #due: (() => void)[] = [];
+  #isDrainDue = false;
 
   constructor(world: World, name: string) {
     this.#world = world;
@@ -40,6 +43,8 @@ export class SimHost {
     this.isUp = false;
     this.isPaused = false;
     this.#held = [];
+    this.#due = [];
+    this.#isDrainDue = false;
     this.clock = this.#newClock();
   }
 
@@ -69,13 +74,34 @@ export class SimHost {
       wallMs: () => Math.floor(WALL_EPOCH_MS + world.nowMs + this.wallSkewMs),
       schedule: (delayMs, run) => world.schedule(delayMs, run, this, generation),
       defer: (run) => {
-        world.schedule(0, run, this, generation);
+        if (generation !== this.generation) return;
+        this.#due.push(run);
+        if (this.#isDrainDue) return;
+        this.#isDrainDue = true;
+        world.schedule(0, () => this.#drain(generation), this);
       },
     };
+  }
+
+  /** As the system's clock: what deferred calls defer runs after them in the same turn, as far as it is bounded. */
+  #drain(generation: number): void {
+    for (let round = 0; round < DEFERRED_ROUNDS_MAX && this.#due.length > 0; round += 1) {
+      const runs = this.#due;
+      this.#due = [];
+      for (const run of runs) {
+        run();
+        // It may have ended this very process.
+        if (generation !== this.generation) return;
+      }
+    }
+    this.#isDrainDue = this.#due.length > 0;
+    if (this.#isDrainDue) this.#world.schedule(0, () => this.#drain(generation), this);
   }
 }
 
 const WALL_EPOCH_MS = 1_700_000_000_000;
+/** Rounds of deferred calls in one turn, as in base/clock.ts. */
+const DEFERRED_ROUNDS_MAX = 4;
 /** The real event loop gets a turn after so many events. */
 const EVENTS_PER_TURN = 2000;
 const TRACE_CHUNK = 64 * 1024;

@@ -1,0 +1,91 @@
+// Carries out the faults of a plan at their times. Every fault is counted as begun, and as bitten when it demonstrably had
+// an effect. Begun and stopped by simulate.ts.
+import { seededRandom } from "../../../src/base/random.ts";
+import type { FaultStep } from "../plan/seed-plan.ts";
+import type { SimBroker } from "../sim-broker.ts";
+import type { SimCluster } from "../sim-cluster.ts";
+import type { FaultContext } from "./fault.ts";
+import type { FaultKind } from "./kinds.ts";
+import { FAULTS } from "./table.ts";
+
+const POLL_MS = 100;
+
+export class Faults {
+  readonly begun = new Map<FaultKind, number>();
+  readonly bitten = new Map<FaultKind, number>();
+  readonly #cluster: SimCluster;
+  readonly #steps: readonly FaultStep[];
+  /** Ends what is under way. */
+  readonly #active = new Set<() => void>();
+  #isStopped = false;
+  #disturbedMs = 0;
+
+  constructor(cluster: SimCluster, steps: readonly FaultStep[]) {
+    this.#cluster = cluster;
+    this.#steps = steps;
+  }
+
+  start(): void {
+    for (const step of this.#steps) {
+      this.#cluster.world.schedule(step.atMs, () => {
+        if (!this.#isStopped) FAULTS[step.kind](this.#context(step));
+      });
+    }
+  }
+
+  /** Everything is as it should be from here on; nodes that are down start, disks that failed are replaced. */
+  stop(): void {
+    this.#isStopped = true;
+    for (const { storage } of this.#cluster.brokers) storage.crashHook = undefined;
+    for (const end of [...this.#active]) end();
+  }
+
+  #context(step: FaultStep): FaultContext {
+    const cluster = this.#cluster;
+    const { kind, lastsMs } = step;
+    let nodes: number[] = [];
+    let hasBitten = false;
+    return {
+      cluster,
+      step,
+      random: seededRandom(step.draw),
+      begin: (brokers: readonly SimBroker[]) => {
+        nodes = brokers.map(({ nodeId }) => nodeId);
+        add(this.begun, kind);
+        this.#disturbedMs = cluster.world.nowMs;
+        cluster.fault(kind, "start", nodes);
+      },
+      bit: () => {
+        if (hasBitten) return;
+        hasBitten = true;
+        add(this.bitten, kind);
+        cluster.fault(kind, "bit", nodes);
+      },
+      lasting: (end) => {
+        const once = (): void => {
+          if (!this.#active.delete(once)) return;
+          this.#disturbedMs = cluster.world.nowMs;
+          cluster.fault(kind, "stop", nodes);
+          end();
+        };
+        this.#active.add(once);
+        cluster.world.schedule(lastsMs, once);
+      },
+      quietMs: () => (this.#active.size > 0 ? 0 : cluster.world.nowMs - this.#disturbedMs),
+      when: (condition, limitMs, then) => this.#when(condition, limitMs, then),
+    };
+  }
+
+  #when(condition: () => boolean, limitMs: number, then: () => void): void {
+    if (this.#isStopped || limitMs <= 0) return;
+    if (condition()) then();
+    else {
+      const again = (): void => this.#when(condition, limitMs - POLL_MS, then);
+      this.#cluster.world.schedule(POLL_MS, again);
+    }
+  }
+}
+
+function add(counts: Map<FaultKind, number>, kind: FaultKind): void {
+  counts.set(kind, (counts.get(kind) ?? 0) + 1);
+}

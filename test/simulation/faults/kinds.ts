@@ -1,0 +1,73 @@
+// The kinds of faults, by name, and what must be known of each before a run begins. What they do is in the other files of
+// this folder.
+
+export const FAULT_KINDS = [
+  // The process and the machine.
+  "kill",
+  "kill all",
+  "restart",
+  "pause",
+  "transfer",
+  "clock jump",
+  // Power: what was not synced is lost.
+  "power cut",
+  "quiet power cut",
+  "lost cache",
+  "torn write",
+  "double cut",
+  "blackout",
+  "crash point",
+  "power point",
+  // The network.
+  "partition",
+  "isolated leader",
+  "one-way cut",
+  "bridge",
+  "reset",
+  "half-open",
+  "stall",
+  "latency",
+  "message loss",
+  "duplication",
+  "reordering",
+  // The disk.
+  "slow disk",
+  "hung disk",
+  "full disk",
+  "fsync error",
+  "bit flip",
+  "rotten segment",
+  "misdirected write",
+  "lost disk",
+] as const;
+export type FaultKind = (typeof FAULT_KINDS)[number];
+
+export function isFaultKind(text: string): text is FaultKind {
+  return FAULT_KINDS.some((kind) => kind === text);
+}
+
+/** May take what all/async has acknowledged: the page cache of a machine is lost, and a replica that lost its end votes. */
+export function losesPageCache(kind: FaultKind): boolean {
+  return LOSES_PAGE_CACHE.has(kind);
+}
+
+/** A disk is given up and another one takes its place: seldom, and never two at a time. */
+export function endsDisk(kind: FaultKind): boolean {
+  return ENDS_DISK.has(kind);
+}
+
+const LOSES_PAGE_CACHE: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  "power cut",
+  "lost cache",
+  "torn write",
+  "double cut",
+  "blackout",
+  "power point",
+]);
+
+const ENDS_DISK: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  "fsync error",
+  "rotten segment",
+  "misdirected write",
+  "lost disk",
+]);

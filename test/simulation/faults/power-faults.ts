@@ -1,0 +1,146 @@
+// Faults that take what was not synced, from disk and keyed store independently, and processes or machines that die in
+// the middle of an operation of their disk.
+import { isSettled } from "../health.ts";
+import type { Death, SimBroker } from "../sim-broker.ts";
+import type { Survival } from "../sim-disk.ts";
+import { type Fault, type FaultContext, pickVictim } from "./fault.ts";
+
+const SETTLE_LIMIT_MS = 6000;
+const QUIET_MS = 1500;
+const ARM_LIMIT_MS = 4000;
+/** Operations of a disk that pass before the machine dies at one. */
+const OPERATIONS_MAX = 25;
+/** Where it may die: anywhere, or at what is rare. */
+const PLACES = ["", "", ".seg", "first.tmp", "hard-state", "images/", ".idx", "trash"];
+
+export const powerCut: Fault = (context) => {
+  const broker = pickVictim(context, ({ host }) => host.isUp);
+  if (broker === undefined) return false;
+  cut(context, [broker], drawDeath(context), true);
+  return true;
+};
+
+/** Everybody has everything, on disk: then no lazy entry is on one disk only, and nothing at all may be lost. */
+export const quietPowerCut: Fault = (context) => {
+  const { cluster } = context;
+  context.when(
+    () => context.quietMs() >= QUIET_MS && isSettled(cluster),
+    SETTLE_LIMIT_MS,
+    () => {
+      const broker = pickVictim(context, ({ host }) => host.isUp);
+      if (broker !== undefined) cut(context, [broker], drawDeath(context), false);
+    },
+  );
+  return true;
+};
+
+/** Nothing that was not synced survives, neither in the logs nor in the keyed store, or in one of them only. */
+export const lostCache: Fault = (context) => {
+  const broker = pickVictim(context, ({ host }) => host.isUp);
+  if (broker === undefined) return false;
+  const dice = context.random.next();
+  const disk: Survival = dice < 0.7 ? "nothing" : "some";
+  const keyed: Survival = dice > 0.4 ? "nothing" : "some";
+  cut(context, [broker], { kind: "power", disk, keyed }, true);
+  return true;
+};
+
+/** Power goes while a log has bytes that no sync covers: its last write is torn, or has a hole. */
+export const tornWrite: Fault = (context) => {
+  const broker = pickVictim(context, ({ host }) => host.isUp);
+  if (broker === undefined) return false;
+  arm(context, broker, ".seg", 1, { kind: "power", disk: "some", keyed: "some" });
+  return true;
+};
+
+/** Two of three (three of five) lose power; the others go on. */
+export const doubleCut: Fault = (context) => {
+  const up = context.cluster.brokers.filter(({ host }) => host.isUp);
+  const wanted = Math.floor(context.cluster.brokers.length / 2) + 1;
+  if (up.length < wanted) return false;
+  const from = context.random.integer(0, up.length);
+  const victims = [...up.slice(from), ...up.slice(0, from)].slice(0, wanted);
+  cut(context, victims, drawDeath(context), true);
+  return true;
+};
+
+export const blackout: Fault = (context) => {
+  const victims = context.cluster.brokers.filter(({ host }) => host.isUp);
+  if (victims.length < 2) return false;
+  cut(context, victims, drawDeath(context), true);
+  return true;
+};
+
+/** The process dies between two operations of its disk. */
+export const crashPoint: Fault = (context) => {
+  const broker = pickVictim(context, ({ host }) => host.isUp);
+  if (broker === undefined) return false;
+  arm(context, broker, drawPlace(context), drawCount(context), { kind: "process" });
+  return true;
+};
+
+/** The machine loses power between two operations of its disk. */
+export const powerPoint: Fault = (context) => {
+  const broker = pickVictim(context, ({ host }) => host.isUp);
+  if (broker === undefined) return false;
+  arm(context, broker, drawPlace(context), drawCount(context), drawDeath(context));
+  return true;
+};
+
+function cut(
+  context: FaultContext,
+  victims: readonly SimBroker[],
+  death: Death,
+  isForgiven: boolean,
+): void {
+  context.begin(victims);
+  if (victims.some((broker) => broker.isServing)) context.bit();
+  for (const broker of victims) broker.kill(death);
+  if (isForgiven) context.cluster.forgiveAsync();
+  context.lasting(() => {
+    for (const broker of victims) broker.boot();
+  });
+}
+
+function arm(
+  context: FaultContext,
+  broker: SimBroker,
+  place: string,
+  after: number,
+  death: Death,
+): void {
+  const { cluster } = context;
+  const { storage } = broker;
+  if (storage.crashHook !== undefined) return;
+  let left = after;
+  storage.crashHook = (path) => {
+    if (!path.includes(place)) return false;
+    left -= 1;
+    if (left > 0) return false;
+    storage.crashHook = undefined;
+    cluster.line(`n${broker.nodeId} dies at ${path}`);
+    context.begin([broker]);
+    context.bit();
+    broker.kill(death);
+    if (death.kind === "power") cluster.forgiveAsync();
+    context.lasting(() => broker.boot());
+    return true;
+  };
+  const hook = storage.crashHook;
+  cluster.world.schedule(ARM_LIMIT_MS, () => {
+    if (storage.crashHook === hook) storage.crashHook = undefined;
+  });
+}
+
+function drawDeath({ random }: FaultContext): Death {
+  const survival = (): Survival => (random.next() < 0.7 ? "some" : "nothing");
+  return { kind: "power", disk: survival(), keyed: survival() };
+}
+
+function drawPlace({ random }: FaultContext): string {
+  return PLACES[random.integer(0, PLACES.length)] ?? "";
+}
+
+function drawCount({ random }: FaultContext): number {
+  return random.integer(1, OPERATIONS_MAX);
+}

@@ -1,0 +1,51 @@
+// What must hold of every answer that reaches a client, compared with what the brokers' disks hold at that moment: no
+// acknowledgement before the commit (and the flush) that it stands for, nothing read that is not committed. Called by
+// invariants.ts.
+import type { GroupId } from "../../../src/model/ids.ts";
+import type { Offset, Term } from "../../../src/model/positions.ts";
+import type { Findings } from "./findings.ts";
+import type { Entry } from "./log-view.ts";
+
+export class ClientChecks {
+  readonly #findings: Findings;
+
+  constructor(findings: Findings) {
+    this.#findings = findings;
+  }
+
+  /** I30, and "no ack before flush" at the client: a send that waited for all replicas. */
+  acked(groupId: GroupId, offset: Offset, epoch: Term, isSync: boolean): void {
+    const entry = this.#committedAt(groupId, offset, epoch, "acknowledged");
+    if (entry === undefined || !isSync) return;
+    let disks = 0;
+    let replicas = 0;
+    for (const disk of this.#findings.disks.values()) {
+      for (const log of disk.logsOf(groupId)) {
+        replicas += 1;
+        const isBelow = entry.index < (log.segments[0]?.firstIndex ?? 1);
+        const isThere = log.entry(entry.index)?.term === entry.term;
+        if (isBelow || (isThere && log.durableIndex >= entry.index)) disks += 1;
+      }
+    }
+    if (disks >= 2 || replicas < 2) return;
+    this.#findings.report(
+      `acknowledged before flush: group ${groupId} offset ${offset} is on ${disks} disks`,
+    );
+  }
+
+  /** The committed half of I26. */
+  read(groupId: GroupId, offset: Offset, epoch: Term): void {
+    this.#committedAt(groupId, offset, epoch, "read");
+  }
+
+  #committedAt(groupId: GroupId, offset: Offset, epoch: Term, verb: string): Entry | undefined {
+    const book = this.#findings.book(groupId);
+    const entry = book.holderOf(offset);
+    if (entry?.term === epoch || book.isForgiven) return entry;
+    const found = entry === undefined ? "it is not committed" : `that holds term ${entry.term}`;
+    this.#findings.report(
+      `${verb}: group ${groupId} offset ${offset} epoch ${epoch}, but ${found}`,
+    );
+    return undefined;
+  }
+}

@@ -1,0 +1,87 @@
+// What was ever true of one group, whoever said so: who led which term, what stood at which index and term, what was
+// committed. Never forgotten, except what a fault was allowed to take. Written and asked by the checks.
+import type { GroupId, NodeId, ReplicaId } from "../../../src/model/ids.ts";
+import type { LogIndex, Offset, Term } from "../../../src/model/positions.ts";
+import type { Entry } from "./log-view.ts";
+
+interface Content {
+  readonly hash: number;
+  readonly prevTerm: Term | undefined;
+}
+
+/** Terms stay far below this. */
+const TERMS_MAX = 2 ** 20;
+
+export class GroupBook {
+  readonly groupId: GroupId;
+  readonly leaders = new Map<Term, NodeId>();
+  /** Its first entry, as far as anybody wrote it. */
+  readonly firstOfTerm = new Map<Term, LogIndex>();
+  /** Durable votes by replica and term. */
+  readonly votes = new Map<string, ReplicaId>();
+  /** Something that was committed may be gone: only what is committed since is certain. */
+  isForgiven = false;
+  readonly #contents = new Map<number, Content>();
+  #committed = new Map<LogIndex, Entry>();
+  /** Entries with records, in order of their offsets. */
+  #withRecords: Entry[] = [];
+  #committedIndex: LogIndex = 0;
+
+  constructor(groupId: GroupId) {
+    this.groupId = groupId;
+  }
+
+  get committedIndex(): LogIndex {
+    return this.#committedIndex;
+  }
+
+  committed(index: LogIndex): Entry | undefined {
+    return this.#committed.get(index);
+  }
+
+  /** The committed entry that holds a record. */
+  holderOf(offset: Offset): Entry | undefined {
+    const entries = this.#withRecords;
+    let from = 0;
+    let to = entries.length;
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      const entry = entries[middle];
+      if (entry !== undefined && entry.baseOffset + entry.recordCount <= offset) from = middle + 1;
+      else to = middle;
+    }
+    const found = entries[from];
+    return found !== undefined && found.baseOffset <= offset ? found : undefined;
+  }
+
+  commit(entry: Entry): void {
+    this.#committed.set(entry.index, entry);
+    if (entry.index <= this.#committedIndex) return;
+    this.#committedIndex = entry.index;
+    if (entry.recordCount > 0) this.#withRecords.push(entry);
+  }
+
+  forgive(): void {
+    this.isForgiven = true;
+    this.#committed = new Map();
+    this.#withRecords = [];
+    this.#committedIndex = 0;
+  }
+
+  /** @returns what is wrong with it, compared with the same index and term elsewhere */
+  learn({ hash, index, prevTerm, term }: Entry): string | undefined {
+    const first = this.firstOfTerm.get(term);
+    if (first === undefined || index < first) this.firstOfTerm.set(term, index);
+    const key = index * TERMS_MAX + term;
+    const known = this.#contents.get(key);
+    if (known === undefined) {
+      this.#contents.set(key, { hash, prevTerm });
+      return undefined;
+    }
+    if (known.hash !== hash) return "other bytes";
+    if (known.prevTerm === undefined) this.#contents.set(key, { hash, prevTerm });
+    else if (prevTerm !== undefined && known.prevTerm !== prevTerm)
+      return "another entry before it";
+    return undefined;
+  }
+}

@@ -1,0 +1,127 @@
+// What must hold in every state of every run, seen from outside: by what the replicas say of themselves, what their disks
+// hold, what they tell each other and what they answer. README.md says which invariant of the catalogue is checked where.
+// Used by sim-cluster.ts.
+import { crc32c } from "../../../src/base/crc32c.ts";
+import type { Frame } from "../../../src/model/entry-frame.ts";
+import type { GroupId, NodeId } from "../../../src/model/ids.ts";
+import type { Offset, Term } from "../../../src/model/positions.ts";
+import type { Replica } from "../../../src/replica/replica.ts";
+import type { PeerEnvelope } from "../../../src/rpc/generated/flotilla-internal-v1.ts";
+import { ClientChecks } from "./client-checks.ts";
+import { DiskChecks, type LiveReplica } from "./disk-checks.ts";
+import { DiskView } from "./disk-view.ts";
+import { Findings } from "./findings.ts";
+import type { LogView } from "./log-view.ts";
+import { StatusChecks } from "./status-checks.ts";
+import { WireChecks } from "./wire-checks.ts";
+
+export interface InvariantsOptions {
+  readonly report: (problem: string) => void;
+  readonly eventCount: () => number;
+  /** The replica that runs on this log now. */
+  readonly replicaOf: (log: LogView) => Replica | undefined;
+}
+
+export class Invariants {
+  readonly #findings: Findings;
+  readonly #status: StatusChecks;
+  readonly #wire: WireChecks;
+  readonly #disk: DiskChecks;
+  readonly #clients: ClientChecks;
+  readonly #options: InvariantsOptions;
+
+  constructor(options: InvariantsOptions) {
+    this.#options = options;
+    this.#findings = new Findings(options.report, options.eventCount);
+    this.#status = new StatusChecks(this.#findings);
+    this.#wire = new WireChecks(this.#findings);
+    this.#disk = new DiskChecks(this.#findings, (log) => this.#live(log));
+    this.#clients = new ClientChecks(this.#findings);
+  }
+
+  get elections(): number {
+    return this.#status.elections;
+  }
+
+  get campaigns(): number {
+    return this.#wire.campaigns;
+  }
+
+  get truncations(): number {
+    return this.#disk.truncations;
+  }
+
+  /** The view of a node's disk, to be fed with its operations. */
+  diskOf(node: NodeId): DiskView {
+    let disk = this.#findings.disks.get(node);
+    if (disk === undefined) {
+      disk = new DiskView(node, this.#disk);
+      this.#findings.disks.set(node, disk);
+    }
+    return disk;
+  }
+
+  /** A new process is about to open the node's directory. */
+  booted(node: NodeId): void {
+    this.#status.booted(node);
+  }
+
+  /** Acknowledgements of this group wait for the disk. */
+  declareSync(groupId: GroupId): void {
+    this.#findings.syncGroups.add(groupId);
+  }
+
+  /** A fault may have taken what these groups had committed. */
+  forgive(groups: readonly GroupId[]): void {
+    for (const group of groups) this.#findings.book(group).forgive();
+  }
+
+  /** After an event on the node's host. */
+  check(node: NodeId, replicas: readonly Replica[]): void {
+    this.#status.check(node, replicas);
+  }
+
+  sent(node: NodeId, envelope: PeerEnvelope): void {
+    this.#wire.check(node, envelope);
+  }
+
+  acked(groupId: GroupId, offset: Offset, epoch: Term, isSync: boolean): void {
+    this.#clients.acked(groupId, offset, epoch, isSync);
+  }
+
+  read(groupId: GroupId, offset: Offset, epoch: Term): void {
+    this.#clients.read(groupId, offset, epoch);
+  }
+
+  /** A replica hands out what it read from its disk. */
+  served({ groupId, replicaId }: Replica, frame: Frame): void {
+    const entry = this.#findings.log(groupId, replicaId)?.entry(frame.index);
+    if (entry === undefined || entry.hash === crc32c(frame.bytes)) return;
+    this.#options.report(`damage served: group ${groupId} index ${frame.index} of ${replicaId}`);
+  }
+
+  /** At the end: all replicas of a group hold the same entries, as far back as each has them. */
+  compareLogs(groupId: GroupId, replicas: readonly Replica[]): void {
+    const merged = new Map<number, { readonly hash: number; readonly node: NodeId }>();
+    for (const { replicaId } of replicas) {
+      const log = this.#findings.log(groupId, replicaId);
+      for (const { entries } of log?.segments ?? []) {
+        for (const { hash, index } of entries) {
+          const other = merged.get(index);
+          if (other === undefined) merged.set(index, { hash, node: log?.node ?? (0 as NodeId) });
+          else if (other.hash !== hash) {
+            const who = `n${other.node} and n${log?.node}`;
+            this.#findings.report(`replicas differ: group ${groupId} index ${index} on ${who}`);
+          }
+        }
+      }
+    }
+  }
+
+  #live(log: LogView): LiveReplica {
+    const replica = this.#options.replicaOf(log);
+    if (replica === undefined) return undefined;
+    const isLeader = replica.status().role === "leader";
+    return { isLeader, commitIndex: this.#status.commitIndexOf(log.node, log.groupId) };
+  }
+}

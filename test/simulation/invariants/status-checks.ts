@@ -1,0 +1,267 @@
+// What must hold of every replica after every event of its host, by what the replica says of itself and by what stands on
+// the disks: one leader per term, commit rules, completeness, monotonic positions (raft.md §2). Called by invariants.ts.
+import { type GroupId, type NodeId, nodeOfReplica } from "../../../src/model/ids.ts";
+import type { LogIndex, Term } from "../../../src/model/positions.ts";
+import type { RaftStatus } from "../../../src/raft/raft.ts";
+import type { Watermarks } from "../../../src/replica/ports.ts";
+import type { Replica } from "../../../src/replica/replica.ts";
+import type { Findings } from "./findings.ts";
+import type { GroupBook } from "./group-book.ts";
+import type { LogView } from "./log-view.ts";
+
+/** What was seen of one replica in its present incarnation. */
+interface Seen {
+  readonly term: Term;
+  readonly commitIndex: LogIndex;
+  readonly durableCommitIndex: LogIndex;
+  readonly appliedIndex: LogIndex;
+  readonly isLeaderReady: boolean;
+  readonly watermarks: Watermarks;
+  /** Term that it led when it was seen last; 0: it did not. */
+  readonly ledTerm: Term;
+  /** Own entries up to here were compared with what was ever committed. */
+  readonly comparedIndex: LogIndex;
+}
+
+const POSITIONS = ["term", "commitIndex", "durableCommitIndex", "appliedIndex"] as const;
+
+export class StatusChecks {
+  readonly #findings: Findings;
+  /** By node, then group. */
+  readonly #seen = new Map<NodeId, Map<GroupId, Seen>>();
+  elections = 0;
+  checks = 0;
+
+  constructor(findings: Findings) {
+    this.#findings = findings;
+  }
+
+  /** Another process: it may know less than the one before. */
+  booted(node: NodeId): void {
+    this.#seen.delete(node);
+  }
+
+  commitIndexOf(node: NodeId, groupId: GroupId): LogIndex {
+    return this.#seen.get(node)?.get(groupId)?.commitIndex ?? 0;
+  }
+
+  check(node: NodeId, replicas: readonly Replica[]): void {
+    let seenHere = this.#seen.get(node);
+    if (seenHere === undefined) {
+      seenHere = new Map();
+      this.#seen.set(node, seenHere);
+    }
+    for (const replica of replicas) {
+      const { groupId } = replica;
+      const seen = seenHere.get(groupId);
+      // The whole status is dear: it is asked for only when something moved.
+      if (seen !== undefined && isSame(seen, replica)) continue;
+      seenHere.set(groupId, this.#look(node, replica, seen));
+    }
+  }
+
+  #look(node: NodeId, replica: Replica, seen: Seen | undefined): Seen {
+    const status = replica.status();
+    const book = this.#findings.book(replica.groupId);
+    const log = this.#findings.log(replica.groupId, replica.replicaId);
+    const name = `group ${replica.groupId} on n${node}`;
+    this.checks += 1;
+    this.#bounds(name, replica, status);
+    if (seen !== undefined) this.#monotonic(name, seen, status);
+    const isLeader = status.role === "leader" && status.failed === undefined;
+    if (isLeader) this.#leads(node, replica, status, book, log, seen);
+    const comparedIndex = this.#commits(name, status, book, log, seen?.comparedIndex ?? 0);
+    return {
+      term: status.term,
+      commitIndex: status.commitIndex,
+      durableCommitIndex: status.durableCommitIndex,
+      appliedIndex: status.appliedIndex,
+      isLeaderReady: replica.isLeaderReady,
+      watermarks: replica.watermarks,
+      ledTerm: isLeader ? status.term : 0,
+      comparedIndex,
+    };
+  }
+
+  /** I11, positions of one moment. */
+  #bounds(name: string, replica: Replica, status: RaftStatus): void {
+    const { appliedIndex, commitIndex, durableCommitIndex, flushedIndex, lastIndex } = status;
+    const { role, writtenIndex } = status;
+    // After an image the log fills up to it by ordinary appends (architecture §7.3).
+    const isFilling = role === "follower" && (replica.segments()[0]?.firstIndex ?? 1) > 1;
+    const isOrdered =
+      appliedIndex <= commitIndex &&
+      (commitIndex <= lastIndex || isFilling) &&
+      durableCommitIndex <= commitIndex &&
+      flushedIndex <= writtenIndex &&
+      writtenIndex <= lastIndex;
+    if (isOrdered) return;
+    const positions = { appliedIndex, commitIndex, durableCommitIndex, flushedIndex, writtenIndex };
+    this.#findings.report(`bounds: ${name} has ${JSON.stringify({ ...positions, lastIndex })}`);
+  }
+
+  /** I2 and I11 within one incarnation. */
+  #monotonic(name: string, seen: Seen, status: RaftStatus): void {
+    for (const position of POSITIONS) {
+      if (status[position] >= seen[position]) continue;
+      const fell = `fell from ${seen[position]} to ${status[position]}`;
+      this.#findings.report(`monotonic: ${position} of ${name} ${fell}`);
+    }
+  }
+
+  #leads(
+    node: NodeId,
+    replica: Replica,
+    status: RaftStatus,
+    book: GroupBook,
+    log: LogView | undefined,
+    seen: Seen | undefined,
+  ): void {
+    const { term } = status;
+    if (seen?.ledTerm !== term) this.#elected(node, replica, term, book, log);
+    if (log === undefined) return;
+    const isReady = replica.isLeaderReady && seen?.isLeaderReady !== true;
+    if (isReady) this.#ready(replica, status, book);
+    const wasLeading = seen?.ledTerm === term;
+    if (wasLeading && status.commitIndex > seen.commitIndex) {
+      this.#committedByLeader(replica, status, book, log);
+    }
+    if (status.durableCommitIndex > (seen?.durableCommitIndex ?? 0)) {
+      this.#durableByLeader(replica, status, log);
+    }
+    this.#progress(replica, status, log);
+  }
+
+  /** I1, I9, and the candidate's half of I4. */
+  #elected(
+    node: NodeId,
+    { groupId, replicaId }: Replica,
+    term: Term,
+    book: GroupBook,
+    log: LogView | undefined,
+  ): void {
+    const leader = book.leaders.get(term);
+    if (leader === undefined) {
+      book.leaders.set(term, node);
+      this.elections += 1;
+    } else if (leader !== node) {
+      this.#findings.report(`two leaders: n${leader} and n${node} in term ${term} of ${groupId}`);
+    }
+    if (book.votes.get(`${replicaId}/${term}`) !== replicaId) {
+      this.#findings.report(
+        `own vote not durable: n${node} leads group ${groupId} in term ${term}`,
+      );
+    }
+    const newest = book.committed(book.committedIndex);
+    if (newest === undefined || log === undefined) return;
+    if (newest.index < (log.segments[0]?.firstIndex ?? 1)) return;
+    if (log.entry(newest.index)?.term !== newest.term) {
+      this.#findings.report(
+        `leader completeness: n${node} leads group ${groupId} in term ${term} without index ${newest.index}`,
+      );
+    }
+  }
+
+  /** I32. */
+  #ready({ groupId }: Replica, status: RaftStatus, book: GroupBook): void {
+    const { appliedIndex, commitIndex, term } = status;
+    const first = book.firstOfTerm.get(term);
+    if (first !== undefined && first <= commitIndex && first <= appliedIndex) return;
+    this.#findings.report(
+      `ready too early: group ${groupId} in term ${term}, its first is ${first}`,
+    );
+  }
+
+  /** I13 and I15. */
+  #committedByLeader(
+    { groupId }: Replica,
+    { commitIndex, membership, term }: RaftStatus,
+    book: GroupBook,
+    log: LogView,
+  ): void {
+    const entry = log.entry(commitIndex);
+    if (entry === undefined || entry.term !== term) {
+      const what = `index ${commitIndex} of term ${entry?.term} by the leader of ${term}`;
+      this.#findings.report(`commit of another term: group ${groupId}, ${what}`);
+    }
+    const isSync = this.#findings.syncGroups.has(groupId);
+    if (!isSync && book.isForgiven) return;
+    if (this.#findings.majorityHolds(groupId, membership, commitIndex, term, isSync)) return;
+    const how = isSync ? "durably " : "";
+    this.#findings.report(
+      `committed without a majority: group ${groupId} index ${commitIndex} is not ${how}on a majority`,
+    );
+  }
+
+  /** I16. */
+  #durableByLeader(
+    { groupId }: Replica,
+    { durableCommitIndex, membership }: RaftStatus,
+    log: LogView,
+  ): void {
+    const entry = log.entry(durableCommitIndex);
+    if (entry === undefined) return;
+    const { index, term } = entry;
+    if (this.#findings.majorityHolds(groupId, membership, index, term, true)) return;
+    this.#findings.report(
+      `durable commit without a majority of disks: group ${groupId} index ${index}`,
+    );
+  }
+
+  /** I19, for what is said to be on disks: a power cut does not take that back. */
+  #progress({ groupId }: Replica, status: RaftStatus, own: LogView): void {
+    for (const { durableIndex, replicaId } of status.progress) {
+      if (durableIndex === 0) continue;
+      const other = this.#findings.log(groupId, replicaId);
+      const mine = own.entry(durableIndex);
+      if (other === undefined || mine === undefined) continue;
+      if (durableIndex < (other.segments[0]?.firstIndex ?? 1)) continue;
+      const isThere = other.entry(durableIndex)?.term === mine.term;
+      if (isThere && other.durableIndex >= durableIndex) continue;
+      const who = `the leader of group ${groupId} believes n${nodeOfReplica(replicaId)}`;
+      const what = `durable up to ${durableIndex} of term ${mine.term}`;
+      const truth = `it holds term ${other.entry(durableIndex)?.term} there, durable up to ${other.durableIndex}`;
+      this.#findings.report(`progress: ${who} ${what}; ${truth}`);
+    }
+  }
+
+  /**
+   * I10: a committed entry never changes. Entries that came inside an image are not in the replica's log.
+   * @returns up to where the replica's log was compared
+   */
+  #commits(
+    name: string,
+    status: RaftStatus,
+    book: GroupBook,
+    log: LogView | undefined,
+    after: LogIndex,
+  ): LogIndex {
+    const upTo = Math.min(status.commitIndex, status.writtenIndex);
+    if (upTo <= after || log === undefined) return after;
+    const from = Math.max(after + 1, log.segments[0]?.firstIndex ?? 1);
+    for (let index = from; index <= upTo; index += 1) {
+      const own = log.entry(index);
+      const known = book.committed(index);
+      if (own === undefined) this.#findings.report(`${name}: index ${index} was not written`);
+      else if (known === undefined) book.commit(own);
+      else if (known.term !== own.term || known.hash !== own.hash) {
+        const terms = `has term ${own.term}, it was committed with term ${known.term}`;
+        this.#findings.report(`committed entry changed: ${name} index ${index} ${terms}`);
+      }
+    }
+    return upTo;
+  }
+}
+
+/** A new leader writes an entry at once, so its election does not go unnoticed. */
+function isSame(seen: Seen, replica: Replica): boolean {
+  if (seen.term !== replica.term || seen.isLeaderReady !== replica.isLeaderReady) return false;
+  const { watermarks } = seen;
+  const { appliedIndex, commitIndex, durableCommitIndex, writtenIndex } = replica.watermarks;
+  return (
+    watermarks.commitIndex === commitIndex &&
+    watermarks.durableCommitIndex === durableCommitIndex &&
+    watermarks.appliedIndex === appliedIndex &&
+    watermarks.writtenIndex === writtenIndex
+  );
+}

@@ -1,0 +1,157 @@
+// What one seed draws. A swarm: some runs see only power cuts, others everything at once; some have five brokers, slow
+// disks, tiny buffers or many clients, others nothing of that. Pure.
+import type { Random } from "../../../src/base/random.ts";
+import type { Acks } from "../../../src/model/durability.ts";
+import { endsDisk, FAULT_KINDS, type FaultKind, losesPageCache } from "../faults/kinds.ts";
+import type { FaultStep, ReaderPlan, SeedPlan, TopicPlan, UserPlan } from "./seed-plan.ts";
+
+export interface DrawOptions {
+  readonly durationMs?: number | undefined;
+  /** Instead of what the seed draws. */
+  readonly kinds?: readonly FaultKind[] | undefined;
+}
+
+const DURATION_MS = 60_000;
+const FIVE_NODES_PROBABILITY = 0.25;
+const KIND_PROBABILITY = 0.35;
+const KINDS_MIN = 4;
+/** Runs without power loss hold all/async to its promise, so not all have it. */
+const POWER_LOSS_PROBABILITY = 0.45;
+const DISK_ENDS_MAX = 2;
+/** Nothing else is begun before one of these, or while its node is made anew. */
+const QUIET_BEFORE_MS = 4500;
+const QUIET_AFTER_MS = 6000;
+const SENDS_MIN = 900;
+const SENDS_MAX = 2600;
+
+export function drawPlan(random: Random, options: DrawOptions = {}): SeedPlan {
+  const durationMs = options.durationMs ?? DURATION_MS;
+  const nodes = random.next() < FIVE_NODES_PROBABILITY ? 5 : 3;
+  const kinds = options.kinds ?? drawKinds(random);
+  const topics = drawTopics(random);
+  const mayForget = kinds.some(losesPageCache);
+  return {
+    nodes,
+    durationMs,
+    network: {
+      latencyMsMax: pick(random, [0.5, 1, 1, 5, 25]),
+      bufferBytes: pick(random, [16 * 1024, 256 * 1024, 2 * 1024 * 1024]),
+    },
+    syncMsMax: pick(random, [1, 5, 5, 15]),
+    topics,
+    users: drawUsers(random, topics),
+    readers: drawReaders(random, topics, mayForget),
+    deliveryTimeoutMs: pick(random, [4000, 8000, 15_000]),
+    faults: drawFaults(random, kinds, durationMs),
+  };
+}
+
+function drawKinds(random: Random): readonly FaultKind[] {
+  const hasPowerLoss = random.next() < POWER_LOSS_PROBABILITY;
+  const drawable = FAULT_KINDS.filter((kind) => hasPowerLoss || !losesPageCache(kind));
+  const kinds = drawable.filter(() => random.next() < KIND_PROBABILITY);
+  while (kinds.length < KINDS_MIN) {
+    const kind = pick(random, drawable);
+    if (!kinds.includes(kind)) kinds.push(kind);
+  }
+  return kinds;
+}
+
+function drawTopics(random: Random): TopicPlan[] {
+  const partitions = random.integer(1, 3);
+  const valueBytes = pick(random, [0, 0, 1500]);
+  const ledger = {
+    name: "ledger",
+    partitions,
+    flush: "sync",
+    isRolling: false,
+    valueBytes,
+  } as const;
+  const feed = {
+    ...ledger,
+    name: "feed",
+    flush: "async",
+    partitions: random.integer(1, 3),
+  } as const;
+  const topics: TopicPlan[] = [ledger, feed];
+  const rolls = random.next();
+  if (rolls < 0.7) {
+    const flush = rolls < 0.5 ? "sync" : "async";
+    topics.push({ name: "rolling", partitions: 1, flush, isRolling: true, valueBytes: 8000 });
+  }
+  return topics;
+}
+
+/** Everybody sends at about the same rate; the number of sends and of senders differs from run to run. */
+function drawUsers(random: Random, topics: readonly TopicPlan[]): UserPlan[] {
+  const count = random.integer(6, 14);
+  const sends = SENDS_MIN * (SENDS_MAX / SENDS_MIN) ** random.next();
+  const pauseMsMax = Math.round((2 * DURATION_MS * count) / sends);
+  const users: UserPlan[] = [];
+  for (let number = 0; number < count; number += 1) {
+    const client = random.next() < 0.5 ? "plain" : "sdk";
+    // Each topic has a sender that waits for everybody.
+    const topic = topics[number] ?? pick(random, topics);
+    const acks = topics[number] === undefined ? drawAcks(random, client) : "all";
+    const flush =
+      acks === "all" && topic.flush === "async" && random.next() < 0.25 ? "sync" : undefined;
+    const burstMax = client === "sdk" ? random.integer(1, 9) : 1;
+    const pause = Math.round((pauseMsMax * (1 + burstMax)) / 2);
+    const name = `${client}${number}-${topic.name}-${acks}`;
+    users.push({ name, client, topic: topic.name, acks, flush, pauseMsMax: pause, burstMax });
+  }
+  return users;
+}
+
+function drawAcks(random: Random, client: UserPlan["client"]): Acks {
+  const dice = random.next();
+  if (dice < 0.65) return "all";
+  return dice < 0.9 || client === "plain" ? "leader" : "none";
+}
+
+/** What a power cut may take is followed by nobody: a follower would see another history afterwards. */
+function drawReaders(random: Random, topics: readonly TopicPlan[], mayForget: boolean): ReaderPlan {
+  const followed = topics.filter(({ flush, isRolling }) => {
+    return !isRolling && (flush === "sync" || !mayForget);
+  });
+  const some = (): string[] => followed.filter(() => random.next() < 0.6).map(({ name }) => name);
+  return {
+    plain: some(),
+    sdk: some(),
+    asksForOutcomes: random.next() < 0.5,
+    hasPassingTopics: random.next() < 0.3,
+  };
+}
+
+function drawFaults(random: Random, kinds: readonly FaultKind[], durationMs: number): FaultStep[] {
+  const pauseMsMax = 1200 * 6 ** random.next();
+  const lastsMsMax = 800 * 10 ** random.next();
+  const steps: FaultStep[] = [];
+  let diskEnds = 0;
+  let endMs = 0;
+  for (let atMs = random.next() * pauseMsMax; ; atMs += random.next() * pauseMsMax) {
+    const kind = pick(random, kinds);
+    const lastsMs = Math.round(200 + random.next() * lastsMsMax);
+    const draw = random.integer(0, 2 ** 31);
+    const isRare = endsDisk(kind);
+    if (isRare && diskEnds === DISK_ENDS_MAX) {
+      // Kinds that remain come instead, if there are any.
+      if (kinds.every(endsDisk)) break;
+      continue;
+    }
+    const needsQuiet = isRare || kind === "quiet power cut";
+    if (needsQuiet) atMs = Math.max(atMs, endMs + QUIET_BEFORE_MS);
+    if (atMs >= durationMs) break;
+    steps.push({ kind, atMs: Math.round(atMs), lastsMs, draw });
+    if (isRare) diskEnds += 1;
+    endMs = Math.max(endMs, atMs + lastsMs);
+    if (isRare) atMs = endMs + QUIET_AFTER_MS;
+  }
+  return steps;
+}
+
+function pick<T>(random: Random, from: readonly T[]): T {
+  const picked = from[random.integer(0, from.length)];
+  if (picked === undefined) throw new Error("nothing to pick from");
+  return picked;
+}

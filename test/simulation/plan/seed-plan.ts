@@ -1,0 +1,79 @@
+// Everything that one run is made of: the cluster, its topics, who sends what, and which faults come when. A seed draws a
+// plan (draw-plan.ts); a scenario keeps one as JSON; the shrinker takes faults out of one. Equal seed and equal plan give
+// equal runs.
+import type { Acks, Flush } from "../../../src/model/durability.ts";
+import type { FaultKind } from "../faults/kinds.ts";
+
+export interface SeedPlan {
+  readonly nodes: 3 | 5;
+  /** Virtual time under faults. */
+  readonly durationMs: number;
+  readonly network: NetworkPlan;
+  /** The slowest of the usual syncs, ms. */
+  readonly syncMsMax: number;
+  readonly topics: readonly TopicPlan[];
+  readonly users: readonly UserPlan[];
+  readonly readers: ReaderPlan;
+  /** Of all SDK producers. */
+  readonly deliveryTimeoutMs: number;
+  /** Oldest first. */
+  readonly faults: readonly FaultStep[];
+}
+
+export interface NetworkPlan {
+  readonly latencyMsMax: number;
+  /** Bytes that a stream takes before its sender has to wait. */
+  readonly bufferBytes: number;
+}
+
+export interface TopicPlan {
+  readonly name: string;
+  readonly partitions: number;
+  readonly flush: Flush;
+  /** Old segments go by size, so that logs are cut and replicas that were away for long need images. */
+  readonly isRolling: boolean;
+  /** Values are at least so long. */
+  readonly valueBytes: number;
+}
+
+export interface UserPlan {
+  readonly name: string;
+  /** plain: one unary call after the other. sdk: bursts through a shared SDK producer. */
+  readonly client: "plain" | "sdk";
+  readonly topic: string;
+  readonly acks: Acks;
+  /** Stronger than the topic's. */
+  readonly flush?: "sync" | undefined;
+  readonly pauseMsMax: number;
+  /** Messages at once, sdk only. */
+  readonly burstMax: number;
+}
+
+export interface ReaderPlan {
+  /** Follow by unary fetches, a page at a time. */
+  readonly plain: readonly string[];
+  /** Follow by the SDK's stream. */
+  readonly sdk: readonly string[];
+  /** Some senders ask later what became of what only the leader had. */
+  readonly asksForOutcomes: boolean;
+  /** Topics come and go. */
+  readonly hasPassingTopics: boolean;
+}
+
+export interface FaultStep {
+  readonly kind: FaultKind;
+  /** Since the faults began. */
+  readonly atMs: number;
+  readonly lastsMs: number;
+  /** Seeds whatever else the fault chooses. */
+  readonly draw: number;
+  /** Instead of nodes that it would choose. */
+  readonly nodes?: readonly number[] | undefined;
+}
+
+export function settingsOf({ flush, isRolling, valueBytes }: TopicPlan): Record<string, string> {
+  // Small segments: logs roll, and what is sealed can be damaged.
+  const segmentBytes = isRolling || valueBytes > 0 ? { "segment.bytes": "65536" } : {};
+  const retention = isRolling ? { "retention.bytes": "65536" } : {};
+  return { flush, ...segmentBytes, ...retention };
+}

@@ -1,0 +1,76 @@
+// Clients that follow a topic while things go wrong: by unary fetches, or by the SDK's stream. Begun by the workload.
+import { sleep } from "../../src/base/clock.ts";
+import { type Client, isBrokerError } from "../../src/client/index.ts";
+import type { Operations } from "./operations.ts";
+import type { PublishClient } from "./publish-client.ts";
+import type { SimCluster } from "./sim-cluster.ts";
+
+const READ_DEADLINE_MS = 5000;
+const READ_PAUSE_MS = 400;
+/** Check-quorum takes less, so nobody refuses for longer what was committed. */
+const DEPOSED_MS_MAX = 4000;
+
+export class Readers {
+  readonly #cluster: SimCluster;
+  readonly #operations: Operations;
+  readonly #plain: PublishClient;
+  readonly #sdk: Client;
+  readonly #abort = new AbortController();
+
+  constructor(cluster: SimCluster, operations: Operations, plain: PublishClient, sdk: Client) {
+    this.#cluster = cluster;
+    this.#operations = operations;
+    this.#plain = plain;
+    this.#sdk = sdk;
+  }
+
+  stop(): void {
+    this.#abort.abort(new Error("the workload ends"));
+  }
+
+  async follow(topic: string, partition: number): Promise<void> {
+    const { clock } = this.#cluster.clientHost;
+    const reader = `follower-${topic}-${partition}`;
+    let offset = 0;
+    let refusedSinceMs: number | undefined;
+    while (!this.#abort.signal.aborted) {
+      try {
+        const page = await this.#plain.fetch(topic, partition, offset, READ_DEADLINE_MS);
+        for (const message of page.messages) this.#operations.read(reader, topic, message);
+        offset = page.nextOffset;
+        refusedSinceMs = undefined;
+      } catch (error) {
+        if (!isBrokerError(error)) throw error;
+        if (error.reason === "OFFSET_OUT_OF_RANGE") {
+          // A deposed leader that has not noticed yet may be behind what the reader saw.
+          refusedSinceMs ??= clock.monotonicMs();
+          if (clock.monotonicMs() - refusedSinceMs > DEPOSED_MS_MAX) {
+            this.#cluster.violation(`${reader} at ${offset}: ${error.message}`);
+          }
+        }
+      }
+      await sleep(clock, READ_PAUSE_MS);
+    }
+  }
+
+  /** A reader that meets damage ends; its application opens another one where it stopped. */
+  async followBySdk(topic: string): Promise<void> {
+    const offsets = new Map<number, number>();
+    for (let pass = 1; !this.#abort.signal.aborted; pass += 1) {
+      try {
+        await this.#readOn(topic, `sdk-follower-${topic}-${pass}`, offsets);
+      } catch (error) {
+        if (this.#abort.signal.aborted) return;
+        if (!isBrokerError(error, "LOG_CORRUPT")) throw error;
+      }
+    }
+  }
+
+  async #readOn(topic: string, reader: string, offsets: Map<number, number>): Promise<void> {
+    const { signal } = this.#abort;
+    for await (const message of this.#sdk.reader({ topic, from: offsets, signal })) {
+      this.#operations.read(reader, topic, message);
+      offsets.set(message.partition, message.offset + 1);
+    }
+  }
+}

@@ -1,0 +1,107 @@
+// A shard of evidence: one line of JSON that says which seeds ran on which source, and what came of it. Shards are added
+// up by evidence.ts; only those of one and the same source may be.
+import { appendFileSync, mkdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { z } from "zod";
+import { FAULT_KINDS } from "./faults/kinds.ts";
+import { COUNTED } from "./simulate.ts";
+import { newTotals, type Totals, virtualHours } from "./totals.ts";
+import { treeHash } from "./tree-hash.ts";
+
+const VERSION = 1;
+const count = z.number().int().nonnegative();
+const seeds = z.array(count);
+
+const SHARD = z.object({
+  version: z.literal(VERSION),
+  /** Git's hash of the directory src, and of the simulator. */
+  src: z.string(),
+  simulation: z.string(),
+  /** Inclusive. */
+  from: count,
+  to: count,
+  counted: count,
+  failed: seeds,
+  uncounted: seeds,
+  /** The first seed gave the same trace twice. */
+  isRepeatable: z.boolean(),
+  virtualHours: z.number(),
+  counts: z.record(z.string(), z.number()),
+  faults: z.record(z.string(), z.object({ begun: count, bit: count })),
+  leaderlessMsMax: z.number(),
+  seconds: z.number(),
+});
+export type Shard = z.infer<typeof SHARD>;
+
+export interface ShardRun {
+  readonly root: string;
+  readonly from: number;
+  readonly isRepeatable: boolean;
+  readonly seconds: number;
+}
+
+export function shardOf(totals: Totals, { from, isRepeatable, root, seconds }: ShardRun): Shard {
+  return {
+    version: VERSION,
+    src: treeHash(join(root, "src")),
+    simulation: treeHash(join(root, "test/simulation")),
+    from,
+    to: from + totals.seeds - 1,
+    counted: totals.counted,
+    failed: totals.failed,
+    uncounted: totals.uncounted,
+    isRepeatable,
+    virtualHours: virtualHours(totals),
+    counts: totals.counts,
+    faults: totals.faults,
+    leaderlessMsMax: Math.round(totals.leaderlessMsMax),
+    seconds: Math.round(seconds),
+  };
+}
+
+export function appendShard(file: string, shard: Shard): void {
+  mkdirSync(dirname(file), { recursive: true });
+  appendFileSync(file, `${JSON.stringify(shard)}\n`);
+}
+
+/** @throws Error with the number of the line that is no shard */
+export function readShards(text: string, name: string): Shard[] {
+  return text.split("\n").flatMap((line, at) => {
+    if (line.trim() === "") return [];
+    try {
+      return [SHARD.parse(JSON.parse(line))];
+    } catch (cause) {
+      throw new Error(`${name}:${at + 1} is no shard`, { cause });
+    }
+  });
+}
+
+/** @returns why these shards cannot be added up; undefined when they can */
+export function conflictIn(shards: readonly Shard[]): string | undefined {
+  const sources = new Set(shards.map(({ src }) => src));
+  if (sources.size > 1) return `they are about different sources: ${[...sources].join(", ")}`;
+  const sorted = [...shards].sort((a, b) => a.from - b.from);
+  for (const [at, shard] of sorted.entries()) {
+    const before = sorted[at - 1];
+    if (before === undefined || before.to < shard.from) continue;
+    return `seeds ${shard.from} to ${Math.min(before.to, shard.to)} are in two shards`;
+  }
+  return undefined;
+}
+
+export function sumUp(shards: readonly Shard[]): Totals {
+  const totals = newTotals();
+  for (const shard of shards) {
+    totals.seeds += shard.to - shard.from + 1;
+    totals.counted += shard.counted;
+    totals.failed.push(...shard.failed);
+    totals.uncounted.push(...shard.uncounted);
+    for (const name of COUNTED) totals.counts[name] += shard.counts[name] ?? 0;
+    for (const kind of FAULT_KINDS) {
+      totals.faults[kind].begun += shard.faults[kind]?.begun ?? 0;
+      totals.faults[kind].bit += shard.faults[kind]?.bit ?? 0;
+    }
+    totals.leaderlessMsMax = Math.max(totals.leaderlessMsMax, shard.leaderlessMsMax);
+  }
+  return totals;
+}
