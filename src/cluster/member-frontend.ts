@@ -3,7 +3,7 @@
 import { BrokerError } from "../model/errors.ts";
 import { type GroupId, isNodeId, NODE_ID_MAX, type NodeId } from "../model/ids.ts";
 import { METADATA_VOTER_COUNTS } from "./member-commands.ts";
-import { placementCandidates } from "./member-state.ts";
+import { placementCandidates } from "./member-rules.ts";
 import type { MetadataController } from "./metadata-controller.ts";
 import type { MetadataView } from "./metadata-image.ts";
 import { type PlannedMove, planRebalance } from "./replacement-plan.ts";
