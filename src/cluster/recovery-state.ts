@@ -44,7 +44,7 @@ export function recoverGroup(
     // Nothing to go back to: a cancellation changes nothing.
     change: { index, previous: replicas, leaving: [], cause: 0, isCancelled: true },
   });
-  return { ok: { changed: true, replicas: replicas.length } };
+  return { ok: { changed: true, replicas: replicas.length, index } };
 }
 
 /** Nodes that find another revision than their own when they register give their metadata replica up. */
