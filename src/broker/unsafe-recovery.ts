@@ -71,11 +71,14 @@ export class UnsafeRecovery {
 
   /**
    * Orders the group to go on from this replica. What it was shown to hold must still be true.
-   * @returns how many replicas the partition shall have
+   * @returns how many replicas the partition shall have, and from which metadata index on
    * @throws BrokerError INVALID_REQUEST | QUORUM_ANSWERS; as the metadata refuses; LEADER_UNKNOWN when the metadata group
    * itself has no leader
    */
-  async recover(replica: Replica, wish: RecoverWish): Promise<{ readonly replicas: number }> {
+  async recover(
+    replica: Replica,
+    wish: RecoverWish,
+  ): Promise<{ readonly replicas: number; readonly metadataIndex: number }> {
     const view = this.inspect(replica);
     this.#check(view, wish);
     const { groupId, replicaId } = replica;
@@ -86,7 +89,8 @@ export class UnsafeRecovery {
       nodeId,
       replicaId,
     });
-    return { replicas: Number(result["replicas"] ?? 0) };
+    const { index, replicas } = result;
+    return { replicas: Number(replicas ?? 0), metadataIndex: Number(index ?? 0) };
   }
 
   #check(view: ReplicaView, wish: RecoverWish): void {

@@ -93,6 +93,8 @@ export interface ClusterDetails {
   readonly underReplicatedPartitions: number;
   readonly movingPartitions: number;
   readonly metadataVoters: number;
+  /** How new the answer is. */
+  readonly metadataIndex: number;
   readonly foundingVoters: readonly number[];
   readonly foundingLearners: readonly number[];
   readonly nodes: readonly NodeDetails[];
@@ -137,6 +139,7 @@ export interface MoveDetails extends PartitionName {
 export interface MovesUnderWay {
   readonly moves: readonly MoveDetails[];
   readonly total: number;
+  readonly metadataIndex: number;
 }
 
 export interface ReplicaView {
@@ -156,6 +159,11 @@ export interface ReplicaView {
 
 export interface Changed {
   readonly changed: boolean;
+  /** Answers that are as new as this know of the change. */
+  readonly metadataIndex: number;
+}
+
+export interface PartitionsChanged extends Changed {
   readonly partitions: number;
 }
 
@@ -180,25 +188,33 @@ export interface AdminPort {
 
 /** Who holds what. Changes return when they are recorded. */
 export interface MembersPort {
-  moveReplica(move: PlannedMove): Promise<{ readonly changed: boolean }>;
-  cancelMove(name: PartitionName): Promise<{ readonly changed: boolean }>;
+  moveReplica(move: PlannedMove): Promise<Changed>;
+  cancelMove(name: PartitionName): Promise<Changed>;
   /** @param nodeId only those that concern it; 0: all */
   listMoves(nodeId: number): Promise<MovesUnderWay>;
   decommissionNode(wish: {
     readonly nodeId: number;
     readonly replacementNode: number | undefined;
     readonly onlyIfFenced: boolean;
-  }): Promise<Changed>;
-  cancelDecommission(nodeId: number): Promise<Changed>;
-  rebalance(
-    execute: boolean,
-  ): Promise<{ readonly moves: readonly PlannedMove[]; readonly begun: number }>;
+  }): Promise<PartitionsChanged>;
+  cancelDecommission(nodeId: number): Promise<PartitionsChanged>;
+  rebalance(execute: boolean): Promise<{
+    readonly moves: readonly PlannedMove[];
+    readonly begun: number;
+    readonly metadataIndex: number;
+  }>;
   setMetadataVoters(count: number): Promise<void>;
   /** Nodes with a wanted or leaving replica; empty: no such partition. Quick, whatever is down. */
   nodesOf(name: PartitionName): Promise<readonly number[]>;
   /** What a node's replica of a partition knows. @param timeoutMs a dead node does not answer */
   inspectReplica(nodeId: number, name: PartitionName, timeoutMs: number): Promise<ReplicaView>;
-  unsafeRecover(name: PartitionName, seen: ReplicaView): Promise<{ readonly replicas: number }>;
+  unsafeRecover(
+    name: PartitionName,
+    seen: ReplicaView,
+  ): Promise<{
+    readonly replicas: number;
+    readonly metadataIndex: number;
+  }>;
 }
 
 export interface ClientPort {

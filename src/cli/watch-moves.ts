@@ -33,20 +33,22 @@ class ProgressLine {
 
 /**
  * Resolves when none of the moves is under way any more.
+ * @param sinceIndex answers of brokers that are older do not know of the moves yet
  * @param subject what is waited for, e.g. "orders/3"
  * @throws CliError FAILED when it was interrupted; the moves go on
  */
 export async function watchMoves(
   admin: AdminPort,
   context: Context,
+  sinceIndex: number,
   subject: string,
   isMeant: (move: MoveDetails) => boolean,
 ): Promise<void> {
   const line = new ProgressLine(context.terminal);
   for (;;) {
-    const { moves } = await admin.members.listMoves(0);
+    const { metadataIndex, moves } = await admin.members.listMoves(0);
     const meant = moves.filter(isMeant);
-    if (meant.length === 0) return;
+    if (meant.length === 0 && metadataIndex >= sinceIndex) return;
     line.show(`${subject}: ${progressText(meant, meant.length)}`);
     await nextLook(context, subject);
   }
@@ -59,13 +61,18 @@ export async function watchMoves(
 export async function watchDecommission(
   admin: AdminPort,
   context: Context,
+  sinceIndex: number,
   nodeId: number,
 ): Promise<void> {
   const line = new ProgressLine(context.terminal);
   const subject = `node ${nodeId}`;
   for (;;) {
-    const cluster = await admin.describeCluster();
-    const node = cluster.nodes.find((other) => other.nodeId === nodeId);
+    const { metadataIndex, nodes } = await admin.describeCluster();
+    if (metadataIndex < sinceIndex) {
+      await nextLook(context, subject);
+      continue;
+    }
+    const node = nodes.find((other) => other.nodeId === nodeId);
     if (node === undefined) return;
     if (!node.decommissioning) {
       throw new CliError(EXIT.FAILED, `${subject} stays: its decommissioning was cancelled`);

@@ -22,6 +22,8 @@ export interface ReplicaMoves {
   /** At most 1000. */
   readonly moves: readonly ReplicaMove[];
   readonly total: number;
+  /** How new the answer is: changes name the index from which on they are known. */
+  readonly metadataIndex: number;
 }
 
 /** How long a leader may take to say how far its moves are; without an answer the list stands without that. */
@@ -64,7 +66,7 @@ export class MemberAdmin {
 
   /** Moves under way; their leaders are asked how far they are. @param nodeId only those that concern it; 0: all */
   async listMoves(nodeId = 0, settings: CallSettings = {}): Promise<ReplicaMoves> {
-    const { moves, total } = await this.#caller.call({
+    const { metadataIndex, moves, total } = await this.#caller.call({
       ...settings,
       method: adminService.listMoves,
       target: { kind: "any" },
@@ -77,7 +79,7 @@ export class MemberAdmin {
       [...leaders].map(async (leaderId) => this.#movesLedBy(leaderId, nodeId, settings)),
     );
     const known = new Map(answers.flat().map((move) => [placeOf(move), move]));
-    return { moves: moves.map((move) => known.get(placeOf(move)) ?? move), total };
+    return { moves: moves.map((move) => known.get(placeOf(move)) ?? move), total, metadataIndex };
   }
 
   /**

@@ -3,6 +3,7 @@
 // node derives fitness for leadership (leader-balancer.ts). Time comes in as an argument, monotonic
 // ms.
 import type { NodeId } from "../model/ids.ts";
+import type { LogIndex } from "../model/positions.ts";
 import { CLOCK_ERROR_MS_MAX, clockErrors } from "./clock-plan.ts";
 import type { NodeRow } from "./node-table.ts";
 import type { NodeStatusReport } from "./ports.ts";
@@ -30,6 +31,11 @@ export class Liveness {
   readonly #self: NodeId;
   readonly #heard = new Map<NodeId, Heard>();
   /**
+   * Registrations as the last plan saw them, and since when. A new one is a sign of life, although the node's status may
+   * take a while to arrive. Undefined: no plan was made since the grace began, which covers all there are then.
+   */
+  #registered: Map<NodeId, { readonly index: LogIndex; readonly sinceMs: number }> | undefined;
+  /**
    * Silence counts from here at the earliest: a new metadata leader gives everybody a whole
    * session.
    */
@@ -43,6 +49,7 @@ export class Liveness {
   /** This node began to lead the metadata group. */
   startGrace(nowMs: number): void {
     this.#graceFromMs = nowMs;
+    this.#registered = undefined;
   }
 
   /**
@@ -113,11 +120,17 @@ export class Liveness {
   fencingPlan(nodes: Iterable<NodeRow>, nowMs: number): FencingPlan {
     const fence: NodeRow[] = [];
     const unfence: NodeRow[] = [];
+    const before = this.#registered;
+    this.#registered = new Map();
     for (const node of nodes) {
+      const known = before?.get(node.nodeId);
+      const isOld = before === undefined || known?.index === node.registeredIndex;
+      const sinceMs = isOld ? (known?.sinceMs ?? this.#graceFromMs) : nowMs;
+      this.#registered.set(node.nodeId, { index: node.registeredIndex, sinceMs });
       const heard = this.#heard.get(node.nodeId);
       const isRegistered = heard === undefined || heard.incarnation === node.incarnation;
       if (!node.fenced) {
-        const isGraceOver = nowMs - this.#graceFromMs >= SESSION_MS;
+        const isGraceOver = nowMs - sinceMs >= SESSION_MS;
         if (isGraceOver && !this.isAlive(node.nodeId, nowMs)) fence.push(node);
       } else if (this.isAlive(node.nodeId, nowMs) && isRegistered) unfence.push(node);
     }

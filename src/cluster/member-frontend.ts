@@ -3,7 +3,7 @@
 import { BrokerError } from "../model/errors.ts";
 import { type GroupId, isNodeId, NODE_ID_MAX, type NodeId } from "../model/ids.ts";
 import { METADATA_VOTER_COUNTS } from "./member-commands.ts";
-import { placementCandidates } from "./member-state.ts";
+import { placementCandidates } from "./member-rules.ts";
 import type { MetadataController } from "./metadata-controller.ts";
 import type { MetadataView } from "./metadata-image.ts";
 import { type PlannedMove, planRebalance } from "./replacement-plan.ts";
@@ -46,21 +46,21 @@ export class MemberFrontend {
    * @throws BrokerError UNKNOWN_TOPIC_OR_PARTITION | INVALID_REQUEST | CHANGE_IN_PROGRESS | NOT_LEADER | LEADER_UNKNOWN |
    * LEADERSHIP_LOST
    */
-  async moveReplica(wish: MoveWish): Promise<{ readonly changed: boolean }> {
+  async moveReplica(wish: MoveWish): Promise<Changed> {
     this.#controller.requireLeader();
     const from = wish.fromNode === 0 ? 0 : checkedNode("fromNode", wish.fromNode);
     const to = checkedNode("toNode", wish.toNode);
     const groupId = this.#groupOf(wish);
     const result = await this.#controller.propose({ type: "move-replica", groupId, from, to });
-    return { changed: result["changed"] === true };
+    return { changed: result["changed"] === true, metadataIndex: this.#view.image.version };
   }
 
   /** Turns a move round. @throws BrokerError as {@link moveReplica} */
-  async cancelMove(name: PartitionName): Promise<{ readonly changed: boolean }> {
+  async cancelMove(name: PartitionName): Promise<Changed> {
     this.#controller.requireLeader();
     const groupId = this.#groupOf(name);
     const result = await this.#controller.propose({ type: "cancel-move", groupId });
-    return { changed: result["changed"] === true };
+    return { changed: result["changed"] === true, metadataIndex: this.#view.image.version };
   }
 
   /**
@@ -74,7 +74,7 @@ export class MemberFrontend {
     const successor =
       wish.replacementNode === 0 ? 0 : checkedNode("replacementNode", wish.replacementNode);
     const mustBeFenced = wish.onlyIfFenced;
-    return partitionsChanged(
+    return this.#partitionsChanged(
       await this.#controller.propose({
         type: "decommission-node",
         nodeId,
@@ -88,7 +88,7 @@ export class MemberFrontend {
   async cancelDecommission(nodeId: number): Promise<PartitionsChanged> {
     this.#controller.requireLeader();
     const checked = checkedNode("nodeId", nodeId);
-    return partitionsChanged(
+    return this.#partitionsChanged(
       await this.#controller.propose({ type: "cancel-decommission", nodeId: checked }),
     );
   }
@@ -111,9 +111,7 @@ export class MemberFrontend {
    * out: the next plan sees why.
    * @throws BrokerError NOT_LEADER | LEADER_UNKNOWN | LEADERSHIP_LOST
    */
-  async rebalance(
-    execute: boolean,
-  ): Promise<{ readonly moves: readonly MoveAnswer[]; readonly begun: number }> {
+  async rebalance(execute: boolean): Promise<RebalanceAnswer> {
     this.#controller.requireLeader();
     const { image } = this.#view;
     const rows = [...image.partitions.values()];
@@ -130,7 +128,16 @@ export class MemberFrontend {
       );
       begun += results.filter((isBegun) => isBegun).length;
     }
-    return { moves: plan.flatMap((move) => this.#named(move)), begun };
+    const moves = plan.flatMap((move) => this.#named(move));
+    return { moves, begun, metadataIndex: this.#view.image.version };
+  }
+
+  #partitionsChanged(
+    result: Readonly<Record<string, string | number | boolean>>,
+  ): PartitionsChanged {
+    const metadataIndex = this.#view.image.version;
+    const partitions = Number(result["partitions"] ?? 0);
+    return { changed: result["changed"] === true, partitions, metadataIndex };
   }
 
   async #begin({ from, groupId, to }: PlannedMove): Promise<boolean> {
@@ -163,15 +170,20 @@ export class MemberFrontend {
   }
 }
 
-export interface PartitionsChanged {
+export interface Changed {
   readonly changed: boolean;
+  /** This node's copy has the change; so do all that are as new. */
+  readonly metadataIndex: number;
+}
+
+export interface PartitionsChanged extends Changed {
   readonly partitions: number;
 }
 
-function partitionsChanged(
-  result: Readonly<Record<string, string | number | boolean>>,
-): PartitionsChanged {
-  return { changed: result["changed"] === true, partitions: Number(result["partitions"] ?? 0) };
+export interface RebalanceAnswer {
+  readonly moves: readonly MoveAnswer[];
+  readonly begun: number;
+  readonly metadataIndex: number;
 }
 
 function checkedNode(field: string, nodeId: number): NodeId {

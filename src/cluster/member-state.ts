@@ -3,7 +3,6 @@
 // called by metadata-state.ts; pure and deterministic.
 import { unreachable } from "../base/assert.ts";
 import type { NodeId } from "../model/ids.ts";
-import type { LogIndex } from "../model/positions.ts";
 import type {
   CancelDecommission,
   CancelMove,
@@ -11,22 +10,23 @@ import type {
   FinishMove,
   MemberCommand,
   MoveReplica,
-  RecoverGroup,
   SetMetadataVoters,
   UnregisterNode,
 } from "./member-commands.ts";
+import {
+  badNode,
+  isInService,
+  partitionsLeft,
+  placementCandidates,
+  placeOn,
+  unknownPartition,
+  wantedReplicas,
+} from "./member-rules.ts";
 import { type MetadataReply, refused } from "./metadata-reply.ts";
 import type { Change, MetadataTable } from "./metadata-table.ts";
-import type { NodeRow } from "./node-table.ts";
-import type { PlacementCandidate } from "./placement-plan.ts";
+import { recoverGroup, recoverMetadata } from "./recovery-state.ts";
 import { planReplacements } from "./replacement-plan.ts";
-import {
-  aimedAt,
-  type PartitionRow,
-  placementsOf,
-  type ReplicaPlacement,
-  replicaOfPlacement,
-} from "./topic-table.ts";
+import { aimedAt, type PartitionRow } from "./topic-table.ts";
 
 export function applyMemberCommand(
   table: MetadataTable,
@@ -57,47 +57,6 @@ export function applyMemberCommand(
   }
 }
 
-/** A replica in the node's present directory. */
-export function placeOn(
-  table: MetadataTable,
-  nodeId: NodeId,
-  revision: LogIndex,
-): ReplicaPlacement {
-  return { nodeId, directoryId: table.nodes.get(nodeId)?.directoryId ?? "", revision };
-}
-
-/** Nodes that may get replicas – in service and not about to leave – with what is placed on them. */
-export function placementCandidates(
-  nodes: Iterable<NodeRow>,
-  rows: Iterable<PartitionRow>,
-): PlacementCandidate[] {
-  const held = new Map<NodeId, { replicas: number; preferredLeaders: number }>();
-  for (const node of nodes) {
-    if (isInService(node)) held.set(node.nodeId, { replicas: 0, preferredLeaders: 0 });
-  }
-  for (const row of rows) {
-    for (const [place, { nodeId }] of row.replicas.entries()) {
-      const load = held.get(nodeId);
-      if (load === undefined) continue;
-      load.replicas += 1;
-      if (place === 0) load.preferredLeaders += 1;
-    }
-  }
-  return [...held].map(([nodeId, load]) => ({ nodeId, ...load }));
-}
-
-/** It may get replicas and leaderships. */
-export function isInService(node: NodeRow | undefined): boolean {
-  return node !== undefined && !node.fenced && node.decommission === undefined;
-}
-
-/** A node with replicas that are wanted, or were and are still needed, or that cannot be told yet. */
-export function partitionsLeft(rows: Iterable<PartitionRow>, nodeId: NodeId): number {
-  let left = 0;
-  for (const row of rows) if (placementsOf(row).some((place) => place.nodeId === nodeId)) left += 1;
-  return left;
-}
-
 function moveReplica(
   table: MetadataTable,
   { groupId, from, to }: MoveReplica,
@@ -124,11 +83,6 @@ function moveReplica(
   if (!isFree(table, row, from)) return inProgress(table, row);
   putMoved(table, row, { from, to, cause: 0 }, change);
   return { ok: { changed: true } };
-}
-
-/** As many as the topic was created with. */
-function wantedReplicas(table: MetadataTable, row: PartitionRow): number {
-  return table.topics.topics.get(row.topicId)?.replicationFactor ?? 0;
 }
 
 /** One change at a time; only a way that leads over a dead node may be given another aim before it has ended. */
@@ -280,57 +234,6 @@ function setMetadataVoters(
   }
   table.putMeta(change, { metadataVoters: count });
   return { ok: { count } };
-}
-
-/**
- * The survivor gets a new id in its place, and as many fresh replicas beside it as nodes are in service, up to what the
- * topic wants. All former ones are given up: whoever of them comes back is nobody's member.
- */
-function recoverGroup(
-  table: MetadataTable,
-  { groupId, nodeId, replicaId }: RecoverGroup,
-  change: Change,
-): MetadataReply {
-  const row = table.topics.partitions.get(groupId);
-  if (row === undefined) return unknownPartition(groupId);
-  if (row.recovery?.from === replicaId) return { ok: { changed: false } };
-  const survivor = placementsOf(row).find((place) => replicaOfPlacement(place) === replicaId);
-  const directoryId = table.nodes.get(nodeId)?.directoryId;
-  if (survivor?.nodeId !== nodeId || survivor.directoryId !== directoryId) {
-    return badNode("nodeId", nodeId, "does not hold that replica of the partition any more");
-  }
-  const beside = placementCandidates(table.nodes.values(), table.topics.partitions.values())
-    .filter((other) => other.nodeId !== nodeId)
-    .sort((a, b) => a.replicas - b.replicas || a.nodeId - b.nodeId)
-    .slice(0, Math.max(0, wantedReplicas(table, row) - 1));
-  const replicas = [nodeId, ...beside.map((other) => other.nodeId)].map((id) =>
-    placeOn(table, id, change.index),
-  );
-  const { index } = change;
-  table.putPartition(change, {
-    ...row,
-    replicas,
-    recovery: { index, from: replicaId },
-    // Nothing to go back to: a cancellation changes nothing.
-    change: { index, previous: replicas, leaving: [], cause: 0, isCancelled: true },
-  });
-  return { ok: { changed: true, replicas: replicas.length } };
-}
-
-/** Nodes that find another revision than their own when they register give their metadata replica up. */
-function recoverMetadata(table: MetadataTable, change: Change): MetadataReply {
-  for (const node of [...table.nodes.values()]) {
-    table.putNode(change, { ...node, metadataRevision: change.index });
-  }
-  return { ok: { metadataRevision: change.index } };
-}
-
-function unknownPartition(groupId: number): MetadataReply {
-  return refused("UNKNOWN_TOPIC_OR_PARTITION", "the partition is not in the metadata", { groupId });
-}
-
-function badNode(field: string, nodeId: NodeId | 0, problem: string): MetadataReply {
-  return refused("INVALID_REQUEST", `node ${nodeId} ${problem}`, { field, nodeId });
 }
 
 function inProgress(table: MetadataTable, row: PartitionRow): MetadataReply {

@@ -102,4 +102,5 @@ export interface DescribeClusterAnswer {
   readonly foundingVoters: readonly number[];
   readonly foundingLearners: readonly number[];
   readonly metadataVoters: number;
+  readonly metadataIndex: number;
 }

@@ -171,6 +171,7 @@ export class MetadataReader {
       foundingVoters: founders.metadataVoters,
       foundingLearners: founders.metadataLearners,
       metadataVoters: image.metadataVoters,
+      metadataIndex: image.version,
     };
   }
 

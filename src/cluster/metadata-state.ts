@@ -10,7 +10,8 @@ import { TOPICS_MAX } from "../model/limits.ts";
 import type { LogIndex } from "../model/positions.ts";
 import { initialLayout } from "../model/slots.ts";
 import type { ApplyContext, StateMachine } from "../replica/ports.ts";
-import { applyMemberCommand, placementCandidates, placeOn } from "./member-state.ts";
+import { placementCandidates, placeOn } from "./member-rules.ts";
+import { applyMemberCommand } from "./member-state.ts";
 import {
   type AllocateProducerIds,
   type AlterTopic,

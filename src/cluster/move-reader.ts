@@ -24,6 +24,7 @@ export interface MoveStateAnswer extends MoveProgress {
 export interface ListMovesAnswer {
   readonly moves: readonly MoveStateAnswer[];
   readonly total: number;
+  readonly metadataIndex: number;
 }
 
 export interface MoveReaderOptions {
@@ -53,7 +54,7 @@ export class MoveReader {
     const moves = sorted
       .slice(0, MOVES_LISTED_MAX)
       .map(({ row, topic }) => this.#describe(row, topic));
-    return { moves, total: rows.length };
+    return { moves, total: rows.length, metadataIndex: image.version };
   }
 
   #describe(row: PartitionRow, topic: string): MoveStateAnswer {

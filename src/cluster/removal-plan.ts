@@ -1,7 +1,7 @@
 // Decides which decommissioned nodes are ready to be unregistered. Pure; the metadata leader asks in node-frontend.ts.
 import { nodeOfReplica, type ReplicaId } from "../model/ids.ts";
 import type { UnregisterNode } from "./member-commands.ts";
-import { partitionsLeft } from "./member-state.ts";
+import { partitionsLeft } from "./member-rules.ts";
 import type { MetadataImage } from "./metadata-image.ts";
 
 /**

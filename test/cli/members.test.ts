@@ -46,6 +46,16 @@ describe("cli: replicas", () => {
     expect(JSON.parse(terminal.out.join(""))).toMatchObject({ changed: true, done: true });
   });
 
+  it("move --watch: a broker that does not know of the move yet does not end the wait", async () => {
+    const moves = [[], [MOVE], []];
+    const { error } = await run("replica move orders/3 --from 1 --to 4 -w", {
+      moves,
+      age: [8, 9, 9],
+    });
+    expect(error).toBeUndefined();
+    expect(moves).toEqual([]);
+  });
+
   it.each(["orders", "orders/", "/3", "orders/x"])("place: %s is refused", async (place) => {
     const { error } = await run(`replica move ${place} --from 1 --to 4`);
     expect(describeFailure(error)).toMatchObject({ exitCode: 64 });
@@ -96,6 +106,8 @@ describe("cli: nodes", () => {
   it("decommission --watch: until the node is gone", async () => {
     const leaving = { ...NODE, nodeId: 5, decommissioning: true };
     const clusters = [
+      // Not as new as the change.
+      { ...CLUSTER, metadataIndex: 8 },
       { ...CLUSTER, nodes: [NODE, leaving] },
       { ...CLUSTER, nodes: [NODE, { ...leaving, partitionsLeft: 0 }] },
       CLUSTER,

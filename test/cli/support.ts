@@ -69,6 +69,7 @@ export const CLUSTER: ClusterDetails = {
   underReplicatedPartitions: 0,
   movingPartitions: 0,
   metadataVoters: 3,
+  metadataIndex: 9,
   foundingVoters: [1, 2, 3],
   foundingLearners: [],
   nodes: [NODE],
@@ -79,6 +80,8 @@ export interface FakeOptions {
   readonly clusters?: ClusterDetails[];
   /** The same for moves; afterwards none. */
   readonly moves?: (readonly MoveDetails[])[];
+  /** Metadata index of each answer about moves; afterwards 9, which knows of every change. */
+  readonly age?: number[];
   /** Of nodes that answer. */
   readonly replicas?: readonly ReplicaView[];
   /** What is typed; absent: nobody sits at the terminal. */
@@ -136,23 +139,28 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
       deleteTopic: (name) => answer({ delete: name }, undefined),
       describeCluster: () => Promise.resolve(options.clusters?.shift() ?? CLUSTER),
       members: {
-        moveReplica: (move) => answer({ move }, { changed: true }),
+        moveReplica: (move) => answer({ move }, { changed: true, metadataIndex: 9 }),
         cancelMove: (name) =>
-          answer({ cancelMove: name }, { changed: options.moves !== undefined }),
+          answer({ cancelMove: name }, { changed: options.moves !== undefined, metadataIndex: 9 }),
         listMoves: () => {
           const moves = options.moves?.shift() ?? [];
-          return Promise.resolve({ moves, total: moves.length });
+          return Promise.resolve({
+            moves,
+            total: moves.length,
+            metadataIndex: options.age?.shift() ?? 9,
+          });
         },
         decommissionNode: (wish) =>
-          answer({ decommission: wish }, { changed: true, partitions: 2 }),
+          answer({ decommission: wish }, { changed: true, partitions: 2, metadataIndex: 9 }),
         cancelDecommission: (nodeId) =>
-          answer({ cancel: nodeId }, { changed: nodeId !== 9, partitions: 1 }),
+          answer({ cancel: nodeId }, { changed: nodeId !== 9, partitions: 1, metadataIndex: 9 }),
         rebalance: (execute) =>
           answer(
             { rebalance: execute },
             {
               moves: [{ topic: "orders", partition: 0, fromNode: 1, toNode: 4 }],
               begun: execute ? 1 : 0,
+              metadataIndex: 9,
             },
           ),
         setMetadataVoters: (count) => answer({ voters: count }, undefined),
@@ -162,7 +170,7 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
           return view === undefined ? Promise.reject(new Error("gone")) : Promise.resolve(view);
         },
         unsafeRecover: (name, { nodeId }) =>
-          answer({ recover: name, from: nodeId }, { replicas: 2 }),
+          answer({ recover: name, from: nodeId }, { replicas: 2, metadataIndex: 9 }),
       },
     },
     producer(wish) {

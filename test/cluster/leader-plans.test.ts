@@ -158,6 +158,17 @@ describe("liveness", () => {
     expect(liveness.fencingPlan([row(2)], 100_000 + SESSION_MS).fence).toHaveLength(1);
   });
 
+  test("registration: a node that came back gets a whole session for its first status", () => {
+    const liveness = new Liveness(node(1), 0);
+    liveness.heard(hello, 1000);
+    expect(liveness.fencingPlan([row(2)], 20_000).fence).toHaveLength(1);
+    expect(liveness.fencingPlan([row(2), row(4)], 20_100).fence).toHaveLength(1);
+    const back = row(2, { incarnation: 2, registeredIndex: 9 });
+    expect(liveness.fencingPlan([back], 20_500).fence).toEqual([]);
+    expect(liveness.fencingPlan([back], 20_499 + SESSION_MS).fence).toEqual([]);
+    expect(liveness.fencingPlan([back], 20_500 + SESSION_MS).fence).toHaveLength(1);
+  });
+
   test("uptime: counts from the first word after a gap or a restart", () => {
     const liveness = new Liveness(node(1), 0);
     liveness.heard(hello, 0);

@@ -16,10 +16,10 @@ export async function clusterRebalance(options: RebalanceOptions, context: Conte
   if (isExecuted && options.plan === true) throw usage("give --plan or --execute, not both");
   if (options.watch === true && !isExecuted) throw usage("--watch goes with --execute");
   await withClient(context, options, async ({ admin }) => {
-    const { begun, moves } = await admin.members.rebalance(isExecuted);
+    const { begun, metadataIndex, moves } = await admin.members.rebalance(isExecuted);
     print(moves, options, context);
     if (moves.length === 0 || options.output === "json") {
-      if (options.watch === true) await follow(admin, context);
+      if (options.watch === true) await follow(admin, context, metadataIndex);
       return;
     }
     if (!isExecuted) {
@@ -30,17 +30,18 @@ export async function clusterRebalance(options: RebalanceOptions, context: Conte
     }
     context.terminal.note(`${begun} moves begun; see: flotilla replica list`);
     if (options.watch !== true) return;
-    await follow(admin, context);
+    await follow(admin, context, metadataIndex);
     context.terminal.note("replicas are spread evenly");
   });
 }
 
 /** A plan moves each partition once; where that is not enough, the next plan goes on. */
-async function follow(admin: AdminPort, context: Context): Promise<void> {
-  for (;;) {
-    await watchMoves(admin, context, "rebalance", () => true);
-    const { begun } = await admin.members.rebalance(true);
+async function follow(admin: AdminPort, context: Context, sinceIndex: number): Promise<void> {
+  for (let index = sinceIndex; ; ) {
+    await watchMoves(admin, context, index, "rebalance", () => true);
+    const { begun, metadataIndex } = await admin.members.rebalance(true);
     if (begun === 0) return;
+    index = metadataIndex;
   }
 }
 

@@ -82,7 +82,7 @@ async function drain(
   const { nodeId } = wish;
   const { terminal } = context;
   await withClient(context, options, async ({ admin }) => {
-    const { changed, partitions } = await admin.members.decommissionNode(wish);
+    const { changed, metadataIndex, partitions } = await admin.members.decommissionNode(wish);
     const isWatched = options.watch === true;
     if (options.output === "table") {
       const begun = changed ? "is leaving" : "was leaving already";
@@ -93,7 +93,7 @@ async function drain(
         );
       }
     }
-    if (isWatched) await watchDecommission(admin, context, nodeId);
+    if (isWatched) await watchDecommission(admin, context, metadataIndex, nodeId);
     if (options.output === "json") {
       terminal.line(JSON.stringify({ nodeId, changed, partitions, done: isWatched }));
     } else if (isWatched) {

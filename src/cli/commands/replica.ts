@@ -22,8 +22,9 @@ export async function replicaMove(
   const name = parsePartition(place);
   const { from: fromNode = 0, to: toNode } = options;
   await withClient(context, options, async ({ admin }) => {
-    const { changed } = await admin.members.moveReplica({ ...name, fromNode, toNode });
-    if (options.watch === true) await watchMoves(admin, context, place, isOf(name));
+    const move = { ...name, fromNode, toNode };
+    const { changed, metadataIndex } = await admin.members.moveReplica(move);
+    if (options.watch === true) await watchMoves(admin, context, metadataIndex, place, isOf(name));
     if (options.output === "json") {
       const done = options.watch === true;
       context.terminal.line(JSON.stringify({ ...name, fromNode, toNode, changed, done }));
@@ -51,7 +52,7 @@ export async function replicaCancel(
 ): Promise<void> {
   const name = parsePartition(place);
   await withClient(context, options, async ({ admin }) => {
-    const { changed } = await admin.members.cancelMove(name);
+    const { changed, metadataIndex } = await admin.members.cancelMove(name);
     if (!changed) {
       throw new CliError(
         EXIT.FAILED,
@@ -59,7 +60,7 @@ export async function replicaCancel(
         "see what is moving with: flotilla replica list",
       );
     }
-    if (options.watch === true) await watchMoves(admin, context, place, isOf(name));
+    if (options.watch === true) await watchMoves(admin, context, metadataIndex, place, isOf(name));
     if (options.output === "json")
       context.terminal.line(JSON.stringify({ ...name, cancelled: true }));
     else context.terminal.note(`${place} goes back to its former replicas`);

@@ -35,9 +35,9 @@ export async function unsafeRecover(
     if (options.output === "table") print(seen, context);
     for (const line of lossText(place, seen, survivor)) context.terminal.note(line);
     await confirm(place, survivor, options, context);
-    const { replicas } = await admin.members.unsafeRecover(name, survivor);
+    const { metadataIndex, replicas } = await admin.members.unsafeRecover(name, survivor);
     if (options.watch === true) {
-      await watchMoves(admin, context, place, (move) => isSame(move, name));
+      await watchMoves(admin, context, metadataIndex, place, (move) => isSame(move, name));
     }
     if (options.output === "json") {
       const from = survivor.nodeId;

@@ -616,9 +616,11 @@ export interface DescribeClusterResponse {
   readonly foundingLearners: readonly number[];
   /** How many nodes shall vote in the metadata group, once there are so many. */
   readonly metadataVoters: number;
+  /** Applied metadata index of the asked broker's copy, which may be a little behind. */
+  readonly metadataIndex: number;
 }
 function createDescribeClusterResponse(fields: Partial<DescribeClusterResponse> = {}): DescribeClusterResponse {
-  return { clusterId: fields.clusterId ?? "", nodeId: fields.nodeId ?? 0, controllerId: fields.controllerId ?? 0, nodes: fields.nodes ?? [], leaderlessPartitions: fields.leaderlessPartitions ?? 0, underReplicatedPartitions: fields.underReplicatedPartitions ?? 0, metadataTerm: fields.metadataTerm ?? 0, movingPartitions: fields.movingPartitions ?? 0, foundingVoters: fields.foundingVoters ?? [], foundingLearners: fields.foundingLearners ?? [], metadataVoters: fields.metadataVoters ?? 0 };
+  return { clusterId: fields.clusterId ?? "", nodeId: fields.nodeId ?? 0, controllerId: fields.controllerId ?? 0, nodes: fields.nodes ?? [], leaderlessPartitions: fields.leaderlessPartitions ?? 0, underReplicatedPartitions: fields.underReplicatedPartitions ?? 0, metadataTerm: fields.metadataTerm ?? 0, movingPartitions: fields.movingPartitions ?? 0, foundingVoters: fields.foundingVoters ?? [], foundingLearners: fields.foundingLearners ?? [], metadataVoters: fields.metadataVoters ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
 }
 function sizeDescribeClusterResponse(message: DescribeClusterResponse): number {
   let size = 0;
@@ -633,6 +635,7 @@ function sizeDescribeClusterResponse(message: DescribeClusterResponse): number {
   if (message.foundingVoters.length > 0) size += 1 + prefixedSize(message.foundingVoters.reduce((sum, item) => sum + uint32Size(item, "foundingVoters"), 0));
   if (message.foundingLearners.length > 0) size += 1 + prefixedSize(message.foundingLearners.reduce((sum, item) => sum + uint32Size(item, "foundingLearners"), 0));
   if (message.metadataVoters !== 0) size += 1 + uint32Size(message.metadataVoters, "metadataVoters");
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
   return size;
 }
 function writeDescribeClusterResponse(message: DescribeClusterResponse, writer: Writer): void {
@@ -647,6 +650,7 @@ function writeDescribeClusterResponse(message: DescribeClusterResponse, writer: 
   if (message.foundingVoters.length > 0) { writer.varint(74); writer.varint(message.foundingVoters.reduce((sum, item) => sum + uint32Size(item, "foundingVoters"), 0)); for (const item of message.foundingVoters) writer.varint(item); }
   if (message.foundingLearners.length > 0) { writer.varint(82); writer.varint(message.foundingLearners.reduce((sum, item) => sum + uint32Size(item, "foundingLearners"), 0)); for (const item of message.foundingLearners) writer.varint(item); }
   if (message.metadataVoters !== 0) { writer.varint(88); writer.varint(message.metadataVoters); }
+  if (message.metadataIndex !== 0) { writer.varint(96); writer.varint(message.metadataIndex); }
 }
 function readDescribeClusterResponse(reader: Reader): DescribeClusterResponse {
   let f1: string = "";
@@ -660,6 +664,7 @@ function readDescribeClusterResponse(reader: Reader): DescribeClusterResponse {
   const f9: number[] = [];
   const f10: number[] = [];
   let f11: number = 0;
+  let f12: number = 0;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -676,10 +681,11 @@ function readDescribeClusterResponse(reader: Reader): DescribeClusterResponse {
       case 80: reader.element(); f10.push(reader.uint32()); break;
       case 82: { const outer = reader.enter(); while (reader.more) { reader.element(); f10.push(reader.uint32()); } reader.leave(outer); break; }
       case 88: f11 = reader.uint32(); break;
+      case 96: f12 = reader.uint64(); break;
       default: reader.skip(tag);
     }
   }
-  return { clusterId: f1, nodeId: f2, controllerId: f3, nodes: f4, leaderlessPartitions: f5, underReplicatedPartitions: f6, metadataTerm: f7, movingPartitions: f8, foundingVoters: f9, foundingLearners: f10, metadataVoters: f11 };
+  return { clusterId: f1, nodeId: f2, controllerId: f3, nodes: f4, leaderlessPartitions: f5, underReplicatedPartitions: f6, metadataTerm: f7, movingPartitions: f8, foundingVoters: f9, foundingLearners: f10, metadataVoters: f11, metadataIndex: f12 };
 }
 export const DescribeClusterResponse: MessageType<DescribeClusterResponse> = messageType(createDescribeClusterResponse, sizeDescribeClusterResponse, writeDescribeClusterResponse, readDescribeClusterResponse);
 
@@ -968,28 +974,34 @@ export const MoveReplicaRequest: MessageType<MoveReplicaRequest> = messageType(c
 export interface MoveReplicaResponse {
   /** False: it was moved so already. */
   readonly changed: boolean;
+  /** Answers about the cluster with at least this metadata index know of the change. */
+  readonly metadataIndex: number;
 }
 function createMoveReplicaResponse(fields: Partial<MoveReplicaResponse> = {}): MoveReplicaResponse {
-  return { changed: fields.changed ?? false };
+  return { changed: fields.changed ?? false, metadataIndex: fields.metadataIndex ?? 0 };
 }
 function sizeMoveReplicaResponse(message: MoveReplicaResponse): number {
   let size = 0;
   if (message.changed) size += 1 + 1;
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
   return size;
 }
 function writeMoveReplicaResponse(message: MoveReplicaResponse, writer: Writer): void {
   if (message.changed) { writer.varint(8); writer.bool(message.changed); }
+  if (message.metadataIndex !== 0) { writer.varint(16); writer.varint(message.metadataIndex); }
 }
 function readMoveReplicaResponse(reader: Reader): MoveReplicaResponse {
   let f1: boolean = false;
+  let f2: number = 0;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
       case 8: f1 = reader.bool(); break;
+      case 16: f2 = reader.uint64(); break;
       default: reader.skip(tag);
     }
   }
-  return { changed: f1 };
+  return { changed: f1, metadataIndex: f2 };
 }
 export const MoveReplicaResponse: MessageType<MoveReplicaResponse> = messageType(createMoveReplicaResponse, sizeMoveReplicaResponse, writeMoveReplicaResponse, readMoveReplicaResponse);
 
@@ -1032,28 +1044,34 @@ export const CancelMoveRequest: MessageType<CancelMoveRequest> = messageType(cre
 export interface CancelMoveResponse {
   /** False: no move was under way, or it was cancelled already. */
   readonly changed: boolean;
+  /** Answers about the cluster with at least this metadata index know of the change. */
+  readonly metadataIndex: number;
 }
 function createCancelMoveResponse(fields: Partial<CancelMoveResponse> = {}): CancelMoveResponse {
-  return { changed: fields.changed ?? false };
+  return { changed: fields.changed ?? false, metadataIndex: fields.metadataIndex ?? 0 };
 }
 function sizeCancelMoveResponse(message: CancelMoveResponse): number {
   let size = 0;
   if (message.changed) size += 1 + 1;
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
   return size;
 }
 function writeCancelMoveResponse(message: CancelMoveResponse, writer: Writer): void {
   if (message.changed) { writer.varint(8); writer.bool(message.changed); }
+  if (message.metadataIndex !== 0) { writer.varint(16); writer.varint(message.metadataIndex); }
 }
 function readCancelMoveResponse(reader: Reader): CancelMoveResponse {
   let f1: boolean = false;
+  let f2: number = 0;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
       case 8: f1 = reader.bool(); break;
+      case 16: f2 = reader.uint64(); break;
       default: reader.skip(tag);
     }
   }
-  return { changed: f1 };
+  return { changed: f1, metadataIndex: f2 };
 }
 export const CancelMoveResponse: MessageType<CancelMoveResponse> = messageType(createCancelMoveResponse, sizeCancelMoveResponse, writeCancelMoveResponse, readCancelMoveResponse);
 
@@ -1092,32 +1110,38 @@ export interface ListMovesResponse {
   readonly moves: readonly ReplicaMove[];
   /** All of them, also those beyond the limit. */
   readonly total: number;
+  /** Applied metadata index of the asked broker's copy, which may be a little behind. */
+  readonly metadataIndex: number;
 }
 function createListMovesResponse(fields: Partial<ListMovesResponse> = {}): ListMovesResponse {
-  return { moves: fields.moves ?? [], total: fields.total ?? 0 };
+  return { moves: fields.moves ?? [], total: fields.total ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
 }
 function sizeListMovesResponse(message: ListMovesResponse): number {
   let size = 0;
   for (const item of message.moves) size += 1 + prefixedSize(sizeReplicaMove(item));
   if (message.total !== 0) size += 1 + uint32Size(message.total, "total");
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
   return size;
 }
 function writeListMovesResponse(message: ListMovesResponse, writer: Writer): void {
   for (const item of message.moves) { writer.varint(10); writer.varint(sizeReplicaMove(item)); writeReplicaMove(item, writer); }
   if (message.total !== 0) { writer.varint(16); writer.varint(message.total); }
+  if (message.metadataIndex !== 0) { writer.varint(24); writer.varint(message.metadataIndex); }
 }
 function readListMovesResponse(reader: Reader): ListMovesResponse {
   const f1: ReplicaMove[] = [];
   let f2: number = 0;
+  let f3: number = 0;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
       case 10: reader.element(); f1.push(reader.message(readReplicaMove)); break;
       case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint64(); break;
       default: reader.skip(tag);
     }
   }
-  return { moves: f1, total: f2 };
+  return { moves: f1, total: f2, metadataIndex: f3 };
 }
 export const ListMovesResponse: MessageType<ListMovesResponse> = messageType(createListMovesResponse, sizeListMovesResponse, writeListMovesResponse, readListMovesResponse);
 
@@ -1260,32 +1284,38 @@ export interface DecommissionNodeResponse {
   readonly changed: boolean;
   /** Partitions that have to move, or that are left. */
   readonly partitions: number;
+  /** Answers about the cluster with at least this metadata index know of the change. */
+  readonly metadataIndex: number;
 }
 function createDecommissionNodeResponse(fields: Partial<DecommissionNodeResponse> = {}): DecommissionNodeResponse {
-  return { changed: fields.changed ?? false, partitions: fields.partitions ?? 0 };
+  return { changed: fields.changed ?? false, partitions: fields.partitions ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
 }
 function sizeDecommissionNodeResponse(message: DecommissionNodeResponse): number {
   let size = 0;
   if (message.changed) size += 1 + 1;
   if (message.partitions !== 0) size += 1 + uint32Size(message.partitions, "partitions");
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
   return size;
 }
 function writeDecommissionNodeResponse(message: DecommissionNodeResponse, writer: Writer): void {
   if (message.changed) { writer.varint(8); writer.bool(message.changed); }
   if (message.partitions !== 0) { writer.varint(16); writer.varint(message.partitions); }
+  if (message.metadataIndex !== 0) { writer.varint(24); writer.varint(message.metadataIndex); }
 }
 function readDecommissionNodeResponse(reader: Reader): DecommissionNodeResponse {
   let f1: boolean = false;
   let f2: number = 0;
+  let f3: number = 0;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
       case 8: f1 = reader.bool(); break;
       case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint64(); break;
       default: reader.skip(tag);
     }
   }
-  return { changed: f1, partitions: f2 };
+  return { changed: f1, partitions: f2, metadataIndex: f3 };
 }
 export const DecommissionNodeResponse: MessageType<DecommissionNodeResponse> = messageType(createDecommissionNodeResponse, sizeDecommissionNodeResponse, writeDecommissionNodeResponse, readDecommissionNodeResponse);
 
@@ -1324,32 +1354,38 @@ export interface CancelDecommissionResponse {
   readonly changed: boolean;
   /** Moves that were turned round. Those that had ended stay as they are. */
   readonly partitions: number;
+  /** Answers about the cluster with at least this metadata index know of the change. */
+  readonly metadataIndex: number;
 }
 function createCancelDecommissionResponse(fields: Partial<CancelDecommissionResponse> = {}): CancelDecommissionResponse {
-  return { changed: fields.changed ?? false, partitions: fields.partitions ?? 0 };
+  return { changed: fields.changed ?? false, partitions: fields.partitions ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
 }
 function sizeCancelDecommissionResponse(message: CancelDecommissionResponse): number {
   let size = 0;
   if (message.changed) size += 1 + 1;
   if (message.partitions !== 0) size += 1 + uint32Size(message.partitions, "partitions");
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
   return size;
 }
 function writeCancelDecommissionResponse(message: CancelDecommissionResponse, writer: Writer): void {
   if (message.changed) { writer.varint(8); writer.bool(message.changed); }
   if (message.partitions !== 0) { writer.varint(16); writer.varint(message.partitions); }
+  if (message.metadataIndex !== 0) { writer.varint(24); writer.varint(message.metadataIndex); }
 }
 function readCancelDecommissionResponse(reader: Reader): CancelDecommissionResponse {
   let f1: boolean = false;
   let f2: number = 0;
+  let f3: number = 0;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
       case 8: f1 = reader.bool(); break;
       case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint64(); break;
       default: reader.skip(tag);
     }
   }
-  return { changed: f1, partitions: f2 };
+  return { changed: f1, partitions: f2, metadataIndex: f3 };
 }
 export const CancelDecommissionResponse: MessageType<CancelDecommissionResponse> = messageType(createCancelDecommissionResponse, sizeCancelDecommissionResponse, writeCancelDecommissionResponse, readCancelDecommissionResponse);
 
@@ -1388,32 +1424,38 @@ export interface RebalanceResponse {
   readonly moves: readonly PlannedMove[];
   /** How many of them were begun. */
   readonly begun: number;
+  /** Answers about the cluster with at least this metadata index know of the change. */
+  readonly metadataIndex: number;
 }
 function createRebalanceResponse(fields: Partial<RebalanceResponse> = {}): RebalanceResponse {
-  return { moves: fields.moves ?? [], begun: fields.begun ?? 0 };
+  return { moves: fields.moves ?? [], begun: fields.begun ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
 }
 function sizeRebalanceResponse(message: RebalanceResponse): number {
   let size = 0;
   for (const item of message.moves) size += 1 + prefixedSize(sizePlannedMove(item));
   if (message.begun !== 0) size += 1 + uint32Size(message.begun, "begun");
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
   return size;
 }
 function writeRebalanceResponse(message: RebalanceResponse, writer: Writer): void {
   for (const item of message.moves) { writer.varint(10); writer.varint(sizePlannedMove(item)); writePlannedMove(item, writer); }
   if (message.begun !== 0) { writer.varint(16); writer.varint(message.begun); }
+  if (message.metadataIndex !== 0) { writer.varint(24); writer.varint(message.metadataIndex); }
 }
 function readRebalanceResponse(reader: Reader): RebalanceResponse {
   const f1: PlannedMove[] = [];
   let f2: number = 0;
+  let f3: number = 0;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
       case 10: reader.element(); f1.push(reader.message(readPlannedMove)); break;
       case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint64(); break;
       default: reader.skip(tag);
     }
   }
-  return { moves: f1, begun: f2 };
+  return { moves: f1, begun: f2, metadataIndex: f3 };
 }
 export const RebalanceResponse: MessageType<RebalanceResponse> = messageType(createRebalanceResponse, sizeRebalanceResponse, writeRebalanceResponse, readRebalanceResponse);
 
@@ -1710,28 +1752,34 @@ export const UnsafeRecoverRequest: MessageType<UnsafeRecoverRequest> = messageTy
 export interface UnsafeRecoverResponse {
   /** Replicas that the partition shall have from now on, the survivor included. */
   readonly replicas: number;
+  /** Answers about the cluster with at least this metadata index know of the change. */
+  readonly metadataIndex: number;
 }
 function createUnsafeRecoverResponse(fields: Partial<UnsafeRecoverResponse> = {}): UnsafeRecoverResponse {
-  return { replicas: fields.replicas ?? 0 };
+  return { replicas: fields.replicas ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
 }
 function sizeUnsafeRecoverResponse(message: UnsafeRecoverResponse): number {
   let size = 0;
   if (message.replicas !== 0) size += 1 + uint32Size(message.replicas, "replicas");
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
   return size;
 }
 function writeUnsafeRecoverResponse(message: UnsafeRecoverResponse, writer: Writer): void {
   if (message.replicas !== 0) { writer.varint(8); writer.varint(message.replicas); }
+  if (message.metadataIndex !== 0) { writer.varint(16); writer.varint(message.metadataIndex); }
 }
 function readUnsafeRecoverResponse(reader: Reader): UnsafeRecoverResponse {
   let f1: number = 0;
+  let f2: number = 0;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
       case 8: f1 = reader.uint32(); break;
+      case 16: f2 = reader.uint64(); break;
       default: reader.skip(tag);
     }
   }
-  return { replicas: f1 };
+  return { replicas: f1, metadataIndex: f2 };
 }
 export const UnsafeRecoverResponse: MessageType<UnsafeRecoverResponse> = messageType(createUnsafeRecoverResponse, sizeUnsafeRecoverResponse, writeUnsafeRecoverResponse, readUnsafeRecoverResponse);
 
