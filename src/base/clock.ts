@@ -33,6 +33,8 @@ export const systemClock: Clock = {
  * turn that it does not wait for saves a poll of all sockets. The bound keeps work that begets work from starving I/O.
  */
 const DEFERRED_ROUNDS_MAX = 4;
+/** Nor longer than this, ms: shares of long work are meant to let sockets and timers in between. */
+const DEFERRED_MS_MAX = 2;
 let due: (() => void)[] = [];
 let isDrainDue = false;
 
@@ -44,7 +46,9 @@ function deferred(run: () => void): void {
 }
 
 function drain(): void {
+  const endMs = performance.now() + DEFERRED_MS_MAX;
   for (let round = 0; round < DEFERRED_ROUNDS_MAX && due.length > 0; round += 1) {
+    if (round > 0 && performance.now() > endMs) break;
     const runs = due;
     due = [];
     for (const [at, run] of runs.entries()) {

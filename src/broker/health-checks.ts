@@ -1,7 +1,7 @@
 // What the health pages of a broker ask. Liveness looks at this process only; readiness at what it needs to serve;
 // safe-to-stop at what the cluster would lose.
 
-import { METADATA_GROUP } from "../model/ids.ts";
+import { type GroupId, METADATA_GROUP } from "../model/ids.ts";
 import type { HealthCheck } from "../observe/health.ts";
 import type { BrokerNode } from "./node.ts";
 
@@ -31,15 +31,23 @@ function metadataProblem(node: BrokerNode): string | undefined {
   return node.metadata.leaderNode === 0 ? "the metadata group has no known leader" : undefined;
 }
 
-/** Every partition placed here is open and knows a leader. */
+/** Every partition placed here is open and knows a leader. One on its way to or from this node serves nobody yet or any more. */
 function replicaProblem(node: BrokerNode): string | undefined {
   let leaderless = 0;
   for (const replica of node.replicas.all()) {
-    if (replica.groupId !== METADATA_GROUP && replica.leaderNode === 0) leaderless += 1;
+    if (replica.groupId === METADATA_GROUP || replica.leaderNode !== 0) continue;
+    if (!isMoving(node, replica.groupId)) leaderless += 1;
   }
   if (leaderless > 0) return `${leaderless} partitions have no known leader`;
   const missing = missingPartitions(node);
   return missing === 0 ? undefined : `${missing} partitions are still being opened`;
+}
+
+function isMoving(node: BrokerNode, groupId: GroupId): boolean {
+  const row = node.view.image.partitions.get(groupId);
+  if (row?.change === undefined) return false;
+  const isHere = (place: { readonly nodeId: number }): boolean => place.nodeId === node.nodeId;
+  return !row.replicas.some(isHere) || !row.change.previous.some(isHere);
 }
 
 /** Would a group led here lose its majority without this node? Groups led elsewhere are the other leaders' business. */

@@ -1,7 +1,14 @@
 // What this node leads, as the cluster room's balancer and membership reconciler want to see it.
 import type { LedGroup } from "../cluster/leader-balance-plan.ts";
 import type { MetadataView } from "../cluster/metadata-image.ts";
-import type { LedGroups, LedMembership, LedPartition, Memberships } from "../cluster/ports.ts";
+import type {
+  LedGroups,
+  LedMembership,
+  LedPartition,
+  Memberships,
+  MoveProgress,
+} from "../cluster/ports.ts";
+import { replicaOfPlacement } from "../cluster/topic-table.ts";
 import { BrokerError } from "../model/errors.ts";
 import {
   type GroupId,
@@ -40,12 +47,15 @@ export class LocalLeaderships implements LedGroups, Memberships {
         groupId: replica.groupId,
         replicas: row?.replicas.map((placement) => placement.nodeId) ?? [],
         inSync: inSyncNodes(replica.replicaId, status),
-        voters: status.membership.voters,
-        learners: status.membership.learners,
-        isChanging: status.membership.outgoing !== undefined,
-        caughtUp: caughtUp(replica.replicaId, status),
+        ...membershipOf(replica, status),
       };
     });
+  }
+
+  get(groupId: GroupId): LedMembership | undefined {
+    const replica = this.#replicas.get(groupId);
+    if (replica === undefined || !replica.isLeaderReady) return undefined;
+    return { groupId, ...membershipOf(replica, replica.status()) };
   }
 
   async transfer(groupId: GroupId, to: NodeId): Promise<void> {
@@ -73,6 +83,27 @@ export class LocalLeaderships implements LedGroups, Memberships {
     };
   }
 
+  /** For ListMoves; undefined when the group is not led here. */
+  progressOf(groupId: GroupId): MoveProgress | undefined {
+    const replica = this.#replicas.get(groupId);
+    const row = this.#view.image.partitions.get(groupId);
+    if (replica === undefined || row === undefined || !replica.isLeaderReady) return undefined;
+    const status = replica.status();
+    const close = new Set(caughtUp(replica.replicaId, status));
+    const behind = row.replicas
+      .map(replicaOfPlacement)
+      .filter((wanted) => !close.has(wanted) || !status.membership.voters.includes(wanted));
+    const firstIndex = replica.segments()[0]?.firstIndex ?? 1;
+    const entries = Math.max(1, status.lastIndex - firstIndex + 1);
+    let bytesLeft = 0;
+    for (const wanted of behind) {
+      const match = status.progress.find((peer) => peer.replicaId === wanted)?.matchIndex ?? 0;
+      const missing = Math.max(0, status.lastIndex - Math.max(match, firstIndex - 1));
+      bytesLeft += Math.round((status.logBytes * missing) / entries);
+    }
+    return { replicasBehind: behind.length, bytesLeft };
+  }
+
   #led(): Replica[] {
     return this.#replicas.all().filter((replica) => replica.isLeaderReady);
   }
@@ -91,6 +122,23 @@ export class LocalLeaderships implements LedGroups, Memberships {
   }
 }
 
+function membershipOf(replica: Replica, status: RaftStatus): Omit<LedMembership, "groupId"> {
+  const { commitIndex, durableCommitIndex, membership, progress } = status;
+  const close = caughtUp(replica.replicaId, status);
+  return {
+    self: replica.replicaId,
+    voters: membership.voters,
+    learners: membership.learners,
+    isChanging: membership.outgoing !== undefined,
+    caughtUp: close,
+    lagging: progress
+      .filter((peer) => peer.isLearner && peer.isRecentlyActive && !close.includes(peer.replicaId))
+      .map((peer) => peer.replicaId),
+    commitIndex,
+    durableCommitIndex,
+  };
+}
+
 /** Nodes with an in-sync voter, this one included, ascending. */
 export function inSyncNodes(self: ReplicaId, status: RaftStatus): NodeId[] {
   return caughtUp(self, status)
@@ -99,8 +147,9 @@ export function inSyncNodes(self: ReplicaId, status: RaftStatus): NodeId[] {
     .sort((a, b) => a - b);
 }
 
-function caughtUp(self: ReplicaId, status: RaftStatus): ReplicaId[] {
-  const isClose = (progress: ReplicaProgress): boolean =>
-    progress.isRecentlyActive && progress.matchIndex + IN_SYNC_ENTRIES_MAX >= status.lastIndex;
+/** Members that hold nearly everything, the leader included. One that has just joined counts only once it has acknowledged. */
+export function caughtUp(self: ReplicaId, status: RaftStatus): ReplicaId[] {
+  const isClose = ({ isRecentlyActive, matchIndex }: ReplicaProgress): boolean =>
+    isRecentlyActive && matchIndex > 0 && matchIndex + IN_SYNC_ENTRIES_MAX >= status.lastIndex;
   return [self, ...status.progress.filter(isClose).map((progress) => progress.replicaId)];
 }

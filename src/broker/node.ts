@@ -2,15 +2,18 @@
 // files, so the simulator runs this very class; broker/start.ts gives it the real world.
 import { sleep } from "../base/clock.ts";
 import { TaskGroup } from "../base/task-group.ts";
+import { replaceMetadataRevision } from "../cluster/cluster-format.ts";
 import type { LeaderCache } from "../cluster/leader-cache.ts";
 import type { Liveness } from "../cluster/liveness.ts";
+import type { MemberFrontend } from "../cluster/member-frontend.ts";
 import type { MetadataController } from "../cluster/metadata-controller.ts";
 import type { MetadataView } from "../cluster/metadata-image.ts";
 import type { MetadataReader } from "../cluster/metadata-reader.ts";
+import type { MoveReader } from "../cluster/move-reader.ts";
 import { NodeRegistration } from "../cluster/node-frontend.ts";
 import type { ProducerIds } from "../cluster/producer-ids.ts";
 import type { TopicFrontend } from "../cluster/topic-frontend.ts";
-import { isBrokerError } from "../model/errors.ts";
+import { BrokerError, isBrokerError } from "../model/errors.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ReplicaSet } from "../replica/replica-set.ts";
@@ -18,6 +21,7 @@ import type { LocalLeaderships } from "./led-groups.ts";
 import type { NodeOptions, NodePorts } from "./node-ports.ts";
 import type { PartitionHost } from "./partition-host.ts";
 import type { GrpcPeerTransport } from "./peer/peer-transport.ts";
+import type { UnsafeRecovery } from "./unsafe-recovery.ts";
 import {
   type Features,
   type Foundation,
@@ -43,6 +47,7 @@ export class BrokerNode {
   readonly #tasks: TaskGroup;
   #isRegistered = false;
   #isDraining = false;
+  #isRemoved = false;
   #closing: Promise<void> | undefined;
 
   private constructor(ports: NodePorts, options: NodeOptions, foundation: Foundation) {
@@ -94,6 +99,15 @@ export class BrokerNode {
   get topics(): TopicFrontend {
     return this.#features.topics;
   }
+  get members(): MemberFrontend {
+    return this.#features.members;
+  }
+  get moves(): MoveReader {
+    return this.#features.moves;
+  }
+  get recovery(): UnsafeRecovery {
+    return this.#features.recovery;
+  }
   get producerIds(): ProducerIds {
     return this.#features.producerIds;
   }
@@ -123,7 +137,10 @@ export class BrokerNode {
     transport.setPeers(this.options.peers);
     this.#followEndpoints();
     view.onChange((image, delta) => {
-      if (delta.isReset || delta.nodes.length > 0) this.#followEndpoints();
+      if (delta.isReset || delta.nodes.length > 0) {
+        this.#followEndpoints();
+        this.#endWhenRemoved();
+      }
       for (const groupId of delta.groups) {
         if (!image.partitions.has(groupId)) this.leaders.forget(groupId);
       }
@@ -207,10 +224,21 @@ export class BrokerNode {
       },
       signal,
     );
+    if (registered.metadataRevision !== nodeFile.metadataRevision) {
+      await this.#giveMetadataReplicaUp(registered.metadataRevision);
+      return;
+    }
     this.#isRegistered = true;
     logger.info({ nodeId: this.nodeId, index: registered.registeredIndex }, "registered");
     if (nodeFile.metadataRevision === 0) return;
     await this.#takeOverReplicas(signal);
+  }
+
+  /** The metadata group went on from another node alone (unsafe-recover): this node's replica of it begins anew. */
+  async #giveMetadataReplicaUp(revision: number): Promise<void> {
+    await replaceMetadataRevision(this.ports.disk, revision);
+    const message = `node ${this.nodeId}'s replica of the metadata was given up; it begins anew at the next start`;
+    this.ports.onFatal(new BrokerError("STALE_REPLICA", message, { nodeId: this.nodeId }));
   }
 
   /** This directory took the place of another one (or is new): what that one held is placed here anew. Idempotent. */
@@ -234,6 +262,19 @@ export class BrokerNode {
     this.transport.setPeers(
       nodes.map((node) => ({ nodeId: node.nodeId, endpoint: node.endpoints.peer })),
     );
+  }
+
+  /** Decommissioned to the end: this directory is of no use any more. Deferred, because the news comes from inside apply. */
+  #endWhenRemoved(): void {
+    const removed = this.view.image.removedNodes.get(this.nodeId);
+    const { directoryId } = this.options.nodeFile;
+    if (removed?.retiredDirectories.includes(directoryId) !== true || this.#isRemoved) return;
+    this.#isRemoved = true;
+    const message = `node ${this.nodeId} was decommissioned and holds nothing any more; it stops`;
+    const fields = { nodeId: this.nodeId, cause: "retired-directory" };
+    this.ports.clock.defer(() => {
+      this.ports.onFatal(new BrokerError("NODE_FENCED", message, fields));
+    });
   }
 
   #taskFailed(name: string, error: unknown): void {

@@ -3,7 +3,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { LocalGroup, LocalGroups, PartitionAssignment } from "../cluster/ports.ts";
 import type { HardStateJournal } from "../log/ports.ts";
-import { type GroupId, METADATA_GROUP, type NodeId } from "../model/ids.ts";
+import { type GroupId, METADATA_GROUP, type NodeId, type ReplicaId } from "../model/ids.ts";
 import { parseTopicSettings } from "../model/topic-settings.ts";
 import { FetchSlots } from "../partition/fetch-path.ts";
 import { Partition } from "../partition/partition.ts";
@@ -22,6 +22,8 @@ export interface PartitionHostDeps {
   readonly journal: HardStateJournal;
   readonly parkedFetchesMax: number;
   readonly metrics: PartitionMetrics;
+  /** This node's wall clock agrees with the others': age may decide. */
+  readonly isClockTrusted: () => boolean;
   readonly endpointOf: (nodeId: NodeId) => string | undefined;
   /** Told before a replica's log is opened. */
   readonly onSegmentBytes: (groupId: GroupId, bytes: number) => void;
@@ -39,7 +41,12 @@ export class PartitionHost implements LocalGroups {
     this.#deps = deps;
     this.slots = new FetchSlots(deps.parkedFetchesMax);
     this.#retention = new RetentionRunner(
-      { clock: deps.clock, partitions: () => this.registry.all(), metrics: deps.metrics },
+      {
+        clock: deps.clock,
+        partitions: () => this.registry.all(),
+        metrics: deps.metrics,
+        isClockTrusted: deps.isClockTrusted,
+      },
       { intervalMs: deps.retentionIntervalMs },
     );
   }
@@ -93,15 +100,26 @@ export class PartitionHost implements LocalGroups {
     return Promise.resolve();
   }
 
+  async succeed(assignment: PartitionAssignment, from: ReplicaId): Promise<void> {
+    const { groupId, replicaId: to } = assignment;
+    await this.#shut(groupId);
+    await this.#deps.replicas.succeedGroup({ groupId, from, to });
+    await this.open(assignment);
+  }
+
   async remove(groupId: GroupId): Promise<void> {
-    const partition = this.#byGroup.get(groupId);
-    if (partition !== undefined) {
-      this.#byGroup.delete(groupId);
-      this.registry.remove(partition);
-      await partition.close();
-    }
+    await this.#shut(groupId);
     await this.#deps.replicas.removeGroup(groupId);
-    this.#deps.logger.info({ groupId }, "partition removed, its topic was deleted");
+    this.#deps.logger.info({ groupId }, "partition removed from this node");
+  }
+
+  /** Whoever waits is answered; the replica stays open. */
+  async #shut(groupId: GroupId): Promise<void> {
+    const partition = this.#byGroup.get(groupId);
+    if (partition === undefined) return;
+    this.#byGroup.delete(groupId);
+    this.registry.remove(partition);
+    await partition.close();
   }
 
   list(): readonly LocalGroup[] {

@@ -27,9 +27,9 @@ function recorderOf(instruments: Instruments, topic: string): PartitionMetrics {
   const fetchLatency = instruments.fetchLatency.with();
   return {
     count: (name, by = 1) => cells[name].add(by),
-    produceRefused(error) {
+    produceRefused(error, isCall = false) {
       instruments.produceBatches.with(error.reason).add(1);
-      countOverload(instruments, error);
+      if (!isCall) countOverload(instruments, error);
     },
     acknowledged(acks, flush, durationMs) {
       const key = `${acks}/${flush}`;
@@ -40,9 +40,9 @@ function recorderOf(instruments: Instruments, topic: string): PartitionMetrics {
       }
       latency.observe(durationMs / 1000);
     },
-    fetchRefused(error) {
+    fetchRefused(error, isCall = false) {
       instruments.fetchRequests.with(error.reason).add(1);
-      countOverload(instruments, error);
+      if (!isCall) countOverload(instruments, error);
     },
     fetched(result, durationMs) {
       instruments.fetchRequests.with(result).add(1);

@@ -1,7 +1,6 @@
 // `flotilla broker`: gives a BrokerNode the real world – files, LevelDB, gRPC, HTTP, signals excluded – and takes it apart
 // again. Order of start: directory, identity, node, peer listener, admin listener, client listener, time. Order of stop: not
 // ready, hand over, client listener, node, peer listener, directory.
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
@@ -9,8 +8,7 @@ import { systemRandom } from "../base/random.ts";
 import { readNodeFile } from "../cluster/cluster-format.ts";
 import { type ClusterConfig, formatHostPort, type NodeConfig } from "../config/cluster-config.ts";
 import { logFileOf, nodeOf } from "../config/load-config.ts";
-import { openLevelStore } from "../log/level-store.ts";
-import { type Disk, type KeyedStore, StorageError } from "../log/ports.ts";
+import type { Disk, KeyedStore } from "../log/ports.ts";
 import { openRealDisk } from "../log/real-disk.ts";
 import type { NodeId } from "../model/ids.ts";
 import { type AdminServer, startAdminServer } from "../observe/admin-http.ts";
@@ -23,6 +21,7 @@ import { HealthEndpoint } from "../rpc/health.ts";
 import { reflectionEndpoint } from "../rpc/reflection.ts";
 import { type GrpcServer, openGrpcServer } from "../rpc/server.ts";
 import { createCallRecorder } from "./call-recorder.ts";
+import { bootId, openKeyedStore } from "./data-directory.ts";
 import { healthChecks } from "./health-checks.ts";
 import { joinCluster } from "./join.ts";
 import { BrokerNode } from "./node.ts";
@@ -255,16 +254,6 @@ class Broker implements RunningBroker {
   }
 }
 
-/** A store that LevelDB can not read any more is emptied: everything in it can be rebuilt. */
-async function openKeyedStore(location: string): Promise<KeyedStore> {
-  try {
-    return await openLevelStore(location);
-  } catch (error) {
-    if (!(error instanceof StorageError) || error.kind !== "corrupt") throw error;
-    return openLevelStore(location, { discard: true });
-  }
-}
-
 function topicDefaults(config: ClusterConfig): NodeOptions["topicDefaults"] {
   const { acks, flush, partitions, replicationFactor } = config.topics;
   return { partitions, replicationFactor, settings: { acks, flush } };
@@ -283,13 +272,4 @@ function endpointsOf(node: NodeConfig): NodeOptions["endpoints"] {
     peer: formatHostPort(node.advertised.peer),
     admin: formatHostPort(node.advertised.admin),
   };
-}
-
-/** Linux tells when the machine was booted last; elsewhere the page cache must be assumed to be lost at each start. */
-function bootId(): string {
-  try {
-    return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-  } catch {
-    return `unknown-${systemRandom.uuid()}`;
-  }
 }

@@ -47,7 +47,9 @@ export class StatusExchange {
   receive(from: NodeId, status: NodeStatus): void {
     // A node speaks for itself only.
     if (status.nodeId !== from) return;
-    this.#deps.liveness.heard(status, this.#deps.clock.monotonicMs());
+    const { clock, liveness } = this.#deps;
+    // The time on the wire is far below what a clock may be wrong by.
+    liveness.heard(status, clock.monotonicMs(), status.wallClockMs - clock.wallMs());
     this.#deps.leaders.observeStatus(status);
   }
 

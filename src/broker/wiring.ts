@@ -1,13 +1,16 @@
 // Connects the rooms: every port that a feature room declares is filled here, and the compiler checks the fit. Called by
 // BrokerNode.open; nothing here runs by itself.
+import { foundingMembership } from "../cluster/cluster-format.ts";
 import { LEADER_BALANCER_DEFAULTS, LeaderBalancer } from "../cluster/leader-balancer.ts";
 import { LeaderCache } from "../cluster/leader-cache.ts";
 import { Liveness } from "../cluster/liveness.ts";
+import { MemberFrontend } from "../cluster/member-frontend.ts";
 import { MembershipReconciler } from "../cluster/membership-reconciler.ts";
 import { MetadataController } from "../cluster/metadata-controller.ts";
 import { MetadataView } from "../cluster/metadata-image.ts";
 import { MetadataReader } from "../cluster/metadata-reader.ts";
 import { MetadataState } from "../cluster/metadata-state.ts";
+import { MoveReader } from "../cluster/move-reader.ts";
 import { NodeFencing } from "../cluster/node-frontend.ts";
 import { ProducerIds } from "../cluster/producer-ids.ts";
 import { ReplicaReconciler } from "../cluster/replica-reconciler.ts";
@@ -16,7 +19,13 @@ import { openHardStateJournal } from "../log/hard-state-journal.ts";
 import { openImageStore } from "../log/image-store.ts";
 import type { HardStateJournal } from "../log/ports.ts";
 import { openGroupLog } from "../log/segment-log.ts";
-import { type GroupId, METADATA_GROUP, type NodeId, replicaIdOf } from "../model/ids.ts";
+import {
+  type GroupId,
+  METADATA_GROUP,
+  type NodeId,
+  type ReplicaId,
+  replicaIdOf,
+} from "../model/ids.ts";
 import type { Replica } from "../replica/replica.ts";
 import { ReplicaSet } from "../replica/replica-set.ts";
 import { requireSoundStorage } from "../replica/storage-failure.ts";
@@ -27,6 +36,7 @@ import type { NodeOptions, NodePorts } from "./node-ports.ts";
 import { PartitionHost } from "./partition-host.ts";
 import { GrpcPeerTransport } from "./peer/peer-transport.ts";
 import { StatusExchange } from "./status-exchange.ts";
+import { UnsafeRecovery } from "./unsafe-recovery.ts";
 
 /** Sorts before every group's keys, so an interrupted removal has lost it. */
 const BOOT_ID_KEY = "boot-id";
@@ -53,6 +63,9 @@ export interface Features {
   readonly leaderships: LocalLeaderships;
   readonly reader: MetadataReader;
   readonly topics: TopicFrontend;
+  readonly members: MemberFrontend;
+  readonly moves: MoveReader;
+  readonly recovery: UnsafeRecovery;
   readonly partitions: PartitionHost;
 }
 
@@ -96,13 +109,13 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
       transport,
       logger,
       metrics,
-      openLog: (directory, groupId) =>
+      openLog: (directory, { durableCommitIndex, groupId, unrecovered }) =>
         openGroupLog({
           disk,
           directory,
           groupId,
-          // A replica that is being created has no record yet, and nothing to recover.
-          pageCacheKept: journal.get(groupId)?.unrecovered === false,
+          durableIndexHint: durableCommitIndex,
+          pageCacheKept: !unrecovered,
           segmentBytes: segmentBytes.get(groupId) ?? SEGMENT_BYTES_DEFAULT,
         }),
       onFatal: ports.onFatal,
@@ -132,14 +145,10 @@ async function openMetadata(
   view: MetadataView,
   { nodeFile }: NodeOptions,
 ): Promise<Replica> {
-  const { metadataLearners, metadataVoters, nodeId } = nodeFile;
   return replicas.openGroup({
     groupId: METADATA_GROUP,
-    replicaId: replicaIdOf(nodeId, requireRevision(nodeFile)),
-    initialMembership: {
-      voters: metadataVoters.map((voter) => replicaIdOf(voter, 0)),
-      learners: metadataLearners.map((learner) => replicaIdOf(learner, 0)),
-    },
+    replicaId: replicaIdOf(nodeFile.nodeId, requireRevision(nodeFile)),
+    initialMembership: foundingMembership(nodeFile),
     stateMachine: new MetadataState(view),
     flush: "sync",
   });
@@ -173,6 +182,8 @@ export function wireFeatures(
     leaders,
     liveness,
     replica: metadata,
+    metadataVoters: () => votersOf(metadata),
+    founders: options.nodeFile,
     clock,
     ledPartition: (groupId) => leaderships.describe(groupId),
   });
@@ -192,6 +203,7 @@ export function wireFeatures(
     journal,
     parkedFetchesMax: options.parkedFetchesMax,
     metrics: ports.partitionMetrics,
+    isClockTrusted: () => liveness.isClockTrusted(nodeId, clock.monotonicMs()),
     endpointOf: (node) => view.image.nodes.get(node)?.endpoints.client,
     onSegmentBytes: (groupId, bytes) => segmentBytes.set(groupId, bytes),
     retentionIntervalMs: options.retentionIntervalMs,
@@ -207,7 +219,19 @@ export function wireFeatures(
     reader,
     topics,
     partitions,
+    members: new MemberFrontend(controller, view),
+    moves: new MoveReader({ view, leaders, progressOf: (group) => leaderships.progressOf(group) }),
+    recovery: recoveryOf(ports, nodeId, liveness, controllerClient),
   };
+}
+
+function recoveryOf(
+  { clock }: NodePorts,
+  nodeId: NodeId,
+  liveness: Liveness,
+  controller: PeerControllerClient,
+): UnsafeRecovery {
+  return new UnsafeRecovery({ nodeId, liveness, controller, nowMs: () => clock.monotonicMs() });
 }
 
 export function wireUpkeep(
@@ -218,8 +242,8 @@ export function wireUpkeep(
 ): Upkeep {
   const { clock, logger: log } = ports;
   const { directoryId, nodeId } = options.nodeFile;
-  const { journal, replicas, transport, view } = foundation;
-  const { controller, leaders, leaderships, liveness, partitions } = features;
+  const { journal, metadata, replicas, transport, view } = foundation;
+  const { controller, controllerClient, leaders, leaderships, liveness, partitions } = features;
   return {
     status: new StatusExchange({
       nodeId,
@@ -248,9 +272,28 @@ export function wireUpkeep(
       log,
       settings: LEADER_BALANCER_DEFAULTS,
     }),
-    fencing: new NodeFencing({ controller, view, liveness, clock, log }),
-    memberships: new MembershipReconciler({ memberships: leaderships, view, clock, log }),
+    fencing: new NodeFencing({
+      controller,
+      view,
+      liveness,
+      metadataVoters: () => votersOf(metadata),
+      clock,
+      log,
+    }),
+    memberships: new MembershipReconciler({
+      memberships: leaderships,
+      controller: controllerClient,
+      view,
+      metadataFounders: foundingMembership(options.nodeFile),
+      clock,
+      log,
+    }),
   };
+}
+
+/** Of both halves while the configuration is joint. */
+function votersOf({ membership }: Replica): readonly ReplicaId[] {
+  return [...membership.voters, ...(membership.outgoing ?? [])];
 }
 
 function peerEndpoint(

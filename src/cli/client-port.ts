@@ -68,6 +68,8 @@ export interface PartitionDetails {
   readonly leaderEpoch: number;
   readonly replicas: readonly number[];
   readonly inSync: readonly number[];
+  /** Nodes whose replica is leaving. */
+  readonly leaving: readonly number[];
   readonly logStartOffset: number;
   readonly highWatermark: number;
   readonly bytes: number;
@@ -89,13 +91,80 @@ export interface ClusterDetails {
   readonly metadataTerm: number;
   readonly leaderlessPartitions: number;
   readonly underReplicatedPartitions: number;
-  readonly nodes: readonly {
-    readonly nodeId: number;
-    readonly endpoint: string;
-    readonly fenced: boolean;
-    readonly leaders: number;
-    readonly replicas: number;
-  }[];
+  readonly movingPartitions: number;
+  readonly metadataVoters: number;
+  /** How new the answer is. */
+  readonly metadataIndex: number;
+  readonly foundingVoters: readonly number[];
+  readonly foundingLearners: readonly number[];
+  readonly nodes: readonly NodeDetails[];
+}
+
+export interface NodeDetails {
+  readonly nodeId: number;
+  readonly endpoint: string;
+  readonly fenced: boolean;
+  readonly leaders: number;
+  readonly replicas: number;
+  readonly lastHeardMs: number;
+  readonly decommissioning: boolean;
+  readonly partitionsLeft: number;
+  readonly metadataVoter: boolean;
+}
+
+export interface PartitionName {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export interface PlannedMove extends PartitionName {
+  readonly fromNode: number;
+  readonly toNode: number;
+}
+
+export interface MoveDetails extends PartitionName {
+  readonly leaderId: number;
+  readonly replicas: readonly number[];
+  readonly previous: readonly number[];
+  readonly leaving: readonly number[];
+  /** 0: a move by command. */
+  readonly causeNode: number;
+  readonly cancelled: boolean;
+  /** The leader said how far it is. */
+  readonly isKnown: boolean;
+  readonly replicasBehind: number;
+  readonly bytesLeft: number;
+}
+
+export interface MovesUnderWay {
+  readonly moves: readonly MoveDetails[];
+  readonly total: number;
+  readonly metadataIndex: number;
+}
+
+export interface ReplicaView {
+  readonly nodeId: number;
+  readonly replicaId: number;
+  readonly lastTerm: number;
+  readonly lastIndex: number;
+  readonly commitIndex: number;
+  readonly endOffset: number;
+  readonly highWatermark: number;
+  readonly logStartOffset: number;
+  readonly voters: readonly number[];
+  readonly votersAlive: readonly number[];
+  readonly leaderId: number;
+  readonly quorumAnswers: boolean;
+}
+
+export interface Changed {
+  readonly changed: boolean;
+  /** Answers that are as new as this know of the change. */
+  readonly metadataIndex: number;
+}
+
+export interface PartitionsChanged extends Changed {
+  readonly partitions: number;
 }
 
 export interface NewTopic {
@@ -114,6 +183,38 @@ export interface AdminPort {
   alterTopic(name: string, settings: Readonly<Record<string, string>>): Promise<void>;
   deleteTopic(name: string): Promise<void>;
   describeCluster(): Promise<ClusterDetails>;
+  readonly members: MembersPort;
+}
+
+/** Who holds what. Changes return when they are recorded. */
+export interface MembersPort {
+  moveReplica(move: PlannedMove): Promise<Changed>;
+  cancelMove(name: PartitionName): Promise<Changed>;
+  /** @param nodeId only those that concern it; 0: all */
+  listMoves(nodeId: number): Promise<MovesUnderWay>;
+  decommissionNode(wish: {
+    readonly nodeId: number;
+    readonly replacementNode: number | undefined;
+    readonly onlyIfFenced: boolean;
+  }): Promise<PartitionsChanged>;
+  cancelDecommission(nodeId: number): Promise<PartitionsChanged>;
+  rebalance(execute: boolean): Promise<{
+    readonly moves: readonly PlannedMove[];
+    readonly begun: number;
+    readonly metadataIndex: number;
+  }>;
+  setMetadataVoters(count: number): Promise<void>;
+  /** Nodes with a wanted or leaving replica; empty: no such partition. Quick, whatever is down. */
+  nodesOf(name: PartitionName): Promise<readonly number[]>;
+  /** What a node's replica of a partition knows. @param timeoutMs a dead node does not answer */
+  inspectReplica(nodeId: number, name: PartitionName, timeoutMs: number): Promise<ReplicaView>;
+  unsafeRecover(
+    name: PartitionName,
+    seen: ReplicaView,
+  ): Promise<{
+    readonly replicas: number;
+    readonly metadataIndex: number;
+  }>;
 }
 
 export interface ClientPort {

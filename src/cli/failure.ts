@@ -81,6 +81,8 @@ const WAYS: Readonly<Record<ErrorReason, Way>> = {
   INVALID_REPLICATION_FACTOR: [EXIT.USAGE, "use a smaller --replicas, or start more brokers"],
   NODE_FENCED: [EXIT.TRY_AGAIN, WAIT],
   VERSION_CONFLICT: [EXIT.TRY_AGAIN, WAIT],
+  NOT_ENOUGH_NODES: [EXIT.FAILED, "add a node first, or delete topics with so many replicas"],
+  QUORUM_ANSWERS: [EXIT.FAILED, "wait for its leader; see: flotilla topic describe NAME"],
   INTERNAL: [EXIT.BUG, "the broker's log has the details"],
   SHUTTING_DOWN: [EXIT.TRY_AGAIN, WAIT],
   DEADLINE: [EXIT.TRY_AGAIN, "see: flotilla cluster status; --timeout allows more time"],

@@ -3,7 +3,12 @@ import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { systemRandom } from "../base/random.ts";
-import { formatDirectory, NODE_FILE, readNodeFile } from "../cluster/cluster-format.ts";
+import {
+  type Founders,
+  formatDirectory,
+  NODE_FILE,
+  readNodeFile,
+} from "../cluster/cluster-format.ts";
 import type { ClusterConfig, NodeConfig } from "../config/cluster-config.ts";
 import { openRealDisk } from "../log/real-disk.ts";
 import { EXIT } from "./exit-codes.ts";
@@ -28,12 +33,27 @@ export async function foundCluster(config: ClusterConfig): Promise<string> {
     );
   }
   const clusterId = systemRandom.uuid();
-  for (const node of config.nodes) await format(config, node, clusterId, false);
+  for (const node of config.nodes) await format(config, node, clusterId);
   return clusterId;
 }
 
-/** Gives an emptied or added node a new identity in the cluster of its neighbours; its replicas begin as learners. */
-export async function joinCluster(config: ClusterConfig, node: NodeConfig): Promise<string> {
+/** Which cluster a directory joins, and how that one began. */
+export interface Origin extends Founders {
+  readonly clusterId: string;
+}
+
+/** From a node of the file that is formatted on this machine; undefined when there is none. */
+export function originFromNeighbour(config: ClusterConfig, node: NodeConfig): Origin | undefined {
+  const member = config.nodes.find((other) => other.id !== node.id && isFormatted(other));
+  return member === undefined ? undefined : readNodeFile(openRealDisk(member.dataDir));
+}
+
+/** Gives an emptied or added node a new identity in the cluster; its replicas begin as learners. */
+export async function joinCluster(
+  config: ClusterConfig,
+  node: NodeConfig,
+  origin: Origin,
+): Promise<void> {
   const pid = runningPid(node);
   if (pid !== undefined) {
     throw new CliError(
@@ -42,31 +62,23 @@ export async function joinCluster(config: ClusterConfig, node: NodeConfig): Prom
       `stop it first: flotilla cluster kill ${node.id} --signal TERM`,
     );
   }
-  const member = config.nodes.find((other) => other.id !== node.id && isFormatted(other));
-  if (member === undefined) {
-    throw new CliError(
-      EXIT.CONFIG,
-      "no other node of this file is formatted on this machine, so the cluster's id is not known",
-      "copy cluster.yaml to a machine with a formatted node, or found a cluster with: flotilla cluster init",
-    );
-  }
-  const { clusterId } = readNodeFile(openRealDisk(member.dataDir));
-  await format(config, node, clusterId, true);
-  return clusterId;
+  const { clusterId, metadataLearners, metadataVoters } = origin;
+  await format(config, node, clusterId, { metadataLearners, metadataVoters });
 }
 
 async function format(
   config: ClusterConfig,
   node: NodeConfig,
   clusterId: string,
-  joins: boolean,
+  founders?: Founders,
 ): Promise<void> {
   mkdirSync(node.dataDir, { recursive: true });
   await formatDirectory(openRealDisk(node.dataDir), {
     clusterId,
     nodeId: node.id,
     nodeIds: config.nodes.map((other) => other.id),
-    joins,
+    joins: founders !== undefined,
+    ...(founders === undefined ? {} : { founders }),
     clock: systemClock,
     random: systemRandom,
   });

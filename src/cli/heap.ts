@@ -6,9 +6,13 @@ import { setFlagsFromString } from "node:v8";
 
 /** The heap may grow to this many percent above what was live at the last full collection. */
 const HEAP_GROWING_PERCENT = 400;
+/** In a container with less memory than this the engine's own caution is worth its price. Bytes. */
+const MEMORY_BYTES_MIN = 2 * 1024 * 1024 * 1024;
 
 /** For processes of our own that carry messages in bulk. A flag on the command line goes before. */
 export function letHeapGrow(execArgv: readonly string[] = process.execArgv): void {
+  const limit = process.constrainedMemory();
+  if (limit !== undefined && limit > 0 && limit < MEMORY_BYTES_MIN) return;
   if (execArgv.some((flag) => flag.startsWith("--heap-growing-percent"))) return;
   setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
 }

@@ -1,4 +1,5 @@
 // Values of command line options: parsed strictly, refused with the form that would be right. Pure.
+import { InvalidArgumentError } from "commander";
 import { parseDuration } from "../config/units.ts";
 import { EXIT } from "./exit-codes.ts";
 import { CliError } from "./failure.ts";
@@ -13,6 +14,17 @@ export type StartAt =
 export interface HeaderOption {
   readonly name: string;
   readonly value: string;
+}
+
+/** Commander reports what its parsers throw in its own way, with the option's name. */
+export function checked<T>(parse: (text: string) => T): (text: string) => T {
+  return (text) => {
+    try {
+      return parse(text);
+    } catch (error) {
+      throw new InvalidArgumentError(error instanceof Error ? `${error.message}.` : "");
+    }
+  };
 }
 
 export function parseWhole(option: string, min: number, max = Number.MAX_SAFE_INTEGER) {

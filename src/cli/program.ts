@@ -1,23 +1,13 @@
 // The command tree: names, options, help. Every action imports its command when it runs, so that `--help` and typing
 // errors answer at once. Called by main; tests build it with their own context.
-import { Argument, Command, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, Option } from "commander";
 import type { Context, GlobalOptions } from "./context.ts";
 import { FORMAT_HELP } from "./message-format.ts";
-import { collectHeader, collectSetting, parseSignal, parseWhole } from "./options.ts";
+import { checked, collectHeader, collectSetting, parseSignal, parseWhole } from "./options.ts";
+import { addClusterMembers, addNode, addReplica, addUnsafeRecover } from "./program-members.ts";
 
 const PORT_HINT =
   "host:port[,host:port…]; default: FLOTILLA_BOOTSTRAP, else the nodes of cluster.yaml";
-
-/** Commander reports what its parsers throw in its own way, with the option's name. */
-function checked<T>(parse: (text: string) => T): (text: string) => T {
-  return (text) => {
-    try {
-      return parse(text);
-    } catch (error) {
-      throw new InvalidArgumentError(error instanceof Error ? `${error.message}.` : "");
-    }
-  };
-}
 
 function checkedFold<T>(parse: (text: string, before: T) => T): (text: string, before: T) => T {
   return (text, before) => checked((given) => parse(given, before))(text);
@@ -44,9 +34,12 @@ export function buildProgram(version: string, context: Context): Command {
     .showHelpAfterError("(see --help)");
   addBroker(program, context);
   addCluster(program, context);
+  addNode(program, context);
+  addReplica(program, context);
   addTopic(program, context);
   addProduce(program, context);
   addConsume(program, context);
+  addUnsafeRecover(program, context);
   return program;
 }
 
@@ -106,6 +99,7 @@ function addCluster(program: Command, context: Context): void {
       await clusterStatus(command.optsWithGlobals(), context);
     });
   addClusterStops(cluster, context);
+  addClusterMembers(cluster, context);
 }
 
 function addClusterStops(cluster: Command, context: Context): void {

@@ -5,6 +5,7 @@ import { BrokerError } from "../model/errors.ts";
 import type {
   AdminPort,
   ClientPort,
+  MembersPort,
   PartitionDetails,
   ProducerPort,
   ProducerWish,
@@ -54,11 +55,36 @@ function adminOf(client: Client, timeoutMs: number): AdminPort {
     alterTopic: (name, changes) => admin.alterTopic(name, changes, settings),
     deleteTopic: (name) => admin.deleteTopic(name, settings),
     describeCluster: () => admin.describeCluster(settings),
+    members: membersOf(client, timeoutMs),
+  };
+}
+
+function membersOf(client: Client, timeoutMs: number): MembersPort {
+  const { members } = client.admin();
+  const settings = { timeoutMs };
+  return {
+    moveReplica: (move) => members.moveReplica(move, settings),
+    cancelMove: (name) => members.cancelMove(name, settings),
+    listMoves: (nodeId) => members.listMoves(nodeId, settings),
+    decommissionNode: (wish) => members.decommissionNode(wish, settings),
+    cancelDecommission: (nodeId) => members.cancelDecommission(nodeId, settings),
+    rebalance: (execute) => members.rebalance(execute, settings),
+    setMetadataVoters: (count) => members.setMetadataVoters(count, settings),
+    async nodesOf({ partition, topic }) {
+      const { partitions } = await client.admin().describeTopic(topic, settings);
+      const details = partitions.find((one) => one.partition === partition);
+      return details === undefined ? [] : [...details.replicas, ...details.leaving];
+    },
+    inspectReplica: (nodeId, name, patienceMs) =>
+      members.inspectReplica(nodeId, name, { timeoutMs: patienceMs }),
+    unsafeRecover: (name, seen) => members.unsafeRecover(name, seen, settings),
   };
 }
 
 /** One question each; beyond, the asked broker's own knowledge must do. */
 const OFFSET_QUESTIONS_MAX = 64;
+/** A leader that has just died, or that nobody follows any more, does not hold the whole table up. */
+const OFFSET_TIMEOUT_MS = 3000;
 
 /** The asked broker knows the offsets only of partitions that it leads; their own leaders are asked for the others. */
 async function withOffsets(
@@ -77,9 +103,9 @@ async function withOffsets(
     partitions.map(async (details) => {
       if (isKnown(details)) return details;
       try {
-        const offsets = await client
-          .admin()
-          .listOffsets(topic, details.partition, 0, { timeoutMs });
+        const offsets = await client.admin().listOffsets(topic, details.partition, 0, {
+          timeoutMs: Math.min(timeoutMs, OFFSET_TIMEOUT_MS),
+        });
         return {
           ...details,
           logStartOffset: offsets.logStartOffset,

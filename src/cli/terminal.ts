@@ -1,6 +1,8 @@
 // What commands write to. Data goes to standard output, talk to standard error, so that pipes stay clean. Colours only
 // on a terminal, never with NO_COLOR. Tests give their own.
 
+import { createInterface } from "node:readline";
+
 export type OutputFormat = "table" | "json";
 
 export interface Terminal {
@@ -12,6 +14,8 @@ export interface Terminal {
   note(text: string): void;
   /** Replaces the current talk line on a terminal; nothing elsewhere. */
   status(text: string): void;
+  /** Asks, as talk, and resolves with the line that was typed. Only where isInteractive. */
+  ask(question: string): Promise<string>;
   readonly isInteractive: boolean;
   readonly canTalk: boolean;
 }
@@ -45,6 +49,17 @@ export function processTerminal(): Terminal {
       if (!canTalk) return;
       process.stderr.write(`${CLEAR_LINE}${text.slice(0, (process.stderr.columns ?? 80) - 1)}`);
       hasStatus = true;
+    },
+    ask(question) {
+      clear();
+      const lines = createInterface({ input: process.stdin, output: process.stderr });
+      return new Promise((resolve) => {
+        lines.once("close", () => resolve(""));
+        lines.question(question, (answer) => {
+          resolve(answer.trim());
+          lines.close();
+        });
+      });
     },
     isInteractive: process.stdin.isTTY === true && process.stdout.isTTY === true,
     canTalk,

@@ -13,6 +13,7 @@ import type {
 import { adminService, fetchService, produceService } from "../rpc/methods.ts";
 import type { ClientDeps } from "./client-deps.ts";
 import { asFlotillaError, FlotillaError } from "./flotilla-error.ts";
+import { MemberAdmin } from "./member-admin.ts";
 import { type CallSettings, UnaryCaller } from "./unary-caller.ts";
 
 export interface NewTopic {
@@ -80,10 +81,13 @@ export interface PartitionOffsets {
 export class Admin {
   readonly #deps: ClientDeps;
   readonly #caller: UnaryCaller;
+  /** Moves of replicas, nodes that leave, voters of the metadata group. */
+  readonly members: MemberAdmin;
 
   constructor(deps: ClientDeps) {
     this.#deps = deps;
     this.#caller = new UnaryCaller(deps);
+    this.members = new MemberAdmin(this.#caller);
   }
 
   /**

@@ -10,6 +10,9 @@ export type {
   DigestReplicaResponse,
   NodeState,
   PartitionState,
+  PlannedMove,
+  RebalanceResponse,
+  ReplicaMove,
   Setting,
   TopicSummary,
 } from "../rpc/generated/flotilla-v1.ts";
@@ -26,6 +29,7 @@ export type {
 export { type Client, type ClientOptions, createClient } from "./client.ts";
 export type { ClientLogger } from "./client-deps.ts";
 export { FlotillaError } from "./flotilla-error.ts";
+export type { MemberAdmin, PartitionName, ReplicaMoves } from "./member-admin.ts";
 export type { Producer, ProducerOptions, SendOptions } from "./producer.ts";
 export type { OutgoingHeader, OutgoingMessage, SendClass } from "./producer-topic.ts";
 export type { Reader } from "./reader.ts";

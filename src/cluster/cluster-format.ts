@@ -8,7 +8,7 @@ import { assert } from "../base/assert.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import { type Disk, StorageError } from "../log/ports.ts";
-import { NODE_ID_MAX, type NodeId, type ReplicaId, replicaIdOf } from "../model/ids.ts";
+import { isNodeId, NODE_ID_MAX, type NodeId, type ReplicaId, replicaIdOf } from "../model/ids.ts";
 import { METADATA_VOTERS_MAX } from "./membership-plan.ts";
 
 export const NODE_FILE = "node.json";
@@ -53,11 +53,14 @@ export interface NodeFile {
   readonly metadataRevision: number | undefined;
 }
 
+/** Nodes whose metadata replicas voted, and learned, when the cluster was founded. */
+export type Founders = Pick<NodeFile, "metadataVoters" | "metadataLearners">;
+
 export interface FormatOptions {
   /** UUID, the same for all nodes of the cluster. */
   readonly clusterId: string;
   readonly nodeId: NodeId;
-  /** All nodes of the cluster, this one among them. The three lowest ids become metadata voters. */
+  /** All nodes of the cluster, this one among them. The three lowest ids become metadata voters of a new cluster. */
   readonly nodeIds: readonly NodeId[];
   /**
    * The directory joins a cluster that exists already (a new node, or a known node whose disk was
@@ -65,6 +68,11 @@ export interface FormatOptions {
    * init` that founds the cluster.
    */
   readonly joins: boolean;
+  /**
+   * With which the cluster was founded, for a directory that joins: the configuration in which the metadata group's log
+   * begins. A guess from the present nodes would be wrong as soon as founders have left.
+   */
+  readonly founders?: Founders;
   readonly clock: Clock;
   readonly random: Random;
 }
@@ -96,8 +104,8 @@ export async function formatDirectory(disk: Disk, options: FormatOptions): Promi
     nodeId: options.nodeId,
     directoryId: options.random.uuid(),
     createdAt: new Date(options.clock.wallMs()).toISOString(),
-    metadataVoters: nodeIds.slice(0, METADATA_VOTERS_MAX),
-    metadataLearners: nodeIds.slice(METADATA_VOTERS_MAX),
+    metadataVoters: options.founders?.metadataVoters ?? nodeIds.slice(0, METADATA_VOTERS_MAX),
+    metadataLearners: options.founders?.metadataLearners ?? nodeIds.slice(METADATA_VOTERS_MAX),
     metadataRevision: options.joins ? undefined : 0,
   };
   await writeNodeFile(disk, file);
@@ -133,6 +141,16 @@ export async function recordMetadataRevision(disk: Disk, revision: number): Prom
   const file = readNodeFile(disk);
   if (file.metadataRevision === revision) return file;
   assert(file.metadataRevision === undefined, "a metadata revision never changes", { revision });
+  const updated = { ...file, metadataRevision: revision };
+  await writeNodeFile(disk, updated);
+  return updated;
+}
+
+/** The metadata group went on without this directory's replica, or from it under another id. Durable when it resolves. */
+export async function replaceMetadataRevision(disk: Disk, revision: number): Promise<NodeFile> {
+  const file = readNodeFile(disk);
+  if (file.metadataRevision === revision) return file;
+  assert(revision > (file.metadataRevision ?? 0), "metadata revisions grow", { revision });
   const updated = { ...file, metadataRevision: revision };
   await writeNodeFile(disk, updated);
   return updated;
@@ -237,10 +255,6 @@ function nodeIds(
   if (!Array.isArray(value) || value.length < countMin || !value.every(isNodeId))
     throw damaged(name);
   return value;
-}
-
-function isNodeId(value: unknown): value is NodeId {
-  return Number.isInteger(value) && Number(value) >= 1 && Number(value) <= NODE_ID_MAX;
 }
 
 function damaged(what: string, cause?: unknown): StorageError {

@@ -17,6 +17,7 @@ export interface NodeFitness {
   readonly isAlive: boolean;
   readonly isFenced: boolean;
   readonly isDraining: boolean;
+  readonly isClockTrusted: boolean;
   /** How long it has been heard from without a gap, ms. */
   readonly aliveForMs: number;
 }
@@ -29,6 +30,8 @@ export interface LeaderTransfer {
 export interface LeaderBalanceOptions {
   /** The deciding node. */
   readonly self: NodeId;
+  /** Its own wall clock is wrong: it hands everything over that somebody else can lead (architecture §7.13). */
+  readonly isSelfClockTrusted: boolean;
   /** A node that came back must have been up for so long, ms (inclusive). */
   readonly aliveForMsMin: number;
   /** Transfers in one round, inclusive. */
@@ -37,7 +40,7 @@ export interface LeaderBalanceOptions {
 
 /**
  * Transfers for this round, in group order: groups whose preferred leader is another node that is
- * alive, not fenced, not draining, up for long enough and in sync. Everything else stays where it
+ * alive, not fenced, not draining, with a clock that is believed, up for long enough and in sync. Everything else stays where it
  * is: a leadership on the wrong node costs balance, a transfer that fails costs availability.
  */
 export function planLeaderTransfers(
@@ -48,16 +51,18 @@ export function planLeaderTransfers(
   const transfers: LeaderTransfer[] = [];
   for (const group of [...led].sort((a, b) => a.groupId - b.groupId)) {
     if (transfers.length >= options.transfersMax) break;
-    const preferred = group.replicas[0];
-    if (preferred === undefined || preferred === options.self) continue;
-    if (!group.inSync.includes(preferred)) continue;
-    if (isFit(fitness(preferred), options))
-      transfers.push({ groupId: group.groupId, to: preferred });
+    const candidates = options.isSelfClockTrusted ? group.replicas.slice(0, 1) : group.replicas;
+    const to = candidates.find(
+      (nodeId) =>
+        nodeId !== options.self && group.inSync.includes(nodeId) && isFit(fitness(nodeId), options),
+    );
+    if (to !== undefined) transfers.push({ groupId: group.groupId, to });
   }
   return transfers;
 }
 
 function isFit(node: NodeFitness | undefined, options: LeaderBalanceOptions): boolean {
   if (node === undefined || !node.isAlive || node.isFenced || node.isDraining) return false;
+  if (!node.isClockTrusted) return false;
   return node.aliveForMs >= options.aliveForMsMin;
 }

@@ -3,6 +3,7 @@
 // to drain.
 import type { Clock } from "../base/clock.ts";
 import type { GroupId, NodeId } from "../model/ids.ts";
+import { CLOCK_ERROR_MS_FIT } from "./clock-plan.ts";
 import { type NodeFitness, planLeaderTransfers } from "./leader-balance-plan.ts";
 import type { Liveness } from "./liveness.ts";
 import type { MetadataView } from "./metadata-image.ts";
@@ -77,7 +78,7 @@ export class LeaderBalancer {
   /** Never rejects. */
   async #runOnce(): Promise<void> {
     if (this.#isDraining) return;
-    const { clock, groups, nodeId, settings } = this.#options;
+    const { clock, groups, liveness, nodeId, settings } = this.#options;
     const nowMs = clock.monotonicMs();
     const led = groups.list();
     const ledNow = new Set(led.map((group) => group.groupId));
@@ -87,7 +88,11 @@ export class LeaderBalancer {
     const transfers = planLeaderTransfers(
       led.filter((group) => !this.#notBeforeMs.has(group.groupId)),
       (other) => this.#fitness(other, nowMs),
-      { self: nodeId, ...settings },
+      {
+        self: nodeId,
+        isSelfClockTrusted: liveness.isClockTrusted(nodeId, nowMs),
+        ...settings,
+      },
     );
     await Promise.all(transfers.map(({ groupId, to }) => this.#transfer(groupId, to)));
   }
@@ -111,6 +116,7 @@ export class LeaderBalancer {
       isAlive: liveness.isAlive(nodeId, nowMs),
       isFenced: node.fenced,
       isDraining: liveness.isDraining(nodeId),
+      isClockTrusted: liveness.isClockTrusted(nodeId, nowMs, CLOCK_ERROR_MS_FIT),
       aliveForMs: liveness.aliveForMs(nodeId, nowMs),
     };
   }

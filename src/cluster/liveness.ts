@@ -3,6 +3,8 @@
 // node derives fitness for leadership (leader-balancer.ts). Time comes in as an argument, monotonic
 // ms.
 import type { NodeId } from "../model/ids.ts";
+import type { LogIndex } from "../model/positions.ts";
+import { CLOCK_ERROR_MS_MAX, clockErrors } from "./clock-plan.ts";
 import type { NodeRow } from "./node-table.ts";
 import type { NodeStatusReport } from "./ports.ts";
 
@@ -15,6 +17,8 @@ interface Heard {
   readonly lastMs: number;
   /** Since when without a gap of a session. */
   readonly sinceMs: number;
+  /** Its wall clock minus ours when it was heard last. */
+  readonly clockOffsetMs: number;
 }
 
 /** Commands that the metadata leader should propose now. */
@@ -26,6 +30,11 @@ export interface FencingPlan {
 export class Liveness {
   readonly #self: NodeId;
   readonly #heard = new Map<NodeId, Heard>();
+  /**
+   * Registrations as the last plan saw them, and since when. A new one is a sign of life, although the node's status may
+   * take a while to arrive. Undefined: no plan was made since the grace began, which covers all there are then.
+   */
+  #registered: Map<NodeId, { readonly index: LogIndex; readonly sinceMs: number }> | undefined;
   /**
    * Silence counts from here at the earliest: a new metadata leader gives everybody a whole
    * session.
@@ -40,12 +49,17 @@ export class Liveness {
   /** This node began to lead the metadata group. */
   startGrace(nowMs: number): void {
     this.#graceFromMs = nowMs;
+    this.#registered = undefined;
   }
 
-  /** A status arrived. One of an older incarnation is a straggler and says nothing. */
+  /**
+   * A status arrived. One of an older incarnation is a straggler and says nothing.
+   * @param clockOffsetMs the sender's wall clock minus ours, ms
+   */
   heard(
     status: Pick<NodeStatusReport, "nodeId" | "incarnation" | "draining">,
     nowMs: number,
+    clockOffsetMs = 0,
   ): void {
     const nodeId = status.nodeId as NodeId;
     const before = this.#heard.get(nodeId);
@@ -61,6 +75,7 @@ export class Liveness {
       draining: status.draining,
       lastMs: nowMs,
       sinceMs: isContinued ? before.sinceMs : nowMs,
+      clockOffsetMs,
     });
   }
 
@@ -73,6 +88,16 @@ export class Liveness {
 
   isDraining(nodeId: NodeId): boolean {
     return this.#heard.get(nodeId)?.draining ?? false;
+  }
+
+  /** Its wall clock is near the median of all that are heard of; of others we believe no age and give them no lead. */
+  isClockTrusted(nodeId: NodeId, nowMs: number, errorMsMax: number = CLOCK_ERROR_MS_MAX): boolean {
+    const offsets = new Map([[this.#self, 0]]);
+    for (const [other, { clockOffsetMs }] of this.#heard) {
+      if (this.isAlive(other, nowMs)) offsets.set(other, clockOffsetMs);
+    }
+    const errorMs = clockErrors(offsets).get(nodeId) ?? 0;
+    return Math.abs(errorMs) <= errorMsMax;
   }
 
   /** Ms since the node is heard from without a gap; 0 when it is not. */
@@ -95,11 +120,17 @@ export class Liveness {
   fencingPlan(nodes: Iterable<NodeRow>, nowMs: number): FencingPlan {
     const fence: NodeRow[] = [];
     const unfence: NodeRow[] = [];
+    const before = this.#registered;
+    this.#registered = new Map();
     for (const node of nodes) {
+      const known = before?.get(node.nodeId);
+      const isOld = before === undefined || known?.index === node.registeredIndex;
+      const sinceMs = isOld ? (known?.sinceMs ?? this.#graceFromMs) : nowMs;
+      this.#registered.set(node.nodeId, { index: node.registeredIndex, sinceMs });
       const heard = this.#heard.get(node.nodeId);
       const isRegistered = heard === undefined || heard.incarnation === node.incarnation;
       if (!node.fenced) {
-        const isGraceOver = nowMs - this.#graceFromMs >= SESSION_MS;
+        const isGraceOver = nowMs - sinceMs >= SESSION_MS;
         if (isGraceOver && !this.isAlive(node.nodeId, nowMs)) fence.push(node);
       } else if (this.isAlive(node.nodeId, nowMs) && isRegistered) unfence.push(node);
     }

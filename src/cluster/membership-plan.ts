@@ -1,6 +1,5 @@
-// Decides how the members of a group change so that they follow the placement in the metadata: the
-// way back after an emptied disk. Pure; membership-reconciler.ts runs it on the leader of the
-// group.
+// Decides how the members of a group change so that they follow the placement in the metadata. Pure;
+// membership-reconciler.ts carries it out on the leader of the group.
 import {
   NODE_ID_MAX,
   type NodeId,
@@ -12,7 +11,7 @@ import type { MetadataImage } from "./metadata-image.ts";
 import type { LedMembership } from "./ports.ts";
 import { type PartitionRow, replicaOfPlacement } from "./topic-table.ts";
 
-/** Voters of the metadata group without an explicit change (architecture §7.10). */
+/** Voters of the metadata group when a cluster is founded (architecture §7.10). */
 export const METADATA_VOTERS_MAX = 3;
 
 export interface MembershipTarget {
@@ -29,29 +28,42 @@ export function wantedOfPartition(row: PartitionRow): WantedMembers {
 }
 
 /**
- * The metadata group's wanted members. A voter whose node came back with a new directory is wanted
- * in its new form; nodes that are not members yet become learners, or voters while there are fewer
- * than three of them.
+ * The metadata group's wanted members: all nodes vote up to three, then three or, by explicit command, five; the others
+ * learn. A voter whose node came back with a new directory is wanted in its new form; one that is about to leave
+ * gives its vote to another node and learns until it is unregistered. Nobody loses a vote because it is silent.
  */
 export function wantedOfMetadata(image: MetadataImage, current: LedMembership): WantedMembers {
-  const renewed = (replicaId: ReplicaId): ReplicaId => {
-    const node = image.nodes.get(nodeOfReplica(replicaId));
-    return node === undefined ? replicaId : replicaIdOf(node.nodeId, node.metadataRevision);
-  };
-  const voters = [...new Set(current.voters.map(renewed))];
-  const learners: ReplicaId[] = [];
-  const voting = new Set<NodeId>(voters.map(nodeOfReplica));
-  const known = new Set<NodeId>([...image.nodes.keys(), ...current.learners.map(nodeOfReplica)]);
-  for (const nodeId of [...known].sort((a, b) => a - b)) {
-    if (voting.has(nodeId) || nodeId > NODE_ID_MAX) continue;
-    const node = image.nodes.get(nodeId);
-    const former = current.learners.find((replica) => nodeOfReplica(replica) === nodeId);
-    const replicaId = node === undefined ? former : replicaIdOf(nodeId, node.metadataRevision);
-    if (replicaId === undefined) continue;
-    if (voters.length < METADATA_VOTERS_MAX && node !== undefined) voters.push(replicaId);
-    else learners.push(replicaId);
+  const isLeaving = (id: NodeId): boolean => image.nodes.get(id)?.decommission !== undefined;
+  const members = [...current.voters, ...current.learners].filter(
+    (replica) => !image.removedNodes.has(nodeOfReplica(replica)),
+  );
+  const known = new Map<NodeId, ReplicaId>();
+  for (const replica of members) known.set(nodeOfReplica(replica), replica);
+  for (const node of image.nodes.values()) {
+    if (node.nodeId > NODE_ID_MAX) continue;
+    known.set(node.nodeId, replicaIdOf(node.nodeId, node.metadataRevision));
   }
-  return { voters, learners };
+  const voting = new Set(current.voters.map(nodeOfReplica));
+  const isFenced = (id: NodeId): boolean => image.nodes.get(id)?.fenced !== false;
+  const leader = nodeOfReplica(current.self);
+  // The leader, then present voters, then those in service, then the lowest ids.
+  const rank = (id: NodeId): number =>
+    (id === leader ? 0 : 4) + (voting.has(id) ? 0 : 2) + (isFenced(id) ? 1 : 0);
+  const eligible = [...known.keys()]
+    .filter((id) => !isLeaving(id) && (voting.has(id) || image.nodes.has(id)))
+    .sort((a, b) => rank(a) - rank(b) || a - b);
+  const chosen = new Set(eligible.slice(0, seatsOf(eligible.length, image.metadataVoters)));
+  const ids = [...known].sort(([a], [b]) => a - b);
+  return {
+    voters: ids.filter(([id]) => chosen.has(id)).map(([, replica]) => replica),
+    learners: ids.filter(([id]) => !chosen.has(id)).map(([, replica]) => replica),
+  };
+}
+
+/** An odd number as soon as there are three. */
+function seatsOf(nodes: number, wanted: number): number {
+  if (nodes >= wanted) return wanted;
+  return Math.min(nodes, METADATA_VOTERS_MAX);
 }
 
 /**
@@ -71,11 +83,31 @@ export function nextMembership(
   if (joining.length > 0) {
     return { voters: current.voters, learners: [...current.learners, ...joining] };
   }
-  const isSame =
-    sameSet(current.voters, wanted.voters) && sameSet(current.learners, wanted.learners);
-  if (isSame) return undefined;
+  if (isSameMembership(current, wanted)) return undefined;
   const ready = new Set([...current.caughtUp, ...current.voters]);
   return wanted.voters.every((replica) => ready.has(replica)) ? wanted : undefined;
+}
+
+/** Somebody joins with this step, and will have to catch up. */
+export function isJoining(current: LedMembership, target: MembershipTarget): boolean {
+  const members = new Set([...current.voters, ...current.learners]);
+  return [...target.voters, ...target.learners].some((replica) => !members.has(replica));
+}
+
+/**
+ * Who leads on when the leader itself is to lose its vote: the first wanted voter that votes already and holds nearly
+ * everything. Handing over first costs a moment; waiting for the removal to be known costs an election.
+ */
+export function heirOf(current: LedMembership, target: MembershipTarget): NodeId | undefined {
+  if (target.voters.includes(current.self)) return undefined;
+  const heir = target.voters.find(
+    (replica) => current.voters.includes(replica) && current.caughtUp.includes(replica),
+  );
+  return heir === undefined ? undefined : nodeOfReplica(heir);
+}
+
+export function isSameMembership(a: MembershipTarget, b: MembershipTarget): boolean {
+  return sameSet(a.voters, b.voters) && sameSet(a.learners, b.learners);
 }
 
 function sameSet(a: readonly ReplicaId[], b: readonly ReplicaId[]): boolean {

@@ -1,26 +1,57 @@
-// Makes the members of the groups led here follow the metadata: replicas placed anew join, catch up
-// and take over from the ones they replace. Runs on a timer on every node; a group is changed by
-// its own leader only.
+// Makes the members of the groups led here follow the metadata: replicas placed anew join, catch up and take over from
+// the ones they replace; then the change is sealed and reported, so that what was let go of may be removed. Runs on a
+// timer on every node; a group is changed by its own leader only.
 import type { Clock } from "../base/clock.ts";
-import { METADATA_GROUP } from "../model/ids.ts";
-import { nextMembership, wantedOfMetadata, wantedOfPartition } from "./membership-plan.ts";
+import { type GroupId, METADATA_GROUP } from "../model/ids.ts";
+import type { LogIndex } from "../model/positions.ts";
+import {
+  heirOf,
+  isJoining,
+  isSameMembership,
+  type MembershipTarget,
+  nextMembership,
+  type WantedMembers,
+  wantedOfMetadata,
+  wantedOfPartition,
+} from "./membership-plan.ts";
 import type { MetadataView } from "./metadata-image.ts";
-import type { LedMembership, Logger, Memberships } from "./ports.ts";
+import type { ControllerClient, LedMembership, Logger, Memberships } from "./ports.ts";
+import type { PartitionRow } from "./topic-table.ts";
 
 /** Between rounds, ms. */
 export const MEMBERSHIP_INTERVAL_MS = 1000;
+/** The same while groups are on their way: a change takes several rounds. */
+export const MEMBERSHIP_BUSY_MS = 200;
 /** Groups changed in one round; the others wait for the next. */
 export const MEMBERSHIP_CHANGES_MAX = 8;
+/** Groups led here whose new replicas are fetching the log at once. More wait: live traffic shares disk and network. */
+export const CATCH_UPS_MAX = 4;
 
 export interface MembershipReconcilerOptions {
   readonly memberships: Memberships;
+  readonly controller: ControllerClient;
   readonly view: MetadataView;
+  /** With which the cluster was founded: what a replica of the metadata group falls back to when it knows nothing else. */
+  readonly metadataFounders: MembershipTarget;
   readonly clock: Clock;
   readonly log: Logger;
 }
 
+/** What one round does with one group. */
+type Step = (() => Promise<boolean>) | undefined;
+
+interface Seal {
+  readonly members: MembershipTarget;
+  /** Once this is durably committed, a majority can prove the configuration after a loss of power. */
+  readonly index: LogIndex;
+}
+
 export class MembershipReconciler {
   readonly #options: MembershipReconcilerOptions;
+  /** Configurations that were written twice under this node's leadership. */
+  readonly #seals = new Map<GroupId, Seal>();
+  /** Groups whose leadership nobody took: they are changed while it is here. */
+  readonly #unheired = new Set<GroupId>();
   #cancel: (() => void) | undefined;
   #round: Promise<void> | undefined;
   #closed = false;
@@ -30,11 +61,15 @@ export class MembershipReconciler {
   }
 
   start(): void {
+    this.#schedule(MEMBERSHIP_INTERVAL_MS);
+  }
+
+  #schedule(delayMs: number): void {
     if (this.#closed) return;
-    this.#cancel = this.#options.clock.schedule(MEMBERSHIP_INTERVAL_MS, () => {
-      this.#round = this.#runOnce().then(() => {
+    this.#cancel = this.#options.clock.schedule(delayMs, () => {
+      this.#round = this.#runOnce().then((isBusy) => {
         this.#round = undefined;
-        this.start();
+        this.#schedule(isBusy ? MEMBERSHIP_BUSY_MS : MEMBERSHIP_INTERVAL_MS);
       });
     });
   }
@@ -46,33 +81,112 @@ export class MembershipReconciler {
     await this.#round;
   }
 
-  /** Never rejects. */
-  async #runOnce(): Promise<void> {
-    const { log, memberships } = this.#options;
-    let changes = 0;
-    for (const current of memberships.list()) {
-      if (this.#closed || changes >= MEMBERSHIP_CHANGES_MAX) return;
-      const target = this.#target(current);
-      if (target === undefined) continue;
-      changes += 1;
-      try {
-        await memberships.change(current.groupId, target);
-        log.info({ groupId: current.groupId, ...target }, "membership follows the metadata");
-      } catch (error) {
-        log.warn({ groupId: current.groupId, err: error }, "membership could not be changed");
-      }
+  /** Never rejects. @returns true when a step succeeded: more may follow from it */
+  async #runOnce(): Promise<boolean> {
+    // Before the first restored or applied state nothing is known, and nothing may be concluded from that.
+    if (this.#options.view.image.version === 0) return false;
+    const led = this.#options.memberships.list();
+    this.#forgetAllBut(led);
+    const steps: (() => Promise<boolean>)[] = [];
+    let slots = CATCH_UPS_MAX - led.filter((group) => group.lagging.length > 0).length;
+    for (const current of led) {
+      if (steps.length >= MEMBERSHIP_CHANGES_MAX) break;
+      const wanted = this.#wanted(current);
+      if (wanted === undefined) continue;
+      const target = nextMembership(current, wanted);
+      const joins = target !== undefined && isJoining(current, target);
+      if (joins && slots <= 0) continue;
+      if (joins) slots -= 1;
+      const step =
+        target === undefined ? this.#ending(current, wanted) : this.#way(current, target);
+      if (step !== undefined) steps.push(step);
     }
+    const results = await Promise.all(steps.map(async (step) => step()));
+    return results.includes(true);
   }
 
-  #target(current: LedMembership): ReturnType<typeof nextMembership> {
+  #wanted(current: LedMembership): WantedMembers | undefined {
     const { image } = this.#options.view;
-    // Before the first restored or applied state nothing is known, and nothing may be concluded
-    // from that.
-    if (image.version === 0) return undefined;
-    if (current.groupId === METADATA_GROUP) {
-      return nextMembership(current, wantedOfMetadata(image, current));
-    }
+    if (current.groupId === METADATA_GROUP) return wantedOfMetadata(image, current);
     const row = image.partitions.get(current.groupId);
-    return row === undefined ? undefined : nextMembership(current, wantedOfPartition(row));
+    return row === undefined ? undefined : wantedOfPartition(row);
+  }
+
+  /** Somebody joins, or votes are given and taken. */
+  #way(current: LedMembership, target: MembershipTarget): Step {
+    const { log, memberships } = this.#options;
+    const { groupId } = current;
+    const heir = this.#unheired.has(groupId) ? undefined : heirOf(current, target);
+    if (heir !== undefined) {
+      return this.#attempt(groupId, "leadership handed over before a removal", async () => {
+        this.#unheired.add(groupId);
+        await memberships.transfer(groupId, heir);
+      });
+    }
+    return this.#attempt(groupId, "membership follows the metadata", async () => {
+      await memberships.change(groupId, target);
+      log.info({ groupId, ...target }, "membership changed");
+    });
+  }
+
+  /**
+   * The group is where it should be. Configurations take effect when they are applied, and a replica that lost what it
+   * knew of commits goes back to the last one that its log proves. So the same configuration is written once more: who
+   * holds both entries knows that the first one is committed. Only after that may former replicas go.
+   */
+  #ending(current: LedMembership, wanted: WantedMembers): Step {
+    if (current.isChanging || !isSameMembership(current, wanted)) return undefined;
+    const { groupId } = current;
+    const { voters, learners } = current;
+    const row = this.#options.view.image.partitions.get(groupId);
+    const seal = this.#seals.get(groupId);
+    if (seal !== undefined && isSameMembership(seal.members, current)) {
+      const isDue = row?.change !== undefined && current.durableCommitIndex >= seal.index;
+      return isDue ? this.#finish(groupId, row.change.index) : undefined;
+    }
+    if (row?.change === undefined && isSameMembership(current, this.#founders(row)))
+      return undefined;
+    return this.#attempt(groupId, "configuration sealed", async () => {
+      await this.#options.memberships.change(groupId, { voters, learners });
+      const index = this.#options.memberships.get(groupId)?.commitIndex;
+      if (index !== undefined) this.#seals.set(groupId, { members: { voters, learners }, index });
+    });
+  }
+
+  #finish(groupId: GroupId, changeIndex: LogIndex): Step {
+    return this.#attempt(groupId, "change of replicas reported as finished", async () => {
+      await this.#options.controller.propose({ type: "finish-move", groupId, changeIndex });
+      this.#options.log.info({ groupId, changeIndex }, "change of replicas finished");
+    });
+  }
+
+  #founders(row: PartitionRow | undefined): MembershipTarget {
+    if (row === undefined) return this.#options.metadataFounders;
+    return { voters: row.founders, learners: [] };
+  }
+
+  /** What fails is tried again in the next round, from what is true then. */
+  #attempt(groupId: GroupId, what: string, run: () => Promise<void>): () => Promise<boolean> {
+    return async () => {
+      if (this.#closed) return false;
+      try {
+        await run();
+        return true;
+      } catch (error) {
+        this.#options.log.warn({ groupId, step: what, err: error }, "membership step failed");
+        return false;
+      }
+    };
+  }
+
+  /** Another leader may have changed a group meanwhile. */
+  #forgetAllBut(led: readonly LedMembership[]): void {
+    const ids = new Set(led.map((group) => group.groupId));
+    for (const groupId of [...this.#seals.keys()]) {
+      if (!ids.has(groupId)) this.#seals.delete(groupId);
+    }
+    for (const groupId of [...this.#unheired]) {
+      if (!ids.has(groupId)) this.#unheired.delete(groupId);
+    }
   }
 }

@@ -69,6 +69,7 @@ export interface PartitionStateAnswer extends LedPartition {
   readonly leaderId: number;
   readonly leaderEpoch: number;
   readonly replicas: readonly number[];
+  readonly leaving: readonly number[];
 }
 
 export interface DescribeTopicAnswer {
@@ -84,6 +85,9 @@ export interface NodeStateAnswer {
   readonly leaders: number;
   readonly replicas: number;
   readonly lastHeardMs: number;
+  readonly decommissioning: boolean;
+  readonly partitionsLeft: number;
+  readonly metadataVoter: boolean;
 }
 
 export interface DescribeClusterAnswer {
@@ -94,4 +98,9 @@ export interface DescribeClusterAnswer {
   readonly leaderlessPartitions: number;
   readonly underReplicatedPartitions: number;
   readonly metadataTerm: number;
+  readonly movingPartitions: number;
+  readonly foundingVoters: readonly number[];
+  readonly foundingLearners: readonly number[];
+  readonly metadataVoters: number;
+  readonly metadataIndex: number;
 }

@@ -3,7 +3,19 @@
 // what peers propose, and metadata-state.ts decodes again at apply. One decoder serves both, so
 // whatever got into the log can be applied.
 import { BrokerError } from "../model/errors.ts";
-import { NODE_ID_MAX, type NodeId, type TopicId } from "../model/ids.ts";
+import type { NodeId, TopicId } from "../model/ids.ts";
+import {
+  type Fields,
+  integer,
+  malformed,
+  nodeId,
+  object,
+  parseObject,
+  text,
+  texts,
+  truth,
+} from "./command-fields.ts";
+import { MEMBER_DECODERS, type MemberCommand } from "./member-commands.ts";
 
 /**
  * Version that this code writes. A command with a higher one is not understood and halts the
@@ -132,7 +144,8 @@ export type MetadataCommand =
   | AllocateProducerIds
   | OpenProducer
   | ReplaceReplicas
-  | RaiseFeatureLevel;
+  | RaiseFeatureLevel
+  | MemberCommand;
 
 /** UTF-8 JSON `{ "v": 1, "type": …, … }`. */
 export function encodeMetadataCommand(command: MetadataCommand): Buffer {
@@ -147,7 +160,7 @@ export function encodeMetadataCommand(command: MetadataCommand): Buffer {
  * malformed.
  */
 export function decodeMetadataCommand(bytes: Uint8Array): MetadataCommand {
-  const fields = parseObject(bytes);
+  const fields = parseObject(bytes, METADATA_COMMAND_BYTES_MAX);
   const version = fields["v"];
   const type = fields["type"];
   if (typeof version !== "number" || typeof type !== "string") {
@@ -166,13 +179,12 @@ export function decodeMetadataCommand(bytes: Uint8Array): MetadataCommand {
   return decode(fields);
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
 const DECODERS: {
   readonly [Type in MetadataCommand["type"]]: (
     fields: Fields,
   ) => Extract<MetadataCommand, { readonly type: Type }>;
 } = {
+  ...MEMBER_DECODERS,
   "register-node": (fields) => ({
     type: "register-node",
     nodeId: nodeId(fields),
@@ -225,62 +237,6 @@ const DECODERS: {
     level: integer(fields, "level", 1, 1_000_000),
   }),
 };
-
-function parseObject(bytes: Uint8Array): Fields {
-  if (bytes.byteLength > METADATA_COMMAND_BYTES_MAX) throw malformed("command");
-  let value: unknown;
-  try {
-    value = JSON.parse(
-      Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"),
-    );
-  } catch (error) {
-    throw malformed("command", error);
-  }
-  if (!isFields(value)) throw malformed("command");
-  return value;
-}
-
-function isFields(value: unknown): value is Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function malformed(field: string, cause?: unknown): BrokerError {
-  return new BrokerError("INVALID_REQUEST", `metadata command: bad ${field}`, { field }, { cause });
-}
-
-function integer(fields: Fields, name: string, first: number, last: number): number {
-  const value = fields[name];
-  if (typeof value !== "number" || !Number.isSafeInteger(value)) throw malformed(name);
-  if (value < first || value > last) throw malformed(name);
-  return value;
-}
-
-function text(fields: Fields, name: string, lengthMin: number, lengthMax: number): string {
-  const value = fields[name];
-  if (typeof value !== "string") throw malformed(name);
-  if (value.length < lengthMin || value.length > lengthMax) throw malformed(name);
-  return value;
-}
-
-function truth(fields: Fields, name: string): boolean {
-  const value = fields[name];
-  if (typeof value !== "boolean") throw malformed(name);
-  return value;
-}
-
-function object(fields: Fields, name: string): Fields {
-  const value = fields[name];
-  if (!isFields(value)) throw malformed(name);
-  return value;
-}
-
-function texts(fields: Fields): Record<string, string> {
-  return Object.fromEntries(Object.keys(fields).map((name) => [name, text(fields, name, 0, 1024)]));
-}
-
-function nodeId(fields: Fields): NodeId {
-  return integer(fields, "nodeId", 1, NODE_ID_MAX) as NodeId;
-}
 
 function topicId(fields: Fields): TopicId {
   return text(fields, "topicId", 1, 64) as TopicId;

@@ -53,13 +53,16 @@ export class MetadataController {
    * Proposes and waits until the command is applied here.
    *
    * @returns the result's fields
-   * @throws BrokerError as the state refuses; NOT_LEADER | LEADER_UNKNOWN | OVERLOADED (not
+   * @throws BrokerError as the state refuses; INVALID_REQUEST (malformed) | NOT_LEADER | LEADER_UNKNOWN | OVERLOADED (not
    * applied); LEADERSHIP_LOST (outcome unknown)
    */
   async propose(
     command: MetadataCommand,
   ): Promise<Readonly<Record<string, string | number | boolean>>> {
-    return resultOf(await this.#proposeForReply(encodeMetadataCommand(command)));
+    const bytes = encodeMetadataCommand(command);
+    // What could not be read when it is applied would halt every replica: nothing gets into the log unread.
+    decodeMetadataCommand(bytes);
+    return resultOf(await this.#proposeForReply(bytes));
   }
 
   /**

@@ -3,8 +3,11 @@
 // other rooms (through the broker) read.
 import type { GroupId, NodeId, TopicId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
-import type { NodeRow } from "./node-table.ts";
+import type { NodeRow, RemovedNodeRow } from "./node-table.ts";
 import type { DeletedTopicRow, PartitionRow, TopicRow } from "./topic-table.ts";
+
+/** Voters of the metadata group without an explicit change (architecture §7.10). */
+export const METADATA_VOTERS_DEFAULT = 3;
 
 /** One consistent state of the metadata. Nothing in it changes any more. */
 export interface MetadataImage {
@@ -12,7 +15,11 @@ export interface MetadataImage {
   readonly version: LogIndex;
   /** Formats of this level may be written by every node. */
   readonly featureLevel: number;
+  /** How many nodes shall vote in the metadata group, once there are so many. */
+  readonly metadataVoters: number;
   readonly nodes: ReadonlyMap<NodeId, NodeRow>;
+  /** Decommissioned, and not back with another directory. */
+  readonly removedNodes: ReadonlyMap<NodeId, RemovedNodeRow>;
   readonly topics: ReadonlyMap<TopicId, TopicRow>;
   readonly partitions: ReadonlyMap<GroupId, PartitionRow>;
   readonly deletedTopics: ReadonlyMap<TopicId, DeletedTopicRow>;
@@ -51,7 +58,9 @@ export class MetadataView {
   #image: MetadataImage = createImage({
     version: 0,
     featureLevel: 1,
+    metadataVoters: METADATA_VOTERS_DEFAULT,
     nodes: new Map(),
+    removedNodes: new Map(),
     topics: new Map(),
     partitions: new Map(),
     deletedTopics: new Map(),
@@ -83,7 +92,11 @@ export function createImage(parts: ImageParts): MetadataImage {
 class FrozenImage implements MetadataImage {
   readonly version: LogIndex;
   readonly featureLevel: number;
+  /** How many nodes shall vote in the metadata group, once there are so many. */
+  readonly metadataVoters: number;
   readonly nodes: ReadonlyMap<NodeId, NodeRow>;
+  /** Decommissioned, and not back with another directory. */
+  readonly removedNodes: ReadonlyMap<NodeId, RemovedNodeRow>;
   readonly topics: ReadonlyMap<TopicId, TopicRow>;
   readonly partitions: ReadonlyMap<GroupId, PartitionRow>;
   readonly deletedTopics: ReadonlyMap<TopicId, DeletedTopicRow>;
@@ -94,7 +107,9 @@ class FrozenImage implements MetadataImage {
   constructor(parts: ImageParts) {
     this.version = parts.version;
     this.featureLevel = parts.featureLevel;
+    this.metadataVoters = parts.metadataVoters;
     this.nodes = parts.nodes;
+    this.removedNodes = parts.removedNodes;
     this.topics = parts.topics;
     this.partitions = parts.partitions;
     this.deletedTopics = parts.deletedTopics;

@@ -4,7 +4,7 @@
 // answer.
 import type { Clock } from "../base/clock.ts";
 import { BrokerError } from "../model/errors.ts";
-import type { GroupId, NodeId } from "../model/ids.ts";
+import { type GroupId, type NodeId, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
 import {
   PAGE_SIZE_DEFAULT,
   PAGE_SIZE_MAX,
@@ -12,6 +12,7 @@ import {
   PROTOCOL_VERSION_MIN,
 } from "../model/limits.ts";
 import { describeTopicSettings, parseTopicSettings } from "../model/topic-settings.ts";
+import type { Founders } from "./cluster-format.ts";
 import type { LeaderCache } from "./leader-cache.ts";
 import type { Liveness } from "./liveness.ts";
 import type {
@@ -21,13 +22,14 @@ import type {
   ListTopicsWish,
   MetadataAnswer,
   MetadataRequest,
+  NodeStateAnswer,
   TopicAnswer,
   TopicSummaryAnswer,
 } from "./metadata-answers.ts";
 import type { MetadataReplica } from "./metadata-controller.ts";
 import type { MetadataView } from "./metadata-image.ts";
 import type { LedPartition } from "./ports.ts";
-import type { PartitionRow, TopicRow } from "./topic-table.ts";
+import { type PartitionRow, placementsOf, type TopicRow } from "./topic-table.ts";
 
 /**
  * Partitions described in one page of topics. A page ends after the topic that reaches it: messages
@@ -42,6 +44,9 @@ export interface MetadataReaderOptions {
   readonly leaders: LeaderCache;
   readonly liveness: Liveness;
   readonly replica: Pick<MetadataReplica, "leaderNode" | "term">;
+  /** Voters of the metadata group, as this node's replica knows them. */
+  readonly metadataVoters: () => readonly ReplicaId[];
+  readonly founders: Founders;
   readonly clock: Clock;
   /** What this node's leader of a group says; undefined when it does not lead it. */
   readonly ledPartition: (groupId: GroupId) => LedPartition | undefined;
@@ -129,27 +134,26 @@ export class MetadataReader {
         partition: row.partition,
         ...this.#leader(row),
         replicas: nodesOf(row),
+        leaving: row.change?.leaving.map((place) => place.nodeId) ?? [],
       })),
     };
   }
 
   /** Nodes, roles and health as this node sees them. */
   describeCluster(): DescribeClusterAnswer {
-    const { clusterId, clock, leaders, ledPartition, liveness, nodeId, replica, view } =
-      this.#options;
+    const { clusterId, founders, leaders, ledPartition, nodeId, replica, view } = this.#options;
     const { image } = view;
-    const nowMs = clock.monotonicMs();
-    const leaderCounts = new Map<NodeId, number>();
-    const replicaCounts = new Map<NodeId, number>();
+    const counts = new Counts();
     let leaderlessPartitions = 0;
     let underReplicatedPartitions = 0;
+    let movingPartitions = 0;
     for (const row of image.partitions.values()) {
-      for (const placement of row.replicas) {
-        replicaCounts.set(placement.nodeId, (replicaCounts.get(placement.nodeId) ?? 0) + 1);
-      }
+      for (const place of row.replicas) counts.add(counts.replicas, place.nodeId);
+      for (const place of placementsOf(row)) counts.add(counts.left, place.nodeId);
+      if (row.change !== undefined) movingPartitions += 1;
       const leader = leaders.get(row.groupId)?.nodeId ?? 0;
       if (leader === 0) leaderlessPartitions += 1;
-      else leaderCounts.set(leader, (leaderCounts.get(leader) ?? 0) + 1);
+      else counts.add(counts.leaders, leader);
       const led = ledPartition(row.groupId);
       if (led !== undefined && led.inSync.length < row.replicas.length) {
         underReplicatedPartitions += 1;
@@ -159,18 +163,34 @@ export class MetadataReader {
       clusterId,
       nodeId,
       controllerId: replica.leaderNode,
-      nodes: [...image.nodes.values()].map((node) => ({
-        nodeId: node.nodeId,
-        endpoint: node.endpoints.client,
-        fenced: node.fenced,
-        leaders: leaderCounts.get(node.nodeId) ?? 0,
-        replicas: replicaCounts.get(node.nodeId) ?? 0,
-        lastHeardMs: Math.round(liveness.silentForMs(node.nodeId, nowMs) ?? nowMs),
-      })),
+      nodes: this.#nodes(counts),
       leaderlessPartitions,
       underReplicatedPartitions,
       metadataTerm: replica.term,
+      movingPartitions,
+      foundingVoters: founders.metadataVoters,
+      foundingLearners: founders.metadataLearners,
+      metadataVoters: image.metadataVoters,
+      metadataIndex: image.version,
     };
+  }
+
+  #nodes(counts: Counts): readonly NodeStateAnswer[] {
+    const { clock, liveness, metadataVoters, view } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const voting = new Set(metadataVoters().map(nodeOfReplica));
+    const nodes = [...view.image.nodes.values()].sort((a, b) => a.nodeId - b.nodeId);
+    return nodes.map(({ decommission, endpoints, fenced, nodeId }) => ({
+      nodeId,
+      endpoint: endpoints.client,
+      fenced,
+      leaders: counts.leaders.get(nodeId) ?? 0,
+      replicas: counts.replicas.get(nodeId) ?? 0,
+      lastHeardMs: Math.round(liveness.silentForMs(nodeId, nowMs) ?? nowMs),
+      decommissioning: decommission !== undefined,
+      partitionsLeft: counts.left.get(nodeId) ?? 0,
+      metadataVoter: voting.has(nodeId),
+    }));
   }
 
   /**
@@ -238,6 +258,18 @@ export class MetadataReader {
       partitions += topic.partitions;
     }
     return { topics, nextPageToken: place < names.length ? (names[place - 1] ?? "") : "" };
+  }
+}
+
+/** Partitions per node. */
+class Counts {
+  readonly leaders = new Map<NodeId, number>();
+  readonly replicas = new Map<NodeId, number>();
+  /** Wanted or leaving. */
+  readonly left = new Map<NodeId, number>();
+
+  add(table: Map<NodeId, number>, nodeId: NodeId): void {
+    table.set(nodeId, (table.get(nodeId) ?? 0) + 1);
   }
 }
 

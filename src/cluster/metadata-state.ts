@@ -3,7 +3,6 @@
 // The replica room applies entries to it; it publishes an immutable image for everybody else.
 // Names, settings and numbers of a topic are checked by the proposer, because those rules may
 // differ between software versions; what is checked here depends on applied state.
-import { unreachable } from "../base/assert.ts";
 import type { KeyedWrite } from "../log/ports.ts";
 import { type Frame, SECTION, sectionOf } from "../model/entry-frame.ts";
 import type { GroupId, NodeId, TopicId } from "../model/ids.ts";
@@ -11,6 +10,8 @@ import { TOPICS_MAX } from "../model/limits.ts";
 import type { LogIndex } from "../model/positions.ts";
 import { initialLayout } from "../model/slots.ts";
 import type { ApplyContext, StateMachine } from "../replica/ports.ts";
+import { placementCandidates, placeOn } from "./member-rules.ts";
+import { applyMemberCommand } from "./member-state.ts";
 import {
   type AllocateProducerIds,
   type AlterTopic,
@@ -29,9 +30,14 @@ import type { MetadataView } from "./metadata-image.ts";
 import { type MetadataReply, refused } from "./metadata-reply.ts";
 import { type Change, MetadataTable } from "./metadata-table.ts";
 import { decideRegistration, type NodeRow } from "./node-table.ts";
-import { type PlacementCandidate, planPlacement } from "./placement-plan.ts";
+import { planPlacement } from "./placement-plan.ts";
 import { nextSession, PRODUCER_NAMES_MAX } from "./producer-table.ts";
-import { type ReplicaPlacement, replicaOfPlacement } from "./topic-table.ts";
+import {
+  placementsOf,
+  type ReplicaPlacement,
+  replicaOfPlacement,
+  withPlacements,
+} from "./topic-table.ts";
 
 /**
  * Partitions of all topics. Beyond: OVERLOADED. Part of the replicated rules: changing it needs a
@@ -113,14 +119,16 @@ export class MetadataState implements StateMachine {
       case "raise-feature-level":
         return this.#raiseFeatureLevel(command, change);
       default:
-        return unreachable(command);
+        return applyMemberCommand(this.#table, command, change);
     }
   }
 
   #registerNode(command: RegisterNode, change: Change): MetadataReply {
     const { featureLevel } = this.#table.meta;
     const known = this.#table.nodes.get(command.nodeId);
-    const decision = decideRegistration(known, command, { index: change.index, featureLevel });
+    const removed = this.#table.removedNodes.get(command.nodeId);
+    const at = { index: change.index, featureLevel };
+    const decision = decideRegistration(known, removed, command, at);
     if (decision.refusal !== undefined) {
       return refused("NODE_FENCED", `node ${command.nodeId} is refused: ${decision.refusal}`, {
         nodeId: command.nodeId,
@@ -148,7 +156,10 @@ export class MetadataState implements StateMachine {
     // The same id under the same name is a repeated proposal of a creation whose outcome the
     // proposer did not learn.
     if (holder === topicId) return { ok: { topicId } };
-    const candidates = this.#placementCandidates();
+    const candidates = placementCandidates(
+      this.#table.nodes.values(),
+      this.#table.topics.partitions.values(),
+    );
     const refusal = this.#refuseTopic(command, holder, candidates.length);
     if (refusal !== undefined) return refusal;
     const firstGroupId = this.#table.meta.nextGroupId;
@@ -168,7 +179,7 @@ export class MetadataState implements StateMachine {
       layoutHistory: [],
     });
     for (const [partition, nodeIds] of placement.entries()) {
-      const replicas = nodeIds.map((nodeId) => this.#placeOn(nodeId, change.index));
+      const replicas = nodeIds.map((nodeId) => placeOn(this.#table, nodeId, change.index));
       const groupId = (firstGroupId + partition) as GroupId;
       const founders = replicas.map(replicaOfPlacement);
       this.#table.putPartition(change, { groupId, topicId, partition, replicas, founders });
@@ -262,13 +273,12 @@ export class MetadataState implements StateMachine {
     }
     const isLost = (replica: ReplicaPlacement): boolean =>
       replica.nodeId === node.nodeId && replica.directoryId !== node.directoryId;
+    const renewed = (replica: ReplicaPlacement): ReplicaPlacement =>
+      isLost(replica) ? placeOn(this.#table, replica.nodeId, change.index) : replica;
     let replaced = 0;
     for (const row of [...this.#table.topics.partitions.values()]) {
-      if (!row.replicas.some(isLost)) continue;
-      const replicas = row.replicas.map((replica) =>
-        isLost(replica) ? this.#placeOn(replica.nodeId, change.index) : replica,
-      );
-      this.#table.putPartition(change, { ...row, replicas });
+      if (!placementsOf(row).some(isLost)) continue;
+      this.#table.putPartition(change, withPlacements(row, renewed));
       replaced += 1;
     }
     return { ok: { replaced } };
@@ -288,26 +298,6 @@ export class MetadataState implements StateMachine {
     }
     this.#table.putMeta(change, { featureLevel: level });
     return { ok: { featureLevel: level } };
-  }
-
-  #placementCandidates(): PlacementCandidate[] {
-    const held = new Map<NodeId, { replicas: number; preferredLeaders: number }>();
-    for (const node of this.#table.nodes.values()) {
-      if (!node.fenced) held.set(node.nodeId, { replicas: 0, preferredLeaders: 0 });
-    }
-    for (const row of this.#table.topics.partitions.values()) {
-      for (const [place, { nodeId }] of row.replicas.entries()) {
-        const load = held.get(nodeId);
-        if (load === undefined) continue;
-        load.replicas += 1;
-        if (place === 0) load.preferredLeaders += 1;
-      }
-    }
-    return [...held].map(([nodeId, load]) => ({ nodeId, ...load }));
-  }
-
-  #placeOn(nodeId: NodeId, revision: LogIndex): ReplicaPlacement {
-    return { nodeId, directoryId: this.#table.nodes.get(nodeId)?.directoryId ?? "", revision };
   }
 }
 

@@ -4,8 +4,13 @@
 import { type KeyedWrite, StorageError } from "../log/ports.ts";
 import type { GroupId, NodeId, ProducerId, TopicId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
-import { createImage, type MetadataDelta, type MetadataView } from "./metadata-image.ts";
-import type { NodeRow } from "./node-table.ts";
+import {
+  createImage,
+  METADATA_VOTERS_DEFAULT,
+  type MetadataDelta,
+  type MetadataView,
+} from "./metadata-image.ts";
+import { type NodeRow, type RemovedNodeRow, removedNode } from "./node-table.ts";
 import type { ProducerRow } from "./producer-table.ts";
 import { decodeRow, encodeRow } from "./record-codec.ts";
 import {
@@ -22,6 +27,8 @@ export interface MetaRow {
   /** Always even: ids are given out in pairs, and partitions take odd ones for weak (no gap is noticed then). */
   readonly nextProducerId: ProducerId;
   readonly featureLevel: number;
+  /** How many nodes shall vote in the metadata group; absent: METADATA_VOTERS_DEFAULT. */
+  readonly metadataVoters?: number;
   /** Index of the newest entry that changed any row; 0: none did. */
   readonly changedIndex: LogIndex;
 }
@@ -46,6 +53,7 @@ export interface Change {
 export class MetadataTable {
   readonly #view: MetadataView;
   readonly nodes: Map<NodeId, NodeRow> = new Map();
+  readonly removedNodes: Map<NodeId, RemovedNodeRow> = new Map();
   readonly topics: TopicTable = new TopicTable();
   readonly producers: Map<string, ProducerRow> = new Map();
   #meta: MetaRow = FIRST_META;
@@ -80,6 +88,18 @@ export class MetadataTable {
     this.nodes.set(row.nodeId, row);
     change.writes.push({ type: "put", key: nodeKey(row.nodeId), value: encodeRow(row) });
     change.nodes.push(row.nodeId);
+    if (!this.removedNodes.delete(row.nodeId)) return;
+    change.writes.push({ type: "delete", key: removedKey(row.nodeId) });
+  }
+
+  /** Takes a node out and leaves a row that keeps its directories from coming back. */
+  removeNode(change: Change, node: NodeRow): void {
+    const removed = removedNode(node, change.index);
+    this.nodes.delete(node.nodeId);
+    this.removedNodes.set(node.nodeId, removed);
+    change.writes.push({ type: "delete", key: nodeKey(node.nodeId) });
+    change.writes.push({ type: "put", key: removedKey(node.nodeId), value: encodeRow(removed) });
+    change.nodes.push(node.nodeId);
   }
 
   putTopic(change: Change, row: TopicRow): void {
@@ -127,6 +147,9 @@ export class MetadataTable {
     if (this.#meta.changedIndex === 0) return [];
     const pairs: (readonly [string, Uint8Array])[] = [[META_KEY, encodeRow(this.#meta)]];
     for (const row of this.nodes.values()) pairs.push([nodeKey(row.nodeId), encodeRow(row)]);
+    for (const row of this.removedNodes.values()) {
+      pairs.push([removedKey(row.nodeId), encodeRow(row)]);
+    }
     for (const row of this.topics.topics.values()) {
       pairs.push([topicKey(row.topicId), encodeRow(row)]);
     }
@@ -144,6 +167,7 @@ export class MetadataTable {
   restore(pairs: Iterable<readonly [string, Uint8Array]>): void {
     this.#meta = FIRST_META;
     this.nodes.clear();
+    this.removedNodes.clear();
     this.topics.clear();
     this.producers.clear();
     const deleted: DeletedTopicRow[] = [];
@@ -163,6 +187,11 @@ export class MetadataTable {
       case "node": {
         const row = decodeRow<NodeRow>(key, bytes);
         this.nodes.set(row.nodeId, row);
+        return;
+      }
+      case "removed": {
+        const row = decodeRow<RemovedNodeRow>(key, bytes);
+        this.removedNodes.set(row.nodeId, row);
         return;
       }
       case "topic":
@@ -194,7 +223,9 @@ export class MetadataTable {
     const image = createImage({
       version: this.#meta.changedIndex,
       featureLevel: this.#meta.featureLevel,
+      metadataVoters: this.#meta.metadataVoters ?? METADATA_VOTERS_DEFAULT,
       nodes: changed(delta.nodes) ? new Map(this.nodes) : before.nodes,
+      removedNodes: changed(delta.nodes) ? new Map(this.removedNodes) : before.removedNodes,
       topics: topicsChanged ? new Map(topics.topics) : before.topics,
       partitions: changed(delta.groups) ? new Map(topics.partitions) : before.partitions,
       deletedTopics: topicsChanged ? new Map(topics.deleted) : before.deletedTopics,
@@ -209,6 +240,10 @@ const META_KEY = "meta";
 
 function nodeKey(nodeId: NodeId): string {
   return `node/${nodeId}`;
+}
+
+function removedKey(nodeId: NodeId): string {
+  return `removed/${nodeId}`;
 }
 
 function topicKey(topicId: TopicId): string {

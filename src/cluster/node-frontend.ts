@@ -1,18 +1,21 @@
-// The life of nodes in the metadata: each node registers itself at start (NodeRegistration), and
-// the metadata leader fences nodes that fell silent and unfences those that came back
-// (NodeFencing). The broker starts and stops both.
+// The life of nodes in the metadata: each node registers itself at start (NodeRegistration), and the metadata leader
+// fences nodes that fell silent, unfences those that came back and unregisters those that were decommissioned and hold
+// nothing any more (NodeFencing). The broker starts and stops both.
 import type { Clock } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
 import { deferred } from "../base/deferred.ts";
 import type { Random } from "../base/random.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
+import type { ReplicaId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import type { Liveness } from "./liveness.ts";
+import type { UnregisterNode } from "./member-commands.ts";
 import type { FenceNode, RegisterNode, UnfenceNode } from "./metadata-commands.ts";
 import type { MetadataController } from "./metadata-controller.ts";
 import type { MetadataView } from "./metadata-image.ts";
 import { numberOf } from "./metadata-reply.ts";
 import type { ControllerClient, Logger } from "./ports.ts";
+import { planRemovals } from "./removal-plan.ts";
 
 /**
  * Pause after a failed registration, ms: doubles from the first to the last value, with ± 25 % of
@@ -103,6 +106,8 @@ export interface NodeFencingOptions {
   readonly controller: MetadataController;
   readonly view: MetadataView;
   readonly liveness: Liveness;
+  /** Voters of the metadata group, as this node's replica knows them. */
+  readonly metadataVoters: () => readonly ReplicaId[];
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -150,7 +155,7 @@ export class NodeFencing {
     this.#wasLeader = isLeader;
     if (!isLeader) return;
     const plan = liveness.fencingPlan(view.image.nodes.values(), clock.monotonicMs());
-    const commands: (FenceNode | UnfenceNode)[] = [
+    const commands: (FenceNode | UnfenceNode | UnregisterNode)[] = [
       ...plan.fence.map(({ nodeId, incarnation }) => ({
         type: "fence-node" as const,
         nodeId,
@@ -161,6 +166,7 @@ export class NodeFencing {
         nodeId,
         incarnation,
       })),
+      ...planRemovals(view.image, this.#options.metadataVoters()),
     ];
     for (const command of commands) {
       if (this.#closed) return;

@@ -31,6 +31,29 @@ export interface NodeRow {
    * may come back.
    */
   readonly retiredDirectories: readonly string[];
+  /** It shall leave for good. Survives restarts and new directories of the node. */
+  readonly decommission?: Decommission;
+}
+
+export interface Decommission {
+  /** The entry that began it. */
+  readonly index: LogIndex;
+  /** The node that was named to take its replicas over; 0: any. */
+  readonly successor: NodeId | 0;
+}
+
+/** A node that was decommissioned. Its id may be used again, by another directory. */
+export interface RemovedNodeRow {
+  readonly nodeId: NodeId;
+  readonly removedIndex: LogIndex;
+  /** None of them may come back; as in NodeRow. */
+  readonly retiredDirectories: readonly string[];
+}
+
+/** What is left of a node when it is unregistered. */
+export function removedNode(node: NodeRow, removedIndex: LogIndex): RemovedNodeRow {
+  const retiredDirectories = withRetired(node.retiredDirectories, node.directoryId);
+  return { nodeId: node.nodeId, removedIndex, retiredDirectories };
 }
 
 /** Why a registration is refused: always NODE_FENCED for the caller. */
@@ -54,11 +77,12 @@ export type Registration =
  * - an older incarnation is a process that should be dead: refused;
  * - another directory is refused while the node counts as alive (two processes with one id), and
  *   taken once it was fenced: an emptied or replaced disk, which starts with new replicas;
- * - a directory that was replaced by another never comes back: its replicas have been given up;
+ * - a directory that was replaced by another, or decommissioned, never comes back: its replicas have been given up;
  * - software that cannot write the cluster's feature level is refused (architecture §7.12).
  */
 export function decideRegistration(
   known: NodeRow | undefined,
+  removed: RemovedNodeRow | undefined,
   command: RegisterNode,
   at: { readonly index: LogIndex; readonly featureLevel: number },
 ): Registration {
@@ -67,18 +91,21 @@ export function decideRegistration(
     return { refusal: "feature-level" };
   }
   const row = { nodeId, directoryId, incarnation, endpoints, features, fenced: false };
-  if (known === undefined) {
-    const metadataRevision = command.founder ? 0 : at.index;
-    return { row: { ...row, registeredIndex: at.index, metadataRevision, retiredDirectories: [] } };
-  }
-  const { retiredDirectories } = known;
+  const retiredDirectories = (known ?? removed)?.retiredDirectories ?? [];
   if (retiredDirectories.includes(directoryId)) return { refusal: "retired-directory" };
+  if (known === undefined) {
+    // A founder's replica of the metadata group was there from the start; that of a removed node is gone.
+    const metadataRevision = command.founder && removed === undefined ? 0 : at.index;
+    return { row: { ...row, registeredIndex: at.index, metadataRevision, retiredDirectories } };
+  }
+  const leaving = known.decommission === undefined ? {} : { decommission: known.decommission };
   if (known.directoryId !== directoryId) {
     if (!known.fenced) return { refusal: "foreign-directory" };
-    const retired = [...retiredDirectories, known.directoryId].slice(-RETIRED_DIRECTORIES_MAX);
+    const retired = withRetired(retiredDirectories, known.directoryId);
     return {
       row: {
         ...row,
+        ...leaving,
         registeredIndex: at.index,
         metadataRevision: at.index,
         retiredDirectories: retired,
@@ -88,5 +115,9 @@ export function decideRegistration(
   if (incarnation < known.incarnation) return { refusal: "older-incarnation" };
   const registeredIndex = incarnation === known.incarnation ? known.registeredIndex : at.index;
   const { metadataRevision } = known;
-  return { row: { ...row, registeredIndex, metadataRevision, retiredDirectories } };
+  return { row: { ...row, ...leaving, registeredIndex, metadataRevision, retiredDirectories } };
+}
+
+function withRetired(retired: readonly string[], directoryId: string): readonly string[] {
+  return [...retired, directoryId].slice(-RETIRED_DIRECTORIES_MAX);
 }

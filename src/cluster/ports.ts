@@ -1,7 +1,7 @@
 // What the cluster room asks of others. The broker connects these ports (replica set, partitions,
 // peer transport, logger); the simulator and the tests give their own.
 import type { GroupId, NodeId, PartitionIndex, ReplicaId, TopicId } from "../model/ids.ts";
-import type { Term } from "../model/positions.ts";
+import type { LogIndex, Term } from "../model/positions.ts";
 import type { SlotLayout } from "../model/slots.ts";
 import type { LedGroup } from "./leader-balance-plan.ts";
 import type { MetadataCommand } from "./metadata-commands.ts";
@@ -50,7 +50,12 @@ export interface LocalGroups {
   open(assignment: PartitionAssignment): Promise<void>;
   /** Topic settings or layout changed. */
   update(assignment: PartitionAssignment): Promise<void>;
-  /** Stops the replica and removes its data: its topic was deleted. */
+  /**
+   * The group lost its majority, and the replica `from` on this disk goes on as the whole group, as the assignment's
+   * replica; opened afterwards.
+   */
+  succeed(assignment: PartitionAssignment, from: ReplicaId): Promise<void>;
+  /** Stops the replica and puts its data into the trash: its topic was deleted, or it was moved away. */
   remove(groupId: GroupId): Promise<void>;
   /** Everything on this node's disk, the metadata group left out. */
   list(): readonly LocalGroup[];
@@ -73,24 +78,34 @@ export interface LedGroups {
   transfer(groupId: GroupId, to: NodeId): Promise<void>;
 }
 
-/** One partition group led here, for membership changes. */
+/** One group led here, for membership changes. */
 export interface LedMembership {
   readonly groupId: GroupId;
+  /** The leader: this node's replica. */
+  readonly self: ReplicaId;
   readonly voters: readonly ReplicaId[];
   readonly learners: readonly ReplicaId[];
   /** A change is under way. */
   readonly isChanging: boolean;
   /** Members that hold nearly all of the log. */
   readonly caughtUp: readonly ReplicaId[];
+  /** Learners that are heard from and do not. */
+  readonly lagging: readonly ReplicaId[];
+  readonly commitIndex: LogIndex;
+  readonly durableCommitIndex: LogIndex;
 }
 
 /** Groups led here whose membership can be changed. The metadata group is group 0. */
 export interface Memberships {
   list(): readonly LedMembership[];
+  /** Undefined: not led here (any more). */
+  get(groupId: GroupId): LedMembership | undefined;
+  /** Resolves when the target is in force. */
   change(
     groupId: GroupId,
     target: { readonly voters: readonly ReplicaId[]; readonly learners: readonly ReplicaId[] },
   ): Promise<void>;
+  transfer(groupId: GroupId, to: NodeId): Promise<void>;
 }
 
 /** What the leader of a partition on this node tells for DescribeTopic and DescribeCluster. */
@@ -100,6 +115,14 @@ export interface LedPartition {
   readonly highWatermark: number;
   readonly bytes: number;
   readonly commitIndex: number;
+}
+
+/** How far the leader of a partition on this node sees a change of its replicas. */
+export interface MoveProgress {
+  /** Wanted replicas that do not vote yet, or lack more than a few entries. */
+  readonly replicasBehind: number;
+  /** Bytes of the log that those lack, estimated from their share of the entries. */
+  readonly bytesLeft: number;
 }
 
 /**
@@ -112,4 +135,6 @@ export interface NodeStatusReport {
   readonly ledGroups: readonly number[];
   readonly ledTerms: readonly Term[];
   readonly draining: boolean;
+  /** The sender's wall clock when it spoke, ms since 1970. */
+  readonly wallClockMs: number;
 }

@@ -1,17 +1,35 @@
 // Compares what the metadata wants on this node with what the node holds, and says what to do.
 // Pure; replica-reconciler.ts carries it out. Missing metadata is never a reason to remove
 // anything.
-import type { GroupId, NodeId } from "../model/ids.ts";
+import {
+  type GroupId,
+  type NodeId,
+  nodeOfReplica,
+  type ReplicaId,
+  replicaIdOf,
+  revisionOfReplica,
+} from "../model/ids.ts";
 import type { MetadataImage } from "./metadata-image.ts";
 import type { LocalGroup, PartitionAssignment } from "./ports.ts";
-import { type PartitionRow, replicaOfPlacement, type TopicRow, wasGroupOf } from "./topic-table.ts";
+import {
+  type PartitionRow,
+  placementsOf,
+  replicaOfPlacement,
+  type TopicRow,
+  wasGroupOf,
+} from "./topic-table.ts";
 
 export interface ReconcilePlan {
   /** To be opened (a new replica, or one from disk that is not open yet). */
   readonly open: readonly PartitionAssignment[];
   /** Open, but the topic's settings or layout changed since. */
   readonly update: readonly PartitionAssignment[];
-  /** Their topic was deleted by a committed command. */
+  /** The replica on disk that survived its group goes on under the assignment's id. */
+  readonly succeed: readonly {
+    readonly assignment: PartitionAssignment;
+    readonly from: ReplicaId;
+  }[];
+  /** Their topic was deleted, or their placement ended, by a committed command. */
   readonly remove: readonly GroupId[];
   /** Held, but not wanted and not known to be deleted: kept untouched, reported. */
   readonly orphans: readonly LocalGroup[];
@@ -36,14 +54,22 @@ export function planReconciliation(
 ): ReconcilePlan {
   const open: PartitionAssignment[] = [];
   const update: PartitionAssignment[] = [];
+  const succeed: ReconcilePlan["succeed"][number][] = [];
   const held = new Map(local.map((group) => [group.groupId, group]));
   const wanted = new Set<GroupId>();
   for (const row of image.partitions.values()) {
     const assignment = assignmentOf(image, row, self);
     if (assignment === undefined) continue;
     const existing = held.get(row.groupId);
-    // Another replica of the group on this disk is somebody's former self: it is reported, not
-    // overwritten.
+    if (isSurvivor(row, assignment) && existing?.replicaId !== assignment.replicaId) {
+      const from = row.recovery?.from;
+      if (from === undefined || existing?.replicaId !== from) continue;
+      wanted.add(row.groupId);
+      succeed.push({ assignment, from });
+      continue;
+    }
+    // Another replica of the group on this disk goes first when its placement has ended; else it is somebody's former
+    // self: it is reported, not overwritten.
     if (existing !== undefined && existing.replicaId !== assignment.replicaId) continue;
     wanted.add(row.groupId);
     const revision = opened.get(row.groupId);
@@ -54,10 +80,16 @@ export function planReconciliation(
   const orphans: LocalGroup[] = [];
   for (const group of local) {
     if (wanted.has(group.groupId)) continue;
-    if (isDeleted(image, group)) remove.push(group.groupId);
+    if (isDeleted(image, group) || isEnded(image, group)) remove.push(group.groupId);
     else orphans.push(group);
   }
-  return { open, update, remove, orphans };
+  return { open, update, succeed, remove, orphans };
+}
+
+/** It was placed by the order to go on from a survivor, on the survivor's node: never made anew, an empty one knows nothing. */
+function isSurvivor({ recovery }: PartitionRow, { replicaId }: PartitionAssignment): boolean {
+  if (recovery === undefined) return false;
+  return replicaId === replicaIdOf(nodeOfReplica(recovery.from), recovery.index);
 }
 
 /**
@@ -69,7 +101,7 @@ function assignmentOf(
   row: PartitionRow,
   self: { readonly nodeId: NodeId; readonly directoryId: string },
 ): PartitionAssignment | undefined {
-  const own = row.replicas.find(
+  const own = placementsOf(row).find(
     (replica) => replica.nodeId === self.nodeId && replica.directoryId === self.directoryId,
   );
   const topic: TopicRow | undefined = image.topics.get(row.topicId);
@@ -96,4 +128,17 @@ function isDeleted(image: MetadataImage, group: LocalGroup): boolean {
     return group.topicId === undefined || group.topicId === deleted.topicId;
   }
   return false;
+}
+
+/**
+ * The replica's placement was ended by a committed command: the partition's row is there, it is of a time after the
+ * replica was placed, and it names the replica neither as wanted nor as leaving. The group itself has let go of it
+ * before (finish-move).
+ */
+function isEnded(image: MetadataImage, group: LocalGroup): boolean {
+  const row = image.partitions.get(group.groupId);
+  // A copy that is behind may not know of the placement yet.
+  if (row === undefined || revisionOfReplica(group.replicaId) > image.version) return false;
+  if (group.topicId !== undefined && group.topicId !== row.topicId) return false;
+  return placementsOf(row).every((place) => replicaOfPlacement(place) !== group.replicaId);
 }

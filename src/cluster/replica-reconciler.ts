@@ -3,7 +3,7 @@
 // The broker starts it once the metadata replica has restored its state, and closes it before the
 // replicas.
 import type { Clock } from "../base/clock.ts";
-import type { GroupId, NodeId } from "../model/ids.ts";
+import type { GroupId, NodeId, ReplicaId } from "../model/ids.ts";
 import type { MetadataImage, MetadataView } from "./metadata-image.ts";
 import type { LocalGroups, Logger, PartitionAssignment } from "./ports.ts";
 import { planReconciliation, revisionOf } from "./reconcile-plan.ts";
@@ -97,6 +97,11 @@ export class ReplicaReconciler {
     this.#orphans = new Set(plan.orphans.map((orphan) => orphan.groupId));
     const jobs = [
       ...plan.remove.map((groupId) => () => this.#remove(groupId)),
+      ...plan.succeed.map(
+        ({ assignment, from }) =>
+          () =>
+            this.#succeed(assignment, from, image),
+      ),
       ...plan.open.map((assignment) => () => this.#tell(assignment, image, "open")),
       ...plan.update.map((assignment) => () => this.#tell(assignment, image, "update")),
     ];
@@ -113,9 +118,20 @@ export class ReplicaReconciler {
     this.#opened.set(assignment.groupId, revisionOf(assignment, image));
   }
 
+  async #succeed(
+    assignment: PartitionAssignment,
+    from: ReplicaId,
+    image: MetadataImage,
+  ): Promise<void> {
+    await this.#options.groups.succeed(assignment, from);
+    this.#opened.set(assignment.groupId, revisionOf(assignment, image));
+  }
+
   async #remove(groupId: GroupId): Promise<void> {
     await this.#options.groups.remove(groupId);
     this.#opened.delete(groupId);
+    // A replica that came back under another id may wait for the old one to be gone.
+    this.#isDirty = true;
   }
 
   /**

@@ -44,6 +44,20 @@ export interface ReplicaPlacement {
   readonly revision: number;
 }
 
+/** A change of a partition's placement that its group has not confirmed yet. */
+export interface ReplicaChange {
+  /** The entry that began it, changed its aim or turned it round; names it. */
+  readonly index: LogIndex;
+  /** The placement before: what a cancellation goes back to. Each is among the wanted or the leaving ones. */
+  readonly previous: readonly ReplicaPlacement[];
+  /** Not wanted (any more), but perhaps still members: they stay on their nodes until the group has let go of them. */
+  readonly leaving: readonly ReplicaPlacement[];
+  /** The node whose decommissioning caused it; 0: a move by command. */
+  readonly cause: NodeId | 0;
+  /** It was cancelled: the group goes back to `previous`. */
+  readonly isCancelled: boolean;
+}
+
 /** A partition. */
 export interface PartitionRow {
   readonly groupId: GroupId;
@@ -56,6 +70,18 @@ export interface PartitionRow {
    * configuration.
    */
   readonly founders: readonly ReplicaId[];
+  /** Absent: the group follows `replicas`. */
+  readonly change?: ReplicaChange;
+  /** It lost its majority once and went on from one survivor; absent: never. */
+  readonly recovery?: Recovery;
+}
+
+/** The newest forced recovery of a group. */
+export interface Recovery {
+  /** The entry that ordered it: the survivor's new revision. */
+  readonly index: LogIndex;
+  /** The survivor's id before. */
+  readonly from: ReplicaId;
 }
 
 /** A deleted topic: the only thing that allows a node to remove its groups. */
@@ -70,6 +96,35 @@ export interface DeletedTopicRow {
 /** The replica that a placement names. */
 export function replicaOfPlacement(placement: ReplicaPlacement): ReplicaId {
   return replicaIdOf(placement.nodeId, placement.revision);
+}
+
+/** Every placement whose replica may still be needed: the wanted ones, and the leaving ones while a change is under way. */
+export function placementsOf(row: PartitionRow): readonly ReplicaPlacement[] {
+  return row.change === undefined ? row.replicas : [...row.replicas, ...row.change.leaving];
+}
+
+/** The row with another aim; `previous` stays that of the change under way, if any. */
+export function aimedAt(
+  row: PartitionRow,
+  replicas: readonly ReplicaPlacement[],
+  change: Pick<ReplicaChange, "index" | "cause" | "isCancelled">,
+): PartitionRow {
+  const wanted = new Set(replicas.map(replicaOfPlacement));
+  const leaving = placementsOf(row).filter((place) => !wanted.has(replicaOfPlacement(place)));
+  const previous = row.change?.previous ?? row.replicas;
+  return { ...row, replicas, change: { ...change, previous, leaving } };
+}
+
+/** The row with each placement as `renewed` says, in all its parts. */
+export function withPlacements(
+  row: PartitionRow,
+  renewed: (place: ReplicaPlacement) => ReplicaPlacement,
+): PartitionRow {
+  const replicas = row.replicas.map(renewed);
+  if (row.change === undefined) return { ...row, replicas };
+  const { leaving, previous } = row.change;
+  const change = { ...row.change, previous: previous.map(renewed), leaving: leaving.map(renewed) };
+  return { ...row, replicas, change };
 }
 
 /** True when the group was a partition of this deleted topic. */

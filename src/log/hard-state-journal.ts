@@ -1,13 +1,30 @@
 // The journal of terms and votes of all groups of a node (contract: HardStateJournal in ports.ts). A forgotten vote is
-// unsafe, so a bad record anywhere but at the very end refuses the start. Layout of the file, big-endian:
-//   header: u32 magic "FLHJ", u16 version (1), u16 reserved, u32 reserved, u32 CRC-32C over [0, 12)
-//   records: u32 payload bytes, u32 CRC-32C over length and payload, payload
-// Payload by its first byte: 1 opened { u64 incarnation, boot id UTF-8 } · 2 hard state (46 bytes) · 3 closed cleanly.
+// unsafe, so a bad record that was synced refuses the start: each hard state says up to where the file was synced when it
+// was written. What lies above was promised to nobody, and a power cut may keep any of it. Bytes: hard-state-format.ts.
 // Every open writes a new file with one record per group and renames it over the old one; so does a sync that finds the
 // file grown large. Called by the broker (open, close) and the replica room (get, save, sync).
 import { crc32c } from "../base/crc32c.ts";
-import type { GroupId, ReplicaId } from "../model/ids.ts";
-import { readU64, writeU64 } from "./binary.ts";
+import type { GroupId } from "../model/ids.ts";
+import {
+  CLOSED,
+  decodeHardState,
+  decodeOpened,
+  encodeHardState,
+  encodeHeader,
+  encodeOpened,
+  encodeRecord,
+  encodeSynced,
+  HARD_STATE,
+  HARD_STATE_BYTES,
+  HEADER_BYTES,
+  JOURNAL_MAGIC,
+  JOURNAL_VERSION,
+  OPENED,
+  payloadAt,
+  provesSynced,
+  RECORD_HEADER_BYTES,
+  SYNCED,
+} from "./hard-state-format.ts";
 import {
   type Disk,
   type DiskFile,
@@ -16,24 +33,9 @@ import {
   StorageError,
 } from "./ports.ts";
 
-const JOURNAL_MAGIC = 0x464c484a;
-const JOURNAL_VERSION = 1;
-const HEADER_BYTES = 16;
-const RECORD_HEADER_BYTES = 8;
-/** Longer ones are damage. */
-const PAYLOAD_BYTES_MAX = 1024;
-const HARD_STATE_BYTES = 46;
 const COMPACT_BYTES_MIN = 256 * 1024;
 /** Compacted when the file is this many times as large as what it would be. */
 const COMPACT_FACTOR = 4;
-
-const OPENED = 1;
-const HARD_STATE = 2;
-const CLOSED = 3;
-const RECOVERING = 1;
-const LAZY = 2;
-const REMOVED = 4;
-const UNRECOVERED = 8;
 
 export interface JournalOptions {
   /** Of the running kernel; "" when it is not known. */
@@ -85,6 +87,8 @@ class FileJournal implements HardStateJournal {
   /** Grows with each save; up to where a finished sync covers. */
   #saved = 0;
   #synced = 0;
+  /** Bytes of the current file that a finished sync covers; 0 while its first records are written. */
+  #syncedEnd = 0;
 
   constructor(disk: Disk, path: string, bootId: string, found: Loaded) {
     this.#disk = disk;
@@ -112,7 +116,7 @@ class FileJournal implements HardStateJournal {
   save(record: HardStateRecord): void {
     this.#check();
     try {
-      this.#file?.append([encodeRecord(encodeHardState(record))]);
+      this.#file?.append([encodeRecord(encodeHardState(record, this.#syncedEnd))]);
     } catch (error) {
       throw this.#fail(error);
     }
@@ -128,7 +132,7 @@ class FileJournal implements HardStateJournal {
       const saved = this.#saved;
       if (saved === this.#synced) return;
       if (this.#isLarge()) await this.rewrite();
-      else await this.#file?.sync();
+      else await this.#syncFile();
       this.#synced = saved;
     });
     this.#waitingSync = run;
@@ -141,6 +145,8 @@ class FileJournal implements HardStateJournal {
       if (options.clean) this.#check();
       this.#isClosed = true;
       if (options.clean) {
+        // Synced before, so that a closing record proves everything in front of it.
+        await this.#file?.sync();
         this.#file?.append([encodeRecord(Buffer.from([CLOSED]))]);
         await this.#file?.sync();
       }
@@ -154,13 +160,29 @@ class FileJournal implements HardStateJournal {
     if (this.#disk.exists(temporary)) this.#disk.remove(temporary);
     const file = this.#disk.open(temporary, { create: true });
     const chunks = [encodeHeader(), encodeRecord(encodeOpened(this.incarnation, this.#bootId))];
-    for (const record of this.#records.values()) chunks.push(encodeRecord(encodeHardState(record)));
+    for (const record of this.#records.values()) {
+      chunks.push(encodeRecord(encodeHardState(record, 0)));
+    }
+    // The file appears whole, by its rename: so its last record is never one whose loss would not be seen.
+    chunks.push(encodeRecord(encodeSynced(chunks.reduce((sum, { length }) => sum + length, 0))));
     file.append(chunks);
     this.#file?.close();
     this.#file = file;
+    // This much appears whole, by the rename; what is saved meanwhile stands behind it.
+    this.#syncedEnd = file.size;
     await file.sync();
     this.#disk.rename(temporary, this.#path);
     await this.#disk.syncDirectory(this.#path.split("/").slice(0, -1).join("/"));
+  }
+
+  async #syncFile(): Promise<void> {
+    const file = this.#file;
+    if (file === undefined) return;
+    const end = file.size;
+    await file.sync();
+    if (file !== this.#file) return;
+    this.#syncedEnd = end;
+    file.append([encodeRecord(encodeSynced(end))]);
   }
 
   #isLarge(): boolean {
@@ -214,7 +236,7 @@ function load(disk: Disk, path: string, bootId: string): Loaded {
     else if (type === HARD_STATE) {
       const record = decodeHardState(payload);
       records.set(record.groupId, record);
-    } else if (type !== CLOSED) {
+    } else if (type !== CLOSED && type !== SYNCED) {
       throw new StorageError("version", path, `record type ${type} is not known here`);
     }
     at += RECORD_HEADER_BYTES + payload.length;
@@ -235,12 +257,13 @@ function checkHeader(bytes: Buffer, path: string): void {
 }
 
 /**
- * A bad record is a torn write only if nothing valid stands behind it, and, when the page cache cannot have been lost,
- * only if the file ends inside it.
+ * A bad record is a torn write only if no valid one behind it was written after it had been synced, and, when the page
+ * cache cannot have been lost, only if the file ends inside it.
  */
 function refuseUnlessTorn(bytes: Buffer, at: number, path: string, isSameBoot: boolean): void {
   for (let later = at + 1; later < bytes.length; later += 1) {
-    if (payloadAt(bytes, later) !== undefined) {
+    const payload = payloadAt(bytes, later);
+    if (payload !== undefined && (isSameBoot || provesSynced(payload, at))) {
       throw new StorageError("corrupt", path, `bad record at byte ${at} before a good one`);
     }
   }
@@ -251,80 +274,4 @@ function refuseUnlessTorn(bytes: Buffer, at: number, path: string, isSameBoot: b
   if (needed <= rest) {
     throw new StorageError("corrupt", path, `bad record at byte ${at}; no power was lost since`);
   }
-}
-
-function payloadAt(bytes: Buffer, at: number): Buffer | undefined {
-  if (bytes.length - at < RECORD_HEADER_BYTES) return undefined;
-  const length = bytes.readUInt32BE(at);
-  const from = at + RECORD_HEADER_BYTES;
-  if (length === 0 || length > PAYLOAD_BYTES_MAX || from + length > bytes.length) return undefined;
-  const payload = bytes.subarray(from, from + length);
-  const isIntact = checksum(bytes.subarray(at, at + 4), payload) === bytes.readUInt32BE(at + 4);
-  return isIntact ? payload : undefined;
-}
-
-function checksum(length: Buffer, payload: Buffer): number {
-  return crc32c(payload, crc32c(length));
-}
-
-function encodeHeader(): Buffer {
-  const bytes = Buffer.alloc(HEADER_BYTES);
-  bytes.writeUInt32BE(JOURNAL_MAGIC, 0);
-  bytes.writeUInt16BE(JOURNAL_VERSION, 4);
-  bytes.writeUInt32BE(crc32c(bytes.subarray(0, 12)), 12);
-  return bytes;
-}
-
-function encodeRecord(payload: Buffer): Buffer {
-  const bytes = Buffer.alloc(RECORD_HEADER_BYTES + payload.length);
-  bytes.writeUInt32BE(payload.length, 0);
-  bytes.writeUInt32BE(checksum(bytes.subarray(0, 4), payload), 4);
-  payload.copy(bytes, RECORD_HEADER_BYTES);
-  return bytes;
-}
-
-function encodeOpened(incarnation: number, bootId: string): Buffer {
-  const text = Buffer.from(bootId, "utf8");
-  const bytes = Buffer.alloc(9 + text.length);
-  bytes[0] = OPENED;
-  writeU64(bytes, incarnation, 1);
-  text.copy(bytes, 9);
-  return bytes;
-}
-
-function decodeOpened(payload: Buffer): { incarnation: number; bootId: string } {
-  return { incarnation: readU64(payload, 1), bootId: payload.toString("utf8", 9) };
-}
-
-/** u8 type, u8 flags, u32 reserved, u64 group, u64 replica, u64 term, u64 vote, u64 durable commit index. */
-function encodeHardState(record: HardStateRecord): Buffer {
-  const bytes = Buffer.alloc(HARD_STATE_BYTES);
-  const { recovering, lazy, removed, unrecovered } = record;
-  bytes[0] = HARD_STATE;
-  bytes[1] =
-    (recovering ? RECOVERING : 0) |
-    (lazy ? LAZY : 0) |
-    (removed ? REMOVED : 0) |
-    (unrecovered ? UNRECOVERED : 0);
-  writeU64(bytes, record.groupId, 6);
-  writeU64(bytes, record.replicaId, 14);
-  writeU64(bytes, record.term, 22);
-  writeU64(bytes, record.vote, 30);
-  writeU64(bytes, record.durableCommitIndex, 38);
-  return bytes;
-}
-
-function decodeHardState(payload: Buffer): HardStateRecord {
-  const flags = payload.readUInt8(1);
-  return {
-    groupId: readU64(payload, 6) as GroupId,
-    replicaId: readU64(payload, 14) as ReplicaId,
-    term: readU64(payload, 22),
-    vote: readU64(payload, 30) as ReplicaId | 0,
-    recovering: (flags & RECOVERING) !== 0,
-    lazy: (flags & LAZY) !== 0,
-    durableCommitIndex: readU64(payload, 38),
-    unrecovered: (flags & UNRECOVERED) !== 0,
-    removed: (flags & REMOVED) !== 0,
-  };
 }

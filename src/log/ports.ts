@@ -139,7 +139,10 @@ export interface HardStateRecord {
   readonly recovering: boolean;
   /** Has given unflushed acknowledgements: after a power cut it must be treated as recovering. */
   readonly lazy: boolean;
-  /** Commit index known to be durable when this record was written: a lower bound used by recovery. */
+  /**
+   * Entries ≤ this were on this disk and, flushed, on a majority's when the record was written: a log that ends before it
+   * is damaged, not torn. Lowered, durably, before a log is emptied for an image.
+   */
   readonly durableCommitIndex: LogIndex;
   /**
    * Power was lost, and this replica's log was not recovered since: its end may be torn. Set in the same write that notes

@@ -183,6 +183,18 @@ export const ERROR_TABLE = {
     "not-applied",
     "The object changed since the version that the request names.",
   ),
+  NOT_ENOUGH_NODES: row(
+    8005,
+    "never",
+    "not-applied",
+    "Fewer nodes would be in service than are needed: `nodesAvailable`, `nodesNeeded`; `field` names the value that is refused.",
+  ),
+  QUORUM_ANSWERS: row(
+    8006,
+    "never",
+    "not-applied",
+    "The group has a leader or enough live voters to elect one, so nothing may be forced; `votersAlive` of `voters`.",
+  ),
   INTERNAL: row(9001, "never", "unknown", "A defect; the broker's log has the details."),
   SHUTTING_DOWN: row(
     9002,

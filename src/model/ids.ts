@@ -20,6 +20,10 @@ export const METADATA_GROUP = 0 as GroupId;
 /** Inclusive. ReplicaId packs the node below this. */
 export const NODE_ID_MAX = 4095;
 
+export function isNodeId(value: unknown): value is NodeId {
+  return Number.isInteger(value) && Number(value) >= 1 && Number(value) <= NODE_ID_MAX;
+}
+
 /** The replica placed on `nodeId` by the metadata entry with index `revision` (0: by `cluster init`). */
 export function replicaIdOf(nodeId: NodeId, revision: number): ReplicaId {
   return (revision * (NODE_ID_MAX + 1) + nodeId) as ReplicaId;

@@ -100,6 +100,20 @@ export class AppendPath {
     send: SendClass,
     observer: AppendObserver,
   ): void {
+    try {
+      this.#submitMessages(batch, ids, send, observer);
+    } catch (error) {
+      if (isBrokerError(error)) this.#metrics.produceRefused(error, true);
+      throw error;
+    }
+  }
+
+  #submitMessages(
+    batch: Buffer,
+    ids: readonly string[],
+    send: SendClass,
+    observer: AppendObserver,
+  ): void {
     this.#admit(send.acks, this.#context.settings.layoutEpoch);
     this.#checkLoad();
     const hasIds = ids.some((id) => id !== "");
@@ -125,7 +139,12 @@ export class AppendPath {
 
   /** @throws BrokerError as submit, for what does not depend on a batch */
   admit(send: SendClass): void {
-    this.#admit(send.acks, this.#context.settings.layoutEpoch);
+    try {
+      this.#admit(send.acks, this.#context.settings.layoutEpoch);
+    } catch (error) {
+      if (isBrokerError(error)) this.#metrics.produceRefused(error, true);
+      throw error;
+    }
   }
 
   /** The replica's watermarks moved. */

@@ -61,7 +61,7 @@ export async function fetchMessages(
     partition.metrics.fetched(result, deps.clock.monotonicMs() - sinceMs);
     return answer;
   } catch (error) {
-    if (isBrokerError(error)) partition.metrics.fetchRefused(error);
+    if (isBrokerError(error)) partition.metrics.fetchRefused(error, true);
     throw error;
   }
 }

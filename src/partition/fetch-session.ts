@@ -180,7 +180,10 @@ export class FetchSession {
       if (cursor !== undefined) this.#fail(cursor, asBrokerError(error));
       else {
         if (isSlotTaken) this.#deps.slots.give();
-        this.#report(id, asBrokerError(error));
+        const refusal = asBrokerError(error);
+        const partition = this.#deps.lookup(topicId as TopicId, number as PartitionIndex);
+        partition?.metrics.fetchRefused(refusal);
+        this.#report(id, refusal);
       }
     }
   }

@@ -20,11 +20,15 @@ export type PartitionCounter = keyof typeof PARTITION_COUNTERS;
 
 export interface PartitionMetrics {
   count(name: PartitionCounter, by?: number): void;
-  /** A batch or plain message was refused before anything was written. */
-  produceRefused(error: BrokerError): void;
+  /**
+   * A batch or plain message was refused before anything was written.
+   * @param isCall the refusal ends a call, which is counted as such too
+   */
+  produceRefused(error: BrokerError, isCall?: boolean): void;
   /** From the receipt of a batch to its acknowledgement. */
   acknowledged(acks: Acks, flush: Flush, durationMs: number): void;
-  fetchRefused(error: BrokerError): void;
+  /** @param isCall as above */
+  fetchRefused(error: BrokerError, isCall?: boolean): void;
   /** A plain fetch was answered, or a stream sent one message: from the request (or its first record) to the answer. */
   fetched(result: "ok" | "empty", durationMs: number): void;
   /** The same for what belongs to one topic. */

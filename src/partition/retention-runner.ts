@@ -61,7 +61,6 @@ export class RetentionRunner {
     for (const partition of this.#deps.partitions()) {
       if (!partition.isLeaderReady || this.#busy.has(partition)) continue;
       partition.alignFlush();
-      if (this.#deps.isClockTrusted?.() === false) continue;
       this.#busy.add(partition);
       this.#tasks.spawn("maintain", async (signal) => {
         try {
@@ -87,16 +86,18 @@ export class RetentionRunner {
   async #maintain(partition: Partition, signal: AbortSignal): Promise<void> {
     const { replica, settings, state } = partition;
     const nowMs = this.#deps.clock.wallMs();
+    // With a wrong clock nothing is old (architecture §7.13); size needs no clock, and a full disk cannot wait.
+    const isAgeKnown = this.#deps.isClockTrusted?.() !== false;
     const plan = planLogStart({
       segments: replica.segments(),
-      retentionMs: settings.retentionMs,
+      retentionMs: isAgeKnown ? settings.retentionMs : -1,
       retentionBytes: settings.retentionBytes,
       nowMs,
       durableIndex: replica.watermarks.durableCommitIndex,
       logStartIndex: state.logStartIndex,
     });
     if (plan !== undefined) await partition.advanceLogStart(plan.index, plan.offset, signal);
-    if (!partition.isLeaderReady) return;
+    if (!partition.isLeaderReady || !isAgeKnown) return;
     const idleBeforeMs = nowMs - this.#producerIdleMs;
     const ids = state.producers.idleSince(idleBeforeMs, EXPIRED_PER_COMMAND_MAX);
     if (ids.length === 0) return;

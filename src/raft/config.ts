@@ -61,7 +61,7 @@ export interface InitialState {
   readonly lastIndex: LogIndex;
   /** Term of entry appliedIndex, when known: tells apart logs while lastIndex < appliedIndex (a fresh image). */
   readonly appliedTerm?: Term;
-  /** Noted in an earlier run as committed and durable; the log may end before it. Default: nothing more than what is applied. */
+  /** Noted in an earlier run as committed and durable; the log may end before it. Default: nothing beyond what is applied. */
   readonly committedIndex?: LogIndex;
   /** The group has acknowledged unflushed entries: what was applied is not known to be on a majority of disks. */
   readonly isLazy?: boolean;

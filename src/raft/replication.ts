@@ -99,7 +99,8 @@ function askForCatchUp<H>(state: RaftState<H>, leader: LeaderState, peer: Progre
     term: state.term,
     prevIndex,
     prevTerm: defined(log.termAt(prevIndex), "term before a catch-up"),
-    lastIndex: log.tail.first - 1,
+    // What is in memory too: the sooner it has caught up, the sooner memory will do.
+    lastIndex: Math.max(log.tail.first - 1, log.storage.writtenIndex),
     commitIndex: state.commitIndex,
     durableCommitIndex: state.durableCommitIndex,
   });

@@ -11,14 +11,17 @@ export function releaseTail<H>(state: RaftState<H>): void {
   log.release(appliedIndex, options.tailBytesMax);
 }
 
-/** First entry that a peer which is served from memory has not confirmed. Others read from disk anyway. */
+/**
+ * First entry that a peer which is heard of has not confirmed. One that is being brought up from disk counts too: else the
+ * tail would move on during each of its reads, and it would never be served from memory again while load lasts.
+ */
 function awaitedFrom<H>(state: RaftState<H>): number {
   const { leader, log } = state;
   let from = log.lastIndex + 1;
   if (leader === undefined) return from;
   for (const peer of leader.peers) {
-    if (peer.state !== "replicate" || peer.next < log.tail.first) continue;
-    if (isRecentlyActive(state, leader, peer)) from = Math.min(from, peer.match + 1);
+    if (peer.state === "snapshot" || !isRecentlyActive(state, leader, peer)) continue;
+    from = Math.min(from, peer.match + 1);
   }
   return from;
 }

@@ -70,6 +70,18 @@ export async function createReplica(
   return record;
 }
 
+/** Gives a replica's directory the name of another id, durably. Harmless when it has it already. */
+export async function renameReplica(
+  { disk }: DirectoryStores,
+  groupId: GroupId,
+  from: ReplicaId,
+  to: ReplicaId,
+): Promise<void> {
+  const source = groupDirectory(groupId, from);
+  if (disk.exists(source)) disk.rename(source, groupDirectory(groupId, to));
+  await disk.syncDirectory(GROUPS);
+}
+
 /** Moves the replica's directory away. Harmless when it is not there. */
 export async function quarantine(
   { disk, journal, logger }: DirectoryStores,

@@ -25,6 +25,7 @@ import type { Logger, StateMachine } from "./ports.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 import type { ReplicaStart } from "./replica-parts.ts";
 import { recoverState } from "./state-recovery.ts";
+import { type Succession, succeed } from "./succession.ts";
 
 export interface GroupOptions {
   readonly groupId: GroupId;
@@ -37,8 +38,8 @@ export interface GroupOptions {
   readonly commitNews?: "at-once" | "by-tick";
 }
 
-/** Opens (or makes) the log in an existing directory, recovered. */
-export type OpenLog = (directory: string, groupId: GroupId) => GroupLog | Promise<GroupLog>;
+/** Opens (or makes) the log in an existing directory, recovered as the replica's journal record demands. */
+export type OpenLog = (directory: string, record: HardStateRecord) => GroupLog | Promise<GroupLog>;
 
 export interface OpenerDeps {
   readonly disk: Disk;
@@ -65,7 +66,7 @@ export class GroupOpener {
   async open(options: GroupOptions): Promise<ReplicaStart> {
     const { groupId, replicaId, flush } = options;
     const record = await this.#prepare(groupId, replicaId, flush === "async");
-    const log = await this.#openLog(groupId, replicaId);
+    const log = await this.#openLog(record);
     try {
       return await this.#recover(options, log, record);
     } catch (error) {
@@ -82,6 +83,12 @@ export class GroupOpener {
     await quarantine(this.#stores, groupId, replicaId);
     await keyed.removeRange(groupPrefix(groupId, replicaId));
     await images.remove(groupId);
+  }
+
+  /** A surviving replica becomes the whole group under a new id. @throws BrokerError STALE_REPLICA | LOG_CORRUPT */
+  succeed(succession: Succession): Promise<void> {
+    const { keyed, openLog } = this.#deps;
+    return succeed({ ...this.#stores, keyed, openLog }, succession);
   }
 
   /** Finishes removals that a crash interrupted. */
@@ -111,9 +118,10 @@ export class GroupOpener {
     return record;
   }
 
-  async #openLog(groupId: GroupId, replicaId: ReplicaId): Promise<GroupLog> {
+  async #openLog(record: HardStateRecord): Promise<GroupLog> {
+    const { groupId, replicaId } = record;
     try {
-      return await this.#deps.openLog(groupDirectory(groupId, replicaId), groupId);
+      return await this.#deps.openLog(groupDirectory(groupId, replicaId), record);
     } catch (cause) {
       if (!(cause instanceof StorageError) || cause.kind !== "corrupt") throw cause;
       const fields = { groupId, replicaId };
@@ -129,12 +137,17 @@ export class GroupOpener {
     const { groupId, replicaId, stateMachine } = options;
     const { images, keyed, logger, metrics } = this.#deps;
     const prefix = groupPrefix(groupId, replicaId);
-    const stores = { groupId, log, keyed, prefix, images };
+    let current = record;
+    const beforeReset = async (): Promise<void> => {
+      current = { ...current, durableCommitIndex: 0 };
+      await this.#deps.journalFlusher.saveDurably(current);
+    };
+    const stores = { groupId, log, keyed, prefix, images, beforeReset };
     const state = await recoverState(stores, stateMachine, options.initialMembership);
     // What the page cache kept through a crash of the process is about to count as flushed.
     await log.sync();
-    const recovered = { ...record, unrecovered: false };
-    if (record.unrecovered) await this.#deps.journalFlusher.saveDurably(recovered);
+    const recovered = { ...current, unrecovered: false };
+    if (current.unrecovered) await this.#deps.journalFlusher.saveDurably(recovered);
     if (state.isRebuilt) {
       metrics.count("state_rebuilds");
       logger.warn({ groupId, index: state.applied.index }, "keyed state rebuilt from its image");

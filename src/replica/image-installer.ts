@@ -34,6 +34,8 @@ export interface InstallParts {
   readonly checkpoint: Checkpoint;
   readonly flusher: LogFlusher;
   readonly snapshotter: Snapshotter;
+  /** Makes void, durably, what the journal says about the log's durable end. */
+  readonly forgetDurable: () => Promise<void>;
   readonly onInstalled: (applied: AppliedRecord) => void;
 }
 
@@ -116,6 +118,9 @@ export class ImageInstaller {
     await snapshotter.suspend();
     await checkpoint.suspend();
     await flusher.suspend();
+    if (!this.#context.isLive()) return;
+    // From here on the log may end below what it held: recovery must not take that for damage.
+    await this.#parts.forgetDurable();
     if (!this.#context.isLive()) return;
     await images.save({ ...image, meta: encodeImageRecord({ ...record, isInstalled: true }) });
     if (!this.#context.isLive()) return;

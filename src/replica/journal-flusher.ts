@@ -16,6 +16,8 @@ export class JournalFlusher implements FlushTarget {
   readonly #clock: Clock;
   readonly #metrics: ReplicaMetrics;
   #waiting: Waiting[] = [];
+  /** Something was saved that nobody waits for. */
+  #isDirty = false;
 
   constructor(
     journal: HardStateJournal,
@@ -36,6 +38,13 @@ export class JournalFlusher implements FlushTarget {
     this.#scheduler.markUrgent(this);
   }
 
+  /** Saves what is merely good to know; on disk within the scheduler's lazy limit. */
+  saveLazily(record: HardStateRecord): void {
+    this.#journal.save(record);
+    this.#isDirty = true;
+    this.#scheduler.markLazy(this, 0);
+  }
+
   /** Saves and resolves when the record is on disk; rejects when the node's storage failed. */
   saveDurably(record: HardStateRecord): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -54,7 +63,8 @@ export class JournalFlusher implements FlushTarget {
   async flush(): Promise<void> {
     const due = this.#waiting;
     this.#waiting = [];
-    if (due.length === 0) return;
+    if (due.length === 0 && !this.#isDirty) return;
+    this.#isDirty = false;
     const startedMs = this.#clock.monotonicMs();
     try {
       await this.#journal.sync();

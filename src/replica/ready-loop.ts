@@ -38,7 +38,7 @@ export class ReadyLoop {
   #record: HardStateRecord;
   #commitIndex: LogIndex;
   #durableCommitIndex = 0;
-  /** The configuration in force was applied at or before this; the journal does not say yet that it is committed. */
+  /** The configuration in force was applied at or before this. */
   #changedIndex: LogIndex;
 
   constructor(context: GroupContext, parts: ReadyParts, record: HardStateRecord) {
@@ -73,10 +73,31 @@ export class ReadyLoop {
 
   /** Changes fields of the journal record that do not come from the core; durable when the promise resolves. */
   saveRecord(
-    change: Partial<Pick<HardStateRecord, "lazy" | "recovering" | "removed">>,
+    change: Partial<
+      Pick<HardStateRecord, "lazy" | "recovering" | "removed" | "durableCommitIndex">
+    >,
   ): Promise<void> {
     this.#record = { ...this.#record, ...change };
     return this.#parts.journal.saveDurably(this.#record);
+  }
+
+  /** Now and then: lets the journal know how far this log must reach after a power cut. */
+  noteDurable(): void {
+    const durableCommitIndex = this.#durableHere();
+    if (durableCommitIndex === this.#record.durableCommitIndex) return;
+    this.#record = { ...this.#record, durableCommitIndex };
+    this.#parts.journal.saveLazily(this.#record);
+  }
+
+  /**
+   * Notes at once that the configuration in force is committed. A start after a power cut applies the log anew, as far as it
+   * is known to be committed: without the note it would ask the members before, who may be gone for good.
+   */
+  #noteChange(): void {
+    const isNoted = this.#changedIndex <= this.#record.durableCommitIndex;
+    if (isNoted || this.#changedIndex > this.#durableHere()) return;
+    this.#record = { ...this.#record, durableCommitIndex: this.#durableHere() };
+    this.#parts.journal.save(this.#record, () => undefined);
   }
 
   /** One turn. Stops at once when the replica failed in the middle. */
@@ -119,7 +140,7 @@ export class ReadyLoop {
   }
 
   #saveHardState(hardState: HardState, seq: number): void {
-    const durableCommitIndex = Math.max(this.#record.durableCommitIndex, this.#durableCommitIndex);
+    const durableCommitIndex = this.#durableHere();
     this.#record = { ...this.#record, ...hardState, durableCommitIndex };
     this.#parts.journal.save(this.#record, () => {
       if (!this.#context.isLive()) return;
@@ -128,17 +149,11 @@ export class ReadyLoop {
     });
   }
 
-  /**
-   * Notes that the configuration in force is committed. A start after a power cut applies the log anew, as far as it is
-   * known to be committed: without the note it would ask the members before, who may be gone for good.
-   */
-  #noteChange(): void {
-    const { durableCommitIndex } = this.#record;
-    if (this.#changedIndex <= durableCommitIndex) return;
-    const durable = Math.min(this.#durableCommitIndex, this.#parts.flusher.flushedIndex);
-    if (this.#changedIndex > durable) return;
-    this.#record = { ...this.#record, durableCommitIndex: durable };
-    this.#parts.journal.save(this.#record, () => undefined);
+  /** While the log is being replaced, what was noted before is void, and lowered already. */
+  #durableHere(): LogIndex {
+    if (this.#context.isLogReplaced()) return this.#record.durableCommitIndex;
+    const here = Math.min(this.#durableCommitIndex, this.#parts.flusher.flushedIndex);
+    return Math.max(this.#record.durableCommitIndex, here);
   }
 
   #write(ready: Ready<Frame>): void {

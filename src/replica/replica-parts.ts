@@ -113,6 +113,7 @@ export class ReplicaParts {
       checkpoint: this.checkpoint,
       flusher: this.flusher,
       snapshotter: this.snapshotter,
+      forgetDurable: () => this.loop.saveRecord({ durableCommitIndex: 0 }),
       onInstalled: (applied) => this.#installed(applied),
     });
     this.loop = new ReadyLoop(context, this.#readyParts(stores, host), record);

@@ -29,6 +29,7 @@ import { Replica, type ReplicaDeps } from "./replica.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 import type { RaftTuning } from "./replica-parts.ts";
 import { markStorageFailed } from "./storage-failure.ts";
+import type { Succession } from "./succession.ts";
 import { Ticker } from "./ticker.ts";
 
 /** raft.md §1.7, with the election timeout of 1.0–1.5 s that fail-over within 3 s needs. */
@@ -136,6 +137,19 @@ export class ReplicaSet implements PeerReceiver {
   /** The replica leaves this node for good: journalled as removed first, then its log goes to the trash. */
   removeGroup(groupId: GroupId): Promise<void> {
     return this.#exclusively(groupId, () => this.#remove(groupId));
+  }
+
+  /**
+   * A group that lost its majority for good goes on with this node's replica alone, under a new id; it is closed
+   * afterwards. The metadata decides that (raft.md §1.12); repeating it is harmless.
+   * @throws BrokerError STALE_REPLICA | LOG_CORRUPT
+   */
+  succeedGroup(succession: Succession): Promise<void> {
+    return this.#exclusively(succession.groupId, async () => {
+      this.#checkOpen();
+      await this.#closeReplica(succession.groupId);
+      await this.#opener.succeed(succession);
+    });
   }
 
   /** Finishes removals that a crash interrupted. Once, before groups are opened. */
@@ -263,7 +277,8 @@ export class ReplicaSet implements PeerReceiver {
     if (this.#diskReserveBytes > 0 && this.#ticks % DISK_CHECK_TICKS === 1) {
       this.#isDiskFull = this.#deps.disk.freeBytes() < this.#diskReserveBytes;
     }
-    for (const replica of this.#replicas.values()) this.#guard(replica, () => replica.tick());
+    for (const replica of this.#replicas.values())
+      this.#guard(replica, () => replica.tick(this.#ticks));
   }
 
   #stalled(lateMs: number): void {

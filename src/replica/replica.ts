@@ -98,6 +98,11 @@ export class Replica implements ReplicaHandle {
     return Math.max(this.#committedOffset, this.#parts.apply.position.nextOffset);
   }
 
+  /** Offset after the last record in the log, committed or not. */
+  get endOffset(): Offset {
+    return this.#log.nextOffset;
+  }
+
   get logStartOffset(): Offset {
     return this.#parts.apply.position.logStart.offset;
   }
@@ -199,11 +204,14 @@ export class Replica implements ReplicaHandle {
 
   // The rest is for the replica set.
 
-  tick(): void {
+  tick(nodeTicks: number): void {
     if (!this.#isLive()) return;
     this.#parts.core.tick();
     this.#ticks += 1;
     if (this.#ticks % MAINTENANCE_TICKS === 0) this.#parts.snapshotter.maintain();
+    // By the node's ticks, so that the notes of all replicas share one sync of the journal.
+    const isNoteDue = nodeTicks % MAINTENANCE_TICKS === 0;
+    if (isNoteDue && !this.#parts.installer.isInstalling) this.#parts.loop.noteDurable();
     if (this.#parts.core.hasReady()) this.#parts.context.wake();
   }
 

@@ -25,6 +25,8 @@ export interface RecoveryStores {
   /** Of this replica, in the keyed store. */
   readonly prefix: string;
   readonly images: ImageStore;
+  /** The log is about to be emptied: what was noted about its durable end is made void, durably. */
+  readonly beforeReset: () => Promise<void>;
 }
 
 export interface RecoveredState {
@@ -59,6 +61,7 @@ export async function recoverState(
   if (found !== undefined) {
     if (!connects(found, stores.log, stored)) {
       const { index, prevTerm, offset } = found.record.restart;
+      await stores.beforeReset();
       await stores.log.reset(index, prevTerm, offset);
     }
     await replaceKeyedState(stores.keyed, stores.prefix, found.record.applied, found.image.pairs);

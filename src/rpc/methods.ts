@@ -78,6 +78,15 @@ export const adminService: {
   readonly describeCluster: Unary<v1.DescribeClusterRequest, v1.DescribeClusterResponse>;
   readonly transferLeadership: Unary<v1.TransferLeadershipRequest, v1.TransferLeadershipResponse>;
   readonly digestReplica: Unary<v1.DigestReplicaRequest, v1.DigestReplicaResponse>;
+  readonly moveReplica: Unary<v1.MoveReplicaRequest, v1.MoveReplicaResponse>;
+  readonly cancelMove: Unary<v1.CancelMoveRequest, v1.CancelMoveResponse>;
+  readonly listMoves: Unary<v1.ListMovesRequest, v1.ListMovesResponse>;
+  readonly decommissionNode: Unary<v1.DecommissionNodeRequest, v1.DecommissionNodeResponse>;
+  readonly cancelDecommission: Unary<v1.CancelDecommissionRequest, v1.CancelDecommissionResponse>;
+  readonly rebalance: Unary<v1.RebalanceRequest, v1.RebalanceResponse>;
+  readonly setMetadataVoters: Unary<v1.SetMetadataVotersRequest, v1.SetMetadataVotersResponse>;
+  readonly inspectReplica: Unary<v1.InspectReplicaRequest, v1.InspectReplicaResponse>;
+  readonly unsafeRecover: Unary<v1.UnsafeRecoverRequest, v1.UnsafeRecoverResponse>;
 } = {
   createTopic: method(ADMIN, "CreateTopic", "unary", v1.CreateTopicRequest, v1.CreateTopicResponse),
   alterTopic: method(ADMIN, "AlterTopic", "unary", v1.AlterTopicRequest, v1.AlterTopicResponse),
@@ -110,6 +119,45 @@ export const adminService: {
     "unary",
     v1.DigestReplicaRequest,
     v1.DigestReplicaResponse,
+  ),
+  moveReplica: method(ADMIN, "MoveReplica", "unary", v1.MoveReplicaRequest, v1.MoveReplicaResponse),
+  cancelMove: method(ADMIN, "CancelMove", "unary", v1.CancelMoveRequest, v1.CancelMoveResponse),
+  listMoves: method(ADMIN, "ListMoves", "unary", v1.ListMovesRequest, v1.ListMovesResponse),
+  decommissionNode: method(
+    ADMIN,
+    "DecommissionNode",
+    "unary",
+    v1.DecommissionNodeRequest,
+    v1.DecommissionNodeResponse,
+  ),
+  cancelDecommission: method(
+    ADMIN,
+    "CancelDecommission",
+    "unary",
+    v1.CancelDecommissionRequest,
+    v1.CancelDecommissionResponse,
+  ),
+  rebalance: method(ADMIN, "Rebalance", "unary", v1.RebalanceRequest, v1.RebalanceResponse),
+  setMetadataVoters: method(
+    ADMIN,
+    "SetMetadataVoters",
+    "unary",
+    v1.SetMetadataVotersRequest,
+    v1.SetMetadataVotersResponse,
+  ),
+  inspectReplica: method(
+    ADMIN,
+    "InspectReplica",
+    "unary",
+    v1.InspectReplicaRequest,
+    v1.InspectReplicaResponse,
+  ),
+  unsafeRecover: method(
+    ADMIN,
+    "UnsafeRecover",
+    "unary",
+    v1.UnsafeRecoverRequest,
+    v1.UnsafeRecoverResponse,
   ),
 };
 

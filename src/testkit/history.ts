@@ -1,82 +1,40 @@
-// What a test run writes down: one event per operation, in the order in which the client saw them. A history can be
-// saved as JSON lines and judged again later. Exported for users' own tests as part of flotilla/testkit.
+// Collects what a test run saw, in the order in which it saw it, and saves it as JSON lines (history-format.ts) that can
+// be judged again later. Exported for users' own tests as part of flotilla/testkit.
+import type { HistoryEvent, HistoryHeader } from "./events.ts";
+import { encodeHistory, headerOf, readHistory } from "./history-format.ts";
 
-/** What the acknowledgement waited for, e.g. "all/sync". */
-export type DurabilityClass = "all/sync" | "all/async" | "leader/sync" | "leader/async" | "none";
-
-/** A send began. `value` must be unique in the whole history. */
-export interface SendInvoked {
-  readonly type: "send";
-  readonly atMs: number;
-  /** Sequence of sends whose order is promised: one producer session. */
-  readonly producer: string;
-  readonly topic: string;
-  readonly key: string | undefined;
-  readonly value: string;
-  readonly durability: DurabilityClass;
-}
-
-/** It was acknowledged. */
-export interface SendAcknowledged {
-  readonly type: "ack";
-  readonly atMs: number;
-  readonly value: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly leaderEpoch: number;
-  readonly duplicate: boolean;
-}
-
-/** It failed: "not-applied" is a promise that it is not in the log; "unknown" promises nothing. */
-export interface SendFailed {
-  readonly type: "fail";
-  readonly atMs: number;
-  readonly value: string;
-  readonly outcome: "not-applied" | "unknown";
-  readonly reason: string;
-}
-
-/** A reader saw a record. */
-export interface RecordRead {
-  readonly type: "read";
-  readonly atMs: number;
-  /** One pass of one reader over one partition; offsets must grow within it. */
-  readonly reader: string;
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly leaderEpoch: number;
-  readonly key: string | undefined;
-  readonly value: string;
-}
-
-/** Something was done to the cluster. */
-export interface FaultEvent {
-  readonly type: "fault";
-  readonly atMs: number;
-  readonly name: string;
-  readonly phase: "start" | "bit" | "stop";
-  readonly nodes: readonly number[];
-}
-
-export type HistoryEvent = SendInvoked | SendAcknowledged | SendFailed | RecordRead | FaultEvent;
+export type * from "./events.ts";
 
 /** Collects events; `toJsonLines` is the saved form. */
 export class History {
+  header: HistoryHeader;
   readonly events: HistoryEvent[] = [];
+
+  constructor(header: HistoryHeader = headerOf("")) {
+    this.header = header;
+  }
 
   add(event: HistoryEvent): void {
     this.events.push(event);
   }
 
-  toJsonLines(): string {
-    return this.events.map((event) => `${JSON.stringify(event)}\n`).join("");
+  /** The header and all events, for the checker and the saved form. */
+  *lines(): Generator<HistoryEvent> {
+    yield this.header;
+    yield* this.events;
   }
 
+  /** One line per event, the header before them. */
+  toJsonLines(): string {
+    return [...encodeHistory(this.lines())].join("");
+  }
+
+  /** @throws HistoryFormatError with the number of the line */
   static fromJsonLines(text: string): History {
     const history = new History();
-    for (const line of text.split("\n")) {
-      if (line !== "") history.add(JSON.parse(line) as HistoryEvent);
+    for (const event of readHistory(text.split("\n"))) {
+      if (event.type === "history") history.header = event;
+      else history.add(event);
     }
     return history;
   }

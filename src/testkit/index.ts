@@ -1,5 +1,7 @@
-// Public entry of flotilla/testkit: write down what your test did, then let the checker judge it.
+// Public entry of flotilla/testkit: write down what your test did, then let the checker judge it. README.md describes the
+// events, the anomalies and what each class of acknowledgement excuses.
 
+export { CATALOGUE, type CatalogueRow } from "./catalogue.ts";
 export {
   type Anomaly,
   type AnomalyKind,
@@ -7,13 +9,40 @@ export {
   type CheckReport,
   checkHistory,
 } from "./checker.ts";
+export type {
+  BoundsSeen,
+  CursorStored,
+  DeliverySettled,
+  DurabilityClass,
+  FaultEffect,
+  FaultEvent,
+  HistoryEvent,
+  HistoryHeader,
+  LeaderSeen,
+  LogLine,
+  MetadataSeen,
+  OutcomeAnswered,
+  PartitionScanned,
+  Polled,
+  PolledRecord,
+  ProcessExit,
+  ReaderSought,
+  RecordRead,
+  ReplicaDigest,
+  ResourceSample,
+  SendAcknowledged,
+  SendFailed,
+  SendInvoked,
+  TopicDeclared,
+} from "./events.ts";
+export { History } from "./history.ts";
 export {
-  type DurabilityClass,
-  type FaultEvent,
-  History,
-  type HistoryEvent,
-  type RecordRead,
-  type SendAcknowledged,
-  type SendFailed,
-  type SendInvoked,
-} from "./history.ts";
+  decodeEvent,
+  encodeEvent,
+  encodeHistory,
+  HISTORY_VERSION,
+  HistoryFormatError,
+  headerOf,
+  readHistory,
+} from "./history-format.ts";
+export { type AllowedLogLine, DEFAULT_RULES, type Rules } from "./rules.ts";

@@ -2,17 +2,19 @@
 // everything that was sent meanwhile. run.ts calls it; the phases are in files of their own.
 import { createClient } from "../../src/client/index.ts";
 import { LocalCluster } from "../support/local-cluster.ts";
+import { brokerLogs } from "./broker-logs.ts";
 import { ClusterView, digestProblems } from "./cluster-view.ts";
+import { keepHistory } from "./keep-history.ts";
 import { Ledger } from "./ledger.ts";
 import { Load } from "./load.ts";
 import { type MajorityLoss, runMajorityLoss } from "./majority-loss.ts";
 import type { PowerCutRun } from "./power-cut.ts";
 import { readBack } from "./read-back.ts";
-import { countByKind } from "./report.ts";
 import { type RollingRestart, runRollingRestart } from "./rolling-restart.ts";
 import { type Round, runRounds } from "./rounds.ts";
+import { RunHistory } from "./run-history.ts";
 import { RATE_MARGIN, type Session } from "./session.ts";
-import { judge, type Verdict } from "./verdict.ts";
+import { judge, problemsOf, type Verdict } from "./verdict.ts";
 import { within } from "./waiting.ts";
 
 const TOPIC = "chaos";
@@ -61,6 +63,7 @@ export async function runLeaderChaos(run: PowerCutRun): Promise<LeaderChaos> {
       topic: TOPIC,
       view,
       ledger,
+      history: new RunHistory(`leader faults, seed ${options.seed}`, ledger, TOPIC),
       load,
       problems,
       say,
@@ -72,7 +75,12 @@ export async function runLeaderChaos(run: PowerCutRun): Promise<LeaderChaos> {
       const rolling = options.rollingRestart ? await runRollingRestart(session) : undefined;
       const majority = options.majorityLoss ? await runMajorityLoss(session) : undefined;
       const { worstStallMs } = load;
-      return { rounds, rolling, majority, worstStallMs, ...(await conclude(session)) };
+      const conclusion = await conclude(session);
+      if (problems.length > 0) keepHistory(run, session.history);
+      return { rounds, rolling, majority, worstStallMs, ...conclusion };
+    } catch (error) {
+      keepHistory(run, session.history);
+      throw error;
     } finally {
       await load.stop();
       await view.close();
@@ -87,7 +95,7 @@ export async function runLeaderChaos(run: PowerCutRun): Promise<LeaderChaos> {
 async function conclude(
   session: Session,
 ): Promise<Pick<LeaderChaos, "verdict" | "replicasCompared">> {
-  const { cluster, view, load, ledger, topic, options, problems, say } = session;
+  const { cluster, view, load, ledger, history, topic, options, problems, say } = session;
   await view.waitInSync(HEAL_TIMEOUT_MS);
   await load.stop();
   await within("callbacks of all sends", FLUSH_TIMEOUT_MS, load.flush()).catch((error: unknown) =>
@@ -97,14 +105,15 @@ async function conclude(
   if (ledger.repeatedCallbacks > 0) {
     problems.push(`${ledger.repeatedCallbacks} sends had more than one callback`);
   }
-  const reads = await readBack(cluster.bootstrap, topic, options.partitions);
-  const verdict = judge(ledger, topic, reads);
-  say(`read ${verdict.read} of ${verdict.acknowledged} acknowledged messages back`);
-  for (const [kind, count] of Object.entries(countByKind(verdict.anomalies))) {
-    problems.push(`${count} × ${kind}`);
-  }
+  history.reads = await readBack(cluster.bootstrap, topic, options.partitions);
   await view.waitInSync(HEAL_TIMEOUT_MS);
+  history.leaders(await view.describe());
   const digests = await view.digests();
+  history.digests(digests);
+  history.logLines(brokerLogs(cluster));
+  const verdict = judge(history);
+  say(`read ${verdict.read} of ${verdict.acknowledged} acknowledged messages back`);
+  problems.push(...problemsOf(verdict));
   problems.push(...digestProblems(digests).map((text) => `replicas differ: ${text}`));
   if (digests.length !== options.partitions * cluster.nodes.length) {
     problems.push(`${digests.length} replicas were compared, not ${options.partitions} × 3`);

@@ -1,5 +1,5 @@
 // Every send of the run and what became of it, in columns: a run makes about a million of them, and one object per event
-// would slow the load down. verdict.ts turns slices of it into the events that the checker judges.
+// would slow the load down. run-history.ts turns it into the events that the checker judges.
 
 export const PENDING = 0;
 export const ACKNOWLEDGED = 1;
@@ -52,6 +52,8 @@ export class Ledger {
   readonly #producers: string[] = [];
   readonly #reasons = new Map<number, string>();
   readonly #counts: [number, number, number, number] = [0, 0, 0, 0];
+  /** Acknowledged as already stored by an earlier attempt. */
+  duplicates = 0;
   /** Second and later callbacks for one send: always a defect of the client. */
   repeatedCallbacks = 0;
 
@@ -96,6 +98,7 @@ export class Ledger {
     columns.offset[n] = receipt.offset;
     columns.leaderEpoch[n] = receipt.leaderEpoch;
     columns.duplicate[n] = receipt.duplicate ? 1 : 0;
+    if (receipt.duplicate) this.duplicates += 1;
   }
 
   fail(n: number, outcome: "not-applied" | "unknown", reason: string, atMs: number): void {
@@ -120,11 +123,6 @@ export class Ledger {
       duplicate: columns.duplicate[n] === 1,
       reason: this.#reasons.get(n) ?? "",
     };
-  }
-
-  /** Partition of the receipt; −1 when there is none. */
-  partitionOf(n: number): number {
-    return this.#columns.state[n] === ACKNOWLEDGED ? (this.#columns.partition[n] ?? -1) : -1;
   }
 
   /** How often each reason of failure occurred, among sends from number `from` on. */

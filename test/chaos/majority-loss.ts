@@ -36,7 +36,7 @@ export interface MajorityLoss {
 }
 
 export async function runMajorityLoss(session: Session): Promise<MajorityLoss> {
-  const { cluster, view, load, random, options, say } = session;
+  const { cluster, view, load, history, random, options, say } = session;
   await view.waitInSync(HEAL_TIMEOUT_MS);
   const ids = cluster.nodes.map((node) => node.id);
   const survivor = ids[random.integer(0, ids.length)] ?? 1;
@@ -46,11 +46,13 @@ export async function runMajorityLoss(session: Session): Promise<MajorityLoss> {
     load.setRate(PATIENT_RATE);
     await within("sends before the majority loss end", HEAL_TIMEOUT_MS, load.flush());
     const impatient = await startImpatient(session, client);
+    history.fault("majority kill", "start", victims);
     await Promise.all(victims.map((id) => cluster.kill(id)));
     say(`killed nodes ${victims.join(" and ")}`);
     const { refused, refusedCount, acknowledged } = await watchLoss(session, impatient);
     say(`without a majority: ${refusedCount} refused, ${acknowledged} acknowledged`);
     const resumedMs = await healLoss(session, victims);
+    history.fault("majority kill", "stop", victims);
     load.setRate(options.rate * RATE_MARGIN);
     return { survivor, refused, refusedCount, acknowledged, resumedMs };
   } finally {

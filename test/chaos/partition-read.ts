@@ -1,8 +1,10 @@
-// What a reader saw in one partition, in columns. read-back.ts fills it, verdict.ts judges it.
+// What a reader saw in one partition, in columns. read-back.ts fills it, run-history.ts makes events of it.
 
 /** What stands in one partition, in the order in which the reader returned it. */
 export interface PartitionRead {
   readonly partition: number;
+  /** When the reading began: what was acknowledged before must be there. */
+  readonly beganMs: number;
   /** Send numbers; −1: not a value that this test makes (see `strange`). */
   readonly sends: number[];
   /** Slots of the keys; −1: not a key of this test. */
@@ -13,6 +15,7 @@ export interface PartitionRead {
   readonly strange: Map<number, string>;
 }
 
-export function emptyRead(partition: number): PartitionRead {
-  return { partition, sends: [], slots: [], offsets: [], leaderEpochs: [], strange: new Map() };
+export function emptyRead(partition: number, beganMs: number): PartitionRead {
+  const columns = { sends: [], slots: [], offsets: [], leaderEpochs: [] };
+  return { partition, beganMs, ...columns, strange: new Map() };
 }

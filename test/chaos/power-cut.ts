@@ -8,11 +8,13 @@ import { createClient } from "../../src/client/index.ts";
 import { LocalCluster, pause } from "../support/local-cluster.ts";
 import { ClusterView, digestProblems } from "./cluster-view.ts";
 import { ImageMounts } from "./image-mounts.ts";
+import { keepHistory } from "./keep-history.ts";
 import { Ledger } from "./ledger.ts";
 import { Load } from "./load.ts";
 import { readBack } from "./read-back.ts";
+import { RunHistory } from "./run-history.ts";
 import { demandRate, RATE_MARGIN, type Session } from "./session.ts";
-import { judge, type Verdict } from "./verdict.ts";
+import { anomalyCount, judge, type Verdict } from "./verdict.ts";
 import { within } from "./waiting.ts";
 
 const NEW_BOOT = fileURLToPath(new URL("new-boot.mjs", import.meta.url));
@@ -119,6 +121,7 @@ async function cutOften(
     topic: TOPIC,
     view,
     ledger,
+    history: new RunHistory(`power cuts, seed ${options.seed}`, ledger, TOPIC),
     load,
     problems,
     say,
@@ -145,9 +148,14 @@ async function cutOften(
       say(
         `${name}: ${before.acknowledged} acknowledged, ${before.pendingAtCut} under way, ${lost} lost`,
       );
-      if (verdict !== undefined && verdict.anomalies.length > 0) break;
+      if (verdict !== undefined && anomalyCount(verdict) > 0) break;
     }
     if (broken === undefined && lostIn(verdict) === 0) await compareReplicas(session);
+    const hasFailed = problems.length > 0 || (verdict !== undefined && anomalyCount(verdict) > 0);
+    if (hasFailed) keepHistory(run, session.history);
+  } catch (error) {
+    keepHistory(run, session.history);
+    throw error;
   } finally {
     await load.stop();
     await view.close();
@@ -162,16 +170,19 @@ async function cutOnce(
   mounts: ImageMounts,
   name: string,
 ): Promise<Pick<PowerCut, "acknowledged" | "pendingAtCut">> {
-  const { cluster, view, load, ledger, random, problems } = session;
+  const { cluster, view, load, ledger, history, random, problems } = session;
   await view.waitInSync(HEAL_TIMEOUT_MS);
   const ackedBefore = ledger.acknowledged;
   load.start();
   await demandRate(session, name);
   await pause(random.integer(0, 1500));
-  const killed = cluster.nodes.map((node) => cluster.kill(node.id));
+  const nodes = cluster.nodes.map((node) => node.id);
+  history.fault("power cut", "start", nodes);
+  const killed = nodes.map((id) => cluster.kill(id));
   const pendingAtCut = ledger.pending;
   await Promise.all(killed);
   await mounts.cutPower();
+  history.fault("power cut", "bit", nodes);
   await load.stop();
   if (pendingAtCut === 0) problems.push(`${name}: no send was under way`);
   return { acknowledged: ledger.acknowledged - ackedBefore, pendingAtCut };
@@ -179,25 +190,28 @@ async function cutOnce(
 
 /** Starts all brokers, lets the sends that were under way end, reads everything, judges it. */
 async function recover(session: Session): Promise<Verdict> {
-  const { cluster, view, load, ledger, topic, options } = session;
+  const { cluster, view, load, history, topic, options } = session;
   await cluster.up(HEAL_TIMEOUT_MS);
   await view.waitInSync(HEAL_TIMEOUT_MS);
+  const nodes = cluster.nodes.map((node) => node.id);
+  history.fault("power cut", "stop", nodes);
   await within("sends under way at the cut end", FLUSH_TIMEOUT_MS, load.flush()).catch(
     (error: unknown) => {
       session.problems.push(String(error));
     },
   );
-  const reads = await readBack(cluster.bootstrap, topic, options.partitions);
-  return judge(ledger, topic, reads);
+  history.reads = await readBack(cluster.bootstrap, topic, options.partitions);
+  return judge(history);
 }
 
 async function compareReplicas(session: Session): Promise<void> {
   await session.view.waitInSync(HEAL_TIMEOUT_MS);
-  const problems = digestProblems(await session.view.digests());
+  const digests = await session.view.digests();
+  session.history.digests(digests);
+  const problems = digestProblems(digests);
   session.problems.push(...problems.map((text) => `power cuts: replicas differ, ${text}`));
 }
 
 export function lostIn(verdict: Verdict | undefined): number {
-  const anomalies = verdict?.anomalies ?? [];
-  return anomalies.filter(({ kind }) => kind === "lost-acknowledged-write").length;
+  return verdict?.counts["lost-acknowledged-write"] ?? 0;
 }

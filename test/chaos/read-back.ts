@@ -10,7 +10,8 @@ export async function readBack(
   partitions: number,
   timeoutMs = 120_000,
 ): Promise<readonly PartitionRead[]> {
-  const reads = Array.from({ length: partitions }, (_, partition) => emptyRead(partition));
+  const beganMs = performance.now();
+  const reads = Array.from({ length: partitions }, (_, partition) => emptyRead(partition, beganMs));
   const client = createClient({ bootstrap: [...bootstrap] });
   const timeout = AbortSignal.timeout(timeoutMs);
   try {

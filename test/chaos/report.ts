@@ -1,13 +1,12 @@
 // What a run says at the end: seed, counts, fail-over times, problems; as tables or as one line of JSON.
 import Table from "cli-table3";
-import type { Anomaly } from "../../src/testkit/index.ts";
 import { FAULT_KINDS } from "./faults.ts";
 import type { MajorityLoss } from "./majority-loss.ts";
 import type { ChaosOptions } from "./options.ts";
 import type { PowerCuts } from "./power-cut.ts";
 import type { RollingRestart } from "./rolling-restart.ts";
 import type { Round } from "./rounds.ts";
-import type { Verdict } from "./verdict.ts";
+import { anomalyCount, type Verdict } from "./verdict.ts";
 
 export type Outcome = "passed" | "failed" | "incomplete";
 
@@ -44,13 +43,14 @@ function jsonOf(report: Report): Record<string, unknown> {
     rate: options.rate,
     partitions: options.partitions,
     failOver: failOverTimes(report.rounds),
-    verdict: verdict && { ...verdict, anomalies: countByKind(verdict.anomalies) },
+    verdict: verdict && { ...verdict, anomalies: verdict.counts, counts: undefined },
     powerCuts: powerCuts && {
       cuts: powerCuts.cuts,
       broken: powerCuts.broken,
       verdict: powerCuts.verdict && {
         ...powerCuts.verdict,
-        anomalies: countByKind(powerCuts.verdict.anomalies),
+        anomalies: powerCuts.verdict.counts,
+        counts: undefined,
       },
     },
   };
@@ -145,9 +145,9 @@ function verdictRows(prefix: string, verdict: Verdict): [string, number][] {
     [`${prefix}failed, not applied`, verdict.failed - verdict.unknown],
     [`${prefix}failed, outcome unknown`, verdict.unknown],
     [`${prefix}read back`, verdict.read],
-    [`${prefix}anomalies`, verdict.anomalies.length],
+    [`${prefix}anomalies`, anomalyCount(verdict)],
   ];
-  for (const [kind, count] of Object.entries(countByKind(verdict.anomalies))) {
+  for (const [kind, count] of Object.entries(verdict.counts)) {
     rows.push([`  ${kind}`, count]);
   }
   return rows;
@@ -158,15 +158,7 @@ function anomalyExamples(report: Report): string[] {
     ...(report.verdict?.anomalies ?? []),
     ...(report.powerCuts?.verdict?.anomalies ?? []),
   ];
-  return all
-    .slice(0, 10)
-    .map(({ kind, value, detail }) => `ANOMALY  ${kind} of ${value}: ${detail}`);
-}
-
-export function countByKind(anomalies: readonly Anomaly[]): Record<string, number> {
-  const counts: Record<string, number> = {};
-  for (const { kind } of anomalies) counts[kind] = (counts[kind] ?? 0) + 1;
-  return counts;
+  return all.slice(0, 10).map(({ detail, id, kind }) => `ANOMALY  ${id} ${kind}: ${detail}`);
 }
 
 function failOverTimes(rounds: readonly Round[]): Record<string, Times> {

@@ -15,13 +15,14 @@ export interface RollingRestart {
 }
 
 export async function runRollingRestart(session: Session): Promise<RollingRestart> {
-  const { cluster, view, ledger, problems, say } = session;
+  const { cluster, view, ledger, history, problems, say } = session;
   await view.waitInSync(HEAL_TIMEOUT_MS);
   const rateBefore = await demandRate(session, "the rolling restart");
   const failedBefore = ledger.failed;
   const sentBefore = ledger.sent;
   for (const { id } of cluster.nodes) {
     const startMs = performance.now();
+    history.fault("rolling restart", "start", [id]);
     const exitCode = await cluster.stop(id, STOP_TIMEOUT_MS);
     if (exitCode !== 0)
       problems.push(`node ${id} ended with ${exitCode} after SIGTERM, not with 0`);
@@ -29,6 +30,7 @@ export async function runRollingRestart(session: Session): Promise<RollingRestar
     cluster.start(id);
     await cluster.waitHealthy(id, HEAL_TIMEOUT_MS);
     await view.waitInSync(HEAL_TIMEOUT_MS);
+    history.fault("rolling restart", "stop", [id]);
     say(`restarted node ${id}: stopped in ${Math.round(stoppedMs)} ms`);
   }
   const spreadMs = await view.waitSpread(SPREAD_TIMEOUT_MS);

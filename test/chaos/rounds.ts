@@ -48,10 +48,12 @@ export async function runRounds(session: Session): Promise<readonly Round[]> {
 }
 
 async function runRound(session: Session, kind: FaultKind, name: string): Promise<Round> {
-  const { view, load, cluster, ledger, random } = session;
+  const { view, load, cluster, ledger, history, random } = session;
   const rateBefore = await demandRate(session, name);
   const { nodeId, led } = await view.busiestLeader(random);
   const ackedBefore = ledger.acknowledged;
+  history.leaders(led);
+  history.fault(kind, "start", [nodeId]);
   const fault = startFault(cluster, kind, nodeId);
   const firstAcks = load.watchFirstAcks();
   const answersAll = (): boolean => led.every(({ partition }) => firstAcks.has(partition));
@@ -66,8 +68,12 @@ async function runRound(session: Session, kind: FaultKind, name: string): Promis
   ]);
   await cluster.waitHealthy(nodeId, HEAL_TIMEOUT_MS);
   await view.waitInSync(HEAL_TIMEOUT_MS);
+  history.fault(kind, "stop", [nodeId]);
   const after = await view.describe();
+  history.leaders(after);
   const partitions = led.map((before) => partitionRound(before, fault.atMs, firstAcks, after));
+  const hasBitten = partitions.some((one) => one.epochAfter > one.epochBefore);
+  if (hasBitten) history.fault(kind, "bit", [nodeId]);
   judgeRound(session, name, kind, partitions);
   const healedMs = performance.now() - fault.atMs;
   return { kind, nodeId, rateBefore, rateDuring, partitions, healedMs };

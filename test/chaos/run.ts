@@ -9,9 +9,10 @@ import { mountProblem } from "./image-mounts.ts";
 import { type LeaderChaos, runLeaderChaos } from "./leader-chaos.ts";
 import { type ChaosOptions, parseOptions } from "./options.ts";
 import { lostIn, type PowerCutRun, type PowerCuts, runPowerCuts } from "./power-cut.ts";
-import { countByKind, type Outcome, printReport, type Report } from "./report.ts";
+import { type Outcome, printReport, type Report } from "./report.ts";
 import { checkTheJudge } from "./self-check.ts";
 import { watchStandstill } from "./standstill.ts";
+import { problemsOf } from "./verdict.ts";
 
 const EXIT: Readonly<Record<Outcome, number>> = { passed: 0, failed: 1, incomplete: 3 };
 
@@ -104,9 +105,8 @@ async function powerPart(
 }
 
 function judgePowerCuts(cuts: PowerCuts, options: ChaosOptions, problems: string[]): void {
-  for (const [kind, count] of Object.entries(countByKind(cuts.verdict?.anomalies ?? []))) {
-    problems.push(`power cuts: ${count} × ${kind}`);
-  }
+  const found = cuts.verdict === undefined ? [] : problemsOf(cuts.verdict);
+  problems.push(...found.map((problem) => `power cuts: ${problem}`));
   if (cuts.cuts.length < options.powerCuts)
     problems.push(`only ${cuts.cuts.length} power cuts made`);
 }

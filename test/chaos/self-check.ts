@@ -3,6 +3,7 @@
 import type { AnomalyKind } from "../../src/testkit/index.ts";
 import { Ledger } from "./ledger.ts";
 import { emptyRead, type PartitionRead } from "./partition-read.ts";
+import { RunHistory } from "./run-history.ts";
 import { judge } from "./verdict.ts";
 
 const SENDS = 40;
@@ -49,7 +50,7 @@ export function checkTheJudge(): void {
 function planted(plant: Planted["plant"]): AnomalyKind[] {
   const ledger = new Ledger();
   const producer = ledger.addProducer("planted");
-  const reads = [emptyRead(0), emptyRead(1)] as const;
+  const reads = [emptyRead(0, SENDS + 2), emptyRead(1, SENDS + 2)] as const;
   for (let i = 0; i < SENDS; i += 1) {
     const slot = i % 2;
     const n = ledger.begin(producer, slot, i);
@@ -59,7 +60,9 @@ function planted(plant: Planted["plant"]): AnomalyKind[] {
     append(read, n, slot);
   }
   plant(reads, ledger);
-  return judge(ledger, TOPIC, reads).anomalies.map(({ kind }) => kind);
+  const history = new RunHistory("planted", ledger, TOPIC);
+  history.reads = reads;
+  return judge(history).anomalies.map(({ kind }) => kind);
 }
 
 function append(read: PartitionRead, n: number, slot: number, offset = read.sends.length): void {

@@ -5,6 +5,7 @@ import type { ClusterView } from "./cluster-view.ts";
 import type { Ledger } from "./ledger.ts";
 import type { Load } from "./load.ts";
 import type { ChaosOptions } from "./options.ts";
+import type { RunHistory } from "./run-history.ts";
 import { waitUntil } from "./waiting.ts";
 
 export interface Session {
@@ -14,6 +15,8 @@ export interface Session {
   readonly topic: string;
   readonly view: ClusterView;
   readonly ledger: Ledger;
+  /** The ledger, and what was done and seen meanwhile: for the judge, and for a file when the run fails. */
+  readonly history: RunHistory;
   readonly load: Load;
   /** Everything that makes the run fail, in words. */
   readonly problems: string[];

@@ -3,47 +3,16 @@ import { Readable } from "node:stream";
 import { CommanderError } from "commander";
 import { describe, expect, it } from "vitest";
 import { produce } from "../../src/cli/commands/produce.ts";
-import { buildProgram } from "../../src/cli/program.ts";
 import { BrokerError } from "../../src/model/errors.ts";
 import {
-  type FakeClient,
   type FakeOptions,
   fakeClient,
   fakeContext,
   message,
-  type Recorder,
+  type Run,
   recorder,
+  run,
 } from "./support.ts";
-
-interface Run {
-  readonly terminal: Recorder;
-  readonly client: FakeClient;
-  readonly help: string;
-  readonly error: unknown;
-}
-
-async function run(words: string, options: FakeOptions = {}): Promise<Run> {
-  const terminal = recorder();
-  const client = fakeClient(options);
-  const program = buildProgram("1.2.3", fakeContext(client, terminal));
-  let help = "";
-  const quiet = (command: typeof program): void => {
-    command.exitOverride();
-    const collect = (text: string): void => {
-      help += text;
-    };
-    command.configureOutput({ writeOut: collect, writeErr: collect });
-    for (const child of command.commands) quiet(child);
-  };
-  quiet(program);
-  let error: unknown;
-  try {
-    await program.parseAsync(words.split(" "), { from: "user" });
-  } catch (thrown) {
-    error = thrown;
-  }
-  return { terminal, client, help, error };
-}
 
 describe("cli: topics", () => {
   it("create: options become settings", async () => {

@@ -1,12 +1,17 @@
 // A terminal that records, a client that remembers, a context around both.
 import type {
   ClientPort,
+  ClusterDetails,
+  MoveDetails,
+  NodeDetails,
   OutgoingMessage,
   ProducerWish,
   ReaderWish,
   ReadMessage,
+  ReplicaView,
 } from "../../src/cli/client-port.ts";
 import type { Context } from "../../src/cli/context.ts";
+import { buildProgram } from "../../src/cli/program.ts";
 import type { Terminal } from "../../src/cli/terminal.ts";
 import { loadConfig } from "../../src/config/load-config.ts";
 
@@ -15,7 +20,7 @@ export interface Recorder extends Terminal {
   readonly talk: string[];
 }
 
-export function recorder(isInteractive = false): Recorder {
+export function recorder(isInteractive = false, answers: string[] = []): Recorder {
   const out: string[] = [];
   const talk: string[] = [];
   return {
@@ -28,6 +33,10 @@ export function recorder(isInteractive = false): Recorder {
     },
     note: (text) => void talk.push(text),
     status: () => undefined,
+    ask: (question) => {
+      talk.push(question);
+      return Promise.resolve(answers.shift() ?? "");
+    },
     isInteractive,
     canTalk: false,
   };
@@ -40,7 +49,43 @@ export interface FakeClient extends ClientPort {
   isClosed: boolean;
 }
 
+export const NODE: NodeDetails = {
+  nodeId: 1,
+  endpoint: "localhost:9001",
+  fenced: false,
+  leaders: 2,
+  replicas: 6,
+  lastHeardMs: 400,
+  decommissioning: false,
+  partitionsLeft: 6,
+  metadataVoter: true,
+};
+
+export const CLUSTER: ClusterDetails = {
+  clusterId: "c-1",
+  controllerId: 1,
+  metadataTerm: 3,
+  leaderlessPartitions: 0,
+  underReplicatedPartitions: 0,
+  movingPartitions: 0,
+  metadataVoters: 3,
+  metadataIndex: 9,
+  foundingVoters: [1, 2, 3],
+  foundingLearners: [],
+  nodes: [NODE],
+};
+
 export interface FakeOptions {
+  /** Answers to one question after the other; afterwards CLUSTER. */
+  readonly clusters?: ClusterDetails[];
+  /** The same for moves; afterwards none. */
+  readonly moves?: (readonly MoveDetails[])[];
+  /** Metadata index of each answer about moves; afterwards 9, which knows of every change. */
+  readonly age?: number[];
+  /** Of nodes that answer. */
+  readonly replicas?: readonly ReplicaView[];
+  /** What is typed; absent: nobody sits at the terminal. */
+  readonly typed?: string;
   readonly messages?: readonly ReadMessage[];
   readonly failSend?: (position: number) => Error | undefined;
 }
@@ -82,6 +127,7 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
                 leaderEpoch: 5,
                 replicas: [2, 1, 3],
                 inSync: [1, 2],
+                leaving: [],
                 logStartOffset: 0,
                 highWatermark: 1234,
                 bytes: 1_572_864,
@@ -91,7 +137,41 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
         ),
       alterTopic: (name, settings) => answer({ alter: name, settings }, undefined),
       deleteTopic: (name) => answer({ delete: name }, undefined),
-      describeCluster: () => Promise.reject(new Error("not used")),
+      describeCluster: () => Promise.resolve(options.clusters?.shift() ?? CLUSTER),
+      members: {
+        moveReplica: (move) => answer({ move }, { changed: true, metadataIndex: 9 }),
+        cancelMove: (name) =>
+          answer({ cancelMove: name }, { changed: options.moves !== undefined, metadataIndex: 9 }),
+        listMoves: () => {
+          const moves = options.moves?.shift() ?? [];
+          return Promise.resolve({
+            moves,
+            total: moves.length,
+            metadataIndex: options.age?.shift() ?? 9,
+          });
+        },
+        decommissionNode: (wish) =>
+          answer({ decommission: wish }, { changed: true, partitions: 2, metadataIndex: 9 }),
+        cancelDecommission: (nodeId) =>
+          answer({ cancel: nodeId }, { changed: nodeId !== 9, partitions: 1, metadataIndex: 9 }),
+        rebalance: (execute) =>
+          answer(
+            { rebalance: execute },
+            {
+              moves: [{ topic: "orders", partition: 0, fromNode: 1, toNode: 4 }],
+              begun: execute ? 1 : 0,
+              metadataIndex: 9,
+            },
+          ),
+        setMetadataVoters: (count) => answer({ voters: count }, undefined),
+        nodesOf: ({ partition }) => Promise.resolve(partition === 0 ? [2, 1, 3] : []),
+        inspectReplica: (nodeId) => {
+          const view = options.replicas?.find((one) => one.nodeId === nodeId);
+          return view === undefined ? Promise.reject(new Error("gone")) : Promise.resolve(view);
+        },
+        unsafeRecover: (name, { nodeId }) =>
+          answer({ recover: name, from: nodeId }, { replicas: 2, metadataIndex: 9 }),
+      },
     },
     producer(wish) {
       client.wishes.push(wish);
@@ -152,4 +232,36 @@ export function message(offset: number, fields: Partial<ReadMessage> = {}): Read
     headers: [{ name: "source", value: Buffer.from("shop") }],
     ...fields,
   };
+}
+
+/** What came of one command line. */
+export interface Run {
+  readonly terminal: Recorder;
+  readonly client: FakeClient;
+  readonly help: string;
+  readonly error: unknown;
+}
+
+export async function run(words: string, options: FakeOptions = {}): Promise<Run> {
+  const { typed } = options;
+  const terminal = recorder(typed !== undefined, typed === undefined ? [] : [typed]);
+  const client = fakeClient(options);
+  const program = buildProgram("1.2.3", fakeContext(client, terminal));
+  let help = "";
+  const quiet = (command: typeof program): void => {
+    command.exitOverride();
+    const collect = (text: string): void => {
+      help += text;
+    };
+    command.configureOutput({ writeOut: collect, writeErr: collect });
+    for (const child of command.commands) quiet(child);
+  };
+  quiet(program);
+  let error: unknown;
+  try {
+    await program.parseAsync(words.split(" "), { from: "user" });
+  } catch (thrown) {
+    error = thrown;
+  }
+  return { terminal, client, help, error };
 }

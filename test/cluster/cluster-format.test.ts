@@ -7,6 +7,7 @@ import {
   NODE_FILE,
   readNodeFile,
   recordMetadataRevision,
+  replaceMetadataRevision,
 } from "../../src/cluster/cluster-format.ts";
 import { MemoryDisk } from "../../src/log/memory-disk.ts";
 import { StorageError } from "../../src/log/ports.ts";
@@ -52,6 +53,26 @@ describe("cluster format", () => {
       learners: [replicaIdOf(node(5), 0)],
     });
     expect(metadataReplicaOf(found)).toBe(replicaIdOf(node(2), 0));
+  });
+
+  test("joining: begins in the configuration of the founding, not in a guess from the present nodes", async () => {
+    const disk = new MemoryDisk();
+    const founders = { metadataVoters: [1, 2, 3].map(node), metadataLearners: [] };
+    await formatDirectory(disk, { ...OPTIONS, joins: true, founders });
+    const found = readNodeFile(disk);
+    expect(foundingMembership(found).voters).toEqual(
+      [1, 2, 3].map((id) => replicaIdOf(node(id), 0)),
+    );
+    expect(metadataReplicaOf(found)).toBeUndefined();
+  });
+
+  test("metadata revision: replaced by a higher one only (forced recovery)", async () => {
+    const disk = new MemoryDisk();
+    await formatDirectory(disk, OPTIONS);
+    expect((await replaceMetadataRevision(disk, 7)).metadataRevision).toBe(7);
+    expect((await replaceMetadataRevision(disk, 7)).metadataRevision).toBe(7);
+    expect(metadataReplicaOf(readNodeFile(disk.crash(random(5))))).toBe(replicaIdOf(node(2), 7));
+    await expect(replaceMetadataRevision(disk, 6)).rejects.toThrow();
   });
 
   test("refusal: formatted and non-empty directories stay as they are", async () => {

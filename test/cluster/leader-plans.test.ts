@@ -20,8 +20,14 @@ function led(id: number, fields: Partial<LedGroup> = {}): LedGroup {
   return { groupId: group(id), replicas, inSync: replicas, ...fields };
 }
 
-const FIT: NodeFitness = { isAlive: true, isFenced: false, isDraining: false, aliveForMs: 5000 };
-const OPTIONS = { self: node(1), aliveForMsMin: 5000, transfersMax: 2 };
+const FIT: NodeFitness = {
+  isAlive: true,
+  isFenced: false,
+  isDraining: false,
+  isClockTrusted: true,
+  aliveForMs: 5000,
+};
+const OPTIONS = { self: node(1), isSelfClockTrusted: true, aliveForMsMin: 5000, transfersMax: 2 };
 
 describe("leader balance plan", () => {
   test("rate: at most transfersMax per round, lowest groups first", () => {
@@ -32,10 +38,19 @@ describe("leader balance plan", () => {
     ]);
   });
 
+  test("clock: a node whose time is wrong hands over what it leads, also to a replica that is not preferred", () => {
+    const own = led(1, { replicas: [node(1), node(3), node(2)], inSync: [node(1), node(2)] });
+    const options = { ...OPTIONS, isSelfClockTrusted: false };
+    expect(planLeaderTransfers([own], () => FIT, options)).toEqual([{ groupId: 1, to: 2 }]);
+    const alone = led(2, { replicas: [node(1)], inSync: [node(1)] });
+    expect(planLeaderTransfers([alone], () => FIT, options)).toEqual([]);
+  });
+
   test.each([
     ["dead", { isAlive: false }],
     ["fenced", { isFenced: true }],
     ["draining", { isDraining: true }],
+    ["of another time", { isClockTrusted: false }],
     ["back for too short a time", { aliveForMs: 4999 }],
   ])("fitness: nothing moves to a node that is %s", (_, fields) => {
     expect(planLeaderTransfers([led(1)], () => ({ ...FIT, ...fields }), OPTIONS)).toEqual([]);
@@ -56,6 +71,7 @@ function status(id: number, groups: Readonly<Record<number, number>>): NodeStatu
     ledGroups: Object.keys(groups).map(Number),
     ledTerms: Object.values(groups),
     draining: false,
+    wallClockMs: 0,
   };
 }
 
@@ -140,6 +156,17 @@ describe("liveness", () => {
     liveness.startGrace(100_000);
     expect(liveness.fencingPlan([row(2)], 100_000 + SESSION_MS - 1).fence).toEqual([]);
     expect(liveness.fencingPlan([row(2)], 100_000 + SESSION_MS).fence).toHaveLength(1);
+  });
+
+  test("registration: a node that came back gets a whole session for its first status", () => {
+    const liveness = new Liveness(node(1), 0);
+    liveness.heard(hello, 1000);
+    expect(liveness.fencingPlan([row(2)], 20_000).fence).toHaveLength(1);
+    expect(liveness.fencingPlan([row(2), row(4)], 20_100).fence).toHaveLength(1);
+    const back = row(2, { incarnation: 2, registeredIndex: 9 });
+    expect(liveness.fencingPlan([back], 20_500).fence).toEqual([]);
+    expect(liveness.fencingPlan([back], 20_499 + SESSION_MS).fence).toEqual([]);
+    expect(liveness.fencingPlan([back], 20_500 + SESSION_MS).fence).toHaveLength(1);
   });
 
   test("uptime: counts from the first word after a gap or a restart", () => {

@@ -4,7 +4,7 @@ import {
   encodeMetadataCommand,
   type MetadataCommand,
 } from "../../src/cluster/metadata-commands.ts";
-import { creation, node, reasonOf, registration, topicId } from "./support.ts";
+import { creation, group, id, node, reasonOf, registration, topicId } from "./support.ts";
 
 const ALL: readonly MetadataCommand[] = [
   registration(7),
@@ -17,6 +17,17 @@ const ALL: readonly MetadataCommand[] = [
   { type: "open-producer", name: "billing" },
   { type: "replace-replicas", nodeId: node(3), directoryId: "d" },
   { type: "raise-feature-level", level: 2 },
+  { type: "move-replica", groupId: group(7), from: node(1), to: node(4) },
+  { type: "move-replica", groupId: group(7), from: 0, to: node(4) },
+  { type: "recover-group", groupId: group(7), nodeId: node(1), replicaId: id(1, 9) },
+  { type: "recover-metadata", nodeId: node(1) },
+  { type: "cancel-move", groupId: group(7) },
+  { type: "finish-move", groupId: group(7), changeIndex: 12 },
+  { type: "decommission-node", nodeId: node(3), successor: 0, mustBeFenced: false },
+  { type: "decommission-node", nodeId: node(3), successor: node(4), mustBeFenced: true },
+  { type: "cancel-decommission", nodeId: node(3) },
+  { type: "unregister-node", nodeId: node(3), decommissionIndex: 12 },
+  { type: "set-metadata-voters", count: 5 },
 ];
 
 function json(value: unknown): Buffer {
@@ -46,6 +57,8 @@ describe("metadata commands", () => {
     ["no version", { type: "delete-topic" }],
     ["bad node id", { v: 1, type: "fence-node", nodeId: 4096, incarnation: 1 }],
     ["fraction", { v: 1, type: "fence-node", nodeId: 1.5, incarnation: 1 }],
+    ["move of the metadata group", { v: 1, type: "cancel-move", groupId: 0 }],
+    ["even number of voters", { v: 1, type: "set-metadata-voters", count: 4 }],
     ["missing field", { v: 1, type: "alter-topic", topicId: "t" }],
     ["setting of another type", { v: 1, type: "alter-topic", topicId: "t", settings: { a: 1 } }],
     ["empty range", { v: 1, ...registration(1), features: { min: 2, max: 1 } }],

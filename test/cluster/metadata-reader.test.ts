@@ -4,7 +4,7 @@ import { Liveness } from "../../src/cluster/liveness.ts";
 import { MetadataReader } from "../../src/cluster/metadata-reader.ts";
 import type { GroupId } from "../../src/model/ids.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
-import { creation, node, OneReplicaGroup, reasonOf, registration } from "./support.ts";
+import { creation, id, node, OneReplicaGroup, reasonOf, registration } from "./support.ts";
 
 async function setUp() {
   const clock = new VirtualClock();
@@ -19,6 +19,8 @@ async function setUp() {
     leaders,
     liveness,
     replica: group,
+    metadataVoters: () => [1, 2].map((nodeId) => id(nodeId, 0)),
+    founders: { metadataVoters: [1, 2, 3].map(node), metadataLearners: [] },
     clock: clock.root,
     ledPartition: (groupId) =>
       groupId === 1

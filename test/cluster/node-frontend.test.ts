@@ -3,6 +3,7 @@ import { Liveness, SESSION_MS } from "../../src/cluster/liveness.ts";
 import { NodeFencing, NodeRegistration } from "../../src/cluster/node-frontend.ts";
 import { PRODUCER_ID_BLOCK, ProducerIds } from "../../src/cluster/producer-ids.ts";
 import { BrokerError } from "../../src/model/errors.ts";
+import { replicaIdOf } from "../../src/model/ids.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import {
   FakeController,
@@ -78,6 +79,7 @@ describe("node fencing", () => {
       controller: group.controller,
       view: group.view,
       liveness,
+      metadataVoters: () => [1, 2, 3].map((id) => replicaIdOf(node(id), 0)),
       clock: clock.root,
       log: silentLog,
     });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { LocalGroup, LocalGroups, PartitionAssignment } from "../../src/cluster/ports.ts";
 import { RECONCILE_RETRY_MS, ReplicaReconciler } from "../../src/cluster/replica-reconciler.ts";
-import { type GroupId, replicaIdOf, type TopicId } from "../../src/model/ids.ts";
+import { type GroupId, type ReplicaId, replicaIdOf, type TopicId } from "../../src/model/ids.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { creation, node, OneReplicaGroup, registration, silentLog, topicId } from "./support.ts";
 
@@ -16,6 +16,11 @@ class FakeGroups implements LocalGroups {
   }
   async update(assignment: PartitionAssignment): Promise<void> {
     await this.#note(`update ${assignment.groupId} ${JSON.stringify(assignment.settings)}`);
+  }
+  async succeed(assignment: PartitionAssignment, from: ReplicaId): Promise<void> {
+    const { groupId, replicaId, topicId: topic } = assignment;
+    await this.#note(`succeed ${groupId} ${from}`);
+    this.held.set(groupId, { groupId, replicaId, topicId: topic });
   }
   async remove(groupId: GroupId): Promise<void> {
     await this.#note(`remove ${groupId}`);
@@ -127,6 +132,110 @@ describe("replica reconciler", () => {
     expect(groups.calls).toEqual([]);
     expect([...reconciler.orphans]).toEqual([1]);
     await reconciler.close();
+  });
+
+  test("moved away: kept while it may be a member, removed when the change is finished", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    await group.controller.propose(registration(4, { founder: false }));
+    await group.controller.propose(creation("orders", 1, 3));
+    reconciler.start();
+    const { view } = group;
+    const row = () => view.image.partitions.get(1 as GroupId);
+    const candidates = row()?.replicas.map((place) => place.nodeId) ?? [];
+    const free = [2, 3, 4].find((id) => !candidates.includes(node(id))) ?? 0;
+    await clock.run(10);
+    expect(groups.calls).toEqual(candidates.includes(node(1)) ? ["open 1"] : []);
+    const groupId = 1 as GroupId;
+    await group.controller.propose({
+      type: "move-replica",
+      groupId,
+      from: node(1),
+      to: node(free),
+    });
+    await clock.run(60_000);
+    expect(groups.calls).toHaveLength(1);
+    const finish = {
+      type: "finish-move",
+      groupId,
+      changeIndex: row()?.change?.index ?? 0,
+    } as const;
+    await group.controller.propose(finish);
+    await clock.run(10);
+    expect(groups.calls.slice(1)).toEqual(["remove 1"]);
+    // Back again, as another replica.
+    await group.controller.propose({
+      type: "move-replica",
+      groupId,
+      from: node(free),
+      to: node(1),
+    });
+    await clock.run(10);
+    expect(groups.calls.slice(2)).toEqual(["open 1"]);
+    expect(groups.held.get(groupId)?.replicaId).toBe(replicaIdOf(node(1), view.image.version));
+    await reconciler.close();
+  });
+
+  test("moved away and back while this node was down: the old replica goes before the new one is opened", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    await group.controller.propose(registration(4, { founder: false }));
+    await group.controller.propose(creation("orders", 1, 3));
+    const groupId = 1 as GroupId;
+    groups.held.set(groupId, held(1, "id-of-orders", 5));
+    const row = () => group.view.image.partitions.get(groupId);
+    const nodes = row()?.replicas.map((place) => place.nodeId) ?? [];
+    const free = [2, 3, 4].find((id) => !nodes.includes(node(id))) ?? 0;
+    for (const [from, to] of [
+      [1, free],
+      [free, 1],
+    ] as const) {
+      await group.controller.propose({
+        type: "move-replica",
+        groupId,
+        from: node(from),
+        to: node(to),
+      });
+      const changeIndex = row()?.change?.index ?? 0;
+      await group.controller.propose({ type: "finish-move", groupId, changeIndex });
+    }
+    reconciler.start();
+    await clock.run(10);
+    expect(groups.calls).toEqual(["remove 1", "open 1"]);
+    await reconciler.close();
+  });
+
+  test("majority lost: the survivor goes on under its new id, once; without its data nothing is made up", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    await group.controller.propose(creation("orders", 1, 3));
+    const groupId = 1 as GroupId;
+    const from = replicaIdOf(node(1), group.view.image.version);
+    reconciler.start();
+    await clock.run(10);
+    await group.controller.propose({
+      type: "recover-group",
+      groupId,
+      nodeId: node(1),
+      replicaId: from,
+    });
+    await clock.run(10);
+    expect(groups.calls).toEqual(["open 1", `succeed 1 ${from}`]);
+    const to = replicaIdOf(node(1), group.view.image.version);
+    expect(groups.held.get(groupId)?.replicaId).toBe(to);
+    await clock.run(10_000);
+    expect(groups.calls).toHaveLength(2);
+    await reconciler.close();
+    groups.held.clear();
+    const restarted = new ReplicaReconciler({
+      nodeId: node(1),
+      directoryId: "directory-1",
+      view: group.view,
+      groups,
+      clock: clock.root,
+      log: silentLog,
+    });
+    restarted.start();
+    await clock.run(10_000);
+    expect(groups.calls).toHaveLength(2);
+    await restarted.close();
   });
 
   test("failure: tried again after a pause, others are not held up", async () => {

@@ -8,10 +8,10 @@ import type {
 import { MetadataController, type MetadataReplica } from "../../src/cluster/metadata-controller.ts";
 import { MetadataView } from "../../src/cluster/metadata-image.ts";
 import { MetadataState } from "../../src/cluster/metadata-state.ts";
-import type { ControllerClient, Logger } from "../../src/cluster/ports.ts";
+import type { ControllerClient, LedMembership, Logger } from "../../src/cluster/ports.ts";
 import { encodeFrame, type Frame } from "../../src/model/entry-frame.ts";
 import { BrokerError } from "../../src/model/errors.ts";
-import type { NodeId, TopicId } from "../../src/model/ids.ts";
+import type { GroupId, NodeId, ReplicaId, TopicId } from "../../src/model/ids.ts";
 import { replicaIdOf } from "../../src/model/ids.ts";
 import type { EntryDraft } from "../../src/replica/ports.ts";
 
@@ -19,6 +19,10 @@ export const silentLog: Logger = { info: () => {}, warn: () => {}, error: () => 
 
 export function node(id: number): NodeId {
   return id as NodeId;
+}
+
+export function group(id: number): GroupId {
+  return id as GroupId;
 }
 
 export function topicId(text: string): TopicId {
@@ -132,4 +136,24 @@ export async function reasonOf(run: () => unknown): Promise<string> {
     throw error;
   }
   return "none";
+}
+
+export function id(nodeId: number, revision: number): ReplicaId {
+  return replicaIdOf(node(nodeId), revision);
+}
+
+/** A group of nodes 1, 2 and 3, led by the first. */
+export function members(fields: Partial<LedMembership>): LedMembership {
+  return {
+    groupId: group(1),
+    self: id(1, 0),
+    voters: [id(1, 0), id(2, 0), id(3, 0)],
+    learners: [],
+    isChanging: false,
+    caughtUp: [],
+    lagging: [],
+    commitIndex: 10,
+    durableCommitIndex: 10,
+    ...fields,
+  };
 }

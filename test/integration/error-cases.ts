@@ -2,6 +2,11 @@
 // shows for every row that nothing was written and that the same connection goes on.
 import type { ErrorCase } from "./error-case.ts";
 import { CLUSTER_CASES } from "./error-cases-cluster.ts";
+import { MEMBER_CASES } from "./error-cases-members.ts";
 import { PRODUCE_CASES } from "./error-cases-produce.ts";
 
-export const ERROR_CASES: readonly ErrorCase[] = [...PRODUCE_CASES, ...CLUSTER_CASES];
+export const ERROR_CASES: readonly ErrorCase[] = [
+  ...PRODUCE_CASES,
+  ...CLUSTER_CASES,
+  ...MEMBER_CASES,
+];

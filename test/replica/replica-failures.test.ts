@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import type { Disk } from "../../src/log/ports.ts";
 import { isBrokerError } from "../../src/model/errors.ts";
 import type { GroupId, NodeId } from "../../src/model/ids.ts";
 import type { Replica } from "../../src/replica/replica.ts";
@@ -152,6 +153,31 @@ describe("failing disks", () => {
     expect((await cluster.leader()).nodeId).not.toBe(leader.nodeId);
   });
 
+  it("damage in the newest segment, found after a power cut: is no torn tail when the journal knows better", async () => {
+    await start();
+    await cluster.leader();
+    await cluster.putMany(20, 0);
+    // The journal notes about once a second how far the log must reach.
+    await cluster.clock.run(1500);
+    await cluster.crash(1 as NodeId, "power");
+    damageMiddle(cluster.diskOf(1 as NodeId));
+    const opened = cluster.restart(1 as NodeId).catch((caught: unknown) => caught);
+    expect(isBrokerError(await opened, "LOG_CORRUPT")).toBe(true);
+    const leader = await cluster.leader();
+    expect(leader.nodeId).not.toBe(1);
+  });
+
+  it("the same damage where nothing is noted yet: is cut, and the leader sends it again", async () => {
+    await start();
+    await cluster.leader();
+    await cluster.putMany(20, 0);
+    await cluster.crash(1 as NodeId, "power");
+    damageMiddle(cluster.diskOf(1 as NodeId));
+    await cluster.restart(1 as NodeId);
+    await cluster.converge();
+    expect(cluster.node(1 as NodeId).machine.size).toBe(20);
+  });
+
   it("keyed state ahead of the log: is rebuilt from the log", async () => {
     await start({ flush: "async" });
     const leader = await cluster.leader();
@@ -184,6 +210,19 @@ describe("failing disks", () => {
     expect(cluster.node(behind).machine.size).toBe(20);
   });
 });
+
+/** Flips a bit in the middle of the newest segment of the only group. */
+function damageMiddle(disk: Disk): void {
+  const directory = `groups/${disk.list("groups")[0]}`;
+  const name = disk.list(directory).findLast((one) => one.endsWith(".seg"));
+  const file = disk.open(`${directory}/${name}`, { create: false });
+  const bytes = Buffer.from(file.readSync(0, file.size));
+  const middle = Math.floor(bytes.length / 2);
+  bytes[middle] = (bytes[middle] ?? 0) ^ 1;
+  file.truncate(middle);
+  file.append([bytes.subarray(middle)]);
+  file.close();
+}
 
 function isLeaderOf(groupId: GroupId): (replica: Replica) => boolean {
   return (replica) => replica.groupId === groupId && replica.isLeaderReady;

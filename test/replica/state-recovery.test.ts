@@ -28,6 +28,8 @@ let log: GroupLog;
 let keyed: MemoryStore;
 let images: ImageStore;
 let machine: LedgerMachine;
+/** Times that what is noted of the log's durable end was made void. */
+let voided = 0;
 
 function applied(index: number, term: number): AppliedRecord {
   const logStart = { index: 1, offset: 0 };
@@ -59,11 +61,16 @@ async function storeImage(
 }
 
 function recover(): Promise<RecoveredState> {
-  const stores = { groupId: GROUP, log, keyed, prefix: PREFIX, images };
+  const beforeReset = (): Promise<void> => {
+    voided += 1;
+    return Promise.resolve();
+  };
+  const stores = { groupId: GROUP, log, keyed, prefix: PREFIX, images, beforeReset };
   return recoverState(stores, machine, MEMBERSHIP);
 }
 
 beforeEach(async () => {
+  voided = 0;
   const disk = new MemoryDisk();
   log = await openGroupLog({ disk, directory: "log", groupId: GROUP });
   keyed = new MemoryStore();
@@ -121,6 +128,7 @@ describe("state recovery", () => {
     const { applied: found } = await recover();
     expect([found.index, machine.get("who")]).toEqual([20, "image"]);
     expect([log.firstIndex, log.lastIndex, log.firstPrevTerm]).toEqual([15, 14, 1]);
+    expect(voided).toBe(1);
   });
 
   it("a received image below a log that holds its last entry: nothing is lost", async () => {
@@ -129,6 +137,7 @@ describe("state recovery", () => {
     await storeImage(applied(7, 2), 3, true);
     const { applied: found, isRebuilt } = await recover();
     expect([found.index, isRebuilt, log.lastIndex]).toEqual([4, false, 8]);
+    expect(voided).toBe(0);
   });
 
   it("an installed image whose log still fills up: stays as it is", async () => {

@@ -41,7 +41,7 @@ export interface LocalClusterOptions {
 export class LocalCluster {
   readonly directory: string;
   readonly configPath: string;
-  readonly nodes: readonly LocalNode[];
+  #nodes: readonly LocalNode[];
   readonly #options: LocalClusterOptions;
   readonly #processes = new Map<number, ChildProcess>();
   readonly #exits = new Map<number, Promise<void>>();
@@ -52,7 +52,7 @@ export class LocalCluster {
     options: LocalClusterOptions,
   ) {
     this.directory = directory;
-    this.nodes = nodes;
+    this.#nodes = nodes;
     this.#options = options;
     this.configPath = join(directory, "cluster.yaml");
   }
@@ -63,20 +63,38 @@ export class LocalCluster {
     mkdirSync(directory, { recursive: true });
     const count = options.nodes ?? 3;
     const ports = await freePorts(count * 3);
-    const nodes: LocalNode[] = [];
-    for (let i = 0; i < count; i += 1) {
-      const address = (slot: number): string => `127.0.0.1:${ports[i * 3 + slot]}`;
-      const dataDir = options.dataDir?.(i + 1) ?? join(directory, `node-${i + 1}`);
-      nodes.push({ id: i + 1, client: address(0), peer: address(1), admin: address(2), dataDir });
-    }
+    const nodes = Array.from({ length: count }, (_, place) =>
+      makeNode(place + 1, ports.slice(place * 3), directory, options),
+    );
     const cluster = new LocalCluster(directory, nodes, options);
-    writeFileSync(cluster.configPath, cluster.#yaml());
+    cluster.#writeConfig();
     await cluster.command(["cluster", "init", "--config", cluster.configPath]);
     return cluster;
   }
 
+  get nodes(): readonly LocalNode[] {
+    return this.#nodes;
+  }
+
   get bootstrap(): string[] {
     return this.nodes.map((node) => node.client);
+  }
+
+  /** Adds a node to the configuration, gives it its identity in the cluster and starts it. */
+  async addNode(id: number): Promise<LocalNode> {
+    const node = makeNode(id, await freePorts(3), this.directory, this.#options);
+    this.#nodes = [...this.#nodes, node];
+    this.#writeConfig();
+    await this.command(["cluster", "init", "--join", String(id), "--config", this.configPath]);
+    this.start(id);
+    return node;
+  }
+
+  /** Takes a node that is not a member any more out of the configuration; ends its process if it has not ended. */
+  async forgetNode(id: number): Promise<void> {
+    await this.kill(id);
+    this.#nodes = this.#nodes.filter((node) => node.id !== id);
+    this.#writeConfig();
   }
 
   /** Starts every broker that is not running and waits until all report ready. */
@@ -223,6 +241,10 @@ export class LocalCluster {
     }
   }
 
+  #writeConfig(): void {
+    writeFileSync(this.configPath, this.#yaml());
+  }
+
   #yaml(): string {
     const lines = ["cluster: test", "nodes:"];
     for (const node of this.nodes) {
@@ -236,6 +258,17 @@ export class LocalCluster {
     }
     return `${lines.join("\n")}\n${this.#options.extraYaml ?? ""}`;
   }
+}
+
+function makeNode(
+  id: number,
+  ports: readonly number[],
+  directory: string,
+  options: LocalClusterOptions,
+): LocalNode {
+  const address = (slot: number): string => `127.0.0.1:${ports[slot]}`;
+  const dataDir = options.dataDir?.(id) ?? join(directory, `node-${id}`);
+  return { id, client: address(0), peer: address(1), admin: address(2), dataDir };
 }
 
 /** Distinct TCP ports on loopback that were free a moment ago. */

@@ -96,6 +96,8 @@ export class ReplicaCluster {
   readonly nodeIds: readonly [NodeId, ...NodeId[]];
   readonly #options: ClusterOptions;
   readonly #nodes = new Map<NodeId, ClusterNode>();
+  /** Power cuts per node: each is followed by another boot. */
+  readonly #boots = new Map<NodeId, number>();
   readonly #disks = new Map<NodeId, { memory: MemoryDisk; store: MemoryStore }>();
   appendsDelivered = 0;
 
@@ -137,15 +139,15 @@ export class ReplicaCluster {
     return this.live().filter((node) => !node.replica.isLeaderReady);
   }
 
-  /** Opens all groups on a running node. */
-  async open(nodeId: NodeId): Promise<void> {
+  /** Opens all groups on a running node. @param revision of its replicas */
+  async open(nodeId: NodeId, revision = 0): Promise<void> {
     const node = this.node(nodeId);
     for (let number = 1; number <= (this.#options.groups ?? 1); number += 1) {
       const stateMachine = new LedgerMachine();
       node.machines.set(number as GroupId, stateMachine);
       const opened = node.set.openGroup({
         groupId: number as GroupId,
-        replicaId: replicaIdOf(nodeId, 0),
+        replicaId: replicaIdOf(nodeId, revision),
         initialMembership: { voters: this.#voters().map((id) => replicaIdOf(id, 0)), learners: [] },
         stateMachine,
         flush: this.#options.flush ?? "sync",
@@ -212,6 +214,7 @@ export class ReplicaCluster {
     node.isUp = false;
     node.clock.stop();
     this.network.detach(nodeId);
+    if (kind === "power") this.#boots.set(nodeId, (this.#boots.get(nodeId) ?? 0) + 1);
     const memory = kind === "power" ? node.memory.crash(random) : node.memory.detach();
     const store = kind === "power" ? node.store.crash(random) : node.store.detach();
     this.#disks.set(nodeId, { memory, store });
@@ -238,8 +241,13 @@ export class ReplicaCluster {
   }
 
   async restart(nodeId: NodeId): Promise<void> {
-    await this.#boot(nodeId);
+    await this.boot(nodeId);
     await this.open(nodeId);
+  }
+
+  /** The node runs, its groups are not open. */
+  async boot(nodeId: NodeId): Promise<void> {
+    await this.#boot(nodeId);
   }
 
   /** Cuts everybody's power and says how many disks hold the entry afterwards. The cluster is down then. */
@@ -248,7 +256,8 @@ export class ReplicaCluster {
     for (const node of this.live()) {
       await this.crash(node.nodeId, "power");
       const { memory } = this.#stored(node.nodeId);
-      const log = await this.#openLog(memory, groupDirectory(GROUP, node.replica.replicaId), GROUP);
+      const { record, replicaId } = node.replica;
+      const log = await this.#openLog(memory, groupDirectory(GROUP, replicaId), record);
       if (log.lastIndex >= index) holders += 1;
       log.close();
     }
@@ -269,6 +278,11 @@ export class ReplicaCluster {
 
   async wipeKeyed(nodeId: NodeId): Promise<void> {
     await this.#stored(nodeId).store.removeRange("g/");
+  }
+
+  /** What is on a stopped node's disk. */
+  diskOf(nodeId: NodeId): Disk {
+    return this.#stored(nodeId).memory;
   }
 
   wipeLogs(nodeId: NodeId): void {
@@ -337,7 +351,9 @@ export class ReplicaCluster {
     const { memory, store } = this.#stored(nodeId);
     const clock = this.clock.fork(this.#options.skewMs?.[nodeId - 1] ?? 0);
     const disk = new FaultDisk(memory);
-    const inner = await this.clock.until(openHardStateJournal(disk, { bootId: "boot" }));
+    const inner = await this.clock.until(
+      openHardStateJournal(disk, { bootId: `boot-${this.#boots.get(nodeId) ?? 0}` }),
+    );
     const { syncMs } = this.#options;
     if (syncMs !== undefined) {
       disk.inject({
@@ -371,7 +387,7 @@ export class ReplicaCluster {
           count: (name, by = 1) => node.counters.set(name, (node.counters.get(name) ?? 0) + by),
           observe: () => undefined,
         },
-        openLog: (directory, groupId) => this.#openLog(disk, directory, groupId),
+        openLog: (directory, record) => this.#openLog(disk, directory, record),
         onFatal: (error) => {
           if (node.isUp) node.fatal = error;
         },
@@ -380,9 +396,12 @@ export class ReplicaCluster {
     );
   }
 
-  #openLog(disk: Disk, directory: string, groupId: GroupId): Promise<GroupLog> {
+  #openLog(disk: Disk, directory: string, record: HardStateRecord): Promise<GroupLog> {
     const segmentBytes = this.#options.segmentBytes ?? 1 << 20;
-    return openGroupLog({ disk, directory, groupId, segmentBytes, indexBytes: 512 });
+    const { durableCommitIndex: durableIndexHint, groupId, unrecovered } = record;
+    const sizes = { segmentBytes, indexBytes: 512 };
+    const known = { durableIndexHint, pageCacheKept: !unrecovered };
+    return openGroupLog({ disk, directory, groupId, ...known, ...sizes });
   }
 }
 

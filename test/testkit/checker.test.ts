@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { checkHistory } from "../../src/testkit/checker.ts";
-import { History, type HistoryEvent } from "../../src/testkit/history.ts";
+import { History, type HistoryEvent, type SendInvoked } from "../../src/testkit/history.ts";
+import { headerOf } from "../../src/testkit/history-format.ts";
 
 const options = {
   finalReader: "final",
@@ -8,6 +9,9 @@ const options = {
 };
 
 function send(value: string, key?: string): HistoryEvent {
+  return sendOf(value, key);
+}
+function sendOf(value: string, key?: string): SendInvoked {
   return {
     type: "send",
     atMs: 0,
@@ -82,12 +86,44 @@ describe("checker: legal histories", () => {
     expect(checkHistory(events, options).anomalies).toEqual([]);
   });
   it("checker: a weaker class may be lost when it is not listed", () => {
-    const weak = { ...(send("a") as object), durability: "leader/async" } as HistoryEvent;
+    const weak: HistoryEvent = { ...sendOf("a"), durability: "leader/async" };
     expect(checkHistory([weak, ack("a", 0)], options).anomalies).toEqual([]);
   });
   it("history: survives being saved and loaded", () => {
     const history = new History();
     for (const event of good) history.add(event);
     expect(History.fromJsonLines(history.toJsonLines()).events).toEqual(good);
+  });
+});
+
+describe("checker: report", () => {
+  it("describes the first of a kind and counts all", () => {
+    const events = ["a", "b", "c"].flatMap((value, offset) => [send(value), ack(value, offset)]);
+    const rules = { describedMax: 2 };
+    const { anomalies, counts } = checkHistory(events, { ...options, rules });
+    expect(anomalies.map(({ value }) => value)).toEqual(["a", "b"]);
+    expect(counts).toEqual({ "lost-acknowledged-write": 3 });
+  });
+  it("rules: those of the call count more than those of the header", () => {
+    const line: HistoryEvent = { type: "log", atMs: 1, node: 1, level: "error", message: "boom" };
+    const allowedLogLines = [{ contains: "boom", reason: "planted" }];
+    const events = [headerOf("run", { allowedLogLines }), line];
+    expect(checkHistory(events).counts).toEqual({});
+    const strict = { rules: { allowedLogLines: [] } };
+    expect(checkHistory(events, strict).counts).toEqual({ "dirty-log": 1 });
+  });
+  it("classes that must survive replace what the faults say", () => {
+    const cut: HistoryEvent = {
+      type: "fault",
+      atMs: 1,
+      name: "blackout",
+      phase: "start",
+      nodes: [],
+    };
+    const weak: HistoryEvent[] = [{ ...sendOf("a"), durability: "all/async" }, ack("a", 0), cut];
+    expect(checkHistory(weak, { finalReader: "final" }).counts).toEqual({});
+    const mustSurvive = new Set(["all/async"] as const);
+    const report = checkHistory(weak, { finalReader: "final", mustSurvive });
+    expect(report.counts).toEqual({ "lost-acknowledged-write": 1 });
   });
 });

@@ -61,7 +61,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     files: { "services/admin-service.ts": ["node:crypto"] },
   },
   client: { rooms: ["rpc", "model", "base"], packages: [] },
-  testkit: { rooms: ["model", "base"], packages: [] },
+  testkit: { rooms: ["model", "base"], packages: [], pure: true },
   cli: {
     rooms: ["broker", "client", "config", "observe", "model", "base"],
     packages: [

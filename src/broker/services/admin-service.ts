@@ -17,7 +17,7 @@ import {
 import { adminService } from "../../rpc/methods.ts";
 import type { ServiceRegistry } from "../../rpc/ports.ts";
 import type { BrokerNode } from "../node.ts";
-import { requirePartition, requireTopic } from "./lookup.ts";
+import { requirePartition, requireReplica, requireTopic } from "./lookup.ts";
 
 /** For callers without a deadline of their own. */
 const CREATE_TIMEOUT_MS = 30_000;
@@ -57,11 +57,7 @@ export function registerAdminService(node: BrokerNode, services: ServiceRegistry
 
 /** The replica on this broker. @throws BrokerError as requirePartition */
 function replicaOf(node: BrokerNode, topic: string, partition: number): Replica {
-  if (topic === "") return node.metadata;
-  const found = requirePartition(node, requireTopic(node, topic).topicId, partition);
-  const replica = node.replicas.get(found.groupId);
-  if (replica === undefined) throw found.notLeader();
-  return replica;
+  return topic === "" ? node.metadata : requireReplica(node, topic, partition);
 }
 
 function notLeader(node: BrokerNode, topic: string, partition: number): BrokerError {

@@ -3,6 +3,7 @@ import type { TopicRow } from "../../cluster/topic-table.ts";
 import { BrokerError } from "../../model/errors.ts";
 import type { TopicId } from "../../model/ids.ts";
 import type { Partition } from "../../partition/partition.ts";
+import type { Replica } from "../../replica/replica.ts";
 import type { BrokerNode } from "../node.ts";
 
 /** @throws BrokerError UNKNOWN_TOPIC_OR_PARTITION */
@@ -31,4 +32,12 @@ export function requirePartition(node: BrokerNode, topicId: TopicId, partition: 
     throw new BrokerError("NOT_LEADER", "another broker leads the partition", hint);
   }
   throw new BrokerError("LEADER_UNKNOWN", "the partition is not open on this broker yet");
+}
+
+/** The raft replica of a partition on this node. @throws BrokerError as requirePartition */
+export function requireReplica(node: BrokerNode, topic: string, partition: number): Replica {
+  const found = requirePartition(node, requireTopic(node, topic).topicId, partition);
+  const replica = node.replicas.get(found.groupId);
+  if (replica === undefined) throw found.notLeader();
+  return replica;
 }

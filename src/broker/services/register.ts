@@ -3,6 +3,7 @@ import type { ServiceRegistry } from "../../rpc/ports.ts";
 import type { BrokerNode } from "../node.ts";
 import { registerAdminService } from "./admin-service.ts";
 import { registerFetchService } from "./fetch-service.ts";
+import { registerMemberService } from "./member-service.ts";
 import { registerMetadataService } from "./metadata-service.ts";
 import { registerPeerControlService } from "./peer-control-service.ts";
 import { registerProduceService } from "./produce-service.ts";
@@ -13,6 +14,7 @@ export function registerClientServices(node: BrokerNode, services: ServiceRegist
   registerFetchService(node, services);
   registerMetadataService(node, services);
   registerAdminService(node, services);
+  registerMemberService(node, services);
 }
 
 /** What other brokers call. Before the node starts. */

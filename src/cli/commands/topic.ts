@@ -98,7 +98,7 @@ function printDetails(details: TopicDetails, context: Context): void {
         align: "right",
       },
       { title: "TERM", text: (row) => row.leaderEpoch, align: "right" },
-      { title: "REPLICAS", text: (row) => row.replicas.join(",") },
+      { title: "REPLICAS", text: replicasText },
       { title: "IN SYNC", text: inSyncText },
       { title: "FIRST", text: (row) => row.logStartOffset, align: "right" },
       { title: "NEXT", text: (row) => row.highWatermark, align: "right" },
@@ -118,6 +118,11 @@ function printDetails(details: TopicDetails, context: Context): void {
       details.settings,
     ),
   );
+}
+
+function replicasText(row: PartitionDetails): string {
+  const wanted = row.replicas.join(",");
+  return row.leaving.length === 0 ? wanted : `${wanted} (leaving: ${row.leaving.join(",")})`;
 }
 
 /** Known only where the asked broker leads. */

@@ -504,9 +504,11 @@ export interface PartitionState {
   readonly bytes: number;
   /** Raft commit index. */
   readonly commitIndex: number;
+  /** Nodes whose replica is leaving: not wanted any more, but perhaps still a member. Empty: no move is under way. */
+  readonly leaving: readonly number[];
 }
 function createPartitionState(fields: Partial<PartitionState> = {}): PartitionState {
-  return { partition: fields.partition ?? 0, leaderId: fields.leaderId ?? 0, leaderEpoch: fields.leaderEpoch ?? 0, replicas: fields.replicas ?? [], inSync: fields.inSync ?? [], logStartOffset: fields.logStartOffset ?? 0, highWatermark: fields.highWatermark ?? 0, bytes: fields.bytes ?? 0, commitIndex: fields.commitIndex ?? 0 };
+  return { partition: fields.partition ?? 0, leaderId: fields.leaderId ?? 0, leaderEpoch: fields.leaderEpoch ?? 0, replicas: fields.replicas ?? [], inSync: fields.inSync ?? [], logStartOffset: fields.logStartOffset ?? 0, highWatermark: fields.highWatermark ?? 0, bytes: fields.bytes ?? 0, commitIndex: fields.commitIndex ?? 0, leaving: fields.leaving ?? [] };
 }
 function sizePartitionState(message: PartitionState): number {
   let size = 0;
@@ -519,6 +521,7 @@ function sizePartitionState(message: PartitionState): number {
   if (message.highWatermark !== 0) size += 1 + uint64Size(message.highWatermark, "highWatermark");
   if (message.bytes !== 0) size += 1 + uint64Size(message.bytes, "bytes");
   if (message.commitIndex !== 0) size += 1 + uint64Size(message.commitIndex, "commitIndex");
+  if (message.leaving.length > 0) size += 1 + prefixedSize(message.leaving.reduce((sum, item) => sum + uint32Size(item, "leaving"), 0));
   return size;
 }
 function writePartitionState(message: PartitionState, writer: Writer): void {
@@ -531,6 +534,7 @@ function writePartitionState(message: PartitionState, writer: Writer): void {
   if (message.highWatermark !== 0) { writer.varint(56); writer.varint(message.highWatermark); }
   if (message.bytes !== 0) { writer.varint(64); writer.varint(message.bytes); }
   if (message.commitIndex !== 0) { writer.varint(72); writer.varint(message.commitIndex); }
+  if (message.leaving.length > 0) { writer.varint(82); writer.varint(message.leaving.reduce((sum, item) => sum + uint32Size(item, "leaving"), 0)); for (const item of message.leaving) writer.varint(item); }
 }
 function readPartitionState(reader: Reader): PartitionState {
   let f1: number = 0;
@@ -542,6 +546,7 @@ function readPartitionState(reader: Reader): PartitionState {
   let f7: number = 0;
   let f8: number = 0;
   let f9: number = 0;
+  const f10: number[] = [];
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -556,10 +561,12 @@ function readPartitionState(reader: Reader): PartitionState {
       case 56: f7 = reader.uint64(); break;
       case 64: f8 = reader.uint64(); break;
       case 72: f9 = reader.uint64(); break;
+      case 80: reader.element(); f10.push(reader.uint32()); break;
+      case 82: { const outer = reader.enter(); while (reader.more) { reader.element(); f10.push(reader.uint32()); } reader.leave(outer); break; }
       default: reader.skip(tag);
     }
   }
-  return { partition: f1, leaderId: f2, leaderEpoch: f3, replicas: f4, inSync: f5, logStartOffset: f6, highWatermark: f7, bytes: f8, commitIndex: f9 };
+  return { partition: f1, leaderId: f2, leaderEpoch: f3, replicas: f4, inSync: f5, logStartOffset: f6, highWatermark: f7, bytes: f8, commitIndex: f9, leaving: f10 };
 }
 export const PartitionState: MessageType<PartitionState> = messageType(createPartitionState, sizePartitionState, writePartitionState, readPartitionState);
 
@@ -601,9 +608,19 @@ export interface DescribeClusterResponse {
   readonly underReplicatedPartitions: number;
   /** Term of the metadata group. */
   readonly metadataTerm: number;
+  /** Partitions whose replicas are on their way. */
+  readonly movingPartitions: number;
+  /** Nodes whose metadata replicas voted when the cluster was founded: what `cluster init --join` needs. */
+  readonly foundingVoters: readonly number[];
+  /** Nodes whose metadata replicas learned then. */
+  readonly foundingLearners: readonly number[];
+  /** How many nodes shall vote in the metadata group, once there are so many. */
+  readonly metadataVoters: number;
+  /** Applied metadata index of the asked broker's copy, which may be a little behind. */
+  readonly metadataIndex: number;
 }
 function createDescribeClusterResponse(fields: Partial<DescribeClusterResponse> = {}): DescribeClusterResponse {
-  return { clusterId: fields.clusterId ?? "", nodeId: fields.nodeId ?? 0, controllerId: fields.controllerId ?? 0, nodes: fields.nodes ?? [], leaderlessPartitions: fields.leaderlessPartitions ?? 0, underReplicatedPartitions: fields.underReplicatedPartitions ?? 0, metadataTerm: fields.metadataTerm ?? 0 };
+  return { clusterId: fields.clusterId ?? "", nodeId: fields.nodeId ?? 0, controllerId: fields.controllerId ?? 0, nodes: fields.nodes ?? [], leaderlessPartitions: fields.leaderlessPartitions ?? 0, underReplicatedPartitions: fields.underReplicatedPartitions ?? 0, metadataTerm: fields.metadataTerm ?? 0, movingPartitions: fields.movingPartitions ?? 0, foundingVoters: fields.foundingVoters ?? [], foundingLearners: fields.foundingLearners ?? [], metadataVoters: fields.metadataVoters ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
 }
 function sizeDescribeClusterResponse(message: DescribeClusterResponse): number {
   let size = 0;
@@ -614,6 +631,11 @@ function sizeDescribeClusterResponse(message: DescribeClusterResponse): number {
   if (message.leaderlessPartitions !== 0) size += 1 + uint32Size(message.leaderlessPartitions, "leaderlessPartitions");
   if (message.underReplicatedPartitions !== 0) size += 1 + uint32Size(message.underReplicatedPartitions, "underReplicatedPartitions");
   if (message.metadataTerm !== 0) size += 1 + uint64Size(message.metadataTerm, "metadataTerm");
+  if (message.movingPartitions !== 0) size += 1 + uint32Size(message.movingPartitions, "movingPartitions");
+  if (message.foundingVoters.length > 0) size += 1 + prefixedSize(message.foundingVoters.reduce((sum, item) => sum + uint32Size(item, "foundingVoters"), 0));
+  if (message.foundingLearners.length > 0) size += 1 + prefixedSize(message.foundingLearners.reduce((sum, item) => sum + uint32Size(item, "foundingLearners"), 0));
+  if (message.metadataVoters !== 0) size += 1 + uint32Size(message.metadataVoters, "metadataVoters");
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
   return size;
 }
 function writeDescribeClusterResponse(message: DescribeClusterResponse, writer: Writer): void {
@@ -624,6 +646,11 @@ function writeDescribeClusterResponse(message: DescribeClusterResponse, writer: 
   if (message.leaderlessPartitions !== 0) { writer.varint(40); writer.varint(message.leaderlessPartitions); }
   if (message.underReplicatedPartitions !== 0) { writer.varint(48); writer.varint(message.underReplicatedPartitions); }
   if (message.metadataTerm !== 0) { writer.varint(56); writer.varint(message.metadataTerm); }
+  if (message.movingPartitions !== 0) { writer.varint(64); writer.varint(message.movingPartitions); }
+  if (message.foundingVoters.length > 0) { writer.varint(74); writer.varint(message.foundingVoters.reduce((sum, item) => sum + uint32Size(item, "foundingVoters"), 0)); for (const item of message.foundingVoters) writer.varint(item); }
+  if (message.foundingLearners.length > 0) { writer.varint(82); writer.varint(message.foundingLearners.reduce((sum, item) => sum + uint32Size(item, "foundingLearners"), 0)); for (const item of message.foundingLearners) writer.varint(item); }
+  if (message.metadataVoters !== 0) { writer.varint(88); writer.varint(message.metadataVoters); }
+  if (message.metadataIndex !== 0) { writer.varint(96); writer.varint(message.metadataIndex); }
 }
 function readDescribeClusterResponse(reader: Reader): DescribeClusterResponse {
   let f1: string = "";
@@ -633,6 +660,11 @@ function readDescribeClusterResponse(reader: Reader): DescribeClusterResponse {
   let f5: number = 0;
   let f6: number = 0;
   let f7: number = 0;
+  let f8: number = 0;
+  const f9: number[] = [];
+  const f10: number[] = [];
+  let f11: number = 0;
+  let f12: number = 0;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -643,10 +675,17 @@ function readDescribeClusterResponse(reader: Reader): DescribeClusterResponse {
       case 40: f5 = reader.uint32(); break;
       case 48: f6 = reader.uint32(); break;
       case 56: f7 = reader.uint64(); break;
+      case 64: f8 = reader.uint32(); break;
+      case 72: reader.element(); f9.push(reader.uint32()); break;
+      case 74: { const outer = reader.enter(); while (reader.more) { reader.element(); f9.push(reader.uint32()); } reader.leave(outer); break; }
+      case 80: reader.element(); f10.push(reader.uint32()); break;
+      case 82: { const outer = reader.enter(); while (reader.more) { reader.element(); f10.push(reader.uint32()); } reader.leave(outer); break; }
+      case 88: f11 = reader.uint32(); break;
+      case 96: f12 = reader.uint64(); break;
       default: reader.skip(tag);
     }
   }
-  return { clusterId: f1, nodeId: f2, controllerId: f3, nodes: f4, leaderlessPartitions: f5, underReplicatedPartitions: f6, metadataTerm: f7 };
+  return { clusterId: f1, nodeId: f2, controllerId: f3, nodes: f4, leaderlessPartitions: f5, underReplicatedPartitions: f6, metadataTerm: f7, movingPartitions: f8, foundingVoters: f9, foundingLearners: f10, metadataVoters: f11, metadataIndex: f12 };
 }
 export const DescribeClusterResponse: MessageType<DescribeClusterResponse> = messageType(createDescribeClusterResponse, sizeDescribeClusterResponse, writeDescribeClusterResponse, readDescribeClusterResponse);
 
@@ -664,9 +703,15 @@ export interface NodeState {
   readonly replicas: number;
   /** Ms since the asked broker last heard from it (0 for itself). */
   readonly lastHeardMs: number;
+  /** It is about to leave for good. */
+  readonly decommissioning: boolean;
+  /** Partitions that still need its replica: wanted ones, and leaving ones whose group has not let go of them. */
+  readonly partitionsLeft: number;
+  /** It votes in the metadata group; the others learn. */
+  readonly metadataVoter: boolean;
 }
 function createNodeState(fields: Partial<NodeState> = {}): NodeState {
-  return { nodeId: fields.nodeId ?? 0, endpoint: fields.endpoint ?? "", fenced: fields.fenced ?? false, leaders: fields.leaders ?? 0, replicas: fields.replicas ?? 0, lastHeardMs: fields.lastHeardMs ?? 0 };
+  return { nodeId: fields.nodeId ?? 0, endpoint: fields.endpoint ?? "", fenced: fields.fenced ?? false, leaders: fields.leaders ?? 0, replicas: fields.replicas ?? 0, lastHeardMs: fields.lastHeardMs ?? 0, decommissioning: fields.decommissioning ?? false, partitionsLeft: fields.partitionsLeft ?? 0, metadataVoter: fields.metadataVoter ?? false };
 }
 function sizeNodeState(message: NodeState): number {
   let size = 0;
@@ -676,6 +721,9 @@ function sizeNodeState(message: NodeState): number {
   if (message.leaders !== 0) size += 1 + uint32Size(message.leaders, "leaders");
   if (message.replicas !== 0) size += 1 + uint32Size(message.replicas, "replicas");
   if (message.lastHeardMs !== 0) size += 1 + uint64Size(message.lastHeardMs, "lastHeardMs");
+  if (message.decommissioning) size += 1 + 1;
+  if (message.partitionsLeft !== 0) size += 1 + uint32Size(message.partitionsLeft, "partitionsLeft");
+  if (message.metadataVoter) size += 1 + 1;
   return size;
 }
 function writeNodeState(message: NodeState, writer: Writer): void {
@@ -685,6 +733,9 @@ function writeNodeState(message: NodeState, writer: Writer): void {
   if (message.leaders !== 0) { writer.varint(32); writer.varint(message.leaders); }
   if (message.replicas !== 0) { writer.varint(40); writer.varint(message.replicas); }
   if (message.lastHeardMs !== 0) { writer.varint(48); writer.varint(message.lastHeardMs); }
+  if (message.decommissioning) { writer.varint(56); writer.bool(message.decommissioning); }
+  if (message.partitionsLeft !== 0) { writer.varint(64); writer.varint(message.partitionsLeft); }
+  if (message.metadataVoter) { writer.varint(72); writer.bool(message.metadataVoter); }
 }
 function readNodeState(reader: Reader): NodeState {
   let f1: number = 0;
@@ -693,6 +744,9 @@ function readNodeState(reader: Reader): NodeState {
   let f4: number = 0;
   let f5: number = 0;
   let f6: number = 0;
+  let f7: boolean = false;
+  let f8: number = 0;
+  let f9: boolean = false;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -702,10 +756,13 @@ function readNodeState(reader: Reader): NodeState {
       case 32: f4 = reader.uint32(); break;
       case 40: f5 = reader.uint32(); break;
       case 48: f6 = reader.uint64(); break;
+      case 56: f7 = reader.bool(); break;
+      case 64: f8 = reader.uint32(); break;
+      case 72: f9 = reader.bool(); break;
       default: reader.skip(tag);
     }
   }
-  return { nodeId: f1, endpoint: f2, fenced: f3, leaders: f4, replicas: f5, lastHeardMs: f6 };
+  return { nodeId: f1, endpoint: f2, fenced: f3, leaders: f4, replicas: f5, lastHeardMs: f6, decommissioning: f7, partitionsLeft: f8, metadataVoter: f9 };
 }
 export const NodeState: MessageType<NodeState> = messageType(createNodeState, sizeNodeState, writeNodeState, readNodeState);
 
@@ -865,6 +922,866 @@ function readDigestReplicaResponse(reader: Reader): DigestReplicaResponse {
   return { firstIndex: f1, lastIndex: f2, commitIndex: f3, sha256: f4 };
 }
 export const DigestReplicaResponse: MessageType<DigestReplicaResponse> = messageType(createDigestReplicaResponse, sizeDigestReplicaResponse, writeDigestReplicaResponse, readDigestReplicaResponse);
+
+/** Moves one replica. */
+export interface MoveReplicaRequest {
+  /** Topic name. */
+  readonly topic: string;
+  /** Partition within the topic. */
+  readonly partition: number;
+  /** Node with the replica that goes; 0: none does, the partition has fewer replicas than its topic wants. */
+  readonly fromNode: number;
+  /** Node that gets a new one: registered, in service, without a replica of the partition. */
+  readonly toNode: number;
+}
+function createMoveReplicaRequest(fields: Partial<MoveReplicaRequest> = {}): MoveReplicaRequest {
+  return { topic: fields.topic ?? "", partition: fields.partition ?? 0, fromNode: fields.fromNode ?? 0, toNode: fields.toNode ?? 0 };
+}
+function sizeMoveReplicaRequest(message: MoveReplicaRequest): number {
+  let size = 0;
+  if (message.topic !== "") size += 1 + stringSize(message.topic);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.fromNode !== 0) size += 1 + uint32Size(message.fromNode, "fromNode");
+  if (message.toNode !== 0) size += 1 + uint32Size(message.toNode, "toNode");
+  return size;
+}
+function writeMoveReplicaRequest(message: MoveReplicaRequest, writer: Writer): void {
+  if (message.topic !== "") { writer.varint(10); writer.string(message.topic); }
+  if (message.partition !== 0) { writer.varint(16); writer.signed(message.partition); }
+  if (message.fromNode !== 0) { writer.varint(24); writer.varint(message.fromNode); }
+  if (message.toNode !== 0) { writer.varint(32); writer.varint(message.toNode); }
+}
+function readMoveReplicaRequest(reader: Reader): MoveReplicaRequest {
+  let f1: string = "";
+  let f2: number = 0;
+  let f3: number = 0;
+  let f4: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 16: f2 = reader.int32(); break;
+      case 24: f3 = reader.uint32(); break;
+      case 32: f4 = reader.uint32(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { topic: f1, partition: f2, fromNode: f3, toNode: f4 };
+}
+export const MoveReplicaRequest: MessageType<MoveReplicaRequest> = messageType(createMoveReplicaRequest, sizeMoveReplicaRequest, writeMoveReplicaRequest, readMoveReplicaRequest);
+
+/** Recorded. */
+export interface MoveReplicaResponse {
+  /** False: it was moved so already. */
+  readonly changed: boolean;
+  /** Answers about the cluster with at least this metadata index know of the change. */
+  readonly metadataIndex: number;
+}
+function createMoveReplicaResponse(fields: Partial<MoveReplicaResponse> = {}): MoveReplicaResponse {
+  return { changed: fields.changed ?? false, metadataIndex: fields.metadataIndex ?? 0 };
+}
+function sizeMoveReplicaResponse(message: MoveReplicaResponse): number {
+  let size = 0;
+  if (message.changed) size += 1 + 1;
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
+  return size;
+}
+function writeMoveReplicaResponse(message: MoveReplicaResponse, writer: Writer): void {
+  if (message.changed) { writer.varint(8); writer.bool(message.changed); }
+  if (message.metadataIndex !== 0) { writer.varint(16); writer.varint(message.metadataIndex); }
+}
+function readMoveReplicaResponse(reader: Reader): MoveReplicaResponse {
+  let f1: boolean = false;
+  let f2: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.bool(); break;
+      case 16: f2 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { changed: f1, metadataIndex: f2 };
+}
+export const MoveReplicaResponse: MessageType<MoveReplicaResponse> = messageType(createMoveReplicaResponse, sizeMoveReplicaResponse, writeMoveReplicaResponse, readMoveReplicaResponse);
+
+/** Turns a move round. */
+export interface CancelMoveRequest {
+  /** Topic name. */
+  readonly topic: string;
+  /** Partition within the topic. */
+  readonly partition: number;
+}
+function createCancelMoveRequest(fields: Partial<CancelMoveRequest> = {}): CancelMoveRequest {
+  return { topic: fields.topic ?? "", partition: fields.partition ?? 0 };
+}
+function sizeCancelMoveRequest(message: CancelMoveRequest): number {
+  let size = 0;
+  if (message.topic !== "") size += 1 + stringSize(message.topic);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  return size;
+}
+function writeCancelMoveRequest(message: CancelMoveRequest, writer: Writer): void {
+  if (message.topic !== "") { writer.varint(10); writer.string(message.topic); }
+  if (message.partition !== 0) { writer.varint(16); writer.signed(message.partition); }
+}
+function readCancelMoveRequest(reader: Reader): CancelMoveRequest {
+  let f1: string = "";
+  let f2: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 16: f2 = reader.int32(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { topic: f1, partition: f2 };
+}
+export const CancelMoveRequest: MessageType<CancelMoveRequest> = messageType(createCancelMoveRequest, sizeCancelMoveRequest, writeCancelMoveRequest, readCancelMoveRequest);
+
+/** Recorded. */
+export interface CancelMoveResponse {
+  /** False: no move was under way, or it was cancelled already. */
+  readonly changed: boolean;
+  /** Answers about the cluster with at least this metadata index know of the change. */
+  readonly metadataIndex: number;
+}
+function createCancelMoveResponse(fields: Partial<CancelMoveResponse> = {}): CancelMoveResponse {
+  return { changed: fields.changed ?? false, metadataIndex: fields.metadataIndex ?? 0 };
+}
+function sizeCancelMoveResponse(message: CancelMoveResponse): number {
+  let size = 0;
+  if (message.changed) size += 1 + 1;
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
+  return size;
+}
+function writeCancelMoveResponse(message: CancelMoveResponse, writer: Writer): void {
+  if (message.changed) { writer.varint(8); writer.bool(message.changed); }
+  if (message.metadataIndex !== 0) { writer.varint(16); writer.varint(message.metadataIndex); }
+}
+function readCancelMoveResponse(reader: Reader): CancelMoveResponse {
+  let f1: boolean = false;
+  let f2: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.bool(); break;
+      case 16: f2 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { changed: f1, metadataIndex: f2 };
+}
+export const CancelMoveResponse: MessageType<CancelMoveResponse> = messageType(createCancelMoveResponse, sizeCancelMoveResponse, writeCancelMoveResponse, readCancelMoveResponse);
+
+/** Which moves. */
+export interface ListMovesRequest {
+  /** Only partitions of which this node has a wanted or leaving replica; 0: all. */
+  readonly nodeId: number;
+}
+function createListMovesRequest(fields: Partial<ListMovesRequest> = {}): ListMovesRequest {
+  return { nodeId: fields.nodeId ?? 0 };
+}
+function sizeListMovesRequest(message: ListMovesRequest): number {
+  let size = 0;
+  if (message.nodeId !== 0) size += 1 + uint32Size(message.nodeId, "nodeId");
+  return size;
+}
+function writeListMovesRequest(message: ListMovesRequest, writer: Writer): void {
+  if (message.nodeId !== 0) { writer.varint(8); writer.varint(message.nodeId); }
+}
+function readListMovesRequest(reader: Reader): ListMovesRequest {
+  let f1: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { nodeId: f1 };
+}
+export const ListMovesRequest: MessageType<ListMovesRequest> = messageType(createListMovesRequest, sizeListMovesRequest, writeListMovesRequest, readListMovesRequest);
+
+/** Moves under way. */
+export interface ListMovesResponse {
+  /** In the order of topics and partitions, at most 1000. */
+  readonly moves: readonly ReplicaMove[];
+  /** All of them, also those beyond the limit. */
+  readonly total: number;
+  /** Applied metadata index of the asked broker's copy, which may be a little behind. */
+  readonly metadataIndex: number;
+}
+function createListMovesResponse(fields: Partial<ListMovesResponse> = {}): ListMovesResponse {
+  return { moves: fields.moves ?? [], total: fields.total ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
+}
+function sizeListMovesResponse(message: ListMovesResponse): number {
+  let size = 0;
+  for (const item of message.moves) size += 1 + prefixedSize(sizeReplicaMove(item));
+  if (message.total !== 0) size += 1 + uint32Size(message.total, "total");
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
+  return size;
+}
+function writeListMovesResponse(message: ListMovesResponse, writer: Writer): void {
+  for (const item of message.moves) { writer.varint(10); writer.varint(sizeReplicaMove(item)); writeReplicaMove(item, writer); }
+  if (message.total !== 0) { writer.varint(16); writer.varint(message.total); }
+  if (message.metadataIndex !== 0) { writer.varint(24); writer.varint(message.metadataIndex); }
+}
+function readListMovesResponse(reader: Reader): ListMovesResponse {
+  const f1: ReplicaMove[] = [];
+  let f2: number = 0;
+  let f3: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: reader.element(); f1.push(reader.message(readReplicaMove)); break;
+      case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { moves: f1, total: f2, metadataIndex: f3 };
+}
+export const ListMovesResponse: MessageType<ListMovesResponse> = messageType(createListMovesResponse, sizeListMovesResponse, writeListMovesResponse, readListMovesResponse);
+
+/** One partition on its way. */
+export interface ReplicaMove {
+  /** Topic name. */
+  readonly topic: string;
+  /** Partition within the topic. */
+  readonly partition: number;
+  /** Node of the leader, 0: none known. It knows how far the move is. */
+  readonly leaderId: number;
+  /** Nodes that shall have a replica in the end, preferred leader first. */
+  readonly replicas: readonly number[];
+  /** Nodes that had one before. */
+  readonly previous: readonly number[];
+  /** Nodes whose replica is leaving. */
+  readonly leaving: readonly number[];
+  /** Node whose decommissioning caused it; 0: a move by command. */
+  readonly causeNode: number;
+  /** It was cancelled: `replicas` are the former ones again. */
+  readonly cancelled: boolean;
+  /** The asked broker leads the partition, so the next fields are known. */
+  readonly isKnown: boolean;
+  /** Wanted replicas that are not voters yet, or lack more than a few entries. */
+  readonly replicasBehind: number;
+  /** Bytes of the log that those still lack, estimated. */
+  readonly bytesLeft: number;
+}
+function createReplicaMove(fields: Partial<ReplicaMove> = {}): ReplicaMove {
+  return { topic: fields.topic ?? "", partition: fields.partition ?? 0, leaderId: fields.leaderId ?? 0, replicas: fields.replicas ?? [], previous: fields.previous ?? [], leaving: fields.leaving ?? [], causeNode: fields.causeNode ?? 0, cancelled: fields.cancelled ?? false, isKnown: fields.isKnown ?? false, replicasBehind: fields.replicasBehind ?? 0, bytesLeft: fields.bytesLeft ?? 0 };
+}
+function sizeReplicaMove(message: ReplicaMove): number {
+  let size = 0;
+  if (message.topic !== "") size += 1 + stringSize(message.topic);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.leaderId !== 0) size += 1 + uint32Size(message.leaderId, "leaderId");
+  if (message.replicas.length > 0) size += 1 + prefixedSize(message.replicas.reduce((sum, item) => sum + uint32Size(item, "replicas"), 0));
+  if (message.previous.length > 0) size += 1 + prefixedSize(message.previous.reduce((sum, item) => sum + uint32Size(item, "previous"), 0));
+  if (message.leaving.length > 0) size += 1 + prefixedSize(message.leaving.reduce((sum, item) => sum + uint32Size(item, "leaving"), 0));
+  if (message.causeNode !== 0) size += 1 + uint32Size(message.causeNode, "causeNode");
+  if (message.cancelled) size += 1 + 1;
+  if (message.isKnown) size += 1 + 1;
+  if (message.replicasBehind !== 0) size += 1 + uint32Size(message.replicasBehind, "replicasBehind");
+  if (message.bytesLeft !== 0) size += 1 + uint64Size(message.bytesLeft, "bytesLeft");
+  return size;
+}
+function writeReplicaMove(message: ReplicaMove, writer: Writer): void {
+  if (message.topic !== "") { writer.varint(10); writer.string(message.topic); }
+  if (message.partition !== 0) { writer.varint(16); writer.signed(message.partition); }
+  if (message.leaderId !== 0) { writer.varint(24); writer.varint(message.leaderId); }
+  if (message.replicas.length > 0) { writer.varint(34); writer.varint(message.replicas.reduce((sum, item) => sum + uint32Size(item, "replicas"), 0)); for (const item of message.replicas) writer.varint(item); }
+  if (message.previous.length > 0) { writer.varint(42); writer.varint(message.previous.reduce((sum, item) => sum + uint32Size(item, "previous"), 0)); for (const item of message.previous) writer.varint(item); }
+  if (message.leaving.length > 0) { writer.varint(50); writer.varint(message.leaving.reduce((sum, item) => sum + uint32Size(item, "leaving"), 0)); for (const item of message.leaving) writer.varint(item); }
+  if (message.causeNode !== 0) { writer.varint(56); writer.varint(message.causeNode); }
+  if (message.cancelled) { writer.varint(64); writer.bool(message.cancelled); }
+  if (message.isKnown) { writer.varint(72); writer.bool(message.isKnown); }
+  if (message.replicasBehind !== 0) { writer.varint(80); writer.varint(message.replicasBehind); }
+  if (message.bytesLeft !== 0) { writer.varint(88); writer.varint(message.bytesLeft); }
+}
+function readReplicaMove(reader: Reader): ReplicaMove {
+  let f1: string = "";
+  let f2: number = 0;
+  let f3: number = 0;
+  const f4: number[] = [];
+  const f5: number[] = [];
+  const f6: number[] = [];
+  let f7: number = 0;
+  let f8: boolean = false;
+  let f9: boolean = false;
+  let f10: number = 0;
+  let f11: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 16: f2 = reader.int32(); break;
+      case 24: f3 = reader.uint32(); break;
+      case 32: reader.element(); f4.push(reader.uint32()); break;
+      case 34: { const outer = reader.enter(); while (reader.more) { reader.element(); f4.push(reader.uint32()); } reader.leave(outer); break; }
+      case 40: reader.element(); f5.push(reader.uint32()); break;
+      case 42: { const outer = reader.enter(); while (reader.more) { reader.element(); f5.push(reader.uint32()); } reader.leave(outer); break; }
+      case 48: reader.element(); f6.push(reader.uint32()); break;
+      case 50: { const outer = reader.enter(); while (reader.more) { reader.element(); f6.push(reader.uint32()); } reader.leave(outer); break; }
+      case 56: f7 = reader.uint32(); break;
+      case 64: f8 = reader.bool(); break;
+      case 72: f9 = reader.bool(); break;
+      case 80: f10 = reader.uint32(); break;
+      case 88: f11 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { topic: f1, partition: f2, leaderId: f3, replicas: f4, previous: f5, leaving: f6, causeNode: f7, cancelled: f8, isKnown: f9, replicasBehind: f10, bytesLeft: f11 };
+}
+export const ReplicaMove: MessageType<ReplicaMove> = messageType(createReplicaMove, sizeReplicaMove, writeReplicaMove, readReplicaMove);
+
+/** Takes a node out for good. */
+export interface DecommissionNodeRequest {
+  /** The node. */
+  readonly nodeId: number;
+  /** Node that takes its replicas over wherever it has none of the partition; 0: the least loaded ones. */
+  readonly replacementNode: number;
+  /** Refuse unless the node is out of service: for a dead node that is replaced. */
+  readonly onlyIfFenced: boolean;
+}
+function createDecommissionNodeRequest(fields: Partial<DecommissionNodeRequest> = {}): DecommissionNodeRequest {
+  return { nodeId: fields.nodeId ?? 0, replacementNode: fields.replacementNode ?? 0, onlyIfFenced: fields.onlyIfFenced ?? false };
+}
+function sizeDecommissionNodeRequest(message: DecommissionNodeRequest): number {
+  let size = 0;
+  if (message.nodeId !== 0) size += 1 + uint32Size(message.nodeId, "nodeId");
+  if (message.replacementNode !== 0) size += 1 + uint32Size(message.replacementNode, "replacementNode");
+  if (message.onlyIfFenced) size += 1 + 1;
+  return size;
+}
+function writeDecommissionNodeRequest(message: DecommissionNodeRequest, writer: Writer): void {
+  if (message.nodeId !== 0) { writer.varint(8); writer.varint(message.nodeId); }
+  if (message.replacementNode !== 0) { writer.varint(16); writer.varint(message.replacementNode); }
+  if (message.onlyIfFenced) { writer.varint(24); writer.bool(message.onlyIfFenced); }
+}
+function readDecommissionNodeRequest(reader: Reader): DecommissionNodeRequest {
+  let f1: number = 0;
+  let f2: number = 0;
+  let f3: boolean = false;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.bool(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { nodeId: f1, replacementNode: f2, onlyIfFenced: f3 };
+}
+export const DecommissionNodeRequest: MessageType<DecommissionNodeRequest> = messageType(createDecommissionNodeRequest, sizeDecommissionNodeRequest, writeDecommissionNodeRequest, readDecommissionNodeRequest);
+
+/** Recorded. */
+export interface DecommissionNodeResponse {
+  /** False: it was being decommissioned already. */
+  readonly changed: boolean;
+  /** Partitions that have to move, or that are left. */
+  readonly partitions: number;
+  /** Answers about the cluster with at least this metadata index know of the change. */
+  readonly metadataIndex: number;
+}
+function createDecommissionNodeResponse(fields: Partial<DecommissionNodeResponse> = {}): DecommissionNodeResponse {
+  return { changed: fields.changed ?? false, partitions: fields.partitions ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
+}
+function sizeDecommissionNodeResponse(message: DecommissionNodeResponse): number {
+  let size = 0;
+  if (message.changed) size += 1 + 1;
+  if (message.partitions !== 0) size += 1 + uint32Size(message.partitions, "partitions");
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
+  return size;
+}
+function writeDecommissionNodeResponse(message: DecommissionNodeResponse, writer: Writer): void {
+  if (message.changed) { writer.varint(8); writer.bool(message.changed); }
+  if (message.partitions !== 0) { writer.varint(16); writer.varint(message.partitions); }
+  if (message.metadataIndex !== 0) { writer.varint(24); writer.varint(message.metadataIndex); }
+}
+function readDecommissionNodeResponse(reader: Reader): DecommissionNodeResponse {
+  let f1: boolean = false;
+  let f2: number = 0;
+  let f3: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.bool(); break;
+      case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { changed: f1, partitions: f2, metadataIndex: f3 };
+}
+export const DecommissionNodeResponse: MessageType<DecommissionNodeResponse> = messageType(createDecommissionNodeResponse, sizeDecommissionNodeResponse, writeDecommissionNodeResponse, readDecommissionNodeResponse);
+
+/** Keeps a node. */
+export interface CancelDecommissionRequest {
+  /** The node. */
+  readonly nodeId: number;
+}
+function createCancelDecommissionRequest(fields: Partial<CancelDecommissionRequest> = {}): CancelDecommissionRequest {
+  return { nodeId: fields.nodeId ?? 0 };
+}
+function sizeCancelDecommissionRequest(message: CancelDecommissionRequest): number {
+  let size = 0;
+  if (message.nodeId !== 0) size += 1 + uint32Size(message.nodeId, "nodeId");
+  return size;
+}
+function writeCancelDecommissionRequest(message: CancelDecommissionRequest, writer: Writer): void {
+  if (message.nodeId !== 0) { writer.varint(8); writer.varint(message.nodeId); }
+}
+function readCancelDecommissionRequest(reader: Reader): CancelDecommissionRequest {
+  let f1: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { nodeId: f1 };
+}
+export const CancelDecommissionRequest: MessageType<CancelDecommissionRequest> = messageType(createCancelDecommissionRequest, sizeCancelDecommissionRequest, writeCancelDecommissionRequest, readCancelDecommissionRequest);
+
+/** Recorded. */
+export interface CancelDecommissionResponse {
+  /** False: it was not being decommissioned. */
+  readonly changed: boolean;
+  /** Moves that were turned round. Those that had ended stay as they are. */
+  readonly partitions: number;
+  /** Answers about the cluster with at least this metadata index know of the change. */
+  readonly metadataIndex: number;
+}
+function createCancelDecommissionResponse(fields: Partial<CancelDecommissionResponse> = {}): CancelDecommissionResponse {
+  return { changed: fields.changed ?? false, partitions: fields.partitions ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
+}
+function sizeCancelDecommissionResponse(message: CancelDecommissionResponse): number {
+  let size = 0;
+  if (message.changed) size += 1 + 1;
+  if (message.partitions !== 0) size += 1 + uint32Size(message.partitions, "partitions");
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
+  return size;
+}
+function writeCancelDecommissionResponse(message: CancelDecommissionResponse, writer: Writer): void {
+  if (message.changed) { writer.varint(8); writer.bool(message.changed); }
+  if (message.partitions !== 0) { writer.varint(16); writer.varint(message.partitions); }
+  if (message.metadataIndex !== 0) { writer.varint(24); writer.varint(message.metadataIndex); }
+}
+function readCancelDecommissionResponse(reader: Reader): CancelDecommissionResponse {
+  let f1: boolean = false;
+  let f2: number = 0;
+  let f3: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.bool(); break;
+      case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { changed: f1, partitions: f2, metadataIndex: f3 };
+}
+export const CancelDecommissionResponse: MessageType<CancelDecommissionResponse> = messageType(createCancelDecommissionResponse, sizeCancelDecommissionResponse, writeCancelDecommissionResponse, readCancelDecommissionResponse);
+
+/** Evens replicas out. */
+export interface RebalanceRequest {
+  /** Begin the moves; else only plan them. */
+  readonly execute: boolean;
+}
+function createRebalanceRequest(fields: Partial<RebalanceRequest> = {}): RebalanceRequest {
+  return { execute: fields.execute ?? false };
+}
+function sizeRebalanceRequest(message: RebalanceRequest): number {
+  let size = 0;
+  if (message.execute) size += 1 + 1;
+  return size;
+}
+function writeRebalanceRequest(message: RebalanceRequest, writer: Writer): void {
+  if (message.execute) { writer.varint(8); writer.bool(message.execute); }
+}
+function readRebalanceRequest(reader: Reader): RebalanceRequest {
+  let f1: boolean = false;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.bool(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { execute: f1 };
+}
+export const RebalanceRequest: MessageType<RebalanceRequest> = messageType(createRebalanceRequest, sizeRebalanceRequest, writeRebalanceRequest, readRebalanceRequest);
+
+/** The plan. */
+export interface RebalanceResponse {
+  /** At most one per partition and at most 1000; another plan may follow when they are done. */
+  readonly moves: readonly PlannedMove[];
+  /** How many of them were begun. */
+  readonly begun: number;
+  /** Answers about the cluster with at least this metadata index know of the change. */
+  readonly metadataIndex: number;
+}
+function createRebalanceResponse(fields: Partial<RebalanceResponse> = {}): RebalanceResponse {
+  return { moves: fields.moves ?? [], begun: fields.begun ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
+}
+function sizeRebalanceResponse(message: RebalanceResponse): number {
+  let size = 0;
+  for (const item of message.moves) size += 1 + prefixedSize(sizePlannedMove(item));
+  if (message.begun !== 0) size += 1 + uint32Size(message.begun, "begun");
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
+  return size;
+}
+function writeRebalanceResponse(message: RebalanceResponse, writer: Writer): void {
+  for (const item of message.moves) { writer.varint(10); writer.varint(sizePlannedMove(item)); writePlannedMove(item, writer); }
+  if (message.begun !== 0) { writer.varint(16); writer.varint(message.begun); }
+  if (message.metadataIndex !== 0) { writer.varint(24); writer.varint(message.metadataIndex); }
+}
+function readRebalanceResponse(reader: Reader): RebalanceResponse {
+  const f1: PlannedMove[] = [];
+  let f2: number = 0;
+  let f3: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: reader.element(); f1.push(reader.message(readPlannedMove)); break;
+      case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { moves: f1, begun: f2, metadataIndex: f3 };
+}
+export const RebalanceResponse: MessageType<RebalanceResponse> = messageType(createRebalanceResponse, sizeRebalanceResponse, writeRebalanceResponse, readRebalanceResponse);
+
+/** One planned move. */
+export interface PlannedMove {
+  /** Topic name. */
+  readonly topic: string;
+  /** Partition within the topic. */
+  readonly partition: number;
+  /** Node with the replica that goes; 0: none does, the partition lacks a replica. */
+  readonly fromNode: number;
+  /** Node that gets a new one. */
+  readonly toNode: number;
+}
+function createPlannedMove(fields: Partial<PlannedMove> = {}): PlannedMove {
+  return { topic: fields.topic ?? "", partition: fields.partition ?? 0, fromNode: fields.fromNode ?? 0, toNode: fields.toNode ?? 0 };
+}
+function sizePlannedMove(message: PlannedMove): number {
+  let size = 0;
+  if (message.topic !== "") size += 1 + stringSize(message.topic);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.fromNode !== 0) size += 1 + uint32Size(message.fromNode, "fromNode");
+  if (message.toNode !== 0) size += 1 + uint32Size(message.toNode, "toNode");
+  return size;
+}
+function writePlannedMove(message: PlannedMove, writer: Writer): void {
+  if (message.topic !== "") { writer.varint(10); writer.string(message.topic); }
+  if (message.partition !== 0) { writer.varint(16); writer.signed(message.partition); }
+  if (message.fromNode !== 0) { writer.varint(24); writer.varint(message.fromNode); }
+  if (message.toNode !== 0) { writer.varint(32); writer.varint(message.toNode); }
+}
+function readPlannedMove(reader: Reader): PlannedMove {
+  let f1: string = "";
+  let f2: number = 0;
+  let f3: number = 0;
+  let f4: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 16: f2 = reader.int32(); break;
+      case 24: f3 = reader.uint32(); break;
+      case 32: f4 = reader.uint32(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { topic: f1, partition: f2, fromNode: f3, toNode: f4 };
+}
+export const PlannedMove: MessageType<PlannedMove> = messageType(createPlannedMove, sizePlannedMove, writePlannedMove, readPlannedMove);
+
+/** How many nodes vote in the metadata group. */
+export interface SetMetadataVotersRequest {
+  /** 3 or 5; 5 needs as many nodes in service. */
+  readonly count: number;
+}
+function createSetMetadataVotersRequest(fields: Partial<SetMetadataVotersRequest> = {}): SetMetadataVotersRequest {
+  return { count: fields.count ?? 0 };
+}
+function sizeSetMetadataVotersRequest(message: SetMetadataVotersRequest): number {
+  let size = 0;
+  if (message.count !== 0) size += 1 + uint32Size(message.count, "count");
+  return size;
+}
+function writeSetMetadataVotersRequest(message: SetMetadataVotersRequest, writer: Writer): void {
+  if (message.count !== 0) { writer.varint(8); writer.varint(message.count); }
+}
+function readSetMetadataVotersRequest(reader: Reader): SetMetadataVotersRequest {
+  let f1: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { count: f1 };
+}
+export const SetMetadataVotersRequest: MessageType<SetMetadataVotersRequest> = messageType(createSetMetadataVotersRequest, sizeSetMetadataVotersRequest, writeSetMetadataVotersRequest, readSetMetadataVotersRequest);
+
+/** Recorded. */
+export interface SetMetadataVotersResponse {
+}
+function createSetMetadataVotersResponse(_fields: Partial<SetMetadataVotersResponse> = {}): SetMetadataVotersResponse {
+  return {  };
+}
+function sizeSetMetadataVotersResponse(_message: SetMetadataVotersResponse): number {
+  return 0;
+}
+function writeSetMetadataVotersResponse(_message: SetMetadataVotersResponse, _writer: Writer): void {
+}
+function readSetMetadataVotersResponse(reader: Reader): SetMetadataVotersResponse {
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      default: reader.skip(tag);
+    }
+  }
+  return {  };
+}
+export const SetMetadataVotersResponse: MessageType<SetMetadataVotersResponse> = messageType(createSetMetadataVotersResponse, sizeSetMetadataVotersResponse, writeSetMetadataVotersResponse, readSetMetadataVotersResponse);
+
+/** Names the partition; its replica on the asked broker is meant. */
+export interface InspectReplicaRequest {
+  /** Topic name. */
+  readonly topic: string;
+  /** Partition within the topic. */
+  readonly partition: number;
+}
+function createInspectReplicaRequest(fields: Partial<InspectReplicaRequest> = {}): InspectReplicaRequest {
+  return { topic: fields.topic ?? "", partition: fields.partition ?? 0 };
+}
+function sizeInspectReplicaRequest(message: InspectReplicaRequest): number {
+  let size = 0;
+  if (message.topic !== "") size += 1 + stringSize(message.topic);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  return size;
+}
+function writeInspectReplicaRequest(message: InspectReplicaRequest, writer: Writer): void {
+  if (message.topic !== "") { writer.varint(10); writer.string(message.topic); }
+  if (message.partition !== 0) { writer.varint(16); writer.signed(message.partition); }
+}
+function readInspectReplicaRequest(reader: Reader): InspectReplicaRequest {
+  let f1: string = "";
+  let f2: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 16: f2 = reader.int32(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { topic: f1, partition: f2 };
+}
+export const InspectReplicaRequest: MessageType<InspectReplicaRequest> = messageType(createInspectReplicaRequest, sizeInspectReplicaRequest, writeInspectReplicaRequest, readInspectReplicaRequest);
+
+/** One replica's own view. */
+export interface InspectReplicaResponse {
+  /** The asked broker. */
+  readonly nodeId: number;
+  /** The replica. */
+  readonly replicaId: number;
+  /** Its term. */
+  readonly term: number;
+  /** Term of its last entry. */
+  readonly lastTerm: number;
+  /** Index of its last entry. */
+  readonly lastIndex: number;
+  /** Entries up to here are known to it to be committed. */
+  readonly commitIndex: number;
+  /** Offset after its last record, committed or not. */
+  readonly endOffset: number;
+  /** First offset that it does not know to be committed. */
+  readonly highWatermark: number;
+  /** First offset kept. */
+  readonly logStartOffset: number;
+  /** Nodes whose votes count, as it knows. */
+  readonly voters: readonly number[];
+  /** Those of them that were heard from within the last seconds. */
+  readonly votersAlive: readonly number[];
+  /** Node of the leader that it follows, 0: none. */
+  readonly leaderId: number;
+  /** The group has a leader, or enough live voters to elect one: nothing may be forced. */
+  readonly quorumAnswers: boolean;
+}
+function createInspectReplicaResponse(fields: Partial<InspectReplicaResponse> = {}): InspectReplicaResponse {
+  return { nodeId: fields.nodeId ?? 0, replicaId: fields.replicaId ?? 0, term: fields.term ?? 0, lastTerm: fields.lastTerm ?? 0, lastIndex: fields.lastIndex ?? 0, commitIndex: fields.commitIndex ?? 0, endOffset: fields.endOffset ?? 0, highWatermark: fields.highWatermark ?? 0, logStartOffset: fields.logStartOffset ?? 0, voters: fields.voters ?? [], votersAlive: fields.votersAlive ?? [], leaderId: fields.leaderId ?? 0, quorumAnswers: fields.quorumAnswers ?? false };
+}
+function sizeInspectReplicaResponse(message: InspectReplicaResponse): number {
+  let size = 0;
+  if (message.nodeId !== 0) size += 1 + uint32Size(message.nodeId, "nodeId");
+  if (message.replicaId !== 0) size += 1 + uint64Size(message.replicaId, "replicaId");
+  if (message.term !== 0) size += 1 + uint64Size(message.term, "term");
+  if (message.lastTerm !== 0) size += 1 + uint64Size(message.lastTerm, "lastTerm");
+  if (message.lastIndex !== 0) size += 1 + uint64Size(message.lastIndex, "lastIndex");
+  if (message.commitIndex !== 0) size += 1 + uint64Size(message.commitIndex, "commitIndex");
+  if (message.endOffset !== 0) size += 1 + uint64Size(message.endOffset, "endOffset");
+  if (message.highWatermark !== 0) size += 1 + uint64Size(message.highWatermark, "highWatermark");
+  if (message.logStartOffset !== 0) size += 1 + uint64Size(message.logStartOffset, "logStartOffset");
+  if (message.voters.length > 0) size += 1 + prefixedSize(message.voters.reduce((sum, item) => sum + uint32Size(item, "voters"), 0));
+  if (message.votersAlive.length > 0) size += 1 + prefixedSize(message.votersAlive.reduce((sum, item) => sum + uint32Size(item, "votersAlive"), 0));
+  if (message.leaderId !== 0) size += 1 + uint32Size(message.leaderId, "leaderId");
+  if (message.quorumAnswers) size += 1 + 1;
+  return size;
+}
+function writeInspectReplicaResponse(message: InspectReplicaResponse, writer: Writer): void {
+  if (message.nodeId !== 0) { writer.varint(8); writer.varint(message.nodeId); }
+  if (message.replicaId !== 0) { writer.varint(16); writer.varint(message.replicaId); }
+  if (message.term !== 0) { writer.varint(24); writer.varint(message.term); }
+  if (message.lastTerm !== 0) { writer.varint(32); writer.varint(message.lastTerm); }
+  if (message.lastIndex !== 0) { writer.varint(40); writer.varint(message.lastIndex); }
+  if (message.commitIndex !== 0) { writer.varint(48); writer.varint(message.commitIndex); }
+  if (message.endOffset !== 0) { writer.varint(56); writer.varint(message.endOffset); }
+  if (message.highWatermark !== 0) { writer.varint(64); writer.varint(message.highWatermark); }
+  if (message.logStartOffset !== 0) { writer.varint(72); writer.varint(message.logStartOffset); }
+  if (message.voters.length > 0) { writer.varint(82); writer.varint(message.voters.reduce((sum, item) => sum + uint32Size(item, "voters"), 0)); for (const item of message.voters) writer.varint(item); }
+  if (message.votersAlive.length > 0) { writer.varint(90); writer.varint(message.votersAlive.reduce((sum, item) => sum + uint32Size(item, "votersAlive"), 0)); for (const item of message.votersAlive) writer.varint(item); }
+  if (message.leaderId !== 0) { writer.varint(96); writer.varint(message.leaderId); }
+  if (message.quorumAnswers) { writer.varint(104); writer.bool(message.quorumAnswers); }
+}
+function readInspectReplicaResponse(reader: Reader): InspectReplicaResponse {
+  let f1: number = 0;
+  let f2: number = 0;
+  let f3: number = 0;
+  let f4: number = 0;
+  let f5: number = 0;
+  let f6: number = 0;
+  let f7: number = 0;
+  let f8: number = 0;
+  let f9: number = 0;
+  const f10: number[] = [];
+  const f11: number[] = [];
+  let f12: number = 0;
+  let f13: boolean = false;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      case 16: f2 = reader.uint64(); break;
+      case 24: f3 = reader.uint64(); break;
+      case 32: f4 = reader.uint64(); break;
+      case 40: f5 = reader.uint64(); break;
+      case 48: f6 = reader.uint64(); break;
+      case 56: f7 = reader.uint64(); break;
+      case 64: f8 = reader.uint64(); break;
+      case 72: f9 = reader.uint64(); break;
+      case 80: reader.element(); f10.push(reader.uint32()); break;
+      case 82: { const outer = reader.enter(); while (reader.more) { reader.element(); f10.push(reader.uint32()); } reader.leave(outer); break; }
+      case 88: reader.element(); f11.push(reader.uint32()); break;
+      case 90: { const outer = reader.enter(); while (reader.more) { reader.element(); f11.push(reader.uint32()); } reader.leave(outer); break; }
+      case 96: f12 = reader.uint32(); break;
+      case 104: f13 = reader.bool(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { nodeId: f1, replicaId: f2, term: f3, lastTerm: f4, lastIndex: f5, commitIndex: f6, endOffset: f7, highWatermark: f8, logStartOffset: f9, voters: f10, votersAlive: f11, leaderId: f12, quorumAnswers: f13 };
+}
+export const InspectReplicaResponse: MessageType<InspectReplicaResponse> = messageType(createInspectReplicaResponse, sizeInspectReplicaResponse, writeInspectReplicaResponse, readInspectReplicaResponse);
+
+/** Goes on from the asked broker's replica. */
+export interface UnsafeRecoverRequest {
+  /** Topic name. */
+  readonly topic: string;
+  /** Partition within the topic. */
+  readonly partition: number;
+  /** The replica as InspectReplica showed it; another one is refused. */
+  readonly replicaId: number;
+  /** Its last entry as InspectReplica showed it; another one is refused. */
+  readonly lastIndex: number;
+  /** Without this nothing is done. */
+  readonly acceptDataLoss: boolean;
+}
+function createUnsafeRecoverRequest(fields: Partial<UnsafeRecoverRequest> = {}): UnsafeRecoverRequest {
+  return { topic: fields.topic ?? "", partition: fields.partition ?? 0, replicaId: fields.replicaId ?? 0, lastIndex: fields.lastIndex ?? 0, acceptDataLoss: fields.acceptDataLoss ?? false };
+}
+function sizeUnsafeRecoverRequest(message: UnsafeRecoverRequest): number {
+  let size = 0;
+  if (message.topic !== "") size += 1 + stringSize(message.topic);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.replicaId !== 0) size += 1 + uint64Size(message.replicaId, "replicaId");
+  if (message.lastIndex !== 0) size += 1 + uint64Size(message.lastIndex, "lastIndex");
+  if (message.acceptDataLoss) size += 1 + 1;
+  return size;
+}
+function writeUnsafeRecoverRequest(message: UnsafeRecoverRequest, writer: Writer): void {
+  if (message.topic !== "") { writer.varint(10); writer.string(message.topic); }
+  if (message.partition !== 0) { writer.varint(16); writer.signed(message.partition); }
+  if (message.replicaId !== 0) { writer.varint(24); writer.varint(message.replicaId); }
+  if (message.lastIndex !== 0) { writer.varint(32); writer.varint(message.lastIndex); }
+  if (message.acceptDataLoss) { writer.varint(40); writer.bool(message.acceptDataLoss); }
+}
+function readUnsafeRecoverRequest(reader: Reader): UnsafeRecoverRequest {
+  let f1: string = "";
+  let f2: number = 0;
+  let f3: number = 0;
+  let f4: number = 0;
+  let f5: boolean = false;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 16: f2 = reader.int32(); break;
+      case 24: f3 = reader.uint64(); break;
+      case 32: f4 = reader.uint64(); break;
+      case 40: f5 = reader.bool(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { topic: f1, partition: f2, replicaId: f3, lastIndex: f4, acceptDataLoss: f5 };
+}
+export const UnsafeRecoverRequest: MessageType<UnsafeRecoverRequest> = messageType(createUnsafeRecoverRequest, sizeUnsafeRecoverRequest, writeUnsafeRecoverRequest, readUnsafeRecoverRequest);
+
+/** Ordered; the broker carries it out within a moment. */
+export interface UnsafeRecoverResponse {
+  /** Replicas that the partition shall have from now on, the survivor included. */
+  readonly replicas: number;
+  /** Answers about the cluster with at least this metadata index know of the change. */
+  readonly metadataIndex: number;
+}
+function createUnsafeRecoverResponse(fields: Partial<UnsafeRecoverResponse> = {}): UnsafeRecoverResponse {
+  return { replicas: fields.replicas ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
+}
+function sizeUnsafeRecoverResponse(message: UnsafeRecoverResponse): number {
+  let size = 0;
+  if (message.replicas !== 0) size += 1 + uint32Size(message.replicas, "replicas");
+  if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
+  return size;
+}
+function writeUnsafeRecoverResponse(message: UnsafeRecoverResponse, writer: Writer): void {
+  if (message.replicas !== 0) { writer.varint(8); writer.varint(message.replicas); }
+  if (message.metadataIndex !== 0) { writer.varint(16); writer.varint(message.metadataIndex); }
+}
+function readUnsafeRecoverResponse(reader: Reader): UnsafeRecoverResponse {
+  let f1: number = 0;
+  let f2: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      case 16: f2 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return { replicas: f1, metadataIndex: f2 };
+}
+export const UnsafeRecoverResponse: MessageType<UnsafeRecoverResponse> = messageType(createUnsafeRecoverResponse, sizeUnsafeRecoverResponse, writeUnsafeRecoverResponse, readUnsafeRecoverResponse);
 
 /**
  * A name and an opaque value that travel with a record.

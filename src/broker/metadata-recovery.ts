@@ -1,0 +1,190 @@
+// `unsafe-recover metadata`: the metadata group lost its majority for good and goes on from one node's replica. Works on
+// the data directory of a stopped broker, because there is no group that could decide anything; the lock of the directory
+// keeps a running one away. The replica becomes the whole group under a new id (replica/succession.ts), and a command
+// committed with it gives every node's metadata replica a new revision. The command line calls it.
+import { join } from "node:path";
+import { systemClock } from "../base/clock.ts";
+import { systemRandom } from "../base/random.ts";
+import {
+  foundingMembership,
+  readNodeFile,
+  replaceMetadataRevision,
+} from "../cluster/cluster-format.ts";
+import { encodeMetadataCommand } from "../cluster/metadata-commands.ts";
+import { openHardStateJournal } from "../log/hard-state-journal.ts";
+import { openImageStore } from "../log/image-store.ts";
+import {
+  type Disk,
+  type GroupLog,
+  type HardStateJournal,
+  type KeyedStore,
+  StorageError,
+} from "../log/ports.ts";
+import { openRealDisk } from "../log/real-disk.ts";
+import { openGroupLog } from "../log/segment-log.ts";
+import {
+  METADATA_GROUP,
+  nodeOfReplica,
+  type ReplicaId,
+  replicaIdOf,
+  revisionOfReplica,
+} from "../model/ids.ts";
+import type { Membership } from "../raft/messages.ts";
+import { membershipOfFrame } from "../replica/frames.ts";
+import { groupDirectory } from "../replica/group-directory.ts";
+import { decodeImageRecord } from "../replica/group-records.ts";
+import { noReplicaMetrics } from "../replica/replica-metrics.ts";
+import { ReplicaSet } from "../replica/replica-set.ts";
+import { requireSoundStorage } from "../replica/storage-failure.ts";
+import { bootId, openKeyedStore } from "./data-directory.ts";
+
+/** What the directory's replica of the metadata group holds. */
+export interface MetadataReplicaView {
+  readonly nodeId: number;
+  readonly clusterId: string;
+  readonly lastIndex: number;
+  readonly lastTerm: number;
+  /** Nodes that vote by the newest configuration in its log, committed or not. */
+  readonly voters: readonly number[];
+}
+
+interface Found extends MetadataReplicaView {
+  readonly replicaId: ReplicaId;
+  /** Written by a recovery that was interrupted: the id to go on with. */
+  readonly successor: ReplicaId | undefined;
+}
+
+export class MetadataRecovery {
+  readonly #disk: Disk;
+  readonly #keyed: KeyedStore;
+  readonly #journal: HardStateJournal;
+  readonly #found: Found;
+
+  private constructor(disk: Disk, keyed: KeyedStore, journal: HardStateJournal, found: Found) {
+    this.#disk = disk;
+    this.#keyed = keyed;
+    this.#journal = journal;
+    this.#found = found;
+  }
+
+  /**
+   * Takes the directory's lock and looks; changes nothing that matters.
+   * @throws StorageError "locked" (its broker runs), "missing" (not formatted, or no metadata replica), "corrupt"
+   */
+  static async open(dataDir: string): Promise<MetadataRecovery> {
+    const disk = openRealDisk(dataDir);
+    readNodeFile(disk);
+    requireSoundStorage(disk);
+    const keyed = await openKeyedStore(join(dataDir, "keyed"));
+    try {
+      const journal = await openHardStateJournal(disk, { bootId: bootId(), mustExist: true });
+      return new MetadataRecovery(disk, keyed, journal, await look(disk, journal));
+    } catch (error) {
+      await keyed.close();
+      throw error;
+    }
+  }
+
+  get view(): MetadataReplicaView {
+    return this.#found;
+  }
+
+  /** Makes the replica the whole group. Repeatable after a crash. @returns its new revision */
+  async recover(): Promise<number> {
+    const { lastIndex, nodeId, replicaId, successor } = this.#found;
+    const node = nodeOfReplica(replicaId);
+    // The command that is committed with it gives this very revision, the index of its entry.
+    const to = successor ?? replicaIdOf(node, lastIndex + 1);
+    const command = encodeMetadataCommand({ type: "recover-metadata", nodeId: node });
+    let failure: Error | undefined;
+    const replicas = new ReplicaSet({
+      nodeId: node,
+      clock: systemClock,
+      random: systemRandom,
+      disk: this.#disk,
+      keyed: this.#keyed,
+      journal: this.#journal,
+      images: openImageStore(this.#disk),
+      transport: { send: () => undefined, sendImage: (_to, _transfer, done) => done(false) },
+      logger: SILENT,
+      metrics: noReplicaMetrics,
+      openLog: (directory) => openLog(this.#disk, directory, this.#journal),
+      onFatal: (error) => {
+        failure = error;
+      },
+    });
+    await replicas.succeedGroup({ groupId: METADATA_GROUP, from: replicaId, to, command });
+    await replicas.close();
+    if (failure !== undefined)
+      throw new Error(`node ${nodeId}: storage failed`, { cause: failure });
+    const revision = revisionOfReplica(to);
+    await replaceMetadataRevision(this.#disk, revision);
+    return revision;
+  }
+
+  /** Gives the directory back, as clean or unclean as it was. */
+  async close(): Promise<void> {
+    await this.#journal.close({ clean: this.#journal.wasClean });
+    await this.#keyed.close();
+  }
+}
+
+const SILENT = {
+  debug: (): void => undefined,
+  info: (): void => undefined,
+  warn: (): void => undefined,
+  error: (): void => undefined,
+};
+
+function openLog(disk: Disk, directory: string, journal: HardStateJournal): Promise<GroupLog> {
+  const pageCacheKept = journal.get(METADATA_GROUP)?.unrecovered === false;
+  return openGroupLog({ disk, directory, groupId: METADATA_GROUP, pageCacheKept });
+}
+
+async function look(disk: Disk, journal: HardStateJournal): Promise<Found> {
+  const nodeFile = readNodeFile(disk);
+  const { clusterId, nodeId } = nodeFile;
+  const record = journal.get(METADATA_GROUP);
+  if (record === undefined || record.removed) {
+    throw new StorageError("missing", "groups", `node ${nodeId} has no replica of the metadata`);
+  }
+  const { replicaId } = record;
+  const directory = directoryOf(disk, replicaId);
+  const log = await openLog(disk, directory, journal);
+  try {
+    const newest = await newestMembership(log);
+    const membership: Membership =
+      newest ?? (await imageMembership(disk)) ?? foundingMembership(nodeFile);
+    const [only] = newest?.voters ?? [];
+    const isDecree = newest?.voters.length === 1 && only !== undefined && only > replicaId;
+    const { lastIndex, lastTerm } = log;
+    const all = [...membership.voters, ...(membership.outgoing ?? [])];
+    const voters = [...new Set(all.map(nodeOfReplica))].sort((a, b) => a - b);
+    const successor = isDecree && nodeOfReplica(only) === nodeId ? only : undefined;
+    return { nodeId, clusterId, replicaId, lastIndex, lastTerm, voters, successor };
+  } finally {
+    log.close();
+  }
+}
+
+/** A recovery that was interrupted may have given the directory its new name already. */
+function directoryOf(disk: Disk, replicaId: ReplicaId): string {
+  const path = groupDirectory(METADATA_GROUP, replicaId);
+  if (disk.exists(path)) return path;
+  const prefix = `${METADATA_GROUP}-`;
+  const renamed = disk.list("groups").find((name) => name.startsWith(prefix));
+  if (renamed !== undefined) return `groups/${renamed}`;
+  throw new StorageError("missing", path, "the log of the metadata replica is gone");
+}
+
+async function newestMembership(log: GroupLog): Promise<Membership | undefined> {
+  const index = log.membershipIndexes(log.firstIndex).at(-1);
+  if (index === undefined) return undefined;
+  const [frame] = await log.read(index, index, 1);
+  return frame === undefined ? undefined : membershipOfFrame(frame);
+}
+
+async function imageMembership(disk: Disk): Promise<Membership | undefined> {
+  const image = await openImageStore(disk).load(METADATA_GROUP);
+  return image === undefined ? undefined : decodeImageRecord(image.meta)?.applied.membership;
+}

@@ -1,0 +1,120 @@
+// The survivor's side of `unsafe-recover`: what this node's replica of a partition knows, and – when no quorum can
+// answer – the order to go on from it alone. The metadata records the order, the replica reconciler carries it out.
+// The Admin service calls it.
+import type { Liveness } from "../cluster/liveness.ts";
+import type { ControllerClient } from "../cluster/ports.ts";
+import { BrokerError } from "../model/errors.ts";
+import { type NodeId, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
+import { quorumValue } from "../raft/quorum.ts";
+import type { Replica } from "../replica/replica.ts";
+
+export interface ReplicaView {
+  readonly nodeId: number;
+  readonly replicaId: number;
+  readonly term: number;
+  readonly lastTerm: number;
+  readonly lastIndex: number;
+  readonly commitIndex: number;
+  readonly endOffset: number;
+  readonly highWatermark: number;
+  readonly logStartOffset: number;
+  readonly voters: readonly number[];
+  readonly votersAlive: readonly number[];
+  readonly leaderId: number;
+  readonly quorumAnswers: boolean;
+}
+
+export interface RecoverWish {
+  readonly replicaId: number;
+  readonly lastIndex: number;
+  readonly acceptDataLoss: boolean;
+}
+
+export interface UnsafeRecoveryDeps {
+  readonly nodeId: NodeId;
+  readonly liveness: Liveness;
+  readonly controller: ControllerClient;
+  readonly nowMs: () => number;
+}
+
+export class UnsafeRecovery {
+  readonly #deps: UnsafeRecoveryDeps;
+
+  constructor(deps: UnsafeRecoveryDeps) {
+    this.#deps = deps;
+  }
+
+  /** What the replica knows now. */
+  inspect(replica: Replica): ReplicaView {
+    const { liveness, nodeId, nowMs } = this.#deps;
+    const status = replica.status();
+    const { membership } = status;
+    const isAlive = (id: ReplicaId): boolean => liveness.isAlive(nodeOfReplica(id), nowMs());
+    const voters = [...new Set([...membership.voters, ...(membership.outgoing ?? [])])];
+    const hasQuorum = quorumValue(membership, (id) => (isAlive(id) ? 1 : 0)) >= 1;
+    return {
+      nodeId,
+      replicaId: replica.replicaId,
+      term: status.term,
+      lastTerm: replica.termAt(status.lastIndex) ?? 0,
+      lastIndex: status.lastIndex,
+      commitIndex: status.commitIndex,
+      endOffset: replica.endOffset,
+      highWatermark: replica.highWatermark,
+      logStartOffset: replica.logStartOffset,
+      voters: voters.map(nodeOfReplica),
+      votersAlive: voters.filter(isAlive).map(nodeOfReplica),
+      leaderId: replica.leaderNode,
+      quorumAnswers: replica.leaderNode !== 0 || hasQuorum,
+    };
+  }
+
+  /**
+   * Orders the group to go on from this replica. What it was shown to hold must still be true.
+   * @returns how many replicas the partition shall have, and from which metadata index on
+   * @throws BrokerError INVALID_REQUEST | QUORUM_ANSWERS; as the metadata refuses; LEADER_UNKNOWN when the metadata group
+   * itself has no leader
+   */
+  async recover(
+    replica: Replica,
+    wish: RecoverWish,
+  ): Promise<{ readonly replicas: number; readonly metadataIndex: number }> {
+    const view = this.inspect(replica);
+    this.#check(view, wish);
+    const { groupId, replicaId } = replica;
+    const { nodeId } = this.#deps;
+    const result = await this.#deps.controller.propose({
+      type: "recover-group",
+      groupId,
+      nodeId,
+      replicaId,
+    });
+    const { index, replicas } = result;
+    return { replicas: Number(replicas ?? 0), metadataIndex: Number(index ?? 0) };
+  }
+
+  #check(view: ReplicaView, wish: RecoverWish): void {
+    if (!wish.acceptDataLoss) throw refused("acceptDataLoss", "the loss of data must be accepted");
+    if (view.quorumAnswers) {
+      const alive = view.votersAlive.length;
+      const total = view.voters.length;
+      throw new BrokerError(
+        "QUORUM_ANSWERS",
+        view.leaderId === 0
+          ? `${alive} of ${total} voters are alive and can elect a leader`
+          : `node ${view.leaderId} leads the partition`,
+        { voters: total, votersAlive: alive },
+      );
+    }
+    if (view.replicaId !== wish.replicaId) throw refused("replicaId", "the replica is another one");
+    if (view.lastIndex !== wish.lastIndex) throw refused("lastIndex", "the log's end has moved");
+    if (view.commitIndex > view.lastIndex) {
+      // An image without the log up to it: what is missing can come from another replica only.
+      throw refused("replicaId", "the replica was still being filled when its leader was lost");
+    }
+  }
+}
+
+function refused(field: string, message: string): BrokerError {
+  return new BrokerError("INVALID_REQUEST", message, { field });
+}

@@ -1,0 +1,33 @@
+// All checks, in the order in which their findings are reported.
+import type { Check } from "./check.ts";
+import { sanityCheck } from "./history-sanity.ts";
+import { leadershipCheck } from "./leadership.ts";
+import { livenessCheck } from "./liveness.ts";
+import { divergenceCheck, duplicateCheck, receiptCheck } from "./log-content.ts";
+import { lossCheck } from "./loss.ts";
+import { originCheck } from "./origin.ts";
+import { outcomeCheck } from "./outcomes.ts";
+import { dirtyLogCheck, resourceCheck } from "./processes.ts";
+import { readerOrderCheck } from "./reader-order.ts";
+import { recencyCheck } from "./recency.ts";
+import { metadataCheck, replicaCheck } from "./replicas.ts";
+import { sendOrderCheck } from "./send-order.ts";
+
+export const CHECKS: readonly Check[] = [
+  sanityCheck,
+  lossCheck,
+  duplicateCheck,
+  divergenceCheck,
+  receiptCheck,
+  originCheck,
+  readerOrderCheck,
+  sendOrderCheck,
+  recencyCheck,
+  leadershipCheck,
+  livenessCheck,
+  replicaCheck,
+  metadataCheck,
+  outcomeCheck,
+  dirtyLogCheck,
+  resourceCheck,
+];

@@ -1,0 +1,220 @@
+// The life of a cluster under load, all through the command line: grows from three brokers to five, moves a replica,
+// changes its mind about a node, replaces one that was killed, shrinks back to three – and then loses its power, with
+// other members than it was founded with. Nothing acknowledged is lost, doubled or reordered.
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterEach, expect, test } from "vitest";
+import { seededRandom } from "../../src/base/random.ts";
+import { type Admin, type Client, createClient } from "../../src/client/index.ts";
+import { Ledger } from "../chaos/ledger.ts";
+import { Load } from "../chaos/load.ts";
+import { readBack } from "../chaos/read-back.ts";
+import { RunHistory } from "../chaos/run-history.ts";
+import { judge } from "../chaos/verdict.ts";
+import { waitUntil } from "../chaos/waiting.ts";
+import { LocalCluster } from "../support/local-cluster.ts";
+
+const TOPIC = "shop/orders";
+const PARTITIONS = 6;
+const RATE = 300;
+const FEW_PARTITIONS = 4;
+const NEW_BOOT = fileURLToPath(new URL("../chaos/new-boot.mjs", import.meta.url));
+
+interface NodeLine {
+  readonly nodeId: number;
+  readonly state: string;
+  readonly metadata: string;
+  readonly replicas: number;
+  readonly fenced: boolean;
+}
+
+let cluster: LocalCluster;
+let client: Client | undefined;
+/** What brokers take for the kernel's boot id. */
+const bootFile = join(mkdtempSync(join(tmpdir(), "flotilla-boot-")), "boot-id");
+afterEach(async () => {
+  await client?.close({ timeoutMs: 500 });
+  await cluster.close();
+  rmSync(dirname(bootFile), { recursive: true });
+});
+
+/** One command of the tool, in JSON. */
+async function flotilla(...words: readonly string[]): Promise<unknown> {
+  const out = await cluster.command(["-o", "json", "--config", cluster.configPath, ...words]);
+  return out === "" ? undefined : JSON.parse(out);
+}
+
+async function nodeList(): Promise<readonly NodeLine[]> {
+  return (await flotilla("node", "list")) as readonly NodeLine[];
+}
+
+async function replicasOf(partition: number): Promise<readonly number[]> {
+  const details = (await flotilla("topic", "describe", TOPIC)) as {
+    readonly partitions: readonly { readonly replicas: readonly number[] }[];
+  };
+  return details.partitions[partition]?.replicas ?? [];
+}
+
+/** "fails with" and the words that the tool gives as the reason. */
+async function refusal(...words: readonly string[]): Promise<string> {
+  try {
+    await flotilla(...words);
+  } catch (error) {
+    return String(error);
+  }
+  return "none";
+}
+
+/** A few messages to each partition of a topic with fewer replicas; returns what they say. */
+async function sendFew(topic: string, replicationFactor: number): Promise<readonly string[]> {
+  if (client === undefined) throw new Error("no client");
+  await admin().createTopic({ name: topic, partitions: FEW_PARTITIONS, replicationFactor });
+  const producer = client.producer();
+  const values = Array.from({ length: 40 }, (_, number) => `${topic}-${number}`);
+  await Promise.all(values.map(async (value) => producer.send({ topic, key: value, value })));
+  await producer.close();
+  return values.sort();
+}
+
+async function readAll(topic: string): Promise<readonly string[]> {
+  if (client === undefined) throw new Error("no client");
+  const values: string[] = [];
+  for await (const message of client.reader({ topic, until: "end" })) {
+    values.push(message.value?.toString() ?? "");
+  }
+  return values.sort();
+}
+
+/** What a wait looks at is asked without starting a process each time. */
+function admin(): Admin {
+  if (client === undefined) throw new Error("no client");
+  return client.admin();
+}
+
+async function untilVoters(count: number): Promise<void> {
+  await waitUntil(`${count} voters`, 20_000, async () => {
+    const { nodes } = await admin().describeCluster();
+    return nodes.filter((node) => node.metadataVoter).length === count;
+  });
+}
+
+test("members: grow, move, cancel, replace, shrink under load, and a power loss of what is left", async () => {
+  writeFileSync(bootFile, "first-boot");
+  cluster = await LocalCluster.create({
+    execArgv: ["--import", NEW_BOOT],
+    env: { CHAOS_BOOT_ID_FILE: bootFile },
+  });
+  const phases: string[] = [];
+  let phaseMs = performance.now();
+  const phase = (name: string): void => {
+    const nowMs = performance.now();
+    phases.push(`${name} ${Math.round((nowMs - phaseMs) / 100) / 10}`);
+    phaseMs = nowMs;
+  };
+  await cluster.up();
+  client = createClient({ bootstrap: cluster.bootstrap });
+  await client.admin().createTopic({ name: TOPIC, partitions: PARTITIONS, replicationFactor: 3 });
+  const ledger = new Ledger();
+  const load = new Load({
+    client,
+    ledger,
+    topic: TOPIC,
+    random: seededRandom(1),
+    producer: "p",
+    rate: RATE,
+    deliveryTimeoutMs: 30_000,
+  });
+  load.start();
+
+  // Three are needed for three replicas.
+  expect(await refusal("node", "decommission", "3")).toContain("NOT_ENOUGH_NODES");
+
+  phase("up");
+  // Growing.
+  await cluster.addNode(4);
+  await cluster.addNode(5);
+  await Promise.all([cluster.waitHealthy(4), cluster.waitHealthy(5)]);
+  await flotilla("cluster", "metadata-voters", "5");
+  await flotilla("cluster", "rebalance", "--execute", "--watch");
+  const grown = await nodeList();
+  expect(grown.map((node) => node.state)).toEqual(Array(5).fill("in service"));
+  const counts = grown.map((node) => node.replicas);
+  expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(1);
+  await untilVoters(5);
+
+  phase("grow");
+  // One replica by hand.
+  const before = await replicasOf(0);
+  const from = before[0] ?? 0;
+  const to = [1, 2, 3, 4, 5].find((id) => !before.includes(id)) ?? 0;
+  const move = ["replica", "move", `${TOPIC}/0`, "--from", String(from), "--to", String(to)];
+  await flotilla(...move, "--watch");
+  expect(await replicasOf(0)).toEqual(before.map((id) => (id === from ? to : id)));
+
+  phase("move");
+  // A node that leaves and stays.
+  await flotilla("node", "decommission", "5");
+  await flotilla("node", "cancel", "5");
+  await waitUntil("nothing moves", 20_000, async () => {
+    const { total } = await admin().members.listMoves();
+    return total === 0;
+  });
+  expect((await nodeList()).find((node) => node.nodeId === 5)?.state).toBe("in service");
+
+  phase("cancel");
+  // A node that dies for good.
+  expect(await refusal("node", "replace", "2", "--with", "5")).toContain("in service");
+  await cluster.kill(2);
+  await cluster.addNode(6);
+  await waitUntil("node 2 is out of service", 20_000, async () => {
+    const { nodes } = await admin().describeCluster();
+    return nodes.some((node) => node.nodeId === 2 && node.fenced);
+  });
+  await flotilla("node", "replace", "2", "--with", "6", "--watch");
+  await cluster.forgetNode(2);
+
+  phase("replace");
+  // Groups of one and two: after a move no founder, or no majority of them, is left.
+  const single = await sendFew("single", 1);
+  const pair = await sendFew("pair", 2);
+
+  // Shrinking, down to one founder.
+  for (const id of [4, 3]) {
+    await flotilla("node", "decommission", String(id), "--watch");
+    await waitUntil("its process ends by itself", 10_000, () => !cluster.isRunning(id));
+    await cluster.forgetNode(id);
+  }
+  const shrunk = await nodeList();
+  expect(shrunk.map((node) => node.nodeId)).toEqual([1, 5, 6]);
+  const replicas = shrunk.reduce((sum, node) => sum + node.replicas, 0);
+  expect(replicas).toBe(3 * PARTITIONS + 3 * FEW_PARTITIONS);
+  await untilVoters(3);
+  expect(load.ackRate(1000)).toBeGreaterThan(RATE / 3);
+  await load.stop();
+  await load.flush();
+
+  phase("shrink");
+  // Power loss of the whole cluster: what is not synced is not trusted.
+  await Promise.all(cluster.nodes.map((node) => cluster.kill(node.id)));
+  writeFileSync(bootFile, "second-boot");
+  await cluster.up();
+  load.start();
+  await waitUntil("writes go on", 20_000, () => load.ackRate(1000) > RATE / 3, 200);
+  await load.stop();
+  await load.close();
+  expect(await readAll("single")).toEqual(single);
+  expect(await readAll("pair")).toEqual(pair);
+
+  phase("power");
+  const history = new RunHistory("members", ledger, TOPIC);
+  history.reads = await readBack(cluster.bootstrap, TOPIC, PARTITIONS);
+  const verdict = judge(history);
+  console.info(
+    `sent ${verdict.sent}, acknowledged ${verdict.acknowledged}, failed ${verdict.failed}, read ${verdict.read}; s: ${phases.join(", ")}`,
+  );
+  expect(verdict.anomalies).toEqual([]);
+  expect(verdict.failed).toBe(0);
+  expect(verdict.acknowledged).toBeGreaterThan(5000);
+}, 180_000);
