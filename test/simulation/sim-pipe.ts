@@ -3,17 +3,18 @@
 // after keepalive, with or without what was under way, for both sides or for one that the other does not hear of. Made by
 // sim-network.ts.
 import { crc32c } from "../../src/base/crc32c.ts";
-import { BrokerError, isBrokerError } from "../../src/model/errors.ts";
+import { BrokerError } from "../../src/model/errors.ts";
 import type {
   AttachRequest,
   Lane,
   PeerEnvelope,
 } from "../../src/rpc/generated/flotilla-internal-v1.ts";
 import { peerService } from "../../src/rpc/methods.ts";
-import type { CallContext, MessageStream, Method } from "../../src/rpc/ports.ts";
+import type { Method } from "../../src/rpc/ports.ts";
 import { Direction, type Packet } from "./sim-direction.ts";
 import { SimEnd } from "./sim-end.ts";
 import type { Registered, SimNetwork } from "./sim-network.ts";
+import { type Incarnation, ServerCall } from "./sim-server-call.ts";
 import type { SimHost } from "./world.ts";
 
 /** A stream across a cut link breaks after this long, as TCP keepalive would do. */
@@ -22,17 +23,6 @@ export const BREAK_AFTER_MS = 8000;
 const CONNECT_TIMEOUT_MS = 2000;
 
 export type AnyMethod = Method<unknown, unknown, "unary" | "bidi" | "server-stream">;
-
-/** A process: one generation of a host. */
-export interface Incarnation {
-  readonly host: SimHost;
-  readonly generation: number;
-}
-
-interface Server {
-  readonly at: Incarnation;
-  readonly end: SimEnd;
-}
 
 export class Pipe {
   readonly clientEnd: SimEnd;
@@ -43,10 +33,9 @@ export class Pipe {
   readonly #early: Packet[] = [];
   readonly #up: Direction;
   readonly #down: Direction;
-  #abort: AbortController | undefined;
   /** Of a stream between brokers. */
   #lane: Lane | undefined;
-  #server: Server | undefined;
+  #server: ServerCall | undefined;
   #isOpen = true;
   /** Set while dialling across a cut link. */
   #dialling: string | undefined;
@@ -203,71 +192,14 @@ export class Pipe {
       cancel: () => this.break("cancelled by the server"),
       taken: (bytes) => this.#takenFrom(this.#up, bytes, this.#from, this.clientEnd),
     });
-    this.#server = { at, end };
+    const server = new ServerCall(at, end, this.#from.host.name, network.onDefect);
+    this.#server = server;
     // On the server's own time: a paused process accepts nothing.
     this.#at(at, network.latency(), () => {
-      if (this.#isOpen) this.#guard(() => this.#serve(registered, end));
+      if (this.#isOpen) server.guard(() => server.serve(registered));
     });
     this.#up.notBefore(network.world.nowMs + network.timing.latencyMsMax);
     for (const packet of this.#early.splice(0)) this.#transmitUp(packet);
-  }
-
-  #serve(registered: Registered, end: SimEnd): void {
-    const context = this.#context();
-    if (registered.bidi !== undefined) {
-      registered.bidi(end, context);
-      return;
-    }
-    end.onMessage = (request) => {
-      end.onMessage = () => undefined;
-      if (registered.serverStream !== undefined) {
-        registered.serverStream(request, end as MessageStream<unknown, never>, context);
-        return;
-      }
-      if (registered.unary === undefined) return;
-      registered.unary(request, context).then(
-        (response) => {
-          end.send(response);
-          end.end();
-        },
-        (error: unknown) => this.#refuse(error),
-      );
-    };
-  }
-
-  /** Few handlers ask for the signal, and signals are dear. */
-  #context(): CallContext {
-    const signal = (): AbortSignal => {
-      this.#abort ??= new AbortController();
-      return this.#abort.signal;
-    };
-    return {
-      peer: this.#from.host.name,
-      deadlineMs: undefined,
-      get signal() {
-        return signal();
-      },
-    };
-  }
-
-  /** What the handler throws ends this call; anything but a BrokerError is a defect. */
-  #guard(run: () => void): void {
-    try {
-      run();
-    } catch (error) {
-      this.#refuse(error);
-    }
-  }
-
-  #refuse(error: unknown): void {
-    const server = this.#server;
-    if (server === undefined) return;
-    if (isBrokerError(error)) {
-      server.end.end(error);
-      return;
-    }
-    this.#network.onDefect(server.at.host, error);
-    server.end.end(new BrokerError("INTERNAL", "internal error"));
   }
 
   #sendUp(message: unknown): boolean {
@@ -299,7 +231,7 @@ export class Pipe {
     const { at, end } = server;
     this.#carry(this.#up, packet, this.#from, at, (counted) => {
       const { bytes } = packet;
-      this.#guard(() => {
+      server.guard(() => {
         if (bytes !== undefined) {
           end.deliver(this.#method.codec.decodeRequest(Buffer.from(bytes)), counted);
         } else if (this.#method.kind === "bidi") end.ended(undefined);
@@ -394,7 +326,7 @@ export class Pipe {
     this.#at(sender, this.#network.latency(), () => {
       if (!this.#isOpen) return;
       if (end === this.clientEnd) end.drained();
-      else this.#guard(() => end.drained());
+      else this.#server?.guard(() => end.drained());
     });
   }
 
@@ -414,10 +346,7 @@ export class Pipe {
   #tellServer(error: BrokerError | undefined, inMs: number): void {
     const server = this.#server;
     if (server === undefined) return;
-    this.#at(server.at, inMs, () => {
-      this.#abort?.abort(error);
-      this.#guard(() => server.end.ended(error));
-    });
+    this.#at(server.at, inMs, () => server.ended(error));
   }
 
   #tellClient(error: BrokerError, inMs: number): void {
