@@ -14,7 +14,7 @@ import { dirname, join, relative } from "node:path";
 import ts from "typescript";
 import { treeHash } from "./tree-hash.ts";
 
-const DIRECTORIES = ["src", "test/simulation"];
+const DIRECTORIES = ["src", "test/simulation", "test/support"];
 const CACHE = "node_modules/.cache/simulation";
 const BUILDS_KEPT = 4;
 

@@ -28,11 +28,19 @@ export interface ReadRecord extends Placed {
   readonly value?: Buffer | undefined;
 }
 
-/** What a broker said about something that only its leader had acknowledged. */
-export interface Verdict extends Placed {
-  readonly topic: string;
-  readonly value: string;
-  readonly outcome: "committed" | "lost";
+/** What a reader was answered. */
+export interface Page {
+  readonly from: number;
+  readonly next: number;
+  readonly beganMs: number;
+  readonly records: readonly ReadRecord[];
+}
+
+export interface ScannedRange {
+  readonly partition: number;
+  readonly beganMs: number;
+  readonly from: number;
+  readonly to: number;
 }
 
 /** Enough of a value to recognise it. */
@@ -43,7 +51,7 @@ export class Operations {
   acks = 0;
   failures = 0;
   reads = 0;
-  readonly verdicts: Verdict[] = [];
+  verdicts = 0;
   readonly #history: History;
   readonly #world: World;
   readonly #cluster: SimCluster;
@@ -99,9 +107,37 @@ export class Operations {
     if (group !== undefined) this.#cluster.invariants.read(group, offset, leaderEpoch);
   }
 
-  judged(verdict: Verdict): void {
-    this.verdicts.push(verdict);
-    const { offset, outcome, partition, value } = verdict;
+  /** A whole answer: that it was empty is news, too. */
+  polled(reader: string, topic: string, partition: number, page: Page): void {
+    const { beganMs, from, next } = page;
+    const records = page.records.map(({ key, leaderEpoch, offset, value }) => {
+      return { offset, leaderEpoch, key: key?.toString(), value: value?.toString() ?? "" };
+    });
+    this.reads += records.length;
+    const place = { reader, topic, partition };
+    const atMs = this.#world.nowMs;
+    this.#history.add({ type: "poll", atMs, beganMs, ...place, from, next, records });
+    this.#world.trace(`poll ${reader} ${from}…${next} of ${partition}`);
+    const group = this.#cluster.groupOf(topic, partition);
+    if (group === undefined) return;
+    for (const { leaderEpoch, offset } of records) {
+      this.#cluster.invariants.read(group, offset, leaderEpoch);
+    }
+  }
+
+  /** A reader has come from the log start to the end. */
+  scanned(reader: string, topic: string, range: ScannedRange): void {
+    const atMs = this.#world.nowMs;
+    this.#history.add({ type: "scan", atMs, reader, topic, ...range });
+  }
+
+  /** A broker said what became of a send that was acknowledged at a place. */
+  judged(value: string, placed: Placed, outcome: "committed" | "lost"): void {
+    this.verdicts += 1;
+    const { leaderEpoch, offset, partition } = placed;
+    const place = { partition, offset, leaderEpoch };
+    const atMs = this.#world.nowMs;
+    this.#history.add({ type: "outcome", atMs, value, by: "position", outcome, ...place });
     this.#world.trace(`verdict ${value.slice(0, SHOWN)} ${partition}@${offset} ${outcome}`);
   }
 }

@@ -2,19 +2,8 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { join } from "node:path";
 import { compile } from "./compile.ts";
+import type { Job, JobAnswer } from "./jobs.ts";
 import type { SimulationOptions, SimulationResult } from "./simulate.ts";
-
-/** What a worker is told. */
-export interface Job {
-  readonly number: number;
-  readonly options: Omit<SimulationOptions, "onLine">;
-  readonly isStory: boolean;
-}
-
-export type JobAnswer =
-  | { readonly number: number; readonly line: string }
-  | { readonly number: number; readonly result: SimulationResult }
-  | { readonly number: number; readonly failure: string };
 
 interface Waiting {
   readonly job: Job;
@@ -44,7 +33,7 @@ export class Pool {
   }
 
   /** @throws Error when the harness itself failed */
-  run({ onLine, ...options }: SimulationOptions): Promise<SimulationResult> {
+  run({ onLine, onHistory: _, ...options }: SimulationOptions): Promise<SimulationResult> {
     return new Promise((resolve, reject) => {
       const job = { number: this.#jobs++, options, isStory: onLine !== undefined };
       this.#queue.push({ job, onLine, resolve, reject });

@@ -35,9 +35,12 @@ export class Readers {
     let refusedSinceMs: number | undefined;
     while (!this.#abort.signal.aborted) {
       try {
-        const page = await this.#plain.fetch(topic, partition, offset, READ_DEADLINE_MS);
-        for (const message of page.messages) this.#operations.read(reader, topic, message);
+        const from = offset;
+        const beganMs = this.#cluster.world.nowMs;
+        const page = await this.#plain.fetch(topic, partition, from, READ_DEADLINE_MS);
         offset = page.nextOffset;
+        const answer = { from, next: offset, beganMs, records: page.messages };
+        this.#operations.polled(reader, topic, partition, answer);
         refusedSinceMs = undefined;
       } catch (error) {
         if (!isBrokerError(error)) throw error;

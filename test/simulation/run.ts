@@ -3,6 +3,7 @@
 // Also: --shrink SEED [--save NAME] makes a failing seed small; --scenario NAME runs a named one; --faults "kill,pause" and
 // --verbose for those who look at one seed; --json for programs.
 import { join } from "node:path";
+import { historyFileOf } from "./jobs.ts";
 import { type RunOptions, readOptions } from "./options.ts";
 import { Pool } from "./pool.ts";
 import { formatScenario, readScenario, writeScenario } from "./scenario.ts";
@@ -93,7 +94,9 @@ function summaryOf({ bitten, counts, seed, traceHash }: SimulationResult): strin
 function showProblems({ seed, shortcomings, violations }: SimulationResult, how: string): void {
   if (violations.length === 0 && shortcomings.length === 0) return;
   for (const violation of violations) print(`seed ${seed} VIOLATION ${violation}`);
-  if (violations.length === 0) print(`seed ${seed} does not count: ${shortcomings.join("; ")}`);
+  if (violations.length > 0) {
+    print(`judge it again: npm run check-history -- ${historyFileOf(seed)}`);
+  } else print(`seed ${seed} does not count: ${shortcomings.join("; ")}`);
   print(`replay: npm run test:simulation -- --seeds 1 --from ${seed}${how} --verbose`);
 }
 

@@ -2,10 +2,12 @@
 // violations. Built once per seed by simulate.ts.
 import { isBrokerError } from "../../src/model/errors.ts";
 import type { GroupId, NodeId, TopicId } from "../../src/model/ids.ts";
+import type { Term } from "../../src/model/positions.ts";
 import type { Replica } from "../../src/replica/replica.ts";
 import type { ReplicaCounter } from "../../src/replica/replica-metrics.ts";
 import type { FaultEvent } from "../../src/testkit/index.ts";
 import { History } from "../../src/testkit/index.ts";
+import { EFFECTS, type FaultKind } from "./faults/kinds.ts";
 import { Invariants } from "./invariants/invariants.ts";
 import type { SeedPlan, TopicPlan } from "./plan/seed-plan.ts";
 import { clientEndpoint, type LogLevel, SimBroker } from "./sim-broker.ts";
@@ -19,6 +21,14 @@ export interface ClusterOptions {
   readonly planted?: PlantedDefect | undefined;
   /** Each line of the story, as it happens. */
   readonly onLine?: ((line: string) => void) | undefined;
+}
+
+/** A node that led a group in a term. */
+export interface Leadership {
+  readonly atMs: number;
+  readonly node: NodeId;
+  readonly group: GroupId;
+  readonly term: Term;
 }
 
 const VIOLATIONS_MAX = 20;
@@ -37,6 +47,7 @@ export class SimCluster {
   readonly violations: string[] = [];
   readonly invariants: Invariants;
   readonly counters = new Map<ReplicaCounter, number>();
+  readonly leaderships: Leadership[] = [];
   /** A fault was allowed to take what all/async had acknowledged. */
   hasForgotten = false;
   readonly #options: ClusterOptions;
@@ -60,6 +71,9 @@ export class SimCluster {
     this.invariants = new Invariants({
       report: (problem) => this.violation(problem),
       eventCount: () => world.eventCount,
+      onLeader: (node, group, term) => {
+        this.leaderships.push({ atMs: world.nowMs, node, group, term });
+      },
       replicaOf: ({ groupId, node, replicaId }) => {
         const replica = this.broker(node).node?.replicas.get(groupId);
         return replica?.replicaId === replicaId ? replica : undefined;
@@ -211,9 +225,9 @@ export class SimCluster {
     }
   }
 
-  fault(name: string, phase: FaultEvent["phase"], nodes: readonly number[]): void {
+  fault(name: FaultKind, phase: FaultEvent["phase"], nodes: readonly number[]): void {
     const atMs = this.world.nowMs;
-    this.history.add({ type: "fault", atMs, name, phase, nodes });
+    this.history.add({ type: "fault", atMs, name, phase, nodes, effect: EFFECTS[name] });
     this.line(`fault ${name} ${phase} ${nodes.map((node) => `n${node}`).join(" ")}`);
   }
 

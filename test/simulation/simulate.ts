@@ -2,11 +2,12 @@
 // everywhere, converge and stay quiet – then everything is read by a fresh client and judged (judge.ts). Called by the
 // workers of run.ts, the shrinker and the tests.
 import { seededRandom } from "../../src/base/random.ts";
+import { type History, headerOf } from "../../src/testkit/index.ts";
 import { Calm } from "./calm.ts";
 import { plainClient } from "./clients.ts";
 import { Faults } from "./faults/faults.ts";
 import type { FaultKind } from "./faults/kinds.ts";
-import { judge } from "./judge.ts";
+import { declare, judge } from "./judge.ts";
 import { drawPlan } from "./plan/draw-plan.ts";
 import { type SeedPlan, settingsOf } from "./plan/seed-plan.ts";
 import { SimCluster } from "./sim-cluster.ts";
@@ -23,6 +24,8 @@ export interface SimulationOptions {
   readonly kinds?: readonly FaultKind[] | undefined;
   readonly planted?: PlantedDefect | undefined;
   readonly onLine?: ((line: string) => void) | undefined;
+  /** Given what the judge saw, when something was violated. */
+  readonly onHistory?: ((history: History) => void) | undefined;
 }
 
 /** Plain data: workers send it to their parent. */
@@ -78,7 +81,9 @@ export async function simulate(options: SimulationOptions): Promise<SimulationRe
   } finally {
     Error.stackTraceLimit = traces;
   }
-  return run.result();
+  const result = run.result();
+  if (result.violations.length > 0) options.onHistory?.(run.history);
+  return result;
 }
 
 class Simulation {
@@ -96,7 +101,12 @@ class Simulation {
     this.#workload = new Workload(this.#cluster);
     this.#faults = new Faults(this.#cluster, plan.faults);
     this.#calm = new Calm(this.#cluster, this.#workload);
+    this.#cluster.history.header = headerOf(`simulation, seed ${seed}`);
     this.#cluster.line(`plan ${JSON.stringify(plan)}`);
+  }
+
+  get history(): History {
+    return this.#cluster.history;
   }
 
   async execute(): Promise<void> {
@@ -138,7 +148,7 @@ class Simulation {
       sends,
       acks,
       reads,
-      verdicts: verdicts.length,
+      verdicts,
       elections: invariants.elections,
       truncations: invariants.truncations,
       boots: brokers.reduce((sum, { boots }) => sum + boots, 0),
@@ -165,6 +175,7 @@ class Simulation {
     const cluster = this.#cluster;
     const client = plainClient(cluster);
     for (const topic of cluster.plan.topics) {
+      declare(cluster, topic);
       const create = (): Promise<void> =>
         client.createTopic(topic.name, topic.partitions, settingsOf(topic), CREATE_LIMIT_MS);
       await cluster.complete(cluster.clientHost, create, CREATE_LIMIT_MS * 2);

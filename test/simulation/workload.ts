@@ -126,9 +126,7 @@ export class Workload {
       await sleep(clientHost.clock, afterMs);
       try {
         const outcome = await this.#plain.outcomeOf(topicId, placed, ASK_DEADLINE_MS);
-        if (outcome === undefined) return;
-        const { leaderEpoch, offset, partition } = placed;
-        this.operations.judged({ topic, value, partition, offset, leaderEpoch, outcome });
+        if (outcome !== undefined) this.operations.judged(value, placed, outcome);
       } catch (error) {
         if (!isBrokerError(error)) throw error;
       }

@@ -1,6 +1,8 @@
 // The kinds of faults, by name, and what must be known of each before a run begins. What they do is in the other files of
 // this folder.
 
+import type { FaultEffect } from "../../../src/testkit/index.ts";
+
 export const FAULT_KINDS = [
   // The process and the machine.
   "kill",
@@ -55,6 +57,43 @@ export function losesPageCache(kind: FaultKind): boolean {
 export function endsDisk(kind: FaultKind): boolean {
   return ENDS_DISK.has(kind);
 }
+
+/** What the judge of the history takes it for. */
+export const EFFECTS: Readonly<Record<FaultKind, FaultEffect>> = {
+  kill: "crash",
+  "kill all": "crash",
+  restart: "restart",
+  pause: "pause",
+  transfer: "blip",
+  "clock jump": "blip",
+  "power cut": "power",
+  "quiet power cut": "power",
+  "lost cache": "power",
+  "torn write": "power",
+  "double cut": "power",
+  blackout: "power",
+  "crash point": "crash",
+  "power point": "power",
+  partition: "cut",
+  "isolated leader": "cut",
+  "one-way cut": "cut",
+  bridge: "cut",
+  reset: "blip",
+  "half-open": "cut",
+  stall: "cut",
+  latency: "slow",
+  "message loss": "slow",
+  duplication: "slow",
+  reordering: "slow",
+  "slow disk": "slow",
+  "hung disk": "slow",
+  "full disk": "disk",
+  "fsync error": "wipe",
+  "bit flip": "disk",
+  "rotten segment": "wipe",
+  "misdirected write": "wipe",
+  "lost disk": "wipe",
+};
 
 const LOSES_PAGE_CACHE: ReadonlySet<FaultKind> = new Set<FaultKind>([
   "power cut",

@@ -9,9 +9,7 @@ import type { HardStateView } from "./journal-view.ts";
 import type { Entry, LogView } from "./log-view.ts";
 
 /** What is known of the process whose disk it is; undefined while it is down or the group is still being opened. */
-export type LiveReplica =
-  | { readonly isLeader: boolean; readonly commitIndex: LogIndex }
-  | undefined;
+export type LiveReplica = { readonly isLeader: boolean } | undefined;
 
 export class DiskChecks implements DiskEvents {
   readonly #findings: Findings;
@@ -55,9 +53,7 @@ export class DiskChecks implements DiskEvents {
     if (live === undefined || first === undefined || this.#isTakenBack(log, first)) return;
     this.truncations += 1;
     if (live.isLeader) this.#report(log, `a leader cuts its log at index ${first.index}`);
-    if (first.index <= live.commitIndex) {
-      this.#report(log, `truncated at index ${first.index}, committed is ${live.commitIndex}`);
-    }
+    // Commit and applied indexes say nothing here: what they count may be on its way to the disk, behind this very cut.
     const book = this.#findings.book(log.groupId);
     const lost = entries.find(({ hash, index }) => book.committed(index)?.hash === hash);
     if (lost !== undefined) this.#report(log, `committed index ${lost.index} was truncated`);

@@ -18,6 +18,8 @@ import { WireChecks } from "./wire-checks.ts";
 export interface InvariantsOptions {
   readonly report: (problem: string) => void;
   readonly eventCount: () => number;
+  /** Called once per group and term. */
+  readonly onLeader: (node: NodeId, group: GroupId, term: Term) => void;
   /** The replica that runs on this log now. */
   readonly replicaOf: (log: LogView) => Replica | undefined;
 }
@@ -33,7 +35,7 @@ export class Invariants {
   constructor(options: InvariantsOptions) {
     this.#options = options;
     this.#findings = new Findings(options.report, options.eventCount);
-    this.#status = new StatusChecks(this.#findings);
+    this.#status = new StatusChecks(this.#findings, options.onLeader);
     this.#wire = new WireChecks(this.#findings);
     this.#disk = new DiskChecks(this.#findings, (log) => this.#live(log));
     this.#clients = new ClientChecks(this.#findings);
@@ -121,7 +123,6 @@ export class Invariants {
   #live(log: LogView): LiveReplica {
     const replica = this.#options.replicaOf(log);
     if (replica === undefined) return undefined;
-    const isLeader = replica.status().role === "leader";
-    return { isLeader, commitIndex: this.#status.commitIndexOf(log.node, log.groupId) };
+    return { isLeader: replica.status().role === "leader" };
   }
 }

@@ -27,22 +27,20 @@ const POSITIONS = ["term", "commitIndex", "durableCommitIndex", "appliedIndex"] 
 
 export class StatusChecks {
   readonly #findings: Findings;
+  readonly #onLeader: (node: NodeId, group: GroupId, term: Term) => void;
   /** By node, then group. */
   readonly #seen = new Map<NodeId, Map<GroupId, Seen>>();
   elections = 0;
   checks = 0;
 
-  constructor(findings: Findings) {
+  constructor(findings: Findings, onLeader: (node: NodeId, group: GroupId, term: Term) => void) {
     this.#findings = findings;
+    this.#onLeader = onLeader;
   }
 
   /** Another process: it may know less than the one before. */
   booted(node: NodeId): void {
     this.#seen.delete(node);
-  }
-
-  commitIndexOf(node: NodeId, groupId: GroupId): LogIndex {
-    return this.#seen.get(node)?.get(groupId)?.commitIndex ?? 0;
   }
 
   check(node: NodeId, replicas: readonly Replica[]): void {
@@ -144,6 +142,7 @@ export class StatusChecks {
     if (leader === undefined) {
       book.leaders.set(term, node);
       this.elections += 1;
+      this.#onLeader(node, groupId, term);
     } else if (leader !== node) {
       this.#findings.report(`two leaders: n${leader} and n${node} in term ${term} of ${groupId}`);
     }
