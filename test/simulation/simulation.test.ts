@@ -1,10 +1,16 @@
-// The simulator in the unit tests: a few seeds, its determinism, and proof that it sees a planted defect. Many seeds:
-// npm run test:simulation.
+// The simulator in the unit tests: a few seeds, its determinism, proof that it sees a planted defect, and its tools. Many
+// seeds: npm run test:simulation.
 import { describe, expect, it } from "vitest";
-import { simulate } from "./simulate.ts";
+import { seededRandom } from "../../src/base/random.ts";
+import { FAULT_KINDS } from "./faults/kinds.ts";
+import { drawPlan } from "./plan/draw-plan.ts";
+import { conflictIn, readShards, type Shard, shardOf, sumUp } from "./shard.ts";
+import { shrink } from "./shrink.ts";
+import { type SimulationResult, simulate } from "./simulate.ts";
+import { addResult, newTotals } from "./totals.ts";
 
 describe("simulation", () => {
-  for (const seed of [6, 8, 45]) {
+  for (const seed of [3, 12, 14]) {
     it(`seed ${seed}: no promise is broken, and the run counts`, { timeout: 120_000 }, async () => {
       const { shortcomings, violations } = await simulate({ seed });
       expect(violations).toEqual([]);
@@ -13,12 +19,21 @@ describe("simulation", () => {
   }
 
   it("an equal seed gives an equal trace hash, another seed another", async () => {
-    const durationMs = 10_000;
+    const durationMs = 5000;
     const first = await simulate({ seed: 1, durationMs });
     const again = await simulate({ seed: 1, durationMs });
     const other = await simulate({ seed: 2, durationMs });
     expect(again.traceHash).toBe(first.traceHash);
     expect(other.traceHash).not.toBe(first.traceHash);
+  });
+
+  it("who listens changes nothing: the trace hash is the same", async () => {
+    const options = { seed: 4, durationMs: 3000 };
+    const lines: string[] = [];
+    const silent = await simulate(options);
+    const heard = await simulate({ ...options, onLine: (line) => lines.push(line) });
+    expect(heard.traceHash).toBe(silent.traceHash);
+    expect(lines.length).toBeGreaterThan(3);
   });
 
   it("a disk that does not sync logs is found out within a few seeds (power cuts of all nodes)", async () => {
@@ -28,8 +43,89 @@ describe("simulation", () => {
       const options = { seed, durationMs: 10_000, kinds: ["blackout"], planted } as const;
       found.push(...(await simulate(options)).violations);
     }
+    // The broker may notice it before anybody else does.
     expect(found.join("\n")).toMatch(
       /lost-acknowledged-write|committed entry changed|log is damaged/,
     );
   });
 });
+
+describe("plans", () => {
+  it("seeds draw different mixes: every kind of fault, both cluster sizes, all classes occur", () => {
+    const plans = Array.from({ length: 200 }, (_, seed) => drawPlan(seededRandom(seed)));
+    const kinds = new Set(plans.flatMap(({ faults }) => faults.map(({ kind }) => kind)));
+    expect([...kinds].sort()).toEqual([...FAULT_KINDS].sort());
+    expect(new Set(plans.map(({ nodes }) => nodes))).toEqual(new Set([3, 5]));
+    const acks = new Set(plans.flatMap(({ users }) => users.map((user) => user.acks)));
+    expect(acks).toEqual(new Set(["all", "leader", "none"]));
+  });
+
+  it("an equal seed draws an equal plan", () => {
+    expect(drawPlan(seededRandom(7))).toEqual(drawPlan(seededRandom(7)));
+  });
+});
+
+describe("shrinking", () => {
+  it("what is not needed goes: one of many faults and one sender are left", async () => {
+    const plan = drawPlan(seededRandom(11));
+    const needed = plan.faults[Math.floor(plan.faults.length / 2)];
+    const shrunk = await shrink({
+      seed: 11,
+      plan,
+      runsMax: 500,
+      onProgress: () => undefined,
+      run: ({ plan: tried }) => {
+        const fails = needed !== undefined && tried?.faults.includes(needed) === true;
+        return Promise.resolve(resultOf(fails ? ["1.5 s: broken at 17"] : []));
+      },
+    });
+    expect(shrunk?.plan.faults).toEqual([needed]);
+    expect(shrunk?.plan.users).toHaveLength(1);
+  });
+
+  it("a plan that does not fail: nothing to shrink", async () => {
+    const run = (): Promise<SimulationResult> => Promise.resolve(resultOf([]));
+    const plan = drawPlan(seededRandom(11));
+    const nothing = { seed: 11, plan, runsMax: 10, onProgress: () => undefined, run };
+    expect(await shrink(nothing)).toBeUndefined();
+  });
+});
+
+describe("evidence", () => {
+  const shard = (from: number, src = "a"): Shard => {
+    const totals = newTotals();
+    addResult(totals, resultOf([], from));
+    addResult(totals, resultOf(["1 s: broken"], from + 1));
+    const root = process.cwd();
+    return { ...shardOf(totals, { root, from, isRepeatable: true, seconds: 3 }), src };
+  };
+
+  it("shards: are read back and added up", () => {
+    const text = [shard(1), shard(3)].map((one) => JSON.stringify(one)).join("\n");
+    const shards = readShards(text, "test");
+    expect(conflictIn(shards)).toBeUndefined();
+    const sum = sumUp(shards);
+    expect(sum).toMatchObject({ seeds: 4, counted: 2, failed: [2, 4] });
+    expect(sum.faults.kill).toEqual({ begun: 8, bit: 4 });
+  });
+
+  it("shards of different sources, or with the same seeds: are refused", () => {
+    expect(conflictIn([shard(1), shard(3, "b")])).toContain("different sources");
+    expect(conflictIn([shard(1), shard(2)])).toContain("seeds 2 to 2");
+    expect(() => readShards("{}", "test")).toThrow("test:1");
+  });
+});
+
+function resultOf(violations: readonly string[], seed = 11): SimulationResult {
+  const { counts } = newTotals();
+  return {
+    seed,
+    traceHash: "",
+    violations,
+    shortcomings: [],
+    counts,
+    begun: { kill: 2 },
+    bitten: { kill: 1 },
+    leaderlessMs: 0,
+  };
+}
