@@ -72,8 +72,9 @@ function refreshReplicas(node: BrokerNode, instruments: Instruments): void {
   instruments.applyLag.with().set(applyLag);
   instruments.replicas.with("failed").set(failed);
   instruments.replicas.with("open").set(replicas.length - failed);
-  for (const [topic, count] of inSync) instruments.inSync.with(topic).set(count);
-  for (const [topic, size] of bytes) instruments.logBytes.with(topic).set(size);
+  // Topics that were deleted, and those that this node leads no more, are shown no more.
+  instruments.inSync.replace(inSync);
+  instruments.logBytes.replace(bytes);
 }
 
 function refreshPartitions(node: BrokerNode, instruments: Instruments): void {

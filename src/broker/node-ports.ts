@@ -44,4 +44,6 @@ export interface NodeOptions {
   readonly topicDefaults: TopicCreationDefaults;
   /** Between two rounds of retention and other upkeep. */
   readonly retentionIntervalMs: number;
+  /** What removed replicas left is kept this long at least. */
+  readonly trashRetentionMs: number;
 }

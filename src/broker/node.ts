@@ -127,7 +127,7 @@ export class BrokerNode {
   /** Time begins to pass: dials peers, elects, registers, opens partitions. */
   start(): void {
     const { replicas, transport, view } = this.#foundation;
-    const { balancer, fencing, memberships, reconciler, status } = this.#upkeep;
+    const { balancer, fencing, memberships, reconciler, status, trash } = this.#upkeep;
     transport.start({
       receive: (from, messages) => replicas.receive(from, messages),
       receiveImage: (from, transfer) => replicas.receiveImage(from, transfer),
@@ -152,6 +152,7 @@ export class BrokerNode {
     fencing.start();
     balancer.start();
     memberships.start();
+    trash.start();
     this.#tasks.spawn("register", (signal) => this.#register(signal));
   }
 
@@ -180,10 +181,11 @@ export class BrokerNode {
 
   async #close(): Promise<void> {
     const { journal, replicas, transport } = this.#foundation;
-    const { balancer, fencing, memberships, reconciler, status } = this.#upkeep;
+    const { balancer, fencing, memberships, reconciler, status, trash } = this.#upkeep;
     await this.#tasks.close();
     await Promise.all([memberships.close(), balancer.close(), fencing.close(), reconciler.close()]);
     status.close();
+    trash.close();
     await this.partitions.close();
     await replicas.close();
     transport.close();

@@ -3,7 +3,13 @@
 import type { Clock } from "../base/clock.ts";
 import type { LocalGroup, LocalGroups, PartitionAssignment } from "../cluster/ports.ts";
 import type { HardStateJournal } from "../log/ports.ts";
-import { type GroupId, METADATA_GROUP, type NodeId, type ReplicaId } from "../model/ids.ts";
+import {
+  type GroupId,
+  METADATA_GROUP,
+  type NodeId,
+  type ReplicaId,
+  type TopicId,
+} from "../model/ids.ts";
 import { parseTopicSettings } from "../model/topic-settings.ts";
 import { FetchSlots } from "../partition/fetch-path.ts";
 import { Partition } from "../partition/partition.ts";
@@ -35,6 +41,7 @@ export class PartitionHost implements LocalGroups {
   readonly slots: FetchSlots;
   readonly #deps: PartitionHostDeps;
   readonly #byGroup = new Map<GroupId, Partition>();
+  readonly #topicNames = new Map<TopicId, string>();
   readonly #retention: RetentionRunner;
 
   constructor(deps: PartitionHostDeps) {
@@ -91,6 +98,7 @@ export class PartitionHost implements LocalGroups {
       environment: { endpointOf, clock, metrics: metrics.forTopic(topicName) },
     });
     this.#byGroup.set(groupId, opened);
+    this.#topicNames.set(topicId, topicName);
     this.registry.add(opened);
     logger.info({ groupId, topic: topicName, partition }, "partition opened");
   }
@@ -120,6 +128,16 @@ export class PartitionHost implements LocalGroups {
     this.#byGroup.delete(groupId);
     this.registry.remove(partition);
     await partition.close();
+    this.#forgetTopic(partition.topicId);
+  }
+
+  /** Metrics of a topic go with its last partition here. */
+  #forgetTopic(topicId: TopicId): void {
+    const name = this.#topicNames.get(topicId);
+    const isHere = [...this.#byGroup.values()].some((one) => one.topicId === topicId);
+    if (name === undefined || isHere) return;
+    this.#topicNames.delete(topicId);
+    this.#deps.metrics.forgetTopic(name);
   }
 
   list(): readonly LocalGroup[] {

@@ -5,6 +5,8 @@ import type { PartitionCounter, PartitionMetrics } from "../partition/partition-
 
 /** Label value for what belongs to no single topic. */
 const NO_TOPIC = "";
+/** Instruments with one series per topic. */
+const BY_TOPIC = ["produceRecords", "produceBytes", "fetchRecords", "fetchBytes"] as const;
 
 export function createPartitionRecorder(instruments: Instruments): PartitionMetrics {
   return recorderOf(instruments, NO_TOPIC);
@@ -49,6 +51,9 @@ function recorderOf(instruments: Instruments, topic: string): PartitionMetrics {
       fetchLatency.observe(durationMs / 1000);
     },
     forTopic: (name) => recorderOf(instruments, name),
+    forgetTopic(name) {
+      for (const key of BY_TOPIC) instruments[key].remove(name);
+    },
   };
 }
 

@@ -182,6 +182,7 @@ class Broker implements RunningBroker {
       parkedFetchesMax: limits.parkedFetches,
       topicDefaults: topicDefaults(this.#config),
       retentionIntervalMs: 10_000,
+      trashRetentionMs: storage.trashRetentionMs,
     };
   }
 

@@ -29,6 +29,7 @@ import {
 import type { Replica } from "../replica/replica.ts";
 import { ReplicaSet } from "../replica/replica-set.ts";
 import { requireSoundStorage } from "../replica/storage-failure.ts";
+import { TrashCleaner } from "../replica/trash-cleaner.ts";
 import { PeerControllerClient } from "./controller-client.ts";
 import { requireRevision } from "./join.ts";
 import { LocalLeaderships } from "./led-groups.ts";
@@ -76,6 +77,7 @@ export interface Upkeep {
   readonly balancer: LeaderBalancer;
   readonly fencing: NodeFencing;
   readonly memberships: MembershipReconciler;
+  readonly trash: TrashCleaner;
 }
 
 /** @throws StorageError when the data directory can not be used */
@@ -288,6 +290,7 @@ export function wireUpkeep(
       clock,
       log,
     }),
+    trash: new TrashCleaner({ disk: ports.disk, clock, logger: log }, options.trashRetentionMs),
   };
 }
 

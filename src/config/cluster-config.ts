@@ -50,6 +50,8 @@ export interface RaftTiming {
 export interface StorageConfig {
   /** Below this much free space a broker refuses messages with DISK_FULL. */
   readonly diskFreeBytesMin: number;
+  /** Data of removed replicas is kept this long. */
+  readonly trashRetentionMs: number;
 }
 
 /** What happens at each limit stands in docs/CONFIG.md. */

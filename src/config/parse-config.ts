@@ -162,6 +162,7 @@ function resolve(file: FileConfig, resolvePath: (path: string) => string): Clust
     },
     storage: {
       diskFreeBytesMin: file.storage.diskFreeMin,
+      trashRetentionMs: file.storage.trashRetention,
     },
     limits: {
       connections: file.limits.connections,

@@ -130,6 +130,13 @@ const storageSchema = z
       about:
         "Below this much free space messages are refused with DISK_FULL; acks and deletions still work.",
     }),
+    trashRetention: duration({
+      default: "7d",
+      min: 0,
+      max: 365 * 24 * 3_600_000,
+      about:
+        "How long the data of a replica that was removed from a node stays in its `trash` folder at least; counted anew when the broker starts.",
+    }),
   })
   .prefault({});
 

@@ -67,6 +67,22 @@ test("metrics: what was done is what was counted", () => {
   expect(sum("flotilla_rpc_streams", 'method="Peer/Attach"')).toBe(18);
 });
 
+test("metrics: a deleted topic takes its series along", async () => {
+  const name = "passing";
+  const admin = client.admin();
+  await admin.createTopic({ name, partitions: 3, replicationFactor: 3, settings: {} });
+  const producer = client.producer();
+  await producer.send({ topic: name, value: Buffer.from("once") });
+  await producer.close();
+  const series = async (): Promise<number> => {
+    const all = [...(await scrapeAll()).values()].flat();
+    return all.filter(({ labels }) => labels.includes(`topic="${name}"`)).length;
+  };
+  expect(await series()).toBeGreaterThan(0);
+  await admin.deleteTopic(name);
+  await expect.poll(series, { timeout: 20_000, interval: 200 }).toBe(0);
+}, 40_000);
+
 test("metrics: a refusal is counted by its reason, an overload by its limit", async () => {
   const { instruments, render } = createMetrics();
   const recorder = createPartitionRecorder(instruments).forTopic(TOPIC);

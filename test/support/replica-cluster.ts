@@ -21,10 +21,11 @@ import {
   encodeApplied,
   groupPrefix,
 } from "../../src/replica/group-records.ts";
-import type { GroupMessage, Logger } from "../../src/replica/ports.ts";
+import type { GroupMessage } from "../../src/replica/ports.ts";
 import type { Replica } from "../../src/replica/replica.ts";
 import { ReplicaSet } from "../../src/replica/replica-set.ts";
 import { LedgerMachine, setDraft } from "./ledger-machine.ts";
+import { silentLogger } from "./silent-logger.ts";
 import { type NodeClock, VirtualClock } from "./virtual-clock.ts";
 import { VirtualNetwork } from "./virtual-network.ts";
 
@@ -452,16 +453,6 @@ export class RecordingJournal implements HardStateJournal {
     return this.#inner.close(options);
   }
 }
-
-const silentLogger: Logger = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: (fields, message) => {
-    if (process.env["REPLICA_TEST_LOG"] !== undefined)
-      process.stderr.write(`${message} ${String(fields["error"])}\n`);
-  },
-};
 
 /** Makes a power cut lose everything that was not synced. */
 const WORST_CASE: Random = { next: () => 0, integer: (from) => from, uuid: () => "" };
