@@ -55,6 +55,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   replica: { rooms: ["raft", "log", "observe", "model", "base"], packages: [] },
   cluster: { rooms: FEATURES, packages: [] },
   partition: { rooms: FEATURES, packages: [] },
+  delivery: { rooms: FEATURES, packages: [] },
   broker: {
     rooms: ["cluster", "partition", "rpc", "config", ...FEATURES],
     packages: ["node:fs", "node:path"],
