@@ -103,12 +103,9 @@ export class Pipe {
     this.#tellClient(error, graceMs + this.#noticeMs(this.#server?.at, this.#from));
   }
 
-  /**
-   * One end sees the stream fail at once, the other not before keepalive: what it sends meanwhile is lost.
-   * @returns tells the other end
-   */
-  breakHalf(isClientTold: boolean): () => void {
-    if (!this.isEstablished) return () => undefined;
+  /** One end sees the stream fail at once, the other not before keepalive: what it sends meanwhile is lost. */
+  breakHalf(isClientTold: boolean): void {
+    if (!this.isEstablished) return;
     this.#close();
     this.#up.isDead = true;
     this.#down.isDead = true;
@@ -120,7 +117,6 @@ export class Pipe {
     };
     tell(isClientTold, this.#network.latency());
     tell(!isClientTold, BREAK_AFTER_MS);
-    return () => tell(!isClientTold, this.#network.latency());
   }
 
   /** Holds one direction back until unclog(): a path that carries nothing while the connection stands. */

@@ -27,7 +27,7 @@ import {
   type RaftMessage,
 } from "../../rpc/generated/flotilla-internal-v1.ts";
 import { peerService } from "../../rpc/methods.ts";
-import type { Connector, MessageStream, ServiceRegistry } from "../../rpc/ports.ts";
+import type { Connection, Connector, MessageStream, ServiceRegistry } from "../../rpc/ports.ts";
 import { chunksOf, ImageAssembler } from "./image-lane.ts";
 import { InboundLane } from "./inbound-lane.ts";
 import { decodeGroupMessage, encodeGroupMessage } from "./message-codec.ts";
@@ -201,8 +201,9 @@ export class GrpcPeerTransport implements PeerTransport {
       lane,
       toNodeId: nodeId,
     });
+    const connect = (): Connection => connector.connect(endpoint, `peer-${lane}`);
     return new InboundLane(
-      { clock, random, connection: connector.connect(endpoint, `peer-${lane}`), request },
+      { clock, random, connect, request, isNeverSilent: lane === "control" },
       {
         onEnvelope: (envelope) => this.#receive(nodeId, envelope),
         onLost: (error) => {
@@ -214,6 +215,11 @@ export class GrpcPeerTransport implements PeerTransport {
             { peerId: nodeId, endpoint, lane, reason: error.reason, err: error.message },
             "peer refused to attach",
           ),
+        // What took one connection probably took the others between these two machines.
+        onSilence: () => {
+          this.#deps.logger.warn({ peerId: nodeId, endpoint }, "peer is silent, dialling anew");
+          for (const inbound of this.#peers.get(nodeId)?.inbound ?? []) inbound.renew();
+        },
       },
     );
   }
