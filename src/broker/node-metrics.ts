@@ -1,6 +1,7 @@
 // Gauges of a broker, read from the node when somebody scrapes; counters are fed by the rooms themselves.
 
 import { METADATA_GROUP } from "../model/ids.ts";
+import type { MemoryBudget } from "../model/memory-budget.ts";
 import { EventLoopMonitor, publishEventLoop } from "../observe/event-loop.ts";
 import type { Instruments } from "../observe/metrics.ts";
 import { inSyncNodes } from "./led-groups.ts";
@@ -40,6 +41,7 @@ export function observeNode(
       instruments.nodesAlive.with().set(alive.filter(({ fenced }) => !fenced).length);
       refreshPartitions(node, instruments);
       refreshQueues(node, instruments);
+      refreshMemory(node.memory, instruments);
     },
   };
 }
@@ -92,6 +94,15 @@ function refreshQueues(node: BrokerNode, instruments: Instruments): void {
     instruments.queueDepth.with(`peer-${lane}`).set(bytes);
     instruments.queueLimit.with(`peer-${lane}`).set(bytesMax);
   }
+}
+
+function refreshMemory(memory: MemoryBudget, instruments: Instruments): void {
+  for (const { limitBytes, purpose, usedBytes } of memory.uses()) {
+    instruments.memoryUsed.with(purpose).set(usedBytes);
+    instruments.memoryLimit.with(purpose).set(limitBytes);
+  }
+  instruments.memoryUsed.with("process").set(memory.processBytes);
+  instruments.memoryLimit.with("process").set(memory.bytes);
 }
 
 function topicOf(node: BrokerNode, groupId: Parameters<BrokerNode["replicas"]["get"]>[0]): string {

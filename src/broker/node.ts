@@ -15,6 +15,7 @@ import type { ProducerIds } from "../cluster/producer-ids.ts";
 import type { TopicFrontend } from "../cluster/topic-frontend.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
 import type { NodeId } from "../model/ids.ts";
+import type { MemoryBudget } from "../model/memory-budget.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ReplicaSet } from "../replica/replica-set.ts";
 import type { LocalLeaderships } from "./led-groups.ts";
@@ -41,6 +42,7 @@ export class BrokerNode {
   readonly nodeId: NodeId;
   readonly ports: NodePorts;
   readonly options: NodeOptions;
+  readonly memory: MemoryBudget;
   readonly #foundation: Foundation;
   readonly #features: Features;
   readonly #upkeep: Upkeep;
@@ -55,6 +57,7 @@ export class BrokerNode {
     this.options = options;
     this.nodeId = options.nodeFile.nodeId;
     this.#foundation = foundation;
+    this.memory = foundation.memory;
     this.#features = wireFeatures(ports, options, foundation);
     this.#upkeep = wireUpkeep(ports, options, foundation, this.#features);
     this.#tasks = new TaskGroup((name, error) => this.#taskFailed(name, error));

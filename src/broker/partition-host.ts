@@ -20,6 +20,7 @@ import type { PartitionSettings } from "../partition/ports.ts";
 import { RetentionRunner } from "../partition/retention-runner.ts";
 import type { Logger } from "../replica/ports.ts";
 import type { ReplicaSet } from "../replica/replica-set.ts";
+import type { LogMemory } from "./log-memory.ts";
 
 export interface PartitionHostDeps {
   readonly clock: Clock;
@@ -27,6 +28,7 @@ export interface PartitionHostDeps {
   readonly replicas: ReplicaSet;
   readonly journal: HardStateJournal;
   readonly parkedFetchesMax: number;
+  readonly logMemory: LogMemory;
   readonly metrics: PartitionMetrics;
   /** This node's wall clock agrees with the others': age may decide. */
   readonly isClockTrusted: () => boolean;
@@ -71,7 +73,7 @@ export class PartitionHost implements LocalGroups {
   }
 
   async open(assignment: PartitionAssignment): Promise<void> {
-    const { clock, endpointOf, logger, metrics, onSegmentBytes, replicas } = this.#deps;
+    const { clock, endpointOf, logger, logMemory, metrics, onSegmentBytes, replicas } = this.#deps;
     const { founders, groupId, partition, replicaId, settings, topicId, topicName } = assignment;
     if (this.#byGroup.has(groupId)) {
       await this.update(assignment);
@@ -95,7 +97,12 @@ export class PartitionHost implements LocalGroups {
       replica,
       state,
       settings: settingsOf(assignment),
-      environment: { endpointOf, clock, metrics: metrics.forTopic(topicName) },
+      environment: {
+        endpointOf,
+        clock,
+        produceRefusal: (bytes) => logMemory.refusal(bytes),
+        metrics: metrics.forTopic(topicName),
+      },
     });
     this.#byGroup.set(groupId, opened);
     this.#topicNames.set(topicId, topicName);

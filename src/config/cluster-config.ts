@@ -56,6 +56,8 @@ export interface StorageConfig {
 
 /** What happens at each limit stands in docs/CONFIG.md. */
 export interface LimitsConfig {
+  /** Undefined: worked out from the machine (`memoryBudgetOf`). */
+  readonly memoryBudgetBytes: number | undefined;
   readonly connections: number;
   readonly streamsPerConnection: number;
   readonly produceInflightBytes: number;

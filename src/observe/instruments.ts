@@ -201,6 +201,16 @@ export const INSTRUMENTS = {
   ),
   queueDepth: gauge("flotilla_rpc_queue_bytes", "Bytes waiting in a bounded queue.", ["queue"]),
   queueLimit: gauge("flotilla_rpc_queue_limit_bytes", "Limit of that queue.", ["queue"]),
+  memoryUsed: gauge(
+    "flotilla_rpc_memory_used_bytes",
+    "Memory held for clients, by purpose; process: all that the operating system counts.",
+    ["purpose"],
+  ),
+  memoryLimit: gauge(
+    "flotilla_rpc_memory_limit_bytes",
+    "What that purpose may hold; process: the memory budget.",
+    ["purpose"],
+  ),
   overloads: counter(
     "flotilla_rpc_overloads_total",
     "Refusals because a bounded queue or count was full.",

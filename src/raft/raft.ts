@@ -70,6 +70,8 @@ export interface RaftCore<H> {
   readonly leaderId: ReplicaId | 0;
   readonly lastIndex: LogIndex;
   readonly commitIndex: LogIndex;
+  /** Bytes of entries in memory. */
+  readonly tailBytes: number;
   /** Entry of the in-memory tail, or undefined when it left memory. */
   tailEntry(index: LogIndex): Entry<H> | undefined;
   /** Term of an entry in [firstIndex − 1, lastIndex]; undefined outside. */
@@ -277,6 +279,10 @@ class Raft<H> implements RaftCore<H> {
 
   get commitIndex(): LogIndex {
     return this.#state.commitIndex;
+  }
+
+  get tailBytes(): number {
+    return this.#state.log.tail.bytes;
   }
 
   tailEntry(index: LogIndex): Entry<H> | undefined {

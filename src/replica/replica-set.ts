@@ -121,6 +121,13 @@ export class ReplicaSet implements PeerReceiver {
     return [...this.#replicas.values()];
   }
 
+  /** Bytes of entries in memory, all groups. */
+  get tailBytes(): number {
+    let bytes = 0;
+    for (const replica of this.#replicas.values()) bytes += replica.tailBytes;
+    return bytes;
+  }
+
   /**
    * Opens a group's replica, or creates it when this data directory never had it.
    * @throws BrokerError STALE_REPLICA (removed or replaced) | LOG_CORRUPT (damaged or missing) | STORAGE_FAILED | SHUTTING_DOWN

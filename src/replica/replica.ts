@@ -116,6 +116,11 @@ export class Replica implements ReplicaHandle {
     return this.#parts.loop.record;
   }
 
+  /** Entries in memory. */
+  get tailBytes(): number {
+    return this.#parts.core.tailBytes;
+  }
+
   status(): RaftStatus & { readonly logBytes: number; readonly failed: Error | undefined } {
     return { ...this.#parts.core.status(), logBytes: this.#log.bytes, failed: this.#failed };
   }

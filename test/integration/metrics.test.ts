@@ -1,6 +1,8 @@
 // Every instrument of docs/METRICS.md is fed: three brokers are used as people use them, and then all that they show is
 // looked through. What only trouble feeds is named here and tested with the thing that counts it.
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { systemClock } from "../../src/base/clock.ts";
+import { OverloadLog } from "../../src/broker/overload-log.ts";
 import { createPartitionRecorder } from "../../src/broker/partition-recorder.ts";
 import { type Client, createClient } from "../../src/client/index.ts";
 import { BrokerError } from "../../src/model/errors.ts";
@@ -85,7 +87,9 @@ test("metrics: a deleted topic takes its series along", async () => {
 
 test("metrics: a refusal is counted by its reason, an overload by its limit", async () => {
   const { instruments, render } = createMetrics();
-  const recorder = createPartitionRecorder(instruments).forTopic(TOPIC);
+  const recorder = createPartitionRecorder(instruments, new OverloadLog(systemClock)).forTopic(
+    TOPIC,
+  );
   recorder.produceRefused(new BrokerError("STALE_LAYOUT", "another layout"));
   recorder.produceRefused(new BrokerError("OVERLOADED", "too much", { limit: "parkedAcks" }));
   recorder.fetchRefused(new BrokerError("OVERLOADED", "too many", { limit: "parkedFetches" }));

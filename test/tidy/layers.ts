@@ -59,7 +59,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   broker: {
     rooms: ["cluster", "partition", "rpc", "config", ...FEATURES],
     packages: ["node:fs", "node:path"],
-    files: { "services/admin-service.ts": ["node:crypto"] },
+    files: {
+      "services/admin-service.ts": ["node:crypto"],
+      "process-memory.ts": ["node:os", "node:v8", "node:vm"],
+    },
   },
   client: { rooms: ["rpc", "model", "base"], packages: [] },
   testkit: { rooms: ["model", "base"], packages: [], pure: true },
