@@ -11,6 +11,7 @@ const IMAGE_MIB = 2048;
 /** The brokers' reserve, storage.diskFreeMin. */
 export const RESERVE_MIB = 32;
 const MIB = 1024 * 1024;
+const PIECE_BYTES_MIN = 32 * 1024;
 
 export class Disks {
   readonly #directory: string;
@@ -55,13 +56,23 @@ export class Disks {
 
   /** @param leaveMib so much stays free @returns bytes free afterwards */
   async fill(nodeId: number, leaveMib: number): Promise<number> {
-    const size = this.freeBytes(nodeId) - leaveMib * MIB;
-    if (size > 0) await runTool("fallocate", ["-l", String(size), this.#ballast(nodeId)]);
+    const ballast = this.#ballast(nodeId);
+    mkdirSync(ballast, { recursive: true });
+    const wanted = (): number => this.freeBytes(nodeId) - leaveMib * MIB;
+    // The file system needs some of the room itself: what can not be had at once is tried in smaller pieces.
+    for (let size = wanted(), piece = 0; size >= PIECE_BYTES_MIN; piece += 1) {
+      const file = join(ballast, String(piece));
+      const isTaken = await runTool("fallocate", ["-l", String(size), file]).then(
+        () => true,
+        () => false,
+      );
+      size = isTaken ? wanted() : Math.floor(size / 2);
+    }
     return this.freeBytes(nodeId);
   }
 
   free(nodeId: number): void {
-    rmSync(this.#ballast(nodeId), { force: true });
+    rmSync(this.#ballast(nodeId), { recursive: true, force: true });
   }
 
   freeBytes(nodeId: number): number {

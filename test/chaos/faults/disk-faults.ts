@@ -1,8 +1,9 @@
 // Faults of disks: slow, failing, full, and without what had not been flushed when the power went.
-import { readdirSync } from "node:fs";
+import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { RESERVE_MIB } from "../disk/disks.ts";
 import { Injection } from "../disk/injection.ts";
+import type { Arena } from "../mixed/arena.ts";
 import { waitUntil } from "../waiting.ts";
 import { everybody, follower, leader, leaderAndAnother } from "./choose.ts";
 import { type FaultKind, type Injury, type Scene, targetOf } from "./fault.ts";
@@ -117,7 +118,10 @@ async function slowDisk(scene: Scene): Promise<Injury> {
   };
 }
 
-/** The broker must stop by itself: what was not flushed is not known to be there any more. */
+/**
+ * The broker must stop by itself: what was not flushed is not known to be there any more. Nor does it start again on that
+ * directory, so the node gets a new one and becomes another replica.
+ */
 async function failingFlush(scene: Scene): Promise<Injury> {
   const { arena } = scene;
   const target = targetOf(scene);
@@ -132,9 +136,17 @@ async function failingFlush(scene: Scene): Promise<Injury> {
     proof: () => countProof(injection.count(), "flushes failed"),
     heal: async () => {
       await injection.detach();
-      await startAll(arena, [target]);
+      await replaceDirectory(arena, target);
     },
   };
+}
+
+async function replaceDirectory(arena: Arena, id: number): Promise<void> {
+  const { cluster, disks } = arena;
+  await cluster.kill(id);
+  rmSync(disks.dataDir(id), { recursive: true, force: true });
+  await cluster.command(["cluster", "init", "--join", String(id), "--config", cluster.configPath]);
+  await startAll(arena, [id]);
 }
 
 /** ENOSPC for what is appended to logs, though the disk has room. */

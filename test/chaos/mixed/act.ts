@@ -1,5 +1,4 @@
 // One act: an arena of its own, faults under load until its time is over, then everything is read back, compared and judged.
-import { brokerLogs } from "../broker-logs.ts";
 import { digestProblems } from "../cluster-view.ts";
 import type { FaultKind } from "../faults/fault.ts";
 import { keepHistory } from "../keep-history.ts";
@@ -9,6 +8,7 @@ import { within } from "../waiting.ts";
 import { type Arena, describeAll, waitAllInSync } from "./arena.ts";
 import { type ArenaOptions, type OpenArena, openArena } from "./arena-opening.ts";
 import { grow, shrink } from "./growth.ts";
+import { judgedLogs } from "./log-lines.ts";
 import { Deck } from "./plan.ts";
 import type { ActResult, FaultRecord } from "./result.ts";
 import { runFault } from "./rounds.ts";
@@ -95,7 +95,7 @@ async function conclude(
   }
   for (const reader of readers) await reader.stop();
   const compared = await compare(arena);
-  history.logLines(brokerLogs(cluster));
+  history.logLines(judgedLogs(cluster, arena.brokenDisks));
   const verdict = judge(history);
   say(`read ${verdict.read} records back, ${verdict.acknowledged} were acknowledged`);
   problems.push(...problemsOf(verdict));

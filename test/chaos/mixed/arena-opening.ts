@@ -100,7 +100,8 @@ async function open(
   const readers = history.topics.map((topic) => new LiveReader(client, topic));
   for (const reader of readers) enders.push(() => reader.stop());
   const admin = controls.admin();
-  return { arena: { ...shared, topics, admin, rate, directory, problems, say }, readers };
+  const findings = { brokenDisks: [], problems, say };
+  return { arena: { ...shared, topics, admin, rate, directory, ...findings }, readers };
 }
 
 function historyOf({ name, partitions }: ArenaOptions): MixedHistory {

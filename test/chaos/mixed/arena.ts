@@ -9,6 +9,7 @@ import type { Ledger } from "../ledger.ts";
 import type { Load } from "../load.ts";
 import type { Network } from "../network/network.ts";
 import type { HistoryTopic, MixedHistory } from "./history.ts";
+import type { BrokenDisk } from "./log-lines.ts";
 
 /** What this machine must be able to do for a fault. */
 export type Need = "images" | "strace" | "namespaces";
@@ -31,6 +32,8 @@ export interface Arena {
   readonly admin: Admin;
   /** Acknowledged sends a second that the load makes when all is well. */
   readonly rate: number;
+  /** What brokers may complain about. */
+  readonly brokenDisks: BrokenDisk[];
   /** For logs and the output of tools. */
   readonly directory: string;
   /** Everything that makes the run fail, in words. */

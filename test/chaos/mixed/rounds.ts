@@ -42,6 +42,7 @@ export async function runFault(
   const scene: Scene = { arena, victims, others, before };
   arena.history.fault(kind, "start", victims);
   const faultMs = performance.now();
+  const startedAtMs = Date.now();
   const injury = await kind.inflict(scene);
   const watches = watchAll(arena);
   const led = before.filter(({ leaderId }) => leaderId === victims[0]);
@@ -49,6 +50,10 @@ export async function runFault(
   const acknowledged = sumOf(watches);
   const firstAcks = new Map(led.map((view) => [view, firstAckOf(watches, view)]));
   const resumedMs = await heal(arena, kind, injury, watches);
+  if (kind.effect === "disk") {
+    const time = { fromMs: startedAtMs, toMs: Date.now() };
+    arena.brokenDisks.push(...victims.map((node) => ({ node, ...time })));
+  }
   const after = await describeAll(arena);
   noteLeaders(arena, after);
   if (proof !== undefined) arena.history.fault(kind, "bit", victims);
