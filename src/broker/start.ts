@@ -251,7 +251,10 @@ class Broker implements RunningBroker {
     if (this.#fatal !== undefined) return;
     this.#fatal = error;
     this.#logger.error({ error }, "broker stops");
-    void this.close();
+    // What broke the broker often breaks its closing too; the first error is the one that is told.
+    this.close().catch((later: unknown) => {
+      this.#logger.warn({ error: later }, "closing after the failure failed too");
+    });
   }
 
   async #close(): Promise<void> {
