@@ -62,5 +62,9 @@ export function availableMemory(): number {
 export function fullCollection(): () => void {
   setFlagsFromString("--expose-gc");
   const collect: unknown = runInNewContext("gc");
-  return typeof collect === "function" ? () => void collect() : () => undefined;
+  return isAction(collect) ? collect : () => undefined;
+}
+
+function isAction(value: unknown): value is () => void {
+  return typeof value === "function";
 }

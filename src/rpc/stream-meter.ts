@@ -169,10 +169,10 @@ export class StreamMeter {
   }
 }
 
-/** A call that grpc-js never heard of: the status in the headers, and no more of the request. */
+/** A call without a handler yet: the status in the headers, and no more of the request. */
 export function answerRefused(stream: ServerHttp2Stream, error: BrokerError, clock: Clock): void {
   const { code, details, metadata } = serviceErrorOf(error);
-  stream.once("error", () => undefined);
+  stream.on("error", () => undefined);
   stream.respond(
     {
       ":status": 200,
@@ -183,6 +183,8 @@ export function answerRefused(stream: ServerHttp2Stream, error: BrokerError, clo
     },
     { endStream: true },
   );
+  // grpc-js may know the stream, and would answer the end of the request or the deadline with headers of its own.
+  stream.respond = () => undefined;
   // Only after the headers have left: HTTP/2 libraries drop what waits for a stream that is being closed.
   clock.defer(() => stream.close(HTTP2_NO_ERROR));
 }

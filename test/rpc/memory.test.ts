@@ -89,6 +89,15 @@ test("receive: messages that never end are refused with a reason, and others are
   await expect.poll(() => opened.budget.used("receive"), { timeout: 5000 }).toBe(0);
 });
 
+test("receive: a request that is refused and ends in one breath is answered once", async () => {
+  const opened = await open(answering(10));
+  opened.budget.take("receive", opened.budget.limit("receive"));
+  const calls = Array.from({ length: 20 }, () => refusal(ask(opened.connect())));
+  for (const error of await Promise.all(calls)) {
+    expect(error).toMatchObject({ reason: "OVERLOADED", fields: { limit: "memory.receive" } });
+  }
+});
+
 test("receive: handled messages and ended streams hold nothing", async () => {
   const opened = await open((registry) => {
     registry.bidi(produceService.produce, (stream) => {
