@@ -32,6 +32,11 @@ const CHECKS: readonly CheckName[] = [
     pattern: /committed index \d+ was truncated/,
   },
   { id: "I13", title: "commit by the own term", pattern: /^commit of another term: / },
+  {
+    id: "I14",
+    title: "quorums of the present members",
+    pattern: /^(elected|members changed) without a majority: /,
+  },
   { id: "I15", title: "a majority holds what is committed", pattern: /^committed without a majo/ },
   { id: "I16", title: "a majority of disks", pattern: /^durable commit without a majority/ },
   { id: "I19", title: "a leader believes no disk too much", pattern: /^progress: / },
@@ -39,6 +44,7 @@ const CHECKS: readonly CheckName[] = [
   { id: "I23", title: "a leader never installs an image", pattern: /a leader installs an image/ },
   { id: "I24", title: "dense logs", pattern: /: (gap|offsets|term falls)\b|was not written$/ },
   { id: "I26", title: "readers see what is committed", pattern: /^read: / },
+  { id: "reach", title: "what was read stays readable", pattern: /^follower-\S+ at \d+: / },
   { id: "I30", title: "success means committed", pattern: /^acknowledged( before flush)?: / },
   { id: "I32", title: "ready after the own entry", pattern: /^ready too early: / },
   { id: "served", title: "damage is never served", pattern: /^damage served: / },
@@ -48,11 +54,14 @@ const CHECKS: readonly CheckName[] = [
     title: "calm brings no elections",
     pattern: /campaigns although|keep moving although/,
   },
+  { id: "L3", title: "a healthy leader stays", pattern: /^unseated: / },
+  { id: "quorum", title: "who leads hears a majority", pattern: /^leads alone: / },
   { id: "L4", title: "everything that waits ends", pattern: /^clients still wait/ },
   { id: "L5", title: "replicas become equal", pattern: /^not converged: |deleted topic .* still/ },
   { id: "L6", title: "nobody stays in probe", pattern: /: the progress of .* stays in/ },
   { id: "L8", title: "few messages while idle", pattern: /messages per second although/ },
   { id: "state", title: "equal states", pattern: /^state machines differ: / },
+  { id: "stored", title: "stored state is the state", pattern: /^stored state: / },
   { id: "write", title: "a last write succeeds", pattern: /^the last write to / },
   { id: "log", title: "no error in a broker's log", pattern: /logs an error: / },
   { id: "end", title: "no process ends by itself", pattern: /^n\d+ failed/ },
@@ -72,8 +81,12 @@ export function checkOf(violation: string): { readonly id: string; readonly titl
   return found ?? { id: OTHER, title: "a check without a name" };
 }
 
-/** Its first line, short enough for a table, without the time. */
+export function knownChecks(): ReadonlySet<string> {
+  return new Set(CHECKS.map(({ id }) => id));
+}
+
+/** Its first line, short enough for a table, without time and number. */
 export function shorten(violation: string): string {
-  const [line = ""] = violation.replace(TIME, "").split("\n");
+  const [line = ""] = violation.replace(TIME, "").replace(ANOMALY, "").split("\n");
   return line.length <= SHOWN_MAX ? line : `${line.slice(0, SHOWN_MAX - 1)}…`;
 }

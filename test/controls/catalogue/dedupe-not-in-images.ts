@@ -4,7 +4,7 @@ export const dedupeNotInImages: Control = {
   name: "dedupe-not-in-images",
   breaks:
     "State images leave out what producers sent: a replica that was made from one does not know a repetition.",
-  expects: ["S1", "A3"],
+  expects: ["stored", "state", "A3"],
   patch: [
     {
       file: "partition/partition-state.ts",

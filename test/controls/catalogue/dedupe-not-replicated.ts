@@ -4,7 +4,7 @@ export const dedupeNotReplicated: Control = {
   name: "dedupe-not-replicated",
   breaks:
     "Only the leader that appended a batch or message remembers it: the next one stores the repetition again.",
-  expects: ["A3", "L0"],
+  expects: ["A3"],
   patch: [
     {
       file: "partition/partition-state.ts",

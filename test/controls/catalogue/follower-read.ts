@@ -4,7 +4,7 @@ export const followerRead: Control = {
   name: "follower-read",
   breaks:
     "Fetches are served by any replica: one that follows, or one that was deposed and does not know.",
-  expects: ["A15", "I26"],
+  expects: ["A15", "reach", "I26"],
   patch: [
     {
       file: "partition/fetch-path.ts",

@@ -3,7 +3,7 @@ import type { Control } from "../control.ts";
 export const jointIgnored: Control = {
   name: "joint-ignored",
   breaks: "While members are exchanged, majorities are counted among the new ones only.",
-  expects: ["I15", "I16", "I9"],
+  expects: ["I14", "I15", "I16", "I9"],
   patch: [
     {
       file: "raft/quorum.ts",

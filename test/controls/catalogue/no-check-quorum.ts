@@ -4,7 +4,7 @@ export const noCheckQuorum: Control = {
   name: "no-check-quorum",
   breaks:
     "A leader that hears from no majority goes on leading: its clients wait for it, its readers see the past.",
-  expects: ["L3", "A15"],
+  expects: ["quorum", "A15", "reach"],
   patch: [
     {
       file: "raft/tick.ts",

@@ -42,17 +42,22 @@ export class Findings {
   /** Whether a majority (each of both, while joint) holds the entry, or an image that contains it. */
   majorityHolds(
     groupId: GroupId,
-    { outgoing, voters }: Membership,
+    membership: Membership,
     index: LogIndex,
     term: Term,
     isDurable: boolean,
   ): boolean {
-    const halves = outgoing === undefined ? [voters] : [voters, outgoing];
-    return halves.every((half) => {
-      const holders = half.filter((id) => holds(this.log(groupId, id), index, term, isDurable));
-      return holders.length * 2 > half.length;
-    });
+    return isMajority(membership, (id) => holds(this.log(groupId, id), index, term, isDurable));
   }
+}
+
+/** Of each half, while joint. */
+export function isMajority(
+  { outgoing, voters }: Membership,
+  suits: (id: ReplicaId) => boolean,
+): boolean {
+  const halves = outgoing === undefined ? [voters] : [voters, outgoing];
+  return halves.every((half) => half.filter(suits).length * 2 > half.length);
 }
 
 function holds(log: LogView | undefined, index: LogIndex, term: Term, isDurable: boolean): boolean {

@@ -19,6 +19,8 @@ export class GroupBook {
   readonly firstOfTerm = new Map<Term, LogIndex>();
   /** Durable votes by replica and term. */
   readonly votes = new Map<string, ReplicaId>();
+  /** Terms in which somebody stood because the leader before had asked for it. */
+  readonly handedOver = new Set<Term>();
   /** Something that was committed may be gone: only what is committed since is certain. */
   isForgiven = false;
   readonly #contents = new Map<number, Content>();

@@ -18,6 +18,7 @@ export interface Entry {
   readonly hash: number;
   readonly baseOffset: Offset;
   readonly recordCount: number;
+  readonly isMembership: boolean;
   /** Position in the file after it. */
   readonly end: number;
 }
@@ -134,8 +135,10 @@ export class LogView {
 }
 
 export function entryOf(frame: Frame, prevTerm: Term | undefined, end: number): Entry {
-  const { baseOffset, bytes, index, recordCount, term } = frame;
-  return { index, term, prevTerm, hash: crc32c(bytes), baseOffset, recordCount, end };
+  const { baseOffset, bytes, index, kind, recordCount, term } = frame;
+  const isMembership = kind === "membership";
+  const position = { index, term, prevTerm, baseOffset, recordCount, end };
+  return { ...position, isMembership, hash: crc32c(bytes) };
 }
 
 /** The frames of a file that is found at a start, up to the first one that is damaged. */

@@ -1,13 +1,19 @@
 // What must hold of every replica after every event of its host, by what the replica says of itself and by what stands on
 // the disks: one leader per term, commit rules, completeness, monotonic positions (raft.md §2). Called by invariants.ts.
-import { type GroupId, type NodeId, nodeOfReplica } from "../../../src/model/ids.ts";
+import {
+  type GroupId,
+  type NodeId,
+  nodeOfReplica,
+  type ReplicaId,
+} from "../../../src/model/ids.ts";
 import type { LogIndex, Term } from "../../../src/model/positions.ts";
+import type { Membership } from "../../../src/raft/messages.ts";
 import type { RaftStatus } from "../../../src/raft/raft.ts";
 import type { Watermarks } from "../../../src/replica/ports.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
-import type { Findings } from "./findings.ts";
+import { type Findings, isMajority } from "./findings.ts";
 import type { GroupBook } from "./group-book.ts";
-import type { LogView } from "./log-view.ts";
+import type { Entry, LogView } from "./log-view.ts";
 
 /** What was seen of one replica in its present incarnation. */
 interface Seen {
@@ -17,6 +23,7 @@ interface Seen {
   readonly appliedIndex: LogIndex;
   readonly isLeaderReady: boolean;
   readonly watermarks: Watermarks;
+  readonly membership: Membership;
   /** Term that it led when it was seen last; 0: it did not. */
   readonly ledTerm: Term;
   /** Own entries up to here were compared with what was ever committed. */
@@ -66,6 +73,7 @@ export class StatusChecks {
     this.checks += 1;
     this.#bounds(name, replica, status);
     if (seen !== undefined) this.#monotonic(name, seen, status);
+    else if (log !== undefined) this.#recovered(name, book, log);
     const isLeader = status.role === "leader" && status.failed === undefined;
     if (isLeader) this.#leads(node, replica, status, book, log, seen);
     const comparedIndex = this.#commits(name, status, book, log, seen?.comparedIndex ?? 0);
@@ -76,9 +84,22 @@ export class StatusChecks {
       appliedIndex: status.appliedIndex,
       isLeaderReady: replica.isLeaderReady,
       watermarks: replica.watermarks,
+      membership: status.membership,
       ledTerm: isLeader ? status.term : 0,
       comparedIndex,
     };
+  }
+
+  /** I7, for what a start found on its disk and took for entries. */
+  #recovered(name: string, book: GroupBook, log: LogView): void {
+    for (const { entries } of log.segments) {
+      for (const entry of entries) {
+        const problem = book.learn(entry);
+        if (problem === undefined) continue;
+        const where = `index ${entry.index} of term ${entry.term}`;
+        this.#findings.report(`log matching: ${name} found ${problem} at ${where}`);
+      }
+    }
   }
 
   /** I11, positions of one moment. */
@@ -116,12 +137,13 @@ export class StatusChecks {
     seen: Seen | undefined,
   ): void {
     const { term } = status;
-    if (seen?.ledTerm !== term) this.#elected(node, replica, term, book, log);
+    if (seen?.ledTerm !== term) this.#elected(node, replica, status, book, log);
     if (log === undefined) return;
     const isReady = replica.isLeaderReady && seen?.isLeaderReady !== true;
     if (isReady) this.#ready(replica, status, book);
     const wasLeading = seen?.ledTerm === term;
     if (wasLeading && status.commitIndex > seen.commitIndex) {
+      this.#changedMembers(replica, status, book, log, seen);
       this.#committedByLeader(replica, status, book, log);
     }
     if (status.durableCommitIndex > (seen?.durableCommitIndex ?? 0)) {
@@ -130,11 +152,11 @@ export class StatusChecks {
     this.#progress(replica, status, log);
   }
 
-  /** I1, I9, and the candidate's half of I4. */
+  /** I1, I9, I14, and the candidate's half of I4. */
   #elected(
     node: NodeId,
     { groupId, replicaId }: Replica,
-    term: Term,
+    { membership, term }: RaftStatus,
     book: GroupBook,
     log: LogView | undefined,
   ): void {
@@ -149,6 +171,12 @@ export class StatusChecks {
     if (book.votes.get(`${replicaId}/${term}`) !== replicaId) {
       this.#findings.report(
         `own vote not durable: n${node} leads group ${groupId} in term ${term}`,
+      );
+    }
+    const votesFor = (id: ReplicaId): boolean => book.votes.get(`${id}/${term}`) === replicaId;
+    if (!isMajority(membership, votesFor)) {
+      this.#findings.report(
+        `elected without a majority: n${node} leads group ${groupId} in term ${term}`,
       );
     }
     const newest = book.committed(book.committedIndex);
@@ -169,6 +197,27 @@ export class StatusChecks {
     this.#findings.report(
       `ready too early: group ${groupId} in term ${term}, its first is ${first}`,
     );
+  }
+
+  /** I14: other members are in force from here on, and those before them had to agree. */
+  #changedMembers(
+    { groupId }: Replica,
+    { appliedIndex }: RaftStatus,
+    book: GroupBook,
+    log: LogView,
+    { appliedIndex: appliedBefore, membership }: Seen,
+  ): void {
+    if (book.isForgiven) return;
+    for (let index = appliedBefore + 1; index <= appliedIndex; index += 1) {
+      const entry = log.entry(index);
+      if (entry?.isMembership !== true) continue;
+      // Only the first one was decided by the members that were seen.
+      if (this.#findings.majorityHolds(groupId, membership, index, entry.term, false)) return;
+      this.#findings.report(
+        `members changed without a majority: group ${groupId} index ${index} is not on a majority of the members before`,
+      );
+      return;
+    }
   }
 
   /** I13 and I15. */
@@ -225,7 +274,9 @@ export class StatusChecks {
   }
 
   /**
-   * I10: a committed entry never changes. Entries that came inside an image are not in the replica's log.
+   * I10: a committed entry never changes. Entries that came inside an image are not in the replica's log. Where a power cut
+   * may have taken entries, what was committed before it may be on too few logs by now, whoever learns of that commit later:
+   * there an entry is noted only while a majority holds it.
    * @returns up to where the replica's log was compared
    */
   #commits(
@@ -242,13 +293,18 @@ export class StatusChecks {
       const own = log.entry(index);
       const known = book.committed(index);
       if (own === undefined) this.#findings.report(`${name}: index ${index} was not written`);
-      else if (known === undefined) book.commit(own);
-      else if (known.term !== own.term || known.hash !== own.hash) {
+      else if (known === undefined) {
+        if (!book.isForgiven || this.#isSafe(book, status, own)) book.commit(own);
+      } else if (known.term !== own.term || known.hash !== own.hash) {
         const terms = `has term ${own.term}, it was committed with term ${known.term}`;
         this.#findings.report(`committed entry changed: ${name} index ${index} ${terms}`);
       }
     }
     return upTo;
+  }
+
+  #isSafe({ groupId }: GroupBook, { membership }: RaftStatus, { index, term }: Entry): boolean {
+    return this.#findings.majorityHolds(groupId, membership, index, term, false);
   }
 }
 
