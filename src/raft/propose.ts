@@ -2,6 +2,7 @@
 import { assert } from "../base/assert.ts";
 import type { LogIndex } from "../model/positions.ts";
 import type { MembershipChange } from "./messages.ts";
+import { requestFlush } from "./replication.ts";
 import type { RaftState } from "./state.ts";
 import type { ProposalRefusal } from "./status.ts";
 
@@ -38,7 +39,11 @@ export function appendControl<H>(state: RaftState<H>, change?: MembershipChange)
     change === undefined ? ({ kind: "noop" } as const) : ({ kind: "membership", change } as const);
   const { handle, bytes } = state.options.encodeControl(control, index, term, previous);
   state.appendToLog({ ...control, index, term, bytes, handle });
-  if (change !== undefined) leader.changeIndex = index;
+  if (change !== undefined) {
+    leader.changeIndex = index;
+    // It waits for the disks of a majority, whatever the rule (commit.ts).
+    if (state.commitRule === "appended") requestFlush(state);
+  }
   leader.uncommittedBytes += bytes;
   leader.isSendDue = true;
   return index;

@@ -233,6 +233,7 @@ export class ReplicaCluster {
   async stop(nodeId: NodeId): Promise<void> {
     const node = this.node(nodeId);
     await this.clock.until(node.set.close());
+    node.set.markUnsynced();
     await this.clock.until(node.journal.close({ clean: true }));
     node.isUp = false;
     node.clock.stop();
