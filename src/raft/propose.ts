@@ -2,7 +2,6 @@
 import { assert } from "../base/assert.ts";
 import type { LogIndex } from "../model/positions.ts";
 import type { MembershipChange } from "./messages.ts";
-import { requestFlush } from "./replication.ts";
 import type { RaftState } from "./state.ts";
 import type { ProposalRefusal } from "./status.ts";
 
@@ -42,7 +41,10 @@ export function appendControl<H>(state: RaftState<H>, change?: MembershipChange)
   if (change !== undefined) {
     leader.changeIndex = index;
     // It waits for the disks of a majority, whatever the rule (commit.ts).
-    if (state.commitRule === "appended") requestFlush(state);
+    if (state.commitRule === "appended") {
+      leader.flushIndex = index;
+      state.out.flushRequested = true;
+    }
   }
   leader.uncommittedBytes += bytes;
   leader.isSendDue = true;

@@ -58,7 +58,10 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   broker: {
     rooms: ["cluster", "partition", "rpc", "config", ...FEATURES],
     packages: ["node:fs", "node:path"],
-    files: { "services/admin-service.ts": ["node:crypto"] },
+    files: {
+      "data-directory.ts": ["node:child_process"],
+      "services/admin-service.ts": ["node:crypto"],
+    },
   },
   client: { rooms: ["rpc", "model", "base"], packages: [] },
   testkit: { rooms: ["model", "base"], packages: [], pure: true },
