@@ -51,6 +51,7 @@ function refreshReplicas(node: BrokerNode, instruments: Instruments): void {
   let leaderless = 0;
   let underReplicated = 0;
   let failed = 0;
+  let recovering = 0;
   let applyLag = 0;
   const bytes = new Map<string, number>();
   const inSync = new Map<string, number>();
@@ -58,6 +59,7 @@ function refreshReplicas(node: BrokerNode, instruments: Instruments): void {
   for (const replica of replicas) {
     const status = replica.status();
     if (status.failed !== undefined) failed += 1;
+    if (status.recovering) recovering += 1;
     if (replica.leaderNode === 0) leaderless += 1;
     applyLag = Math.max(applyLag, status.commitIndex - status.appliedIndex);
     const topic = topicOf(node, replica.groupId);
@@ -73,6 +75,7 @@ function refreshReplicas(node: BrokerNode, instruments: Instruments): void {
   instruments.underReplicated.with().set(underReplicated);
   instruments.applyLag.with().set(applyLag);
   instruments.replicas.with("failed").set(failed);
+  instruments.recovering.with().set(recovering);
   instruments.replicas.with("open").set(replicas.length - failed);
   // Topics that were deleted, and those that this node leads no more, are shown no more.
   instruments.inSync.replace(inSync);

@@ -193,7 +193,9 @@ export class BrokerNode {
     await replicas.close();
     transport.close();
     this.#features.controllerClient.close();
-    if (replicas.failed === undefined) await journal.close({ clean: true });
+    if (replicas.failed !== undefined) return;
+    replicas.markUnsynced();
+    await journal.close({ clean: true });
   }
 
   async #handOver(replica: Replica): Promise<void> {

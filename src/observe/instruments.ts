@@ -92,6 +92,15 @@ export const INSTRUMENTS = {
     "flotilla_replica_groups_failed_total",
     "Groups that stopped because their stored data is damaged.",
   ),
+  recovering: gauge(
+    "flotilla_replica_recovering",
+    "Replicas that may have forgotten what they acknowledged: their votes count less until they hold it again.",
+  ),
+  recoveries: counter(
+    "flotilla_replica_recoveries_total",
+    "Replicas that started after a loss of power as recovering (begun), and that hold everything again (finished).",
+    ["event"],
+  ),
   imagesSaved: counter("flotilla_replica_images_saved_total", "State images saved here."),
   imagesSent: counter(
     "flotilla_replica_images_sent_total",

@@ -121,6 +121,11 @@ export class Replica implements ReplicaHandle {
     return this.#parts.core.tailBytes;
   }
 
+  /** It stopped by itself; what it had not flushed may be lost with the page cache. */
+  get isDamaged(): boolean {
+    return this.#failed !== undefined;
+  }
+
   status(): RaftStatus & { readonly logBytes: number; readonly failed: Error | undefined } {
     return { ...this.#parts.core.status(), logBytes: this.#log.bytes, failed: this.#failed };
   }

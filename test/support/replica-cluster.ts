@@ -215,11 +215,16 @@ export class ReplicaCluster {
     node.isUp = false;
     node.clock.stop();
     this.network.detach(nodeId);
-    if (kind === "power") this.#boots.set(nodeId, (this.#boots.get(nodeId) ?? 0) + 1);
+    if (kind === "power") this.newBoot(nodeId);
     const memory = kind === "power" ? node.memory.crash(random) : node.memory.detach();
     const store = kind === "power" ? node.store.crash(random) : node.store.detach();
     this.#disks.set(nodeId, { memory, store });
     await this.clock.run(0);
+  }
+
+  /** The machine of a node that is down was switched off and on. */
+  newBoot(nodeId: NodeId): void {
+    this.#boots.set(nodeId, (this.#boots.get(nodeId) ?? 0) + 1);
   }
 
   /** Lets the node make so many more changes to its disk, then cuts its power. */
@@ -234,6 +239,7 @@ export class ReplicaCluster {
   async stop(nodeId: NodeId): Promise<void> {
     const node = this.node(nodeId);
     await this.clock.until(node.set.close());
+    node.set.markUnsynced();
     await this.clock.until(node.journal.close({ clean: true }));
     node.isUp = false;
     node.clock.stop();

@@ -60,6 +60,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     rooms: ["cluster", "partition", "rpc", "config", ...FEATURES],
     packages: ["node:fs", "node:path"],
     files: {
+      "data-directory.ts": ["node:child_process"],
       "services/admin-service.ts": ["node:crypto"],
       "process-memory.ts": ["node:os", "node:v8", "node:vm"],
     },

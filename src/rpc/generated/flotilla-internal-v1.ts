@@ -217,11 +217,11 @@ export interface RaftMessage {
   readonly flags: number;
   /** rejectedPrevIndex. */
   readonly rejectedIndex: number;
-  /** hintIndex. */
+  /** hintIndex; of a heartbeat: fenceIndex (0: none). */
   readonly hintIndex: number;
   /** readRound. */
   readonly readRound: number;
-  /** Incarnation of the sender. */
+  /** Incarnation of the sender; of a heartbeat: that of the receiver which the fence is for. */
   readonly incarnation: number;
   /** Entry frames, concatenated (docs/STORAGE-FORMAT.md). */
   readonly frames: readonly Buffer[];
