@@ -53,6 +53,8 @@ export class RaftState<H> {
   membership: Membership;
   commitRule: "durable" | "appended";
   recovering: boolean;
+  /** Entries on the own disk can not be read (damage.ts). */
+  damaged = false;
 
   commitIndex: LogIndex;
   durableCommitIndex: LogIndex;
