@@ -54,7 +54,7 @@ export class LogReader {
       const bad = segment.damage.find((range) => range.last >= next);
       if (bad !== undefined && bad.first <= next) {
         if (frames.length > 0) break;
-        throw damageOf(segment, `entry ${next} is damaged: ${bad.detail}`);
+        throw damageOf(segment, `entry ${next} is damaged: ${bad.detail}`, { isKnown: true });
       }
       const until = Math.min(last, (bad?.first ?? last + 1) - 1);
       const read = await this.#readSome(segment, next, until, Math.max(0, bytesMax - bytes));
@@ -246,13 +246,17 @@ function parse(
   return { frames, position: start + at, missing: 0 };
 }
 
-function damageOf(segment: Segment, detail: string, cause?: unknown): DamageError {
-  return new DamageError(segment.index.firstIndex, segment.path, detail, { cause });
+function damageOf(
+  { index, path }: Segment,
+  detail: string,
+  { isKnown = false, cause }: { readonly isKnown?: boolean; readonly cause?: unknown } = {},
+): DamageError {
+  return new DamageError({ segment: index.firstIndex, path, isKnown }, detail, { cause });
 }
 
 function asDamage(segment: Segment, error: unknown): unknown {
   const isDamage = error instanceof StorageError && error.kind === "corrupt";
-  return isDamage ? damageOf(segment, error.message, error) : error;
+  return isDamage ? damageOf(segment, error.message, { cause: error }) : error;
 }
 
 function verifyIfWanted(frame: Frame, from: LogIndex): ReturnType<typeof verifyFrame> {

@@ -54,9 +54,16 @@ export class StorageError extends Error {
 export class DamageError extends StorageError {
   /** First index of the segment. */
   readonly segment: LogIndex;
-  constructor(segment: LogIndex, path: string, message: string, options?: ErrorOptions) {
-    super("corrupt", path, message, options);
-    this.segment = segment;
+  /** The log knew before: a look at the segment would tell nothing new. */
+  readonly isKnown: boolean;
+  constructor(
+    place: { readonly segment: LogIndex; readonly path: string; readonly isKnown: boolean },
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super("corrupt", place.path, message, options);
+    this.segment = place.segment;
+    this.isKnown = place.isKnown;
   }
 }
 

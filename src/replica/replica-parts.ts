@@ -18,9 +18,10 @@ import type { JournalFlusher } from "./journal-flusher.ts";
 import { Leadership } from "./leadership.ts";
 import { LinearizableReads } from "./linearizable-read.ts";
 import { LogFlusher } from "./log-flusher.ts";
-import type { Logger, PeerTransport, StateMachine } from "./ports.ts";
+import type { FetchEntries, Logger, PeerTransport, StateMachine } from "./ports.ts";
 import { leadershipLost, Proposals } from "./proposals.ts";
 import { ReadyLoop } from "./ready-loop.ts";
+import { Repairer } from "./repairer.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 import { Snapshotter } from "./snapshotter.ts";
 import type { RecoveredState } from "./state-recovery.ts";
@@ -35,6 +36,7 @@ export interface NodeStores {
   readonly journal: JournalFlusher;
   readonly scheduler: FlushScheduler;
   readonly transport: PeerTransport;
+  readonly fetchEntries: FetchEntries | undefined;
 }
 
 export type RaftTuning = Omit<
@@ -78,6 +80,7 @@ export class ReplicaParts {
   readonly snapshotter: Snapshotter;
   readonly installer: ImageInstaller;
   readonly loop: ReadyLoop;
+  readonly repairer: Repairer;
 
   constructor(stores: NodeStores, options: ReplicaOptions, start: ReplicaStart, host: PartsHost) {
     const { state, record } = start;
@@ -117,6 +120,11 @@ export class ReplicaParts {
       onInstalled: (applied) => this.#installed(applied),
     });
     this.loop = new ReadyLoop(context, this.#readyParts(stores, host), record);
+    this.repairer = new Repairer(context, {
+      fetch: stores.fetchEntries,
+      logStart: () => this.apply.position.logStart.index,
+      transfer: (to) => this.leadership.transfer(to),
+    });
   }
 
   /** Nobody waits any longer: the replica closes or failed. */
@@ -186,6 +194,7 @@ export class ReplicaParts {
       send: (message) => host.send(message),
       fail: (error) => host.fail(error),
       spawn: (name, run) => host.spawn(name, run),
+      damaged: (error) => this.repairer.suspect(error),
     };
   }
 }
