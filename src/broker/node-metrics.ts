@@ -50,12 +50,16 @@ function refreshReplicas(node: BrokerNode, instruments: Instruments): void {
   let underReplicated = 0;
   let failed = 0;
   let applyLag = 0;
+  let damaged = 0;
+  let damagedEntries = 0;
   const bytes = new Map<string, number>();
   const inSync = new Map<string, number>();
   const replicas = node.replicas.all();
   for (const replica of replicas) {
     const status = replica.status();
     if (status.failed !== undefined) failed += 1;
+    else if (replica.damagedEntries > 0) damaged += 1;
+    damagedEntries += replica.damagedEntries;
     if (replica.leaderNode === 0) leaderless += 1;
     applyLag = Math.max(applyLag, status.commitIndex - status.appliedIndex);
     const topic = topicOf(node, replica.groupId);
@@ -71,7 +75,9 @@ function refreshReplicas(node: BrokerNode, instruments: Instruments): void {
   instruments.underReplicated.with().set(underReplicated);
   instruments.applyLag.with().set(applyLag);
   instruments.replicas.with("failed").set(failed);
-  instruments.replicas.with("open").set(replicas.length - failed);
+  instruments.replicas.with("damaged").set(damaged);
+  instruments.replicas.with("open").set(replicas.length - failed - damaged);
+  instruments.damagedEntries.with().set(damagedEntries);
   for (const [topic, count] of inSync) instruments.inSync.with(topic).set(count);
   for (const [topic, size] of bytes) instruments.logBytes.with(topic).set(size);
 }

@@ -44,4 +44,8 @@ export interface NodeOptions {
   readonly topicDefaults: TopicCreationDefaults;
   /** Between two rounds of retention and other upkeep. */
   readonly retentionIntervalMs: number;
+  /** How fast sealed segments are verified in the background. Default 0: not at all. */
+  readonly scrubBytesPerSecond?: number;
+  /** From one such walk to the next. */
+  readonly scrubIntervalMs?: number;
 }

@@ -182,6 +182,8 @@ class Broker implements RunningBroker {
       parkedFetchesMax: limits.parkedFetches,
       topicDefaults: topicDefaults(this.#config),
       retentionIntervalMs: 10_000,
+      scrubBytesPerSecond: storage.scrubBytesPerSecond,
+      scrubIntervalMs: storage.scrubIntervalMs,
     };
   }
 

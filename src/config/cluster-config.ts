@@ -50,6 +50,10 @@ export interface RaftTiming {
 export interface StorageConfig {
   /** Below this much free space a broker refuses messages with DISK_FULL. */
   readonly diskFreeBytesMin: number;
+  /** Rate of the background verification of stored messages; 0: none. */
+  readonly scrubBytesPerSecond: number;
+  /** From the begin of one walk over everything to that of the next. */
+  readonly scrubIntervalMs: number;
 }
 
 /** What happens at each limit stands in docs/CONFIG.md. */

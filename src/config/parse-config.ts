@@ -162,6 +162,8 @@ function resolve(file: FileConfig, resolvePath: (path: string) => string): Clust
     },
     storage: {
       diskFreeBytesMin: file.storage.diskFreeMin,
+      scrubBytesPerSecond: file.storage.scrubRate,
+      scrubIntervalMs: file.storage.scrubInterval,
     },
     limits: {
       connections: file.limits.connections,

@@ -130,6 +130,20 @@ const storageSchema = z
       about:
         "Below this much free space messages are refused with DISK_FULL; acks and deletions still work.",
     }),
+    scrubRate: size({
+      default: "8MiB",
+      min: 0,
+      max: 1024 ** 4,
+      about:
+        "Bytes per second that a broker reads in the background to verify the checksums of stored messages; what is damaged is repaired from other replicas. `0B`: no verification.",
+    }),
+    scrubInterval: duration({
+      default: "1d",
+      min: 1000,
+      max: 90 * 86_400_000,
+      about:
+        "A walk over everything that is stored begins this often, or when the one before has ended. The first one begins after a random part of it, at most 10 minutes after the start.",
+    }),
   })
   .prefault({});
 
