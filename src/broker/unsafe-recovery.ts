@@ -5,8 +5,9 @@ import type { Liveness } from "../cluster/liveness.ts";
 import type { ControllerClient } from "../cluster/ports.ts";
 import { BrokerError } from "../model/errors.ts";
 import { type NodeId, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
-import { quorumValue } from "../raft/quorum.ts";
+import { type Ballot, tallyVotes } from "../raft/quorum.ts";
 import type { Replica } from "../replica/replica.ts";
+import { recoveringMembers } from "./led-groups.ts";
 
 export interface ReplicaView {
   readonly nodeId: number;
@@ -22,6 +23,7 @@ export interface ReplicaView {
   readonly votersAlive: readonly number[];
   readonly leaderId: number;
   readonly quorumAnswers: boolean;
+  readonly recovering: readonly number[];
 }
 
 export interface RecoverWish {
@@ -51,7 +53,10 @@ export class UnsafeRecovery {
     const { membership } = status;
     const isAlive = (id: ReplicaId): boolean => liveness.isAlive(nodeOfReplica(id), nowMs());
     const voters = [...new Set([...membership.voters, ...(membership.outgoing ?? [])])];
-    const hasQuorum = quorumValue(membership, (id) => (isAlive(id) ? 1 : 0)) >= 1;
+    const recovering = recoveringMembers(replica.replicaId, status);
+    const ballotOf = (id: ReplicaId): Ballot | undefined =>
+      isAlive(id) ? { granted: true, recovering: recovering.includes(id) } : undefined;
+    const canElect = tallyVotes(membership, ballotOf) === "won";
     return {
       nodeId,
       replicaId: replica.replicaId,
@@ -65,7 +70,8 @@ export class UnsafeRecovery {
       voters: voters.map(nodeOfReplica),
       votersAlive: voters.filter(isAlive).map(nodeOfReplica),
       leaderId: replica.leaderNode,
-      quorumAnswers: replica.leaderNode !== 0 || hasQuorum,
+      quorumAnswers: replica.leaderNode !== 0 || canElect,
+      recovering: recovering.map(nodeOfReplica),
     };
   }
 

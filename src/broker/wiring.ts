@@ -186,6 +186,7 @@ export function wireFeatures(
     founders: options.nodeFile,
     clock,
     ledPartition: (groupId) => leaderships.describe(groupId),
+    recoveringNodes: (groupId) => leaderships.recoveringNodes(groupId),
   });
   const topics = new TopicFrontend({
     controller,

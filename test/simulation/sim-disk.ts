@@ -125,7 +125,9 @@ export class SimStorage {
     this.#memory = this.#memory.crash(survival.disk === "some" ? this.#random : LOWEST);
     const holes = survival.keyed === "some" && this.#random.next() < 0.5;
     this.#store = this.#store.crash(survival.keyed === "some" ? this.#random : LOWEST, { holes });
-    view.powerLost((path) => (this.#memory.exists(path) ? readWhole(this.#memory, path) : undefined));
+    view.powerLost((path) =>
+      this.#memory.exists(path) ? readWhole(this.#memory, path) : undefined,
+    );
   }
 
   /** An empty disk takes the place of this one. */
