@@ -222,17 +222,14 @@ export function wireFeatures(
     partitions,
     members: new MemberFrontend(controller, view),
     moves: new MoveReader({ view, leaders, progressOf: (group) => leaderships.progressOf(group) }),
-    recovery: recoveryOf(ports, nodeId, liveness, controllerClient),
+    recovery: new UnsafeRecovery({
+      nodeId,
+      liveness,
+      view,
+      controller: controllerClient,
+      nowMs: () => clock.monotonicMs(),
+    }),
   };
-}
-
-function recoveryOf(
-  { clock }: NodePorts,
-  nodeId: NodeId,
-  liveness: Liveness,
-  controller: PeerControllerClient,
-): UnsafeRecovery {
-  return new UnsafeRecovery({ nodeId, liveness, controller, nowMs: () => clock.monotonicMs() });
 }
 
 export function wireUpkeep(
