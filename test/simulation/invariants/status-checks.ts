@@ -1,6 +1,11 @@
 // What must hold of every replica after every event of its host, by what the replica says of itself and by what stands on
 // the disks: one leader per term, commit rules, completeness, monotonic positions (raft.md §2). Called by invariants.ts.
-import { type GroupId, type NodeId, nodeOfReplica } from "../../../src/model/ids.ts";
+import {
+  type GroupId,
+  type NodeId,
+  nodeOfReplica,
+  type ReplicaId,
+} from "../../../src/model/ids.ts";
 import type { LogIndex, Term } from "../../../src/model/positions.ts";
 import type { RaftStatus } from "../../../src/raft/raft.ts";
 import type { Watermarks } from "../../../src/replica/ports.ts";
@@ -12,6 +17,8 @@ import { checkCleared, checkElection } from "./recovering-checks.ts";
 
 /** What was seen of one replica in its present incarnation. */
 interface Seen {
+  /** A group that was recovered by force has others. */
+  readonly replicaId: ReplicaId;
   readonly term: Term;
   readonly commitIndex: LogIndex;
   readonly durableCommitIndex: LogIndex;
@@ -56,7 +63,8 @@ export class StatusChecks {
     }
     for (const replica of replicas) {
       const { groupId } = replica;
-      const seen = seenHere.get(groupId);
+      const last = seenHere.get(groupId);
+      const seen = last?.replicaId === replica.replicaId ? last : undefined;
       // The whole status is dear: it is asked for only when something moved.
       if (seen !== undefined && isSame(seen, replica)) continue;
       seenHere.set(groupId, this.#look(node, replica, seen));
@@ -80,6 +88,7 @@ export class StatusChecks {
     }
     const comparedIndex = this.#commits(name, status, book, log, seen?.comparedIndex ?? 0);
     return {
+      replicaId: replica.replicaId,
       term: status.term,
       commitIndex: status.commitIndex,
       durableCommitIndex: status.durableCommitIndex,
