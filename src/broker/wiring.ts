@@ -209,6 +209,7 @@ export function wireFeatures(
     founders: options.nodeFile,
     clock,
     ledPartition: (groupId) => leaderships.describe(groupId),
+    recoveringNodes: (groupId) => leaderships.recoveringNodes(groupId),
   });
   const topics = new TopicFrontend({
     controller,
@@ -244,7 +245,13 @@ export function wireFeatures(
     partitions,
     members: new MemberFrontend(controller, view),
     moves: new MoveReader({ view, leaders, progressOf: (group) => leaderships.progressOf(group) }),
-    recovery: recoveryOf(ports, nodeId, liveness, controllerClient),
+    recovery: new UnsafeRecovery({
+      nodeId,
+      liveness,
+      view,
+      controller: controllerClient,
+      nowMs: () => clock.monotonicMs(),
+    }),
   };
 }
 
@@ -252,15 +259,6 @@ function logMemoryOf({ clock }: NodePorts, foundation: Foundation): LogMemory {
   const { memory, replicas, transport } = foundation;
   const measure = (): number => replicas.tailBytes + transport.queuedBytes;
   return new LogMemory({ clock, budget: memory, measure });
-}
-
-function recoveryOf(
-  { clock }: NodePorts,
-  nodeId: NodeId,
-  liveness: Liveness,
-  controller: PeerControllerClient,
-): UnsafeRecovery {
-  return new UnsafeRecovery({ nodeId, liveness, controller, nowMs: () => clock.monotonicMs() });
 }
 
 export function wireUpkeep(

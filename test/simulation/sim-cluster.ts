@@ -303,14 +303,14 @@ export class SimCluster {
     if ("err" in fields && isBrokerError(fields.err, "STALE_REPLICA")) return;
     const groupId = "groupId" in fields ? (fields.groupId as GroupId) : undefined;
     const mayContradict =
-      groupId !== undefined && this.#isAsync(groupId) && this.invariants.isForgiven(groupId);
+      groupId !== undefined && this.isAsync(groupId) && this.invariants.isForgiven(groupId);
     if (mayContradict) {
       broker.excuse = { reason: "lost acknowledged entries", remedy: "restart" };
       broker.isAiling = true;
     } else this.violation(`n${broker.nodeId} logs an error: ${message}`, describe(fields));
   }
 
-  #isAsync(groupId: GroupId): boolean {
+  isAsync(groupId: GroupId): boolean {
     return this.#topics.get(groupId)?.flush === "async";
   }
 

@@ -18,6 +18,8 @@ import { checkCleared, checkElection } from "./recovering-checks.ts";
 
 /** What was seen of one replica in its present incarnation. */
 interface Seen {
+  /** A group that was recovered by force has others. */
+  readonly replicaId: ReplicaId;
   readonly term: Term;
   readonly commitIndex: LogIndex;
   readonly durableCommitIndex: LogIndex;
@@ -63,7 +65,8 @@ export class StatusChecks {
     }
     for (const replica of replicas) {
       const { groupId } = replica;
-      const seen = seenHere.get(groupId);
+      const last = seenHere.get(groupId);
+      const seen = last?.replicaId === replica.replicaId ? last : undefined;
       // The whole status is dear: it is asked for only when something moved.
       if (seen !== undefined && isSame(seen, replica)) continue;
       seenHere.set(groupId, this.#look(node, replica, seen));
@@ -88,6 +91,7 @@ export class StatusChecks {
     }
     const comparedIndex = this.#commits(name, status, book, log, seen?.comparedIndex ?? 0);
     return {
+      replicaId: replica.replicaId,
       term: status.term,
       commitIndex: status.commitIndex,
       durableCommitIndex: status.durableCommitIndex,
