@@ -111,7 +111,7 @@ async function hold(
   const finished = within(`${kind.name} done`, DONE_TIMEOUT_MS, done ?? Promise.resolve());
   const caught = finished.catch((error: unknown) => arena.problems.push(String(error)));
   await Promise.all([pause(kind.holdMs), tookOver, caught]);
-  return await proof();
+  return proof();
 }
 
 /** Returns how long it took until every partition acknowledged a send that began after the fault's end. */

@@ -8,7 +8,7 @@ const CALL = { timeoutMs: 1000 };
 export async function symptomsOf(arena: Arena, view: PlacedView): Promise<readonly string[]> {
   const { partition, replicas } = view;
   const topic = view.topic.history.name;
-  return await Promise.all(
+  return Promise.all(
     replicas.map(async (id) => {
       const client = createClient({ bootstrap: [arena.cluster.node(id).client] });
       try {
