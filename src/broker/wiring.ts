@@ -26,12 +26,20 @@ import {
   type ReplicaId,
   replicaIdOf,
 } from "../model/ids.ts";
+import {
+  defaultMemoryBudget,
+  MemoryBudget,
+  peerQueueBytes,
+  tailBytes,
+} from "../model/memory-budget.ts";
 import type { Replica } from "../replica/replica.ts";
 import { ReplicaSet } from "../replica/replica-set.ts";
 import { requireSoundStorage } from "../replica/storage-failure.ts";
+import { TrashCleaner } from "../replica/trash-cleaner.ts";
 import { PeerControllerClient } from "./controller-client.ts";
 import { requireRevision } from "./join.ts";
 import { LocalLeaderships } from "./led-groups.ts";
+import { LogMemory } from "./log-memory.ts";
 import type { NodeOptions, NodePorts } from "./node-ports.ts";
 import { PartitionHost } from "./partition-host.ts";
 import { GrpcPeerTransport } from "./peer/peer-transport.ts";
@@ -45,6 +53,7 @@ const SEGMENT_BYTES_DEFAULT = 128 * 1024 * 1024;
 /** Recovered from the disk: consensus, storage and the metadata group. */
 export interface Foundation {
   readonly journal: HardStateJournal;
+  readonly memory: MemoryBudget;
   readonly transport: GrpcPeerTransport;
   readonly replicas: ReplicaSet;
   readonly view: MetadataView;
@@ -76,12 +85,14 @@ export interface Upkeep {
   readonly balancer: LeaderBalancer;
   readonly fencing: NodeFencing;
   readonly memberships: MembershipReconciler;
+  readonly trash: TrashCleaner;
 }
 
 /** @throws StorageError when the data directory can not be used */
 export async function openFoundation(ports: NodePorts, options: NodeOptions): Promise<Foundation> {
   const { clock, disk, keyed, logger, metrics, random } = ports;
   const { clusterId, nodeId, directoryId } = options.nodeFile;
+  const memory = ports.memory ?? new MemoryBudget(defaultMemoryBudget(Number.MAX_SAFE_INTEGER));
   requireSoundStorage(disk);
   const journal = await openHardStateJournal(disk, {
     bootId: ports.bootId,
@@ -95,6 +106,7 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
     logger,
     identity: { clusterId, nodeId, directoryId, incarnation: journal.incarnation },
     onDropped: ports.onPeerDrop,
+    queueBytesMax: peerQueueBytes(memory.bytes),
   });
   const segmentBytes = new Map<GroupId, number>();
   const replicas = new ReplicaSet(
@@ -120,12 +132,12 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
         }),
       onFatal: ports.onFatal,
     },
-    options,
+    { ...options, tailBytesMax: tailBytes(memory.bytes) },
   );
   await replicas.finishRemovals();
   const view = new MetadataView();
   const metadata = await openMetadata(replicas, view, options);
-  return { journal, transport, replicas, view, metadata, segmentBytes };
+  return { journal, memory, transport, replicas, view, metadata, segmentBytes };
 }
 
 /**
@@ -202,19 +214,19 @@ export function wireFeatures(
     replicas,
     journal,
     parkedFetchesMax: options.parkedFetchesMax,
+    logMemory: logMemoryOf(ports, foundation),
     metrics: ports.partitionMetrics,
     isClockTrusted: () => liveness.isClockTrusted(nodeId, clock.monotonicMs()),
     endpointOf: (node) => view.image.nodes.get(node)?.endpoints.client,
     onSegmentBytes: (groupId, bytes) => segmentBytes.set(groupId, bytes),
     retentionIntervalMs: options.retentionIntervalMs,
   });
-  const producerIds = new ProducerIds(nodeId, controllerClient);
   return {
     leaders,
     liveness,
     controller,
     controllerClient,
-    producerIds,
+    producerIds: new ProducerIds(nodeId, controllerClient),
     leaderships,
     reader,
     topics,
@@ -223,6 +235,12 @@ export function wireFeatures(
     moves: new MoveReader({ view, leaders, progressOf: (group) => leaderships.progressOf(group) }),
     recovery: recoveryOf(ports, nodeId, liveness, controllerClient),
   };
+}
+
+function logMemoryOf({ clock }: NodePorts, foundation: Foundation): LogMemory {
+  const { memory, replicas, transport } = foundation;
+  const measure = (): number => replicas.tailBytes + transport.queuedBytes;
+  return new LogMemory({ clock, budget: memory, measure });
 }
 
 function recoveryOf(
@@ -288,6 +306,7 @@ export function wireUpkeep(
       clock,
       log,
     }),
+    trash: new TrashCleaner({ disk: ports.disk, clock, logger: log }, options.trashRetentionMs),
   };
 }
 

@@ -50,10 +50,14 @@ export interface RaftTiming {
 export interface StorageConfig {
   /** Below this much free space a broker refuses messages with DISK_FULL. */
   readonly diskFreeBytesMin: number;
+  /** Data of removed replicas is kept this long. */
+  readonly trashRetentionMs: number;
 }
 
 /** What happens at each limit stands in docs/CONFIG.md. */
 export interface LimitsConfig {
+  /** Undefined: worked out from the machine (`memoryBudgetOf`). */
+  readonly memoryBudgetBytes: number | undefined;
   readonly connections: number;
   readonly streamsPerConnection: number;
   readonly produceInflightBytes: number;

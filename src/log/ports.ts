@@ -135,9 +135,12 @@ export interface HardStateRecord {
   readonly term: Term;
   /** 0: nobody. */
   readonly vote: ReplicaId | 0;
-  /** May have lost acknowledged entries (architecture §7.11). */
+  /**
+   * May have lost entries that it acknowledged (ADR 0012): set by the journal in the write that notes a new boot after a run
+   * that did not end cleanly, for those that are lazy; cleared when the replica holds everything again.
+   */
   readonly recovering: boolean;
-  /** Has given unflushed acknowledgements: after a power cut it must be treated as recovering. */
+  /** Has given unflushed acknowledgements: a loss of power makes it recovering. */
   readonly lazy: boolean;
   /**
    * Entries ≤ this were on this disk and, flushed, on a majority's when the record was written: a log that ends before it

@@ -42,6 +42,8 @@ export function counterCells(instruments: Instruments): Readonly<Record<string, 
     storage_errors_missing: instruments.storageErrors.with("missing"),
     storage_errors_locked: instruments.storageErrors.with("locked"),
     storage_errors_version: instruments.storageErrors.with("version"),
+    recoveries_begun: instruments.recoveries.with("begun"),
+    recoveries_finished: instruments.recoveries.with("finished"),
     groups_failed: instruments.groupsFailed.with(),
   };
 }

@@ -5,6 +5,7 @@ import { becomeLeader } from "./leadership.ts";
 import { isMember, votersBut } from "./membership.ts";
 import type { VoteRequest, VoteResponse } from "./messages.ts";
 import { tallyVotes } from "./quorum.ts";
+import { notePeer } from "./recovering.ts";
 import { becomeFollower } from "./roles.ts";
 import type { RaftState } from "./state.ts";
 
@@ -82,6 +83,7 @@ function openPoll<H>(state: RaftState<H>): void {
 
 export function handleVoteResponse<H>(state: RaftState<H>, message: VoteResponse): void {
   const { campaign } = state;
+  notePeer(state, message.from, message.recovering);
   if (campaign === undefined || !campaign.isOpen || campaign.pre !== message.pre) return;
   if (message.pre && message.granted && message.term !== state.term + 1) return;
   const { granted, recovering } = message;

@@ -145,7 +145,8 @@ export class ApplyLoop {
       if (frame.kind === "membership") membership = membershipOfFrame(frame);
     }
     const nextOffset = endOffset(frame);
-    this.#applied = { ...previous, index, term, membership, nextOffset, appendTimeMs };
+    const { logStart } = previous;
+    this.#applied = { index, term, membership, nextOffset, appendTimeMs, logStart };
     this.#unappliedBytes = Math.max(0, this.#unappliedBytes - frame.bytes.length);
     batch.add(frame, membership);
     this.#observer.onEntryApplied(frame, reply);

@@ -22,6 +22,9 @@ export const REPLICA_COUNTERS = {
   storage_errors_missing: "A stored file that must be there is not.",
   storage_errors_locked: "Data that another process uses.",
   storage_errors_version: "Stored data of a newer version.",
+  recoveries_begun:
+    "Replicas that started after a loss of power and may have forgotten what they acknowledged.",
+  recoveries_finished: "Of these, the ones that hold everything again and vote like others.",
   groups_failed: "Groups that stopped because their stored data is damaged.",
 } as const;
 

@@ -2,7 +2,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { GroupLog, HardStateRecord, ImageStore, KeyedStore } from "../log/ports.ts";
 import type { Frame } from "../model/entry-frame.ts";
-import type { GroupId, ReplicaId } from "../model/ids.ts";
+import { type GroupId, METADATA_GROUP, type ReplicaId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import type { InitialState, RaftOptions } from "../raft/config.ts";
 import type { Message } from "../raft/messages.ts";
@@ -21,6 +21,7 @@ import { LogFlusher } from "./log-flusher.ts";
 import type { Logger, PeerTransport, StateMachine } from "./ports.ts";
 import { leadershipLost, Proposals } from "./proposals.ts";
 import { ReadyLoop } from "./ready-loop.ts";
+import { clearMark, reportMark } from "./recovering-mark.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 import { Snapshotter } from "./snapshotter.ts";
 import type { RecoveredState } from "./state-recovery.ts";
@@ -39,7 +40,13 @@ export interface NodeStores {
 
 export type RaftTuning = Omit<
   RaftOptions<Frame>,
-  "replicaId" | "incarnation" | "commitRule" | "commitNews" | "encodeControl" | "recovering"
+  | "replicaId"
+  | "incarnation"
+  | "commitRule"
+  | "commitNews"
+  | "changes"
+  | "encodeControl"
+  | "recovering"
 >;
 
 export interface ReplicaOptions {
@@ -117,6 +124,7 @@ export class ReplicaParts {
       onInstalled: (applied) => this.#installed(applied),
     });
     this.loop = new ReadyLoop(context, this.#readyParts(stores, host), record);
+    if (record.recovering) reportMark(context);
   }
 
   /** Nobody waits any longer: the replica closes or failed. */
@@ -144,6 +152,7 @@ export class ReplicaParts {
       onEvent: (event) => {
         this.leadership.handle(event);
         if (event.kind === "became-follower") this.snapshotter.leadershipLost();
+        if (event.kind === "caught-up") clearMark(this.context, this.loop);
       },
       onCommit: (commitIndex) => host.onCommit(commitIndex),
     };
@@ -156,6 +165,8 @@ export class ReplicaParts {
       incarnation: options.incarnation,
       commitRule: options.flush === "sync" ? "durable" : "appended",
       commitNews: options.commitNews,
+      // Any other group may become an async one.
+      changes: options.groupId === METADATA_GROUP ? "shortest" : "joint",
       recovering: record.recovering,
       encodeControl: ({ kind, change }, index, term, previous) => {
         const position = this.proposals.nextPosition(previous?.handle);

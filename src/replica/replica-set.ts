@@ -31,6 +31,7 @@ import type { RaftTuning } from "./replica-parts.ts";
 import { markStorageFailed } from "./storage-failure.ts";
 import type { Succession } from "./succession.ts";
 import { Ticker } from "./ticker.ts";
+import { UnsyncedGroups } from "./unsynced-groups.ts";
 
 /** raft.md §1.7, with the election timeout of 1.0–1.5 s that fail-over within 3 s needs. */
 export const REPLICA_TIMING = { tickMs: 50, heartbeatTicks: 3, electionTicks: 20 } as const;
@@ -75,6 +76,7 @@ export class ReplicaSet implements PeerReceiver {
   readonly #opener: GroupOpener;
   readonly #outbox: Outbox;
   readonly #ticker: Ticker;
+  readonly #unsynced: UnsyncedGroups;
   #dirty = new Set<Replica>();
   #isTurnDue = false;
   #isDiskFull = false;
@@ -94,6 +96,7 @@ export class ReplicaSet implements PeerReceiver {
     });
     this.#journalFlusher = new JournalFlusher(deps.journal, this.#scheduler, clock, metrics);
     this.#opener = new GroupOpener({ ...deps, journalFlusher: this.#journalFlusher });
+    this.#unsynced = new UnsyncedGroups(deps.journal);
     this.#outbox = new Outbox(deps.transport);
     this.#ticker = new Ticker(
       clock,
@@ -119,6 +122,13 @@ export class ReplicaSet implements PeerReceiver {
 
   all(): readonly Replica[] {
     return [...this.#replicas.values()];
+  }
+
+  /** Bytes of entries in memory, all groups. */
+  get tailBytes(): number {
+    let bytes = 0;
+    for (const replica of this.#replicas.values()) bytes += replica.tailBytes;
+    return bytes;
   }
 
   /**
@@ -163,12 +173,17 @@ export class ReplicaSet implements PeerReceiver {
     this.#isClosed = true;
     this.#ticker.stop();
     await Promise.allSettled(this.#changing.values());
-    const results = await Promise.allSettled(this.all().map((replica) => replica.close()));
+    const results = await Promise.allSettled(this.all().map((replica) => this.#finish(replica)));
     this.#replicas.clear();
     this.#scheduler.stop();
     for (const result of results) {
       if (result.status === "rejected") this.#fail(result.reason);
     }
+  }
+
+  /** After close(), before the journal says that the run ended cleanly: marks what may not be on disk nevertheless. */
+  markUnsynced(): void {
+    this.#unsynced.mark();
   }
 
   receive(from: NodeId, messages: readonly GroupMessage[]): void {
@@ -219,6 +234,7 @@ export class ReplicaSet implements PeerReceiver {
       const replicaOptions = { groupId, replicaId, incarnation, flush, commitNews, raft };
       const replica = new Replica(this.#replicaDeps(), replicaOptions, start);
       this.#replicas.set(groupId, replica);
+      this.#unsynced.synced(groupId);
       this.#wake(replica);
       return replica;
     } catch (error) {
@@ -232,7 +248,13 @@ export class ReplicaSet implements PeerReceiver {
     if (replica === undefined) return;
     this.#replicas.delete(groupId);
     this.#dirty.delete(replica);
+    await this.#finish(replica);
+  }
+
+  /** Flushes and closes; a replica that failed is not flushed any more. */
+  async #finish(replica: Replica): Promise<void> {
     await replica.close();
+    if (replica.isDamaged) this.#unsynced.add(replica.groupId);
   }
 
   async #remove(groupId: GroupId): Promise<void> {

@@ -116,6 +116,16 @@ export class Replica implements ReplicaHandle {
     return this.#parts.loop.record;
   }
 
+  /** Entries in memory. */
+  get tailBytes(): number {
+    return this.#parts.core.tailBytes;
+  }
+
+  /** It stopped by itself; what it had not flushed may be lost with the page cache. */
+  get isDamaged(): boolean {
+    return this.#failed !== undefined;
+  }
+
   status(): RaftStatus & { readonly logBytes: number; readonly failed: Error | undefined } {
     return { ...this.#parts.core.status(), logBytes: this.#log.bytes, failed: this.#failed };
   }

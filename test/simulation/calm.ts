@@ -8,7 +8,6 @@ import { describeGroup, lackOf } from "./health.ts";
 import type { TopicPlan } from "./plan/seed-plan.ts";
 import type { SimBroker } from "./sim-broker.ts";
 import type { SimCluster } from "./sim-cluster.ts";
-import { BREAK_AFTER_MS } from "./sim-pipe.ts";
 import { checkSteadiness } from "./steadiness.ts";
 import { problemOfStored } from "./stored-state.ts";
 import type { Workload } from "./workload.ts";
@@ -20,7 +19,8 @@ const CONVERGE_LIMIT_MS = 60_000;
 const CALL_LIMIT_MS = 20_000;
 /** The questions about the cluster's health are dear. */
 const POLL_MS = 20;
-const SETTLE_MS: number = BREAK_AFTER_MS + 2000;
+/** Brokers notice dead connections between them within 4 s of silence, and wait at most 1 s before they dial. */
+const SETTLE_MS = 6000;
 const QUIET_MS = 5000;
 const QUIET_LIMIT_MS = 40_000;
 /** Messages between brokers while nothing happens, per second and group: heartbeats, status, commit news. */
@@ -128,7 +128,7 @@ export class Calm {
   async #stayQuiet(): Promise<void> {
     const cluster = this.#cluster;
     const { invariants, network, world } = cluster;
-    // Connections that broke across a cut link are noticed by then.
+    // A connection that is gone on one side only outlives its fault; until it is noticed, a node hears no leader and asks.
     await this.#until(() => world.nowMs >= this.#beganMs + SETTLE_MS, SETTLE_MS * 2);
     const campaigns = invariants.campaigns;
     let elections = invariants.elections;

@@ -21,10 +21,11 @@ import {
   encodeApplied,
   groupPrefix,
 } from "../../src/replica/group-records.ts";
-import type { GroupMessage, Logger } from "../../src/replica/ports.ts";
+import type { GroupMessage } from "../../src/replica/ports.ts";
 import type { Replica } from "../../src/replica/replica.ts";
 import { ReplicaSet } from "../../src/replica/replica-set.ts";
 import { LedgerMachine, setDraft } from "./ledger-machine.ts";
+import { silentLogger } from "./silent-logger.ts";
 import { type NodeClock, VirtualClock } from "./virtual-clock.ts";
 import { VirtualNetwork } from "./virtual-network.ts";
 
@@ -214,11 +215,16 @@ export class ReplicaCluster {
     node.isUp = false;
     node.clock.stop();
     this.network.detach(nodeId);
-    if (kind === "power") this.#boots.set(nodeId, (this.#boots.get(nodeId) ?? 0) + 1);
+    if (kind === "power") this.newBoot(nodeId);
     const memory = kind === "power" ? node.memory.crash(random) : node.memory.detach();
     const store = kind === "power" ? node.store.crash(random) : node.store.detach();
     this.#disks.set(nodeId, { memory, store });
     await this.clock.run(0);
+  }
+
+  /** The machine of a node that is down was switched off and on. */
+  newBoot(nodeId: NodeId): void {
+    this.#boots.set(nodeId, (this.#boots.get(nodeId) ?? 0) + 1);
   }
 
   /** Lets the node make so many more changes to its disk, then cuts its power. */
@@ -233,6 +239,7 @@ export class ReplicaCluster {
   async stop(nodeId: NodeId): Promise<void> {
     const node = this.node(nodeId);
     await this.clock.until(node.set.close());
+    node.set.markUnsynced();
     await this.clock.until(node.journal.close({ clean: true }));
     node.isUp = false;
     node.clock.stop();
@@ -452,16 +459,6 @@ export class RecordingJournal implements HardStateJournal {
     return this.#inner.close(options);
   }
 }
-
-const silentLogger: Logger = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: (fields, message) => {
-    if (process.env["REPLICA_TEST_LOG"] !== undefined)
-      process.stderr.write(`${message} ${String(fields["error"])}\n`);
-  },
-};
 
 /** Makes a power cut lose everything that was not synced. */
 const WORST_CASE: Random = { next: () => 0, integer: (from) => from, uuid: () => "" };

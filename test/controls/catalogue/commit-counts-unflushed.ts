@@ -10,8 +10,8 @@ export const commitCountsUnflushed: Control = {
       file: "raft/commit.ts",
       find: `state.commitRule === "durable"
       ? durable
-      : quorumValue`,
-      replace: "quorumValue",
+      : Math.min(`,
+      replace: "Math.min(",
     },
   ],
 };

@@ -21,8 +21,8 @@ export const followerRead: Control = {
     {
       file: "partition/fetch-messages.ts",
       find: `partition.requireLeader();
-    run = await cursor.read(limits.bytesMax);`,
-      replace: "run = await cursor.read(limits.bytesMax);",
+    run = await readOnce(`,
+      replace: "run = await readOnce(",
     },
     {
       file: "partition/fetch-session.ts",

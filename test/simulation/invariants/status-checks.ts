@@ -14,6 +14,7 @@ import type { Replica } from "../../../src/replica/replica.ts";
 import { type Findings, isMajority } from "./findings.ts";
 import type { GroupBook } from "./group-book.ts";
 import type { Entry, LogView } from "./log-view.ts";
+import { checkCleared, checkElection } from "./recovering-checks.ts";
 
 /** What was seen of one replica in its present incarnation. */
 interface Seen {
@@ -26,6 +27,10 @@ interface Seen {
   readonly membership: Membership;
   /** Term that it led when it was seen last; 0: it did not. */
   readonly ledTerm: Term;
+  /** It may have lost what it acknowledged. */
+  readonly recovering: boolean;
+  /** The newest entry that was ever committed when it started. */
+  readonly newestAtStart: Entry | undefined;
   /** Own entries up to here were compared with what was ever committed. */
   readonly comparedIndex: LogIndex;
 }
@@ -76,6 +81,11 @@ export class StatusChecks {
     else if (log !== undefined) this.#recovered(name, book, log);
     const isLeader = status.role === "leader" && status.failed === undefined;
     if (isLeader) this.#leads(node, replica, status, book, log, seen);
+    const newestAtStart =
+      seen === undefined ? book.committed(book.committedIndex) : seen.newestAtStart;
+    if (seen?.recovering === true && !status.recovering) {
+      checkCleared(this.#findings, name, book, log, newestAtStart);
+    }
     const comparedIndex = this.#commits(name, status, book, log, seen?.comparedIndex ?? 0);
     return {
       term: status.term,
@@ -86,6 +96,8 @@ export class StatusChecks {
       watermarks: replica.watermarks,
       membership: status.membership,
       ledTerm: isLeader ? status.term : 0,
+      recovering: status.recovering,
+      newestAtStart,
       comparedIndex,
     };
   }
@@ -137,7 +149,12 @@ export class StatusChecks {
     seen: Seen | undefined,
   ): void {
     const { term } = status;
-    if (seen?.ledTerm !== term) this.#elected(node, replica, status, book, log);
+    const { outgoing, voters } = status.membership;
+    book.voterCount = Math.min(voters.length, outgoing?.length ?? voters.length);
+    if (seen?.ledTerm !== term) {
+      this.#elected(node, replica, status, book, log);
+      checkElection(this.#findings, replica, status, book);
+    }
     if (log === undefined) return;
     const isReady = replica.isLeaderReady && seen?.isLeaderReady !== true;
     if (isReady) this.#ready(replica, status, book);
@@ -311,6 +328,7 @@ export class StatusChecks {
 /** A new leader writes an entry at once, so its election does not go unnoticed. */
 function isSame(seen: Seen, replica: Replica): boolean {
   if (seen.term !== replica.term || seen.isLeaderReady !== replica.isLeaderReady) return false;
+  if (seen.recovering && !replica.record.recovering) return false;
   const { watermarks } = seen;
   const { appliedIndex, commitIndex, durableCommitIndex, writtenIndex } = replica.watermarks;
   return (

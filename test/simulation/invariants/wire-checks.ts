@@ -34,7 +34,9 @@ export class WireChecks {
         return;
       case "vote-response":
         if (message.granted && !message.pre) {
-          this.#requireVote(node, groupId, message.from, message.term, message.to);
+          const { from, recovering, term, to } = message;
+          this.#requireVote(node, groupId, from, term, to);
+          this.#findings.book(groupId).granted(from, to, term, recovering);
         }
         return;
       case "append-response":
