@@ -21,8 +21,8 @@ export const followerRead: Control = {
     {
       file: "partition/fetch-messages.ts",
       find: `partition.requireLeader();
-    run = await readOnce(cursor, limits.bytesMax, deps.memory);`,
-      replace: "run = await readOnce(cursor, limits.bytesMax, deps.memory);",
+    run = await readOnce(`,
+      replace: "run = await readOnce(",
     },
     {
       file: "partition/fetch-session.ts",
