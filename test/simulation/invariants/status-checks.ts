@@ -1,7 +1,13 @@
 // What must hold of every replica after every event of its host, by what the replica says of itself and by what stands on
 // the disks: one leader per term, commit rules, completeness, monotonic positions (raft.md §2). Called by invariants.ts.
-import { type GroupId, type NodeId, nodeOfReplica } from "../../../src/model/ids.ts";
+import {
+  type GroupId,
+  type NodeId,
+  nodeOfReplica,
+  type ReplicaId,
+} from "../../../src/model/ids.ts";
 import type { LogIndex, Term } from "../../../src/model/positions.ts";
+import type { Membership } from "../../../src/raft/messages.ts";
 import type { RaftStatus } from "../../../src/raft/raft.ts";
 import type { Watermarks } from "../../../src/replica/ports.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
@@ -11,6 +17,8 @@ import type { LogView } from "./log-view.ts";
 
 /** What was seen of one replica in its present incarnation. */
 interface Seen {
+  readonly replicaId: ReplicaId;
+  readonly membership: Membership;
   readonly term: Term;
   readonly commitIndex: LogIndex;
   readonly durableCommitIndex: LogIndex;
@@ -51,7 +59,9 @@ export class StatusChecks {
     }
     for (const replica of replicas) {
       const { groupId } = replica;
-      const seen = seenHere.get(groupId);
+      const last = seenHere.get(groupId);
+      // A replica that was placed here anew knows nothing yet.
+      const seen = last?.replicaId === replica.replicaId ? last : undefined;
       // The whole status is dear: it is asked for only when something moved.
       if (seen !== undefined && isSame(seen, replica)) continue;
       seenHere.set(groupId, this.#look(node, replica, seen));
@@ -70,6 +80,8 @@ export class StatusChecks {
     if (isLeader) this.#leads(node, replica, status, book, log, seen);
     const comparedIndex = this.#commits(name, status, book, log, seen?.comparedIndex ?? 0);
     return {
+      replicaId: replica.replicaId,
+      membership: status.membership,
       term: status.term,
       commitIndex: status.commitIndex,
       durableCommitIndex: status.durableCommitIndex,
@@ -122,10 +134,10 @@ export class StatusChecks {
     if (isReady) this.#ready(replica, status, book);
     const wasLeading = seen?.ledTerm === term;
     if (wasLeading && status.commitIndex > seen.commitIndex) {
-      this.#committedByLeader(replica, status, book, log);
+      this.#committedByLeader(replica, status, book, log, seen);
     }
     if (status.durableCommitIndex > (seen?.durableCommitIndex ?? 0)) {
-      this.#durableByLeader(replica, status, log);
+      this.#durableByLeader(replica, status, log, seen);
     }
     this.#progress(replica, status, log);
   }
@@ -171,12 +183,13 @@ export class StatusChecks {
     );
   }
 
-  /** I13 and I15. */
+  /** I13, I14 and I15. What names new members is itself counted among the former ones. */
   #committedByLeader(
     { groupId }: Replica,
     { commitIndex, membership, term }: RaftStatus,
     book: GroupBook,
     log: LogView,
+    seen: Seen,
   ): void {
     const entry = log.entry(commitIndex);
     if (entry === undefined || entry.term !== term) {
@@ -185,7 +198,15 @@ export class StatusChecks {
     }
     const isSync = this.#findings.syncGroups.has(groupId);
     if (!isSync && book.isForgiven) return;
-    if (this.#findings.majorityHolds(groupId, membership, commitIndex, term, isSync)) return;
+    const change = changeWithin(log, seen.commitIndex, commitIndex);
+    const isHeld = (members: Membership, index: LogIndex): boolean => {
+      const own = log.entry(index)?.term ?? 0;
+      return this.#findings.majorityHolds(groupId, members, index, own, isSync);
+    };
+    const isRight =
+      (change === undefined || isHeld(seen.membership, change)) &&
+      (change === commitIndex || isHeld(membership, commitIndex));
+    if (isRight) return;
     const how = isSync ? "durably " : "";
     this.#findings.report(
       `committed without a majority: group ${groupId} index ${commitIndex} is not ${how}on a majority`,
@@ -195,13 +216,19 @@ export class StatusChecks {
   /** I16. */
   #durableByLeader(
     { groupId }: Replica,
-    { durableCommitIndex, membership }: RaftStatus,
+    { commitIndex, durableCommitIndex, membership }: RaftStatus,
     log: LogView,
+    seen: Seen | undefined,
   ): void {
     const entry = log.entry(durableCommitIndex);
     if (entry === undefined) return;
     const { index, term } = entry;
     if (this.#findings.majorityHolds(groupId, membership, index, term, true)) return;
+    // It was counted before the members changed, in the same event.
+    const isChanged = changeWithin(log, seen?.appliedIndex ?? 0, commitIndex) !== undefined;
+    if (isChanged && seen !== undefined) {
+      if (this.#findings.majorityHolds(groupId, seen.membership, index, term, true)) return;
+    }
     this.#findings.report(
       `durable commit without a majority of disks: group ${groupId} index ${index}`,
     );
@@ -250,6 +277,14 @@ export class StatusChecks {
     }
     return upTo;
   }
+}
+
+/** The first entry of (after, upTo] that names members. */
+function changeWithin(log: LogView, after: LogIndex, upTo: LogIndex): LogIndex | undefined {
+  for (let index = after + 1; index <= upTo; index += 1) {
+    if (log.entry(index)?.isMembership === true) return index;
+  }
+  return undefined;
 }
 
 /** A new leader writes an entry at once, so its election does not go unnoticed. */
