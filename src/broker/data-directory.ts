@@ -1,4 +1,5 @@
 // What a data directory needs from the real world, for the broker and for tools that work on a stopped one's directory.
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { systemRandom } from "../base/random.ts";
 import { openLevelStore } from "../log/level-store.ts";
@@ -14,11 +15,32 @@ export async function openKeyedStore(location: string): Promise<KeyedStore> {
   }
 }
 
-/** Linux tells when the machine was booted last; elsewhere the page cache must be assumed to be lost at each start. */
+/**
+ * A text that is another one after each boot of the machine: Linux and macOS have one. Elsewhere it is new at each start, so
+ * that a run which did not end cleanly counts as one whose page cache is lost.
+ */
 export function bootId(): string {
+  return linuxBootId() ?? macBootId() ?? `unknown-${systemRandom.uuid()}`;
+}
+
+function linuxBootId(): string | undefined {
   try {
     return readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   } catch {
-    return `unknown-${systemRandom.uuid()}`;
+    return undefined;
+  }
+}
+
+function macBootId(): string | undefined {
+  if (process.platform !== "darwin") return undefined;
+  try {
+    const text = execFileSync("/usr/sbin/sysctl", ["-n", "kern.bootsessionuuid"], {
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+      timeout: 2000,
+    }).trim();
+    return text === "" ? undefined : text;
+  } catch {
+    return undefined;
   }
 }

@@ -97,12 +97,13 @@ class FileJournal implements HardStateJournal {
     this.incarnation = found.incarnation + 1;
     this.bootChanged = bootId === "" || found.bootId !== bootId;
     this.#records = new Map(found.records);
+    this.wasClean = found.wasClean;
     if (this.bootChanged) {
       for (const [groupId, record] of this.#records) {
-        this.#records.set(groupId, { ...record, unrecovered: true });
+        const recovering = record.recovering || (record.lazy && !this.wasClean);
+        this.#records.set(groupId, { ...record, unrecovered: true, recovering });
       }
     }
-    this.wasClean = found.wasClean;
   }
 
   get(groupId: GroupId): HardStateRecord | undefined {

@@ -18,7 +18,10 @@ export function advanceCommit<H>(state: RaftState<H>): void {
   const ruled =
     state.commitRule === "durable"
       ? durable
-      : quorumValue(state.membership, (id) => writtenBy(state, leader, id));
+      : Math.min(
+          quorumValue(state.membership, (id) => writtenBy(state, leader, id)),
+          unflushedChange(state, durable) - 1,
+        );
   if (ruled > state.commitIndex && log.termAt(ruled) === state.term) {
     const before = state.commitIndex;
     state.commitTo(ruled);
@@ -28,6 +31,15 @@ export function advanceCommit<H>(state: RaftState<H>): void {
   if (durable > state.durableCommitIndex && log.termAt(durable) === state.term) {
     state.raiseDurableCommit(durable);
   }
+}
+
+/**
+ * First undecided membership entry that is not on a majority of disks. Whatever the rule, such an entry is committed only when
+ * it is: a page cache that is lost must never bring a former configuration back (ADR 0012).
+ */
+function unflushedChange<H>({ changeIndexes, commitIndex }: RaftState<H>, durable: number): number {
+  const decided = Math.max(durable, commitIndex);
+  return changeIndexes.find((index) => index > decided) ?? Number.POSITIVE_INFINITY;
 }
 
 function writtenBy<H>(state: RaftState<H>, leader: LeaderState, id: ReplicaId): LogIndex {

@@ -14,6 +14,12 @@ export interface RaftOptions<H> {
    * leader's next tick. Only what followers apply waits for it; later saves a message per follower and commit.
    */
   readonly commitNews: "at-once" | "by-tick";
+  /**
+   * How voters change: "shortest" takes one entry when at most one voter comes or goes; "joint" always goes through a joint
+   * configuration. A group that may ever acknowledge what is not flushed needs "joint": with recovering voters, elections
+   * under neighbouring configurations meet its commits only inside a half that both have (ADR 0012).
+   */
+  readonly changes: "shortest" | "joint";
   /** Ticks without a leader before a pre-vote; the timeout is drawn from [electionTicks, electionTicks * 1.5]. */
   readonly electionTicks: number;
   /** Ticks between heartbeats; < electionTicks / 2. */
@@ -38,7 +44,7 @@ export interface RaftOptions<H> {
   readonly tailBytesMax: number;
   /** Of these, kept although every peer that keeps up has confirmed them; ≤ tailBytesMax. */
   readonly tailBytesKept: number;
-  /** This replica may have lost acknowledged entries; reported with its votes. */
+  /** This replica may have lost acknowledged entries; reported with its answers. */
   readonly recovering: boolean;
 }
 

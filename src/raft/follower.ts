@@ -3,6 +3,7 @@
 import { assert, defined } from "../base/assert.ts";
 import type { LogIndex } from "../model/positions.ts";
 import type { AppendRequest, Entry, Heartbeat } from "./messages.ts";
+import { noteFence } from "./recovering.ts";
 import type { RaftState } from "./state.ts";
 
 export function handleAppendRequest<H>(state: RaftState<H>, request: AppendRequest<H>): void {
@@ -147,6 +148,7 @@ export function handleHeartbeat<H>(state: RaftState<H>, heartbeat: Heartbeat): v
     state.commitTo(Math.min(heartbeat.commitIndex, follower.agreedIndex));
     state.raiseDurableCommit(heartbeat.durableCommitIndex);
   }
+  noteFence(state, heartbeat);
   const { writtenIndex, flushedIndex } = state.log.storage;
   const matchIndex = Math.min(follower.agreedIndex, writtenIndex);
   state.sendInTerm({
@@ -158,5 +160,6 @@ export function handleHeartbeat<H>(state: RaftState<H>, heartbeat: Heartbeat): v
     incarnation: state.options.incarnation,
     matchIndex,
     durableIndex: Math.min(follower.agreedIndex, flushedIndex),
+    recovering: state.recovering,
   });
 }

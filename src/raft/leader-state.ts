@@ -36,6 +36,10 @@ export class LeaderState {
   openReads: number[] = [];
   rounds: ReadRound[] = [];
   lastRound = 0;
+  /** Newest round that a majority answered, as far as it was looked at. */
+  confirmedRound = 0;
+  /** A recovering follower has no fence yet: a round is wanted. */
+  isFenceDue = false;
   /**
    * Present while a leader that is no voter (any more) still leads: only until a majority of the voters know this
    * much to be committed. Stepping down before could leave voters that do not know that they are enough.

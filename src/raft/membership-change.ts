@@ -27,7 +27,7 @@ export function proposeMembership<H>(
   if (!leader.isReady) return "not-ready";
   const isUnderWay = leader.changeIndex > state.appliedIndex || membership.outgoing !== undefined;
   if (isUnderWay) return "change-in-progress";
-  appendControl(state, { membership: firstStep(membership, target) });
+  appendControl(state, { membership: firstStep(membership, target, state.options.changes) });
   return undefined;
 }
 

@@ -39,17 +39,21 @@ export function sorted(membership: Membership): Membership {
 
 /**
  * The first entry on the way from `current` (not joint) to `target`: `target` itself when at most one voter comes or
- * goes, since majorities of the two then always meet; else the joint configuration of both, which the leader leaves
- * by {@link leaveJoint}. A voter that becomes a learner stands in `outgoing` and in `learners` meanwhile: it
+ * goes, since majorities of the two then always meet (`changes` "joint": when none does); else the joint configuration of
+ * both, which the leader leaves by {@link leaveJoint}. A voter that becomes a learner stands in `outgoing` and in `learners` meanwhile: it
  * still votes in the outgoing half.
  */
-export function firstStep(current: Membership, target: Membership): Membership {
+export function firstStep(
+  current: Membership,
+  target: Membership,
+  changes: "shortest" | "joint",
+): Membership {
   assert(current.outgoing === undefined, "a joint configuration is left first");
   checkTarget(target);
   const goal = sorted(target);
   const added = goal.voters.filter((id) => !current.voters.includes(id)).length;
   const removed = current.voters.filter((id) => !goal.voters.includes(id)).length;
-  if (added + removed <= 1) return goal;
+  if (added + removed <= (changes === "shortest" ? 1 : 0)) return goal;
   return { ...goal, outgoing: sorted(current).voters };
 }
 

@@ -56,7 +56,7 @@ export interface VoteResponse extends Envelope {
   readonly kind: "vote-response";
   readonly pre: boolean;
   readonly granted: boolean;
-  /** The voter may have lost acknowledged entries (architecture §7.11); reported from the first version on. */
+  /** The voter may have lost acknowledged entries (architecture §7.11): its grant counts less (quorum.ts). */
   readonly recovering: boolean;
 }
 
@@ -97,6 +97,9 @@ export interface Heartbeat extends Envelope {
   readonly durableCommitIndex: LogIndex;
   /** Highest ReadIndex round to confirm; 0 when none is pending. */
   readonly readRound: number;
+  /** The receiver's fence, meant for this incarnation of it (recovering.ts). Both 0: none. */
+  readonly fenceIncarnation: number;
+  readonly fenceIndex: LogIndex;
 }
 
 export interface HeartbeatResponse extends Envelope {
@@ -106,6 +109,7 @@ export interface HeartbeatResponse extends Envelope {
   /** Same as in AppendResponse: lets a lost append answer be made good. */
   readonly matchIndex: LogIndex;
   readonly durableIndex: LogIndex;
+  readonly recovering: boolean;
 }
 
 export interface TimeoutNow extends Envelope {

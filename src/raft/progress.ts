@@ -38,6 +38,11 @@ export class Progress {
   toldRound = 0;
   /** 0: not heard of yet in this term. */
   incarnation = 0;
+  /** It may have lost what it acknowledged (recovering.ts). */
+  recovering = false;
+  /** Once this round is confirmed, `fenceIndex` is its fence; 0: none was opened for its incarnation. */
+  fenceRound = 0;
+  fenceIndex: LogIndex = 0;
   /** Leader's tick when it was heard last; −1: never. */
   heardAtTick = -1;
   /** Leader's tick when match grew or the window began to fill. */
@@ -103,6 +108,9 @@ export class Progress {
     this.sentCommit = 0;
     this.flushAskedTo = 0;
     this.toldRound = 0;
+    this.recovering = false;
+    this.fenceRound = 0;
+    this.fenceIndex = 0;
     this.stallFactor = 1;
     this.becomeProbe(next);
   }

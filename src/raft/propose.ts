@@ -38,7 +38,14 @@ export function appendControl<H>(state: RaftState<H>, change?: MembershipChange)
     change === undefined ? ({ kind: "noop" } as const) : ({ kind: "membership", change } as const);
   const { handle, bytes } = state.options.encodeControl(control, index, term, previous);
   state.appendToLog({ ...control, index, term, bytes, handle });
-  if (change !== undefined) leader.changeIndex = index;
+  if (change !== undefined) {
+    leader.changeIndex = index;
+    // It waits for the disks of a majority, whatever the rule (commit.ts).
+    if (state.commitRule === "appended") {
+      leader.flushIndex = index;
+      state.out.flushRequested = true;
+    }
+  }
   leader.uncommittedBytes += bytes;
   leader.isSendDue = true;
   return index;

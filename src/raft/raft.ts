@@ -5,6 +5,7 @@ import type { ReplicaId } from "../model/ids.ts";
 import type { LogIndex, Term } from "../model/positions.ts";
 import { advanceCommit } from "./commit.ts";
 import type { InitialState, RaftOptions } from "./config.ts";
+import { setDamaged } from "./damage.ts";
 import { ownVoteDurable } from "./election.ts";
 import { answerAppends } from "./follower.ts";
 import { isRecentlyActive } from "./leadership.ts";
@@ -13,6 +14,7 @@ import type { Entry, Membership, Message } from "./messages.ts";
 import { propose } from "./propose.ts";
 import { openReadRound, readIndex } from "./read-index.ts";
 import type { Ready } from "./ready.ts";
+import { noteCaughtUp } from "./recovering.ts";
 import { replicate, requestFlush, sendHeartbeats } from "./replication.ts";
 import { snapshotFailed, snapshotInstalled, snapshotSent } from "./snapshot.ts";
 import { RaftState } from "./state.ts";
@@ -58,7 +60,10 @@ export interface RaftCore<H> {
   compacted(firstIndex: LogIndex): void;
   /** The group's flush changed by a committed entry. */
   setCommitRule(rule: "durable" | "appended"): void;
+  /** False: after a "caught-up" event, once the host's record says so durably. */
   setRecovering(recovering: boolean): void;
+  /** Some entries can not be read from the own disk: while it is so, this replica does not stand for election. */
+  setDamaged(damaged: boolean): void;
 
   hasReady(): boolean;
   /** Takes everything that is due. Empty arrays where nothing is. */
@@ -70,6 +75,8 @@ export interface RaftCore<H> {
   readonly leaderId: ReplicaId | 0;
   readonly lastIndex: LogIndex;
   readonly commitIndex: LogIndex;
+  /** Bytes of entries in memory. */
+  readonly tailBytes: number;
   /** Entry of the in-memory tail, or undefined when it left memory. */
   tailEntry(index: LogIndex): Entry<H> | undefined;
   /** Term of an entry in [firstIndex − 1, lastIndex]; undefined outside. */
@@ -188,7 +195,12 @@ class Raft<H> implements RaftCore<H> {
   setRecovering(recovering: boolean): void {
     this.#run((state) => {
       state.recovering = recovering;
+      state.isCaughtUp = false;
     });
+  }
+
+  setDamaged(damaged: boolean): void {
+    this.#run((state) => setDamaged(state, damaged));
   }
 
   hasReady(): boolean {
@@ -254,6 +266,8 @@ class Raft<H> implements RaftCore<H> {
       writtenIndex: state.log.storage.writtenIndex,
       flushedIndex: state.log.storage.flushedIndex,
       membership: state.membership,
+      recovering: state.recovering,
+      recoveringPeers: [...state.recoveringPeers].sort((a, b) => a - b),
       progress: progressOf(state),
       transferringTo: leader === undefined ? 0 : (transfer?.to ?? 0),
     };
@@ -277,6 +291,10 @@ class Raft<H> implements RaftCore<H> {
 
   get commitIndex(): LogIndex {
     return this.#state.commitIndex;
+  }
+
+  get tailBytes(): number {
+    return this.#state.log.tail.bytes;
   }
 
   tailEntry(index: LogIndex): Entry<H> | undefined {
@@ -307,6 +325,7 @@ class Raft<H> implements RaftCore<H> {
 /** Turns what changed since the last time into messages. Repeating it without a change brings nothing. */
 function settle<H>(state: RaftState<H>): void {
   const { leader } = state;
+  noteCaughtUp(state);
   if (leader === undefined) {
     answerAppends(state);
     return;
@@ -331,5 +350,6 @@ function progressOf<H>(state: RaftState<H>): ReplicaProgress[] {
     nextIndex: peer.next,
     isRecentlyActive: isRecentlyActive(state, leader, peer),
     isLearner: peer.isLearner,
+    recovering: peer.recovering,
   }));
 }

@@ -2,6 +2,7 @@
 // heartbeats that it still leads, and hands the index out. Rounds are numbered here, never by the caller: a retried
 // read cannot be confirmed by an answer to an earlier try. The queue of open reads is bounded by the host.
 import { quorumValue } from "./quorum.ts";
+import { openFences } from "./recovering.ts";
 import type { RaftState } from "./state.ts";
 
 export function readIndex<H>(state: RaftState<H>, readId: number): void {
@@ -9,16 +10,17 @@ export function readIndex<H>(state: RaftState<H>, readId: number): void {
   else state.leader.openReads.push(readId);
 }
 
-/** Gives all open reads one new round, once the own-term no-op is committed. Called when output is collected. */
+/** Gives all open reads and fences one new round, once the own-term no-op is committed. Called when output is collected. */
 export function openReadRound<H>(state: RaftState<H>): void {
   const leader = state.leader;
-  if (leader === undefined || leader.openReads.length === 0) return;
+  if (leader === undefined || (leader.openReads.length === 0 && !leader.isFenceDue)) return;
   // Before that, entries acknowledged by former leaders may be above our commit index.
   if (state.commitIndex < leader.noopIndex) return;
   leader.lastRound += 1;
   const index = state.commitIndex;
   leader.rounds.push({ round: leader.lastRound, index, readIds: leader.openReads });
   leader.openReads = [];
+  openFences(leader, leader.lastRound, index);
   leader.isHeartbeatDue = true;
   confirmReads(state);
 }
@@ -30,6 +32,7 @@ export function confirmReads<H>(state: RaftState<H>): void {
   const confirmed = quorumValue(state.membership, (id) =>
     id === state.id ? leader.lastRound : (leader.find(id)?.readRound ?? 0),
   );
+  leader.confirmedRound = Math.min(confirmed, leader.lastRound);
   while ((leader.rounds[0]?.round ?? Number.POSITIVE_INFINITY) <= confirmed) {
     const round = leader.rounds.shift();
     for (const readId of round?.readIds ?? []) {

@@ -43,7 +43,9 @@ export type RaftEvent =
       readonly to: LogIndex;
       readonly term: Term;
     }
-  | { readonly kind: "transfer-ended"; readonly to: ReplicaId; readonly ok: boolean };
+  | { readonly kind: "transfer-ended"; readonly to: ReplicaId; readonly ok: boolean }
+  /** Holds again, flushed, what it may have lost: clear the mark durably, then call setRecovering(false). */
+  | { readonly kind: "caught-up"; readonly term: Term };
 
 /** A ReadIndex request is confirmed: state applied up to `index` is linearizable for it. */
 export interface ReadState {

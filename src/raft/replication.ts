@@ -5,6 +5,7 @@ import type { LeaderState } from "./leader-state.ts";
 import { isRecentlyActive } from "./leadership.ts";
 import type { Entry } from "./messages.ts";
 import type { Progress } from "./progress.ts";
+import { fenceOf } from "./recovering.ts";
 import { roundOfHeartbeats } from "./retirement.ts";
 import type { RaftState } from "./state.ts";
 
@@ -131,6 +132,7 @@ export function sendHeartbeats<H>(state: RaftState<H>): void {
       commitIndex: Math.min(peer.match, state.commitIndex),
       durableCommitIndex: Math.min(peer.match, state.durableCommitIndex),
       readRound,
+      ...fenceOf(leader, peer),
     });
   }
 }

@@ -6,6 +6,7 @@ import type { LeaderState } from "./leader-state.ts";
 import type { AppendResponse, HeartbeatResponse } from "./messages.ts";
 import type { Progress } from "./progress.ts";
 import { confirmReads } from "./read-index.ts";
+import { noteRecovering } from "./recovering.ts";
 import { retireWhenKnown } from "./retirement.ts";
 import type { RaftState } from "./state.ts";
 import { releaseTail } from "./tail-release.ts";
@@ -61,6 +62,7 @@ function admit<H>(
     peer.movedAtTick = leader.ticks;
   }
   peer.heardAtTick = leader.ticks;
+  noteRecovering(state, leader, peer, message.recovering);
   return { leader, peer };
 }
 

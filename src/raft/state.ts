@@ -40,6 +40,8 @@ export class FollowerState {
   owedFlushed: LogIndex = 0;
   /** An answer is due at once, whatever it says. */
   isAnswerDue = false;
+  /** While recovering: what must be held, flushed, before the mark can go; 0: not told by this leader (recovering.ts). */
+  fenceIndex: LogIndex = 0;
 }
 
 export class RaftState<H> {
@@ -53,6 +55,12 @@ export class RaftState<H> {
   membership: Membership;
   commitRule: "durable" | "appended";
   recovering: boolean;
+  /** It holds again what it may have lost; the host was told and clears the mark. */
+  isCaughtUp = false;
+  /** Others that said so of themselves in their last answer. */
+  readonly recoveringPeers: Set<ReplicaId> = new Set();
+  /** Entries on the own disk can not be read (damage.ts). */
+  damaged = false;
 
   commitIndex: LogIndex;
   durableCommitIndex: LogIndex;

@@ -20,6 +20,10 @@ export interface RaftStatus {
   readonly writtenIndex: LogIndex;
   readonly flushedIndex: LogIndex;
   readonly membership: Membership;
+  /** This replica may have lost what it acknowledged: its votes count less (recovering.ts). */
+  readonly recovering: boolean;
+  /** Others that said so of themselves when they answered last, ascending. */
+  readonly recoveringPeers: readonly ReplicaId[];
   /** Leader only: the others as the leader sees them. */
   readonly progress: readonly ReplicaProgress[];
   readonly transferringTo: ReplicaId | 0;
@@ -34,6 +38,7 @@ export interface ReplicaProgress {
   /** Heard of within one election timeout. */
   readonly isRecentlyActive: boolean;
   readonly isLearner: boolean;
+  readonly recovering: boolean;
 }
 
 export type ProposalRefusal =

@@ -2,6 +2,7 @@
 import type { ReplicaId } from "../model/ids.ts";
 import { isPromotable, startPreVote } from "./election.ts";
 import { hasQuorum } from "./leadership.ts";
+import { patienceOf } from "./recovering.ts";
 import { becomeFollower } from "./roles.ts";
 import type { RaftState } from "./state.ts";
 import { tickTransfer } from "./transfer.ts";
@@ -17,7 +18,8 @@ export function tick<H>(state: RaftState<H>): void {
   }
   if (state.notMemberTicks > 0) state.notMemberTicks -= 1;
   state.electionElapsed += 1;
-  if (state.electionElapsed >= state.electionTimeout && isPromotable(state)) startPreVote(state);
+  const wait = state.electionTimeout + patienceOf(state);
+  if (state.electionElapsed >= wait && isPromotable(state)) startPreVote(state);
 }
 
 function tickLeader<H>(state: RaftState<H>): void {

@@ -6,7 +6,7 @@ import type { TimeoutNow } from "./messages.ts";
 import type { RaftState } from "./state.ts";
 import type { ProposalRefusal } from "./status.ts";
 
-/** To itself: nothing to do, reported as done. To a learner or a stranger: "unknown-target". */
+/** To itself: nothing to do, reported as done. To a learner, a stranger or a recovering replica: "unknown-target". */
 export function transferLeadership<H>(
   state: RaftState<H>,
   to: ReplicaId,
@@ -19,9 +19,8 @@ export function transferLeadership<H>(
     return undefined;
   }
   const peer = leader.find(to);
-  if (peer === undefined || peer.isLearner || !state.membership.voters.includes(to)) {
-    return "unknown-target";
-  }
+  const isVoter = state.membership.voters.includes(to);
+  if (peer === undefined || peer.isLearner || peer.recovering || !isVoter) return "unknown-target";
   state.transfer = { to, elapsed: 0, isSent: false };
   leader.isSendDue = true;
   sendTimeoutNowWhenReady(state);
@@ -32,7 +31,13 @@ export function transferLeadership<H>(
 export function sendTimeoutNowWhenReady<H>(state: RaftState<H>): void {
   const { leader, transfer } = state;
   if (leader === undefined || transfer === undefined || transfer.isSent) return;
-  if (leader.find(transfer.to)?.match !== state.log.lastIndex) return;
+  const target = leader.find(transfer.to);
+  if (target?.recovering === true) {
+    // It lost its page cache after the transfer began.
+    state.endTransfer(0);
+    return;
+  }
+  if (target?.match !== state.log.lastIndex) return;
   transfer.isSent = true;
   const { to } = transfer;
   state.out.messages.push({ kind: "timeout-now", from: state.id, to, term: state.term });
@@ -45,8 +50,9 @@ export function tickTransfer<H>(state: RaftState<H>): void {
   if (state.transfer.elapsed >= state.options.electionTicks) state.endTransfer(0);
 }
 
-/** The leader asks us to take over: no pre-vote, and our requests tell that the leader wants it. */
+/** The leader asks us to take over: no pre-vote, and our requests tell that the leader wants it. Not while we recover. */
 export function handleTimeoutNow<H>(state: RaftState<H>, message: TimeoutNow): void {
-  if (state.role !== "follower" || state.leaderId !== message.from || !isPromotable(state)) return;
+  if (state.role !== "follower" || state.leaderId !== message.from || state.recovering) return;
+  if (!isPromotable(state)) return;
   startElection(state, true);
 }

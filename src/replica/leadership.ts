@@ -81,6 +81,8 @@ export class Leadership {
       case "transfer-ended":
         this.#transferEnded(event.ok);
         return;
+      case "caught-up":
+        return;
     }
   }
 
@@ -155,7 +157,7 @@ export class Leadership {
     if (to !== undefined) return membership.voters.find((voter) => nodeOfReplica(voter) === to);
     let best: ReplicaProgress | undefined;
     for (const candidate of progress) {
-      if (candidate.isLearner || !candidate.isRecentlyActive) continue;
+      if (candidate.isLearner || candidate.recovering || !candidate.isRecentlyActive) continue;
       if (best === undefined || candidate.matchIndex > best.matchIndex) best = candidate;
     }
     return best?.replicaId;

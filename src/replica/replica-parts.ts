@@ -2,7 +2,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { GroupLog, HardStateRecord, ImageStore, KeyedStore } from "../log/ports.ts";
 import type { Frame } from "../model/entry-frame.ts";
-import type { GroupId, ReplicaId } from "../model/ids.ts";
+import { type GroupId, METADATA_GROUP, type ReplicaId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import type { InitialState, RaftOptions } from "../raft/config.ts";
 import type { Message } from "../raft/messages.ts";
@@ -18,9 +18,11 @@ import type { JournalFlusher } from "./journal-flusher.ts";
 import { Leadership } from "./leadership.ts";
 import { LinearizableReads } from "./linearizable-read.ts";
 import { LogFlusher } from "./log-flusher.ts";
-import type { Logger, PeerTransport, StateMachine } from "./ports.ts";
+import type { FetchEntries, Logger, PeerTransport, StateMachine } from "./ports.ts";
 import { leadershipLost, Proposals } from "./proposals.ts";
 import { ReadyLoop } from "./ready-loop.ts";
+import { clearMark, reportMark } from "./recovering-mark.ts";
+import { Repairer } from "./repairer.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 import { Snapshotter } from "./snapshotter.ts";
 import type { RecoveredState } from "./state-recovery.ts";
@@ -35,11 +37,18 @@ export interface NodeStores {
   readonly journal: JournalFlusher;
   readonly scheduler: FlushScheduler;
   readonly transport: PeerTransport;
+  readonly fetchEntries: FetchEntries | undefined;
 }
 
 export type RaftTuning = Omit<
   RaftOptions<Frame>,
-  "replicaId" | "incarnation" | "commitRule" | "commitNews" | "encodeControl" | "recovering"
+  | "replicaId"
+  | "incarnation"
+  | "commitRule"
+  | "commitNews"
+  | "changes"
+  | "encodeControl"
+  | "recovering"
 >;
 
 export interface ReplicaOptions {
@@ -78,6 +87,7 @@ export class ReplicaParts {
   readonly snapshotter: Snapshotter;
   readonly installer: ImageInstaller;
   readonly loop: ReadyLoop;
+  readonly repairer: Repairer;
 
   constructor(stores: NodeStores, options: ReplicaOptions, start: ReplicaStart, host: PartsHost) {
     const { state, record } = start;
@@ -117,6 +127,12 @@ export class ReplicaParts {
       onInstalled: (applied) => this.#installed(applied),
     });
     this.loop = new ReadyLoop(context, this.#readyParts(stores, host), record);
+    if (record.recovering) reportMark(context);
+    this.repairer = new Repairer(context, {
+      fetch: stores.fetchEntries,
+      logStart: () => this.apply.position.logStart.index,
+      transfer: (to) => this.leadership.transfer(to),
+    });
   }
 
   /** Nobody waits any longer: the replica closes or failed. */
@@ -144,6 +160,7 @@ export class ReplicaParts {
       onEvent: (event) => {
         this.leadership.handle(event);
         if (event.kind === "became-follower") this.snapshotter.leadershipLost();
+        if (event.kind === "caught-up") clearMark(this.context, this.loop);
       },
       onCommit: (commitIndex) => host.onCommit(commitIndex),
     };
@@ -156,6 +173,8 @@ export class ReplicaParts {
       incarnation: options.incarnation,
       commitRule: options.flush === "sync" ? "durable" : "appended",
       commitNews: options.commitNews,
+      // Any other group may become an async one.
+      changes: options.groupId === METADATA_GROUP ? "shortest" : "joint",
       recovering: record.recovering,
       encodeControl: ({ kind, change }, index, term, previous) => {
         const position = this.proposals.nextPosition(previous?.handle);
@@ -186,6 +205,7 @@ export class ReplicaParts {
       send: (message) => host.send(message),
       fail: (error) => host.fail(error),
       spawn: (name, run) => host.spawn(name, run),
+      damaged: (error) => this.repairer.suspect(error),
     };
   }
 }

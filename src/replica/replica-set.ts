@@ -10,6 +10,7 @@ import {
   type KeyedStore,
   StorageError,
 } from "../log/ports.ts";
+import type { Frame } from "../model/entry-frame.ts";
 import { BrokerError } from "../model/errors.ts";
 import { type GroupId, type NodeId, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
 import {
@@ -24,13 +25,23 @@ import { FlushScheduler } from "./flush-scheduler.ts";
 import { GroupOpener, type GroupOptions, type OpenLog } from "./group-opener.ts";
 import { JournalFlusher } from "./journal-flusher.ts";
 import { Outbox } from "./outbox.ts";
-import type { GroupMessage, ImageTransfer, Logger, PeerReceiver, PeerTransport } from "./ports.ts";
+import type {
+  EntriesWanted,
+  FetchEntries,
+  GroupMessage,
+  ImageTransfer,
+  Logger,
+  PeerReceiver,
+  PeerTransport,
+} from "./ports.ts";
 import { Replica, type ReplicaDeps } from "./replica.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 import type { RaftTuning } from "./replica-parts.ts";
+import { Scrubber } from "./scrubber.ts";
 import { markStorageFailed } from "./storage-failure.ts";
 import type { Succession } from "./succession.ts";
 import { Ticker } from "./ticker.ts";
+import { UnsyncedGroups } from "./unsynced-groups.ts";
 
 /** raft.md §1.7, with the election timeout of 1.0–1.5 s that fail-over within 3 s needs. */
 export const REPLICA_TIMING = { tickMs: 50, heartbeatTicks: 3, electionTicks: 20 } as const;
@@ -47,6 +58,8 @@ export interface ReplicaSetDeps {
   readonly logger: Logger;
   readonly metrics: ReplicaMetrics;
   readonly openLog: OpenLog;
+  /** How damaged entries are repaired; undefined: they are not. */
+  readonly fetchEntries?: FetchEntries;
   /** Called once: the storage or our own code failed and the node acts no more. The broker exits. */
   readonly onFatal: (error: Error) => void;
 }
@@ -58,7 +71,13 @@ export interface ReplicaSetOptions {
   /** Below this many free bytes proposals are refused with DISK_FULL. Default 0: not checked. */
   readonly diskReserveBytes?: number;
   readonly tailBytesMax?: number;
+  /** How fast sealed segments are verified in the background. Default 0: not at all. */
+  readonly scrubBytesPerSecond?: number;
+  /** From one such walk to the next. Default: a day. */
+  readonly scrubIntervalMs?: number;
 }
+
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** Ticks between two looks at the free disk space. */
 const DISK_CHECK_TICKS = 20;
@@ -75,6 +94,8 @@ export class ReplicaSet implements PeerReceiver {
   readonly #opener: GroupOpener;
   readonly #outbox: Outbox;
   readonly #ticker: Ticker;
+  readonly #unsynced: UnsyncedGroups;
+  readonly #scrubber: Scrubber;
   #dirty = new Set<Replica>();
   #isTurnDue = false;
   #isDiskFull = false;
@@ -94,12 +115,26 @@ export class ReplicaSet implements PeerReceiver {
     });
     this.#journalFlusher = new JournalFlusher(deps.journal, this.#scheduler, clock, metrics);
     this.#opener = new GroupOpener({ ...deps, journalFlusher: this.#journalFlusher });
+    this.#unsynced = new UnsyncedGroups(deps.journal);
     this.#outbox = new Outbox(deps.transport);
     this.#ticker = new Ticker(
       clock,
       options.tickMs ?? REPLICA_TIMING.tickMs,
       () => this.#tick(),
       (lateMs) => this.#stalled(lateMs),
+    );
+    this.#scrubber = new Scrubber(
+      {
+        clock,
+        random: deps.random,
+        metrics,
+        replicas: () => this.all(),
+        onFailure: (error) => this.#fail(error),
+      },
+      {
+        bytesPerSecond: options.scrubBytesPerSecond ?? 0,
+        intervalMs: options.scrubIntervalMs ?? DAY_MS,
+      },
     );
   }
 
@@ -111,6 +146,7 @@ export class ReplicaSet implements PeerReceiver {
   /** Time begins to pass for the groups. */
   start(): void {
     this.#ticker.start();
+    this.#scrubber.start();
   }
 
   get(groupId: GroupId): Replica | undefined {
@@ -119,6 +155,13 @@ export class ReplicaSet implements PeerReceiver {
 
   all(): readonly Replica[] {
     return [...this.#replicas.values()];
+  }
+
+  /** Bytes of entries in memory, all groups. */
+  get tailBytes(): number {
+    let bytes = 0;
+    for (const replica of this.#replicas.values()) bytes += replica.tailBytes;
+    return bytes;
   }
 
   /**
@@ -162,13 +205,19 @@ export class ReplicaSet implements PeerReceiver {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#ticker.stop();
+    await this.#scrubber.close();
     await Promise.allSettled(this.#changing.values());
-    const results = await Promise.allSettled(this.all().map((replica) => replica.close()));
+    const results = await Promise.allSettled(this.all().map((replica) => this.#finish(replica)));
     this.#replicas.clear();
     this.#scheduler.stop();
     for (const result of results) {
       if (result.status === "rejected") this.#fail(result.reason);
     }
+  }
+
+  /** After close(), before the journal says that the run ended cleanly: marks what may not be on disk nevertheless. */
+  markUnsynced(): void {
+    this.#unsynced.mark();
   }
 
   receive(from: NodeId, messages: readonly GroupMessage[]): void {
@@ -184,6 +233,16 @@ export class ReplicaSet implements PeerReceiver {
     if (this.#isClosed || this.#failed !== undefined) return;
     const replica = this.#addressee(from, transfer.groupId, transfer);
     if (replica !== undefined) this.#guard(replica, () => replica.receiveImage(transfer));
+  }
+
+  /** Committed entries of a group here, for another replica of it whose own ones are damaged. @throws BrokerError */
+  async readEntries({ bytesMax, first, groupId, last }: EntriesWanted): Promise<readonly Frame[]> {
+    this.#checkOpen();
+    const replica = this.#replicas.get(groupId);
+    if (replica === undefined) {
+      throw new BrokerError("LEADER_UNKNOWN", "no replica of the group is open here", { groupId });
+    }
+    return replica.readForRepair(first, last, bytesMax);
   }
 
   nodeUnreachable(node: NodeId): void {
@@ -219,6 +278,7 @@ export class ReplicaSet implements PeerReceiver {
       const replicaOptions = { groupId, replicaId, incarnation, flush, commitNews, raft };
       const replica = new Replica(this.#replicaDeps(), replicaOptions, start);
       this.#replicas.set(groupId, replica);
+      this.#unsynced.synced(groupId);
       this.#wake(replica);
       return replica;
     } catch (error) {
@@ -232,7 +292,13 @@ export class ReplicaSet implements PeerReceiver {
     if (replica === undefined) return;
     this.#replicas.delete(groupId);
     this.#dirty.delete(replica);
+    await this.#finish(replica);
+  }
+
+  /** Flushes and closes; a replica that failed is not flushed any more. */
+  async #finish(replica: Replica): Promise<void> {
     await replica.close();
+    if (replica.isDamaged) this.#unsynced.add(replica.groupId);
   }
 
   async #remove(groupId: GroupId): Promise<void> {
@@ -302,6 +368,7 @@ export class ReplicaSet implements PeerReceiver {
     if (failure instanceof StorageError) this.#deps.metrics.count(`storage_errors_${failure.kind}`);
     this.#deps.logger.error({ error: failure }, "storage failed, this node stops");
     this.#ticker.stop();
+    void this.#scrubber.close();
     this.#scheduler.stop();
     this.#journalFlusher.fail(failure);
     this.#outbox.clear();
@@ -325,6 +392,7 @@ export class ReplicaSet implements PeerReceiver {
       logger,
       metrics,
       transport,
+      fetchEntries: this.#deps.fetchEntries,
       journal: this.#journalFlusher,
       scheduler: this.#scheduler,
       wake: (replica) => this.#wake(replica),

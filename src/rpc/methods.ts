@@ -165,6 +165,7 @@ export const adminService: {
 export const peerService: {
   readonly attach: ServerStream<peer.AttachRequest, peer.PeerEnvelope>;
   readonly proposeMetadata: Unary<peer.ProposeMetadataRequest, peer.ProposeMetadataResponse>;
+  readonly readEntries: ServerStream<peer.ReadEntriesRequest, peer.ReadEntriesResponse>;
 } = {
   attach: method(PEER, "Attach", "server-stream", peer.AttachRequest, peer.PeerEnvelope),
   proposeMetadata: method(
@@ -173,6 +174,13 @@ export const peerService: {
     "unary",
     peer.ProposeMetadataRequest,
     peer.ProposeMetadataResponse,
+  ),
+  readEntries: method(
+    PEER,
+    "ReadEntries",
+    "server-stream",
+    peer.ReadEntriesRequest,
+    peer.ReadEntriesResponse,
   ),
 };
 

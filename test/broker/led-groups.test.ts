@@ -14,6 +14,7 @@ function peer(nodeId: number, fields: Partial<ReplicaProgress>): ReplicaProgress
     nextIndex: 41,
     isRecentlyActive: true,
     isLearner: false,
+    recovering: false,
     ...fields,
   };
 }
@@ -33,6 +34,8 @@ function status(lastIndex: number, progress: readonly ReplicaProgress[]): RaftSt
     writtenIndex: lastIndex,
     flushedIndex: lastIndex,
     membership: { voters, learners },
+    recovering: false,
+    recoveringPeers: [],
     progress,
     transferringTo: 0,
   };

@@ -105,6 +105,40 @@ describe("hard-state journal", () => {
     remove();
   });
 
+  it("recovering: a new boot after an unclean end sets it for lazy replicas, in the write that notes the boot", async () => {
+    const disk = new MemoryDisk();
+    const first = await open(disk, "boot-1");
+    first.save(record(3, 1, { lazy: true }));
+    first.save(record(4, 1));
+    await first.sync();
+    // Killed: the page cache is still there.
+    const second = await open(disk, "boot-1");
+    expect(second.get(3 as GroupId)?.recovering).toBe(false);
+    // Power is lost; the process that notices dies at once, and so does the one after it.
+    await open(disk, "boot-2");
+    const fourth = await open(disk, "boot-2");
+    expect(fourth.get(3 as GroupId)).toEqual(
+      record(3, 1, { lazy: true, unrecovered: true, recovering: true }),
+    );
+    expect(fourth.get(4 as GroupId)).toEqual(record(4, 1, { unrecovered: true }));
+    await fourth.close({ clean: true });
+    // A clean end does not take the mark away, only saving does.
+    expect((await open(disk, "boot-3")).get(3 as GroupId)?.recovering).toBe(true);
+  });
+
+  it("recovering: not set by a new boot after a clean end; an unknown boot is a new one", async () => {
+    const disk = new MemoryDisk();
+    const first = await open(disk, "boot-1");
+    first.save(record(3, 1, { lazy: true }));
+    await first.close({ clean: true });
+    const second = await open(disk, "boot-2");
+    expect(second.get(3 as GroupId)?.recovering).toBe(false);
+    await second.close({ clean: true });
+    await open(disk, "");
+    const killed = await open(disk, "");
+    expect(killed.get(3 as GroupId)?.recovering).toBe(true);
+  });
+
   it("open: incarnation grows by one each time, wasClean and bootChanged tell of the last run", async () => {
     const disk = new MemoryDisk();
     const seen: unknown[] = [];

@@ -9,14 +9,24 @@ const BLOCK = 25;
 
 function optionsOf(seed: number): ChaosOptions {
   const nodes = 3 + (seed % 3);
+  const rule = seed % 4 === 0 || seed % 4 === 2 ? "appended" : "durable";
+  const canLose = rule === "appended" && seed % 4 === 2;
   return {
     seed,
-    steps: 8000,
-    rule: seed % 4 === 0 ? "appended" : "durable",
+    steps: canLose ? 24_000 : 8000,
+    rule,
     nodes,
     voters: seed % 5 === 0 ? nodes : 3,
+    // Two of five fixed voters, or one of whatever three or more are left, are fewer than a majority.
+    lossesMax: canLose ? (isFixed(seed, nodes) ? 2 : 1) : 0,
+    votersMin: isFixed(seed, nodes) ? nodes + 1 : canLose ? 3 : 1,
     faults: [0.02, 0.05, 0.1, 0.2][seed % 4 === 3 ? (seed >> 2) % 4 : seed % 3] ?? 0.05,
   };
+}
+
+/** The configuration never changes. */
+function isFixed(seed: number, nodes: number): boolean {
+  return seed % 4 === 2 && seed % 5 === 0 && nodes === 5;
 }
 
 function run(seed: number): Chaos {
@@ -45,6 +55,8 @@ describe("raft core: random runs keep the invariants", () => {
     let crashes = 0;
     let reads = 0;
     let installs = 0;
+    let lost = 0;
+    let recoveries = 0;
     for (let seed = first; seed < Math.min(first + BLOCK, count); seed += 1) {
       const chaos = run(seed);
       committed += chaos.committedCount;
@@ -52,6 +64,8 @@ describe("raft core: random runs keep the invariants", () => {
       crashes += chaos.crashes;
       reads += chaos.readCount;
       installs += chaos.installs;
+      lost += chaos.losses.count;
+      recoveries += chaos.recoveries;
     }
     // A run in which nothing happens proves nothing.
     expect(committed).toBeGreaterThan(BLOCK * 20);
@@ -59,5 +73,7 @@ describe("raft core: random runs keep the invariants", () => {
     expect(crashes).toBeGreaterThan(BLOCK);
     expect(reads).toBeGreaterThan(BLOCK);
     expect(installs).toBeGreaterThan(0);
+    expect(lost).toBeGreaterThan(BLOCK);
+    expect(recoveries).toBeGreaterThan(BLOCK / 5);
   });
 });

@@ -22,6 +22,7 @@ function core(id: number, voters: readonly number[], more: Partial<RaftOptions<s
     tailBytesMax: 500,
     tailBytesKept: 500,
     commitNews: "at-once",
+    changes: "shortest",
     recovering: false,
     ...more,
   };

@@ -6,7 +6,8 @@ import type { GroupMessage } from "../../src/replica/ports.ts";
 
 function heartbeat(groupId: number, to: ReplicaId): GroupMessage {
   const from = replicaIdOf(1 as NodeId, 0);
-  const numbers = { term: 1, commitIndex: 0, durableCommitIndex: 0, readRound: 0 };
+  const commits = { commitIndex: 0, durableCommitIndex: 0 };
+  const numbers = { term: 1, ...commits, readRound: 0, fenceIncarnation: 0, fenceIndex: 0 };
   return { groupId: groupId as GroupId, message: { kind: "heartbeat", from, to, ...numbers } };
 }
 

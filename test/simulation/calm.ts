@@ -1,6 +1,6 @@
 // The liveness phase: all faults have stopped, so everything that waits must end, every group must have its leader and all
-// its members, a last write must succeed everywhere, all replicas must become equal, and then nothing may happen any more.
-// Run by simulate.ts.
+// its members, a last write must succeed everywhere, all replicas must become equal, and then nothing may happen any more,
+// not even elections when a machine is cut off for a moment (steadiness.ts). Run by simulate.ts.
 import { crc32c } from "../../src/base/crc32c.ts";
 import { type GroupId, METADATA_GROUP } from "../../src/model/ids.ts";
 import { sdkClient, sendBySdk } from "./clients.ts";
@@ -8,6 +8,8 @@ import { describeGroup, lackOf, memberLackOf } from "./health.ts";
 import type { TopicPlan } from "./plan/seed-plan.ts";
 import type { SimBroker } from "./sim-broker.ts";
 import type { SimCluster } from "./sim-cluster.ts";
+import { checkSteadiness } from "./steadiness.ts";
+import { problemOfStored } from "./stored-state.ts";
 import type { Workload } from "./workload.ts";
 
 /** Limits, virtual ms. */
@@ -50,6 +52,8 @@ export class Calm {
       () => this.#lastWrites(),
       () => this.#converge(),
       () => this.#stayQuiet(),
+      () => checkSteadiness(cluster, this.#groups),
+      () => this.#converge(),
       () => this.#compare(),
     ];
     for (const step of steps) {
@@ -162,8 +166,8 @@ export class Calm {
     }
   }
 
-  /** Equal logs, equal states. */
-  #compare(): Promise<void> {
+  /** Equal logs, equal states, in memory and stored. */
+  async #compare(): Promise<void> {
     const cluster = this.#cluster;
     for (const group of this.#groups) {
       cluster.invariants.compareLogs(group, cluster.replicas(group));
@@ -171,8 +175,11 @@ export class Calm {
       if (new Set(states).size > 1) {
         cluster.violation(`state machines differ: group ${group}: ${states.join(" ")}`);
       }
+      for (const broker of cluster.brokers) {
+        const problem = await problemOfStored(broker, group);
+        if (problem !== undefined) cluster.violation(`stored state: group ${group}: ${problem}`);
+      }
     }
-    return Promise.resolve();
   }
 
   /** Which topics and groups there are; some topics may have been made at the last moment. */

@@ -227,6 +227,7 @@ export class SimBroker {
       parkedFetchesMax: PARKED_FETCHES_MAX,
       topicDefaults: { partitions: 1, replicationFactor: 3, settings: {} },
       retentionIntervalMs: RETENTION_INTERVAL_MS,
+      trashRetentionMs: 10_000,
     };
   }
 

@@ -52,8 +52,6 @@ export class SimCluster {
   readonly invariants: Invariants;
   readonly counters = new Map<ReplicaCounter, number>();
   readonly leaderships: Leadership[] = [];
-  /** A fault was allowed to take what all/async had acknowledged. */
-  hasForgotten = false;
   /** Nodes that left for good. */
   departures = 0;
   readonly #options: ClusterOptions;
@@ -213,10 +211,11 @@ export class SimCluster {
     return [...this.#topics].filter(([, topic]) => suits(topic)).map(([group]) => group);
   }
 
-  /** The page cache of a machine is lost: async topics may have lost what was acknowledged. */
-  forgiveAsync(): void {
-    this.hasForgotten = true;
-    this.invariants.forgive(this.groupsOf(({ flush }) => flush === "async"));
+  /** May the topic have lost what was acknowledged in class all/async: did a majority of a partition's replicas forget it? */
+  mayLack(topic: TopicPlan): boolean {
+    return this.groupsOf(({ name }) => name === topic.name).some((group) => {
+      return this.invariants.isForgiven(group);
+    });
   }
 
   /** What an operator does when the cause of a failure is over: start it again, on an empty disk if need be. */
@@ -360,7 +359,8 @@ export class SimCluster {
   #unexcused(broker: SimBroker, fields: object, message: string): void {
     if ("err" in fields && isBrokerError(fields.err, "STALE_REPLICA")) return;
     const groupId = "groupId" in fields ? (fields.groupId as GroupId) : undefined;
-    const mayContradict = this.hasForgotten && groupId !== undefined && this.#isAsync(groupId);
+    const mayContradict =
+      groupId !== undefined && this.#isAsync(groupId) && this.invariants.isForgiven(groupId);
     if (mayContradict) {
       broker.excuse = { reason: "lost acknowledged entries", remedy: "restart" };
       broker.isAiling = true;

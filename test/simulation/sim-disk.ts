@@ -90,10 +90,7 @@ export class SimStorage {
     const disk = new WatchedDisk(faults, {
       view: this.#options.view,
       before: (path) => this.#beforeOperation(path),
-      readWhole: (path) => {
-        const file = this.#memory.open(path, { create: false });
-        return file.readSync(0, file.size);
-      },
+      readWhole: (path) => readWhole(this.#memory, path),
       onFreeBytes: (bytes) => {
         if (bytes < LOW_SPACE_BYTES) this.lowSpaceSeen += 1;
       },
@@ -128,7 +125,9 @@ export class SimStorage {
     this.#memory = this.#memory.crash(survival.disk === "some" ? this.#random : LOWEST);
     const holes = survival.keyed === "some" && this.#random.next() < 0.5;
     this.#store = this.#store.crash(survival.keyed === "some" ? this.#random : LOWEST, { holes });
-    view.powerLost();
+    view.powerLost((path) =>
+      this.#memory.exists(path) ? readWhole(this.#memory, path) : undefined,
+    );
   }
 
   /** An empty disk takes the place of this one. */
@@ -161,6 +160,11 @@ export class SimStorage {
     if (this.crashHook?.(path) !== true) return;
     throw new StorageError("io", path, "the machine died");
   }
+}
+
+function readWhole(memory: MemoryDisk, path: string): Buffer {
+  const file = memory.open(path, { create: false });
+  return file.readSync(0, file.size);
 }
 
 function arm(injected: Injected, faults: FaultDisk): void {

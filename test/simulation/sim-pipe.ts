@@ -18,7 +18,7 @@ import { type Incarnation, ServerCall } from "./sim-server-call.ts";
 import type { SimHost } from "./world.ts";
 
 /** A stream across a cut link breaks after this long, as TCP keepalive would do. */
-export const BREAK_AFTER_MS = 8000;
+const BREAK_AFTER_MS = 8000;
 /** Dialling across a cut link fails after this long. */
 const CONNECT_TIMEOUT_MS = 2000;
 

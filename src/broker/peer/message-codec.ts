@@ -46,6 +46,8 @@ export function encodeGroupMessage(item: GroupMessage): RaftMessage {
       wire.commitIndex = message.commitIndex;
       wire.durableIndex = message.durableCommitIndex;
       wire.readRound = message.readRound;
+      wire.hintIndex = message.fenceIndex;
+      wire.incarnation = message.fenceIncarnation;
       return wire;
     case "heartbeat-response":
       wire.kind = "heartbeat-response";
@@ -53,6 +55,7 @@ export function encodeGroupMessage(item: GroupMessage): RaftMessage {
       wire.durableIndex = message.durableIndex;
       wire.readRound = message.readRound;
       wire.incarnation = message.incarnation;
+      wire.flags = flag(message.recovering, RECOVERING);
       return wire;
     case "timeout-now":
     case "not-member":
@@ -215,6 +218,8 @@ function decodeHeartbeat(wire: RaftMessage): OfKind<"heartbeat"> {
     commitIndex: wire.commitIndex,
     durableCommitIndex: wire.durableIndex,
     readRound: wire.readRound,
+    fenceIncarnation: wire.incarnation,
+    fenceIndex: wire.hintIndex,
   };
 }
 
@@ -228,6 +233,7 @@ function decodeHeartbeatResponse(wire: RaftMessage): OfKind<"heartbeat-response"
     durableIndex: wire.durableIndex,
     readRound: wire.readRound,
     incarnation: wire.incarnation,
+    recovering: has(wire.flags, RECOVERING),
   };
 }
 

@@ -52,6 +52,8 @@ export interface PeerTransportDeps {
   readonly identity: PeerIdentity;
   /** A message to this node was dropped. */
   readonly onDropped: (to: NodeId) => void;
+  /** Bytes queued per lane towards one node; default PEER_QUEUE_BYTES_MAX. */
+  readonly queueBytesMax?: number;
 }
 
 /** What the node does with what arrives. */
@@ -161,6 +163,15 @@ export class GrpcPeerTransport implements PeerTransport {
     }
   }
 
+  /** Bytes queued towards all peers together. */
+  get queuedBytes(): number {
+    let bytes = 0;
+    for (const { outbound } of this.#peers.values()) {
+      for (const lane of LANES) bytes += outbound[lane].queuedBytes;
+    }
+    return bytes;
+  }
+
   /** Bytes queued towards all peers together, by lane, and what they may become. For metrics. */
   queues(): { readonly lane: Lane; readonly bytes: number; readonly bytesMax: number }[] {
     return LANES.map((lane) => {
@@ -184,8 +195,8 @@ export class GrpcPeerTransport implements PeerTransport {
   }
 
   #newOutbound(nodeId: NodeId): Record<Lane, OutboundLane> {
-    const lane = (): OutboundLane =>
-      new OutboundLane(PEER_QUEUE_BYTES_MAX, () => this.#deps.onDropped(nodeId));
+    const bytesMax = this.#deps.queueBytesMax ?? PEER_QUEUE_BYTES_MAX;
+    const lane = (): OutboundLane => new OutboundLane(bytesMax, () => this.#deps.onDropped(nodeId));
     return { control: lane(), bulk: lane(), snapshot: lane() };
   }
 

@@ -16,6 +16,8 @@ const data = encodeFrame({ kind: "data", recordCount: 0, layoutEpoch: 1, ...posi
   { type: 1, ignorable: false, bytes: Buffer.from("{}") },
 ]);
 
+const fence = { fenceIncarnation: 5, fenceIndex: 6 };
+
 const MESSAGES: readonly GroupMessage["message"][] = [
   { ...base, kind: "vote-request", pre: true, transfer: false, lastIndex: 5, lastTerm: 3 },
   { ...base, kind: "vote-request", pre: false, transfer: true, lastIndex: 5, lastTerm: 3 },
@@ -43,7 +45,7 @@ const MESSAGES: readonly GroupMessage["message"][] = [
     incarnation: 3,
     recovering: true,
   },
-  { ...base, kind: "heartbeat", commitIndex: 8, durableCommitIndex: 7, readRound: 2 },
+  { ...base, kind: "heartbeat", ...fence, commitIndex: 8, durableCommitIndex: 7, readRound: 2 },
   {
     ...base,
     kind: "heartbeat-response",
@@ -51,6 +53,7 @@ const MESSAGES: readonly GroupMessage["message"][] = [
     incarnation: 3,
     matchIndex: 8,
     durableIndex: 7,
+    recovering: true,
   },
   { ...base, kind: "timeout-now" },
   { ...base, kind: "not-member" },

@@ -5,6 +5,7 @@ import { type Random, seededRandom } from "../../../src/base/random.ts";
 import type { Membership } from "../../../src/raft/messages.ts";
 import { Checker } from "./checker.ts";
 import { Host, replica, type TestMessage } from "./host.ts";
+import { Losses } from "./losses.ts";
 
 export interface ChaosOptions {
   readonly seed: number;
@@ -14,6 +15,10 @@ export interface ChaosOptions {
   readonly voters: number;
   /** Probability of a fault per step, 0 … 1. */
   readonly faults: number;
+  /** Rule "appended": so many replicas may lose one unflushed entry; 0: nobody loses power. */
+  readonly lossesMax: number;
+  /** A configuration keeps so many voters. */
+  readonly votersMin: number;
 }
 
 const QUEUE_MAX = 400;
@@ -35,6 +40,8 @@ export class Chaos {
   elections = 0;
   crashes = 0;
   installs = 0;
+  recoveries = 0;
+  readonly losses: Losses;
 
   constructor(options: ChaosOptions) {
     this.#options = options;
@@ -43,13 +50,15 @@ export class Chaos {
       voters: range(options.voters).map(replica),
       learners: [],
     };
-    this.#checker = new Checker(this.#hosts, options.rule);
+    this.losses = new Losses(options.lossesMax);
+    this.#checker = new Checker(this.#hosts, options.rule, this.losses);
     for (const id of range(options.nodes)) {
       const host = new Host({
         id,
         membership,
         options: {
           commitRule: options.rule,
+          changes: options.rule === "appended" ? "joint" : "shortest",
           electionTicks: 10,
           heartbeatTicks: 2,
           random: () => this.#random.next(),
@@ -101,11 +110,19 @@ export class Chaos {
       this.#fault(host);
       return;
     }
-    if (!host.isUp) return;
+    if (!host.isUp) {
+      // Where all may be needed, nobody stays away for long.
+      if (this.#canLose && random.next() < 0.02) host.start();
+      return;
+    }
+    if (this.#canLose && random.next() < 0.004 && host.atRisk(0).length > 0) {
+      this.#crash(host);
+      return;
+    }
     const choice = random.next();
     if (choice < 0.48)
       for (let count = random.integer(1, 4); count > 0; count -= 1) this.#deliverOne();
-    else if (choice < 0.5) this.#guard(host, () => host.core.tick());
+    else if (choice < (this.#canLose ? 0.53 : 0.5)) this.#guard(host, () => host.core.tick());
     else if (choice < 0.62) this.#take(host);
     else if (choice < 0.88) this.#complete(host);
     else if (choice < 0.93) this.#propose(host);
@@ -126,7 +143,7 @@ export class Chaos {
     const random = this.#random;
     const choice = random.next();
     const other = random.integer(1, this.#options.nodes + 1);
-    if (choice < 0.05) {
+    if (choice < (this.#canLose ? 0.01 : 0.05)) {
       if (host.isUp) this.#crash(host);
     } else if (choice < 0.3) {
       if (!host.isUp) host.start();
@@ -142,13 +159,26 @@ export class Chaos {
   }
 
   #crash(host: Host): void {
-    // Under the "appended" rule a power loss may lose committed entries; that is another test's business.
-    const isPower = this.#options.rule === "durable" && this.#random.next() < 0.7;
+    const keep = this.#random.integer(0, 4);
+    const isDurable = this.#options.rule === "durable";
+    const isPower = this.#random.next() < 0.7 && (isDurable || this.#mayLose(host, keep));
+    if (isPower && this.#options.rule === "appended") this.losses.note(host, keep);
     this.crashes += 1;
     for (const key of this.#reads.keys())
       if (key.startsWith(`${host.id}:`)) this.#reads.delete(key);
-    host.crash(isPower ? "power" : "process", this.#random.integer(0, 4));
+    host.crash(isPower ? "power" : "process", keep);
     this.#checker.check(host);
+  }
+
+  get #canLose(): boolean {
+    return this.#options.lossesMax > 0;
+  }
+
+  /** Mostly while nobody else is recovering, so that the group often has a leader. */
+  #mayLose(host: Host, keep: number): boolean {
+    if (!this.#canLose || host.atRisk(keep).length === 0) return false;
+    const others = this.#hosts.filter(({ recovering }) => recovering).length;
+    return (others === 0 || this.#random.next() < 0.3) && this.losses.allows(host, keep);
   }
 
   /** Runs one call into a core and checks the replica afterwards. */
@@ -183,15 +213,25 @@ export class Chaos {
 
   #complete(host: Host): void {
     const random = this.#random;
-    const kind = random.integer(0, 5);
+    const kind = random.integer(0, 6);
     this.#guard(host, () => {
       const isAll = random.next() < 0.5;
       if (kind === 0) while (host.finishHardState() && isAll);
       else if (kind === 1) while (host.finishWrite() && isAll);
-      else if (kind === 2) while (host.finishFlush() && isAll);
+      else if (kind === 2 && this.#isFlushDue()) while (host.finishFlush() && isAll);
       else if (kind === 3) host.apply(random.integer(1, 5));
+      else if (kind === 4) this.#finishRecovery(host);
       else if (host.finishInstall()) this.installs += 1;
     });
+  }
+
+  /** Where it may be lost, much is unflushed for long. */
+  #isFlushDue(): boolean {
+    return !this.#canLose || this.#random.next() < 0.2;
+  }
+
+  #finishRecovery(host: Host): void {
+    if (host.finishRecovery()) this.recoveries += 1;
   }
 
   #deliverOne(): void {
@@ -246,7 +286,7 @@ export class Chaos {
   #changeMembers(host: Host): void {
     const all = range(this.#options.nodes).filter(() => this.#random.next() < 0.7);
     const voters = all.filter(() => this.#random.next() < 0.8).map(replica);
-    if (voters.length === 0) return;
+    if (voters.length < this.#options.votersMin) return;
     const learners = all.map(replica).filter((id) => !voters.includes(id));
     this.#guard(host, () => void host.core.proposeMembership({ voters, learners }));
   }
@@ -278,6 +318,7 @@ export class Chaos {
       this.#guard(host, () => {
         while (host.finishWrite());
         while (host.finishFlush());
+        this.#finishRecovery(host);
       });
       this.#guard(host, () => void host.apply(Number.POSITIVE_INFINITY));
       this.#take(host);
@@ -303,7 +344,9 @@ export class Chaos {
         peer: peer.replicaId,
       });
       assert(host.state.hash === leader.state.hash, "the same state");
+      assert(!host.recovering, "L5 every mark is cleared", { peer: peer.replicaId });
     }
+    assert(!leader.recovering, "L5 every mark is cleared", { leader: leader.id });
   }
 
   #pick<T>(items: readonly T[]): T | undefined {

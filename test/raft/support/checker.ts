@@ -3,6 +3,7 @@
 import { assert, defined } from "../../../src/base/assert.ts";
 import type { LogIndex, Term } from "../../../src/model/positions.ts";
 import type { AppliedState, Host, MediumLog, TestEntry, TestMessage, TestReady } from "./host.ts";
+import type { Losses } from "./losses.ts";
 
 interface Committed {
   readonly term: Term;
@@ -30,7 +31,10 @@ export class Checker {
   readonly #heard = new Map<string, number>();
   readonly #states = new Map<LogIndex, AppliedState>();
 
-  constructor(hosts: readonly Host[], rule: "durable" | "appended") {
+  readonly #losses: Losses;
+
+  constructor(hosts: readonly Host[], rule: "durable" | "appended", losses: Losses) {
+    this.#losses = losses;
     this.#hosts = hosts;
     this.#rule = rule;
   }
@@ -174,11 +178,15 @@ export class Checker {
   #checkHeld(host: Host, index: LogIndex, medium: "cached" | "durable"): void {
     const { membership } = host.core.status();
     const term = host.core.termAt(index);
-    const holds = (log: MediumLog, image: AppliedState): boolean =>
-      log.termAt(index) === term || index < log.firstIndex - 1 || index <= image.index;
+    // An acknowledgement of what was lost since may still be counted: the fence makes that harmless.
+    const holds = (other: Host, log: MediumLog): boolean =>
+      log.termAt(index) === term ||
+      index < log.firstIndex - 1 ||
+      index <= other.image.index ||
+      (medium === "cached" && this.#losses.wasLost(other, index, term));
     for (const half of [membership.voters, membership.outgoing ?? membership.voters]) {
       const voters = this.#hosts.filter((other) => half.includes(other.id));
-      const count = voters.filter((other) => holds(other[medium], other.image)).length;
+      const count = voters.filter((other) => holds(other, other[medium])).length;
       assert(count * 2 > half.length, "I15, I16 a majority holds what was counted", {
         index,
         medium,

@@ -3,18 +3,19 @@
 // `expect` prints "ok" or throws: a rewritten file cannot hide that a scenario lost its point.
 //
 //   cluster 1 2 3 [learners=4] [spare=5] [rule=durable|appended] [election=10] [heartbeat=2] [append=…] [window=…]
-//           [windowBytes=…] [uncommitted=…] [tail=…] [kept=…] [news=by-tick] [recovering=2,3]
+//           [windowBytes=…] [uncommitted=…] [tail=…] [kept=…] [news=by-tick] [recovering=2,3] [changes=joint]
 //   log <node> <term> <term> …     before the first other use: preset, flushed entries (and the hard state's term)
 //   hard <node> <term> [vote]      preset hard state
 //   tick <node> [count] · campaign <node> · propose <node> <payload[:bytes]> … · read <node> <id> · flush <node>
 //   members <node> 1 2 3 [learners=…] · transfer <node> <to> · unreachable <node> <leader> · rule <node> …
+//   damaged <node> yes|no
 //   take <node>                    takes and prints the output; storage work is queued
-//   hard-done|write-done|flush-done|install-done <node> [count] · apply <node> [count]
+//   hard-done|write-done|flush-done|install-done|clear-done <node> [count] · apply <node> [count]
 //   deliver [<from>-><to>] [kind] [count=n] · drop … · duplicate … · delay … (to the end of the queue) · queue
-//   run [quiet] [except=2,3] [hold=<kind>] [noapply=2] [noflush=2]
+//   run [quiet] [except=2,3] [hold=<kind>] [noapply=2] [noflush=2] [noclear=2]
 //                                  repeats take, completions, applies, deliveries until nothing is left to do
 //   inject <kind> <from> <to> term=… …   a message out of nowhere: last=t/i pre transfer granted prev=t/i entries=t,t
-//                                  commit=i match=i durable=i incarnation=n round=n
+//                                  commit=i match=i durable=i incarnation=n round=n recovering fence=i (for incarnation=)
 //   image <from> <to> [at=index] · image-sent|image-failed <node> <to>
 //   compact <node> <firstIndex> · cut <a> <b> · cut <a>-><b> · isolate <node> · heal
 //   crash <node> [power] · restart <node> · status <node> · entries <node>
@@ -99,6 +100,7 @@ export class Dialogue {
     for (const id of [...voters, ...learners, ...ids(named.get("spare"))]) {
       const options = {
         commitRule: named.get("rule") === "appended" ? "appended" : "durable",
+        changes: named.get("changes") === "joint" ? "joint" : "shortest",
         electionTicks: number("election", 10),
         heartbeatTicks: number("heartbeat", 2),
         random: () => this.#random,
@@ -163,6 +165,7 @@ export class Dialogue {
       kind: named.get("hold"),
       unapplied: ids(named.get("noapply")),
       unflushed: ids(named.get("noflush")),
+      uncleared: ids(named.get("noclear")),
     };
     for (let step = 0; step < STEPS_MAX; step += 1) {
       let isBusy = false;
@@ -271,6 +274,7 @@ interface Kept {
   readonly kind: string | undefined;
   readonly unapplied: readonly number[];
   readonly unflushed: readonly number[];
+  readonly uncleared: readonly number[];
 }
 
 function completeAll(host: Host, kept: Kept): boolean {
@@ -279,6 +283,7 @@ function completeAll(host: Host, kept: Kept): boolean {
   while (host.finishInstall()) isBusy = true;
   while (host.finishWrite()) isBusy = true;
   if (!kept.unflushed.includes(host.id)) while (host.finishFlush()) isBusy = true;
+  if (!kept.uncleared.includes(host.id)) while (host.finishRecovery()) isBusy = true;
   if (kept.unapplied.includes(host.id)) return isBusy;
   while (host.apply(Number.POSITIVE_INFINITY)) isBusy = true;
   return isBusy;
@@ -313,6 +318,8 @@ function injected({ words, named }: Arguments): TestMessage {
     durableIndex: number("durable"),
     incarnation: Number(named.get("incarnation") ?? 1),
   };
+  const fenceIndex = number("fence");
+  const fence = { fenceIndex, fenceIncarnation: fenceIndex === 0 ? 0 : answer.incarnation };
   const readRound = number("round");
   const transfer = flags.includes("transfer");
   const granted = flags.includes("granted");
@@ -329,9 +336,9 @@ function injected({ words, named }: Arguments): TestMessage {
     case "append-response":
       return { kind, ...envelope, ok: true, ...answer, ...refusal };
     case "heartbeat":
-      return { kind, ...envelope, ...known, readRound };
+      return { kind, ...envelope, ...known, readRound, ...fence };
     case "heartbeat-response":
-      return { kind, ...envelope, ...answer, readRound };
+      return { kind, ...envelope, ...answer, readRound, recovering };
     case "timeout-now":
     case "not-member":
       return { kind, ...envelope };
@@ -411,6 +418,9 @@ function facts(host: Host): ReadonlyMap<string, string> {
     ["durable", String(status.durableCommitIndex)],
     ["applied", String(status.appliedIndex)],
     ["vote", String(host.hard.vote)],
+    ["recovering", String(status.recovering)],
+    ["marked", String(host.recovering)],
+    ["others", status.recoveringPeers.join(",")],
     ["first", String(host.cached.firstIndex)],
     ["members", formatMembership(status.membership).replaceAll(" ", ";")],
     ["transferring", String(status.transferringTo)],
@@ -488,6 +498,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     (d, { words }) =>
       d.running(words[0]).core.setCommitRule(words[1] === "appended" ? "appended" : "durable"),
   ],
+  ["damaged", (d, { words }) => d.running(words[0]).core.setDamaged(words[1] === "yes")],
   ["members", proposeMembers],
   [
     "transfer",
@@ -504,6 +515,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ["hard-done", (d, a) => repeat(d, a, (host) => host.finishHardState())],
   ["write-done", (d, a) => repeat(d, a, (host) => host.finishWrite())],
   ["flush-done", (d, a) => repeat(d, a, (host) => host.finishFlush())],
+  ["clear-done", (d, a) => repeat(d, a, (host) => host.finishRecovery())],
   ["install-done", (d, a) => repeat(d, a, (host) => host.finishInstall())],
   [
     "apply",

@@ -42,11 +42,14 @@ export function formatMessage(message: TestMessage): string {
     }
     case "heartbeat": {
       const round = message.readRound > 0 ? ` round=${message.readRound}` : "";
-      return `${head} commit=${message.commitIndex}${round}`;
+      const { fenceIncarnation, fenceIndex } = message;
+      const fence = fenceIndex > 0 ? ` fence=${fenceIndex}@${fenceIncarnation}` : "";
+      return `${head} commit=${message.commitIndex}${round}${fence}`;
     }
     case "heartbeat-response": {
       const round = message.readRound > 0 ? ` round=${message.readRound}` : "";
-      return `${head} match=${message.matchIndex} durable=${message.durableIndex}${round}`;
+      const mark = message.recovering ? " recovering" : "";
+      return `${head} match=${message.matchIndex} durable=${message.durableIndex}${round}${mark}`;
     }
     case "install-snapshot": {
       const { index, term, membership, logStartIndex } = message.snapshot;
@@ -73,6 +76,8 @@ export function formatEvent(event: RaftEvent): string {
       return `truncated ${event.from}..${event.to} t${event.term}`;
     case "transfer-ended":
       return `transfer-ended to=${event.to} ${event.ok ? "ok" : "failed"}`;
+    case "caught-up":
+      return `caught-up t${event.term}`;
     default:
       return "?";
   }
@@ -115,7 +120,8 @@ export function formatStatus(id: number, status: RaftStatus): string[] {
       ` applied=${status.appliedIndex} ${formatMembership(status.membership)}`,
   ];
   for (const peer of status.progress) {
-    const flags = `${peer.isLearner ? " learner" : ""}${peer.isRecentlyActive ? "" : " silent"}`;
+    const mark = peer.recovering ? " recovering" : "";
+    const flags = `${peer.isLearner ? " learner" : ""}${peer.isRecentlyActive ? "" : " silent"}${mark}`;
     lines.push(
       `  ${peer.replicaId} ${peer.state} match=${peer.matchIndex} durable=${peer.durableIndex}` +
         ` next=${peer.nextIndex}${flags}`,

@@ -101,6 +101,7 @@ export class Host {
 
   // Durable side.
   hard: { term: Term; vote: ReplicaId | 0 } = { term: 0, vote: 0 };
+  recovering: boolean;
   durable: MediumLog;
   /** Newest durable image; the log may have been dropped up to it. */
   image: AppliedState;
@@ -108,6 +109,8 @@ export class Host {
   cached: MediumLog;
   // Lost with the process.
   state: AppliedState;
+  /** The core says that it has caught up; the record does not say so yet. */
+  isClearing = false;
   hardQueue: { readonly seq: number; readonly hard: HardState }[] = [];
   writeQueue: IoWork[] = [];
   flushQueue: IoWork[] = [];
@@ -117,6 +120,7 @@ export class Host {
   constructor(setup: HostOptions) {
     this.setup = setup;
     this.id = replica(setup.id);
+    this.recovering = setup.options.recovering;
     this.durable = new MediumLog(1, 0);
     this.cached = new MediumLog(1, 0);
     this.image = { index: 0, term: 0, hash: "", membership: setup.membership };
@@ -135,6 +139,7 @@ export class Host {
     this.#core = createRaftCore<Payload>(
       {
         ...options,
+        recovering: this.recovering,
         replicaId: this.id,
         incarnation: this.incarnation,
         encodeControl: (control) => ({ handle: `<${control.kind}>`, bytes: 10 }),
@@ -168,7 +173,14 @@ export class Host {
     };
   }
 
-  /** `lostFrom`: power loss; of what was written but not flushed only the first `keep` I/Os survive. */
+  /** Entries that a loss of power would take, if the first `keep` unflushed I/Os survived it. */
+  atRisk(keep: number): TestEntry[] {
+    const left = this.durable.copy();
+    for (const work of this.flushQueue.slice(0, keep)) left.perform(work);
+    return this.cached.entries.filter(({ index, term }) => left.termAt(index) !== term);
+  }
+
+  /** Power loss: of what was written but not flushed only the first `keep` I/Os survive. */
   crash(loss: "process" | "power", keep = 0): void {
     assert(this.isUp, "crashes once");
     this.isUp = false;
@@ -176,7 +188,9 @@ export class Host {
     if (loss === "power") {
       for (const work of this.flushQueue.slice(0, keep)) this.durable.perform(work);
       this.cached = this.durable.copy();
+      if (this.setup.options.commitRule === "appended") this.recovering = true;
     }
+    this.isClearing = false;
     this.hardQueue = [];
     this.writeQueue = [];
     this.flushQueue = [];
@@ -201,6 +215,7 @@ export class Host {
       this.writeQueue.push({ io, truncateFrom, append });
     }
     this.commitIndex = ready.commitIndex;
+    if (ready.events.some(({ kind }) => kind === "caught-up")) this.isClearing = true;
     return ready;
   }
 
@@ -228,6 +243,15 @@ export class Host {
     if (done === undefined) return false;
     this.hard = { term: done.hard.term, vote: done.hard.vote };
     this.core.hardStateDurable(done.seq);
+    return true;
+  }
+
+  /** The record without the mark is durable. */
+  finishRecovery(): boolean {
+    if (!this.isClearing) return false;
+    this.isClearing = false;
+    this.recovering = false;
+    this.core.setRecovering(false);
     return true;
   }
 

@@ -76,6 +76,10 @@ export class DiskChecks implements DiskEvents {
     this.#report(log, `dropped up to index ${lastIndex}, the image ends at ${imageIndex}`);
   }
 
+  onLost(log: LogView, entries: readonly Entry[]): void {
+    this.#findings.lost(log, entries);
+  }
+
   /** I2, across crashes too. */
   onHardState(node: NodeId, state: HardStateView): void {
     const name = `${state.groupId}-${state.replicaId}`;

@@ -15,6 +15,8 @@ export interface DiskEvents {
   onRestart(log: LogView, firstIndex: LogIndex): void;
   /** The oldest segment goes. */
   onDropped(log: LogView, lastIndex: LogIndex, imageIndex: LogIndex): void;
+  /** Power was lost, and these entries with it: the end of what the log held. */
+  onLost(log: LogView, entries: readonly Entry[]): void;
   onHardState(node: NodeId, state: HardStateView): void;
   onHardStateDurable(node: NodeId, state: HardStateView): void;
 }
@@ -62,8 +64,13 @@ export class DiskView {
     return this.#hardStates.get(`${groupId}-${replicaId}`);
   }
 
-  /** Power was lost: only what was synced is certain until the files are read again. */
-  powerLost(): void {
+  /**
+   * Power was lost: only what was synced is certain until the files are read again.
+   * @param left what is left of a file; undefined when it is gone
+   */
+  powerLost(left: (path: string) => Buffer | undefined): void {
+    const lost = [...this.#logs.values()].map((log) => [log, this.#lostOf(log, left)] as const);
+    for (const [log, entries] of lost) if (entries.length > 0) this.#events.onLost(log, entries);
     for (const log of this.#logs.values()) {
       for (const segment of log.segments) segment.forgetUnsynced();
       log.isUnread = true;
@@ -197,6 +204,23 @@ export class DiskView {
       this.#newJournal?.named();
       this.#newJournal = undefined;
     }
+  }
+
+  /** A recovery keeps what is intact from the beginning on. */
+  #lostOf(log: LogView, left: (path: string) => Buffer | undefined): Entry[] {
+    const paths = new Map<SegmentView, string>();
+    for (const [path, file] of this.#files) {
+      if (file.kind === "segment" && file.log === log) paths.set(file.segment, path);
+    }
+    for (const [at, segment] of log.segments.entries()) {
+      const path = paths.get(segment);
+      const bytes = path === undefined ? undefined : left(path);
+      const found = bytes === undefined ? [] : framesFrom(bytes, SEGMENT_HEADER_BYTES);
+      if (found.length >= segment.entries.length) continue;
+      const behind = log.segments.slice(at + 1).flatMap(({ entries }) => entries);
+      return [...segment.entries.slice(found.length), ...behind];
+    }
+    return [];
   }
 
   #appended(log: LogView, segment: SegmentView, bytes: Buffer): void {

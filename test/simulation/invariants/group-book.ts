@@ -9,6 +9,8 @@ interface Content {
   readonly prevTerm: Term | undefined;
 }
 
+/** Replicas that a partition has. */
+const VOTERS = 3;
 /** Terms stay far below this. */
 const TERMS_MAX = 2 ** 20;
 
@@ -19,6 +21,12 @@ export class GroupBook {
   readonly firstOfTerm = new Map<Term, LogIndex>();
   /** Durable votes by replica and term. */
   readonly votes = new Map<string, ReplicaId>();
+  /** Terms in which somebody stood because the leader before had asked for it. */
+  readonly handedOver = new Set<Term>();
+  /** Voters that granted, by candidate and term; true: they said that they were recovering. */
+  readonly grants = new Map<string, Map<ReplicaId, boolean>>();
+  /** In the configuration in force; in the smaller half while it is joint. */
+  voterCount = VOTERS;
   /** Something that was committed may be gone: only what is committed since is certain. */
   isForgiven = false;
   readonly #contents = new Map<number, Content>();
@@ -26,6 +34,8 @@ export class GroupBook {
   /** Entries with records, in order of their offsets. */
   #withRecords: Entry[] = [];
   #committedIndex: LogIndex = 0;
+  /** By index and term: whose page caches were lost with the entry. */
+  readonly #lostBy = new Map<number, Set<ReplicaId>>();
 
   constructor(groupId: GroupId) {
     this.groupId = groupId;
@@ -59,6 +69,30 @@ export class GroupBook {
     if (entry.index <= this.#committedIndex) return;
     this.#committedIndex = entry.index;
     if (entry.recordCount > 0) this.#withRecords.push(entry);
+  }
+
+  /** @returns whether a majority has lost one of the entries: then it may be gone, although it was committed */
+  lose(replicaId: ReplicaId, entries: readonly Entry[]): boolean {
+    let isMajority = false;
+    for (const { index, term } of entries) {
+      const key = index * TERMS_MAX + term;
+      const losers = this.#lostBy.get(key) ?? new Set();
+      this.#lostBy.set(key, losers.add(replicaId));
+      if (losers.size * 2 > this.voterCount) isMajority = true;
+    }
+    return isMajority;
+  }
+
+  /** The replica had the entry, and may have acknowledged it, when its page cache was lost. */
+  wasLost(replicaId: ReplicaId, index: LogIndex, term: Term): boolean {
+    return this.#lostBy.get(index * TERMS_MAX + term)?.has(replicaId) ?? false;
+  }
+
+  /** A voter's granting answer; who was sound once when it granted stays so. */
+  granted(voter: ReplicaId, candidate: ReplicaId, term: Term, recovering: boolean): void {
+    const key = `${candidate}/${term}`;
+    const grants = this.grants.get(key) ?? new Map<ReplicaId, boolean>();
+    this.grants.set(key, grants.set(voter, recovering && (grants.get(voter) ?? true)));
   }
 
   forgive(): void {

@@ -49,6 +49,11 @@ export class Invariants {
     return this.#wire.campaigns;
   }
 
+  /** Its candidate stood because the leader before had asked for it. */
+  wasHandedOver(group: GroupId, term: Term): boolean {
+    return this.#findings.book(group).handedOver.has(term);
+  }
+
   get truncations(): number {
     return this.#disk.truncations;
   }
@@ -73,9 +78,15 @@ export class Invariants {
     this.#findings.syncGroups.add(groupId);
   }
 
-  /** A fault may have taken what these groups had committed. */
-  forgive(groups: readonly GroupId[]): void {
-    for (const group of groups) this.#findings.book(group).forgive();
+  /** Has a majority of the group's replicas lost an entry with their page caches, or was it recovered by force? */
+  isForgiven(group: GroupId): boolean {
+    return this.#findings.forgiven.has(group);
+  }
+
+  /** The group goes on from one replica, whatever the others had. */
+  forgive(group: GroupId): void {
+    this.#findings.forgiven.add(group);
+    this.#findings.book(group).forgive();
   }
 
   /** After an event on the node's host. */

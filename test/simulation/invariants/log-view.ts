@@ -138,7 +138,8 @@ export class LogView {
 export function entryOf(frame: Frame, prevTerm: Term | undefined, end: number): Entry {
   const { baseOffset, bytes, index, kind, recordCount, term } = frame;
   const isMembership = kind === "membership";
-  return { index, term, prevTerm, hash: crc32c(bytes), isMembership, baseOffset, recordCount, end };
+  const position = { index, term, prevTerm, baseOffset, recordCount, end };
+  return { ...position, isMembership, hash: crc32c(bytes) };
 }
 
 /** The frames of a file that is found at a start, up to the first one that is damaged. */

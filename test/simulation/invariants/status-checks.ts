@@ -11,22 +11,27 @@ import type { Membership } from "../../../src/raft/messages.ts";
 import type { RaftStatus } from "../../../src/raft/raft.ts";
 import type { Watermarks } from "../../../src/replica/ports.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
-import type { Findings } from "./findings.ts";
+import { type Findings, isMajority } from "./findings.ts";
 import type { GroupBook } from "./group-book.ts";
-import type { LogView } from "./log-view.ts";
+import type { Entry, LogView } from "./log-view.ts";
+import { checkCleared, checkElection } from "./recovering-checks.ts";
 
 /** What was seen of one replica in its present incarnation. */
 interface Seen {
   readonly replicaId: ReplicaId;
-  readonly membership: Membership;
   readonly term: Term;
   readonly commitIndex: LogIndex;
   readonly durableCommitIndex: LogIndex;
   readonly appliedIndex: LogIndex;
   readonly isLeaderReady: boolean;
   readonly watermarks: Watermarks;
+  readonly membership: Membership;
   /** Term that it led when it was seen last; 0: it did not. */
   readonly ledTerm: Term;
+  /** It may have lost what it acknowledged. */
+  readonly recovering: boolean;
+  /** The newest entry that was ever committed when it started. */
+  readonly newestAtStart: Entry | undefined;
   /** Own entries up to here were compared with what was ever committed. */
   readonly comparedIndex: LogIndex;
 }
@@ -76,21 +81,41 @@ export class StatusChecks {
     this.checks += 1;
     this.#bounds(name, replica, status);
     if (seen !== undefined) this.#monotonic(name, seen, status);
+    else if (log !== undefined) this.#recovered(name, book, log);
     const isLeader = status.role === "leader" && status.failed === undefined;
     if (isLeader) this.#leads(node, replica, status, book, log, seen);
+    const newestAtStart =
+      seen === undefined ? book.committed(book.committedIndex) : seen.newestAtStart;
+    if (seen?.recovering === true && !status.recovering) {
+      checkCleared(this.#findings, name, book, log, newestAtStart);
+    }
     const comparedIndex = this.#commits(name, status, book, log, seen?.comparedIndex ?? 0);
     return {
       replicaId: replica.replicaId,
-      membership: status.membership,
       term: status.term,
       commitIndex: status.commitIndex,
       durableCommitIndex: status.durableCommitIndex,
       appliedIndex: status.appliedIndex,
       isLeaderReady: replica.isLeaderReady,
       watermarks: replica.watermarks,
+      membership: status.membership,
       ledTerm: isLeader ? status.term : 0,
+      recovering: status.recovering,
+      newestAtStart,
       comparedIndex,
     };
+  }
+
+  /** I7, for what a start found on its disk and took for entries. */
+  #recovered(name: string, book: GroupBook, log: LogView): void {
+    for (const { entries } of log.segments) {
+      for (const entry of entries) {
+        const problem = book.learn(entry);
+        if (problem === undefined) continue;
+        const where = `index ${entry.index} of term ${entry.term}`;
+        this.#findings.report(`log matching: ${name} found ${problem} at ${where}`);
+      }
+    }
   }
 
   /** I11, positions of one moment. */
@@ -128,12 +153,18 @@ export class StatusChecks {
     seen: Seen | undefined,
   ): void {
     const { term } = status;
-    if (seen?.ledTerm !== term) this.#elected(node, replica, term, book, log);
+    const { outgoing, voters } = status.membership;
+    book.voterCount = Math.min(voters.length, outgoing?.length ?? voters.length);
+    if (seen?.ledTerm !== term) {
+      this.#elected(node, replica, status, book, log);
+      checkElection(this.#findings, replica, status, book);
+    }
     if (log === undefined) return;
     const isReady = replica.isLeaderReady && seen?.isLeaderReady !== true;
     if (isReady) this.#ready(replica, status, book);
     const wasLeading = seen?.ledTerm === term;
     if (wasLeading && status.commitIndex > seen.commitIndex) {
+      this.#changedMembers(replica, status, book, log, seen);
       this.#committedByLeader(replica, status, book, log, seen);
     }
     if (status.durableCommitIndex > (seen?.durableCommitIndex ?? 0)) {
@@ -142,11 +173,11 @@ export class StatusChecks {
     this.#progress(replica, status, log);
   }
 
-  /** I1, I9, and the candidate's half of I4. */
+  /** I1, I9, I14, and the candidate's half of I4. */
   #elected(
     node: NodeId,
     { groupId, replicaId }: Replica,
-    term: Term,
+    { membership, term }: RaftStatus,
     book: GroupBook,
     log: LogView | undefined,
   ): void {
@@ -161,6 +192,12 @@ export class StatusChecks {
     if (book.votes.get(`${replicaId}/${term}`) !== replicaId) {
       this.#findings.report(
         `own vote not durable: n${node} leads group ${groupId} in term ${term}`,
+      );
+    }
+    const votesFor = (id: ReplicaId): boolean => book.votes.get(`${id}/${term}`) === replicaId;
+    if (!isMajority(membership, votesFor)) {
+      this.#findings.report(
+        `elected without a majority: n${node} leads group ${groupId} in term ${term}`,
       );
     }
     const newest = book.committed(book.committedIndex);
@@ -183,7 +220,28 @@ export class StatusChecks {
     );
   }
 
-  /** I13, I14 and I15. What names new members is itself counted among the former ones. */
+  /** I14: other members are in force from here on, and those before them had to agree. */
+  #changedMembers(
+    { groupId }: Replica,
+    { appliedIndex }: RaftStatus,
+    book: GroupBook,
+    log: LogView,
+    { appliedIndex: appliedBefore, membership }: Seen,
+  ): void {
+    if (book.isForgiven) return;
+    for (let index = appliedBefore + 1; index <= appliedIndex; index += 1) {
+      const entry = log.entry(index);
+      if (entry?.isMembership !== true) continue;
+      // Only the first one was decided by the members that were seen.
+      if (this.#findings.majorityHolds(groupId, membership, index, entry.term, false)) return;
+      this.#findings.report(
+        `members changed without a majority: group ${groupId} index ${index} is not on a majority of the members before`,
+      );
+      return;
+    }
+  }
+
+  /** I13 and I15. What names new members is itself counted among the former ones. */
   #committedByLeader(
     { groupId }: Replica,
     { commitIndex, membership, term }: RaftStatus,
@@ -252,7 +310,9 @@ export class StatusChecks {
   }
 
   /**
-   * I10: a committed entry never changes. Entries that came inside an image are not in the replica's log.
+   * I10: a committed entry never changes. Entries that came inside an image are not in the replica's log. Where a power cut
+   * may have taken entries, what was committed before it may be on too few logs by now, whoever learns of that commit later:
+   * there an entry is noted only while a majority holds it.
    * @returns up to where the replica's log was compared
    */
   #commits(
@@ -269,13 +329,18 @@ export class StatusChecks {
       const own = log.entry(index);
       const known = book.committed(index);
       if (own === undefined) this.#findings.report(`${name}: index ${index} was not written`);
-      else if (known === undefined) book.commit(own);
-      else if (known.term !== own.term || known.hash !== own.hash) {
+      else if (known === undefined) {
+        if (!book.isForgiven || this.#isSafe(book, status, own)) book.commit(own);
+      } else if (known.term !== own.term || known.hash !== own.hash) {
         const terms = `has term ${own.term}, it was committed with term ${known.term}`;
         this.#findings.report(`committed entry changed: ${name} index ${index} ${terms}`);
       }
     }
     return upTo;
+  }
+
+  #isSafe({ groupId }: GroupBook, { membership }: RaftStatus, { index, term }: Entry): boolean {
+    return this.#findings.majorityHolds(groupId, membership, index, term, false);
   }
 }
 
@@ -290,6 +355,7 @@ function changeWithin(log: LogView, after: LogIndex, upTo: LogIndex): LogIndex |
 /** A new leader writes an entry at once, so its election does not go unnoticed. */
 function isSame(seen: Seen, replica: Replica): boolean {
   if (seen.term !== replica.term || seen.isLeaderReady !== replica.isLeaderReady) return false;
+  if (seen.recovering && !replica.record.recovering) return false;
   const { watermarks } = seen;
   const { appliedIndex, commitIndex, durableCommitIndex, writtenIndex } = replica.watermarks;
   return (

@@ -28,12 +28,15 @@ export class WireChecks {
     switch (message.kind) {
       case "vote-request":
         if (!message.transfer) this.campaigns += 1;
+        else this.#findings.book(groupId).handedOver.add(message.term);
         if (!message.pre)
           this.#requireVote(node, groupId, message.from, message.term, message.from);
         return;
       case "vote-response":
         if (message.granted && !message.pre) {
-          this.#requireVote(node, groupId, message.from, message.term, message.to);
+          const { from, recovering, term, to } = message;
+          this.#requireVote(node, groupId, from, term, to);
+          this.#findings.book(groupId).granted(from, to, term, recovering);
         }
         return;
       case "append-response":
