@@ -4,7 +4,7 @@
 import { crc32c } from "../../src/base/crc32c.ts";
 import { type GroupId, METADATA_GROUP } from "../../src/model/ids.ts";
 import { sdkClient, sendBySdk } from "./clients.ts";
-import { describeGroup, lackOf } from "./health.ts";
+import { describeGroup, lackOf, memberLackOf } from "./health.ts";
 import { forceLeader } from "./operator.ts";
 import type { TopicPlan } from "./plan/seed-plan.ts";
 import type { SimBroker } from "./sim-broker.ts";
@@ -115,11 +115,14 @@ export class Calm {
   /** L5. A replica that met a log which contradicts what it had acknowledged is started again by its operator. */
   async #converge(): Promise<void> {
     const cluster = this.#cluster;
-    const lacks = (): string[] =>
-      this.#groups.flatMap((group) => {
+    const lacks = (): string[] => {
+      const members = memberLackOf(cluster);
+      if (members !== undefined) return [members];
+      return this.#groups.flatMap((group) => {
         const lack = lackOf(cluster, group);
         return lack === undefined ? [] : [`group ${group}: ${lack}`];
       });
+    };
     const isConverged = (): boolean => {
       for (const broker of cluster.brokers) if (broker.isAiling) cluster.remedy(broker);
       return lacks().length === 0;
