@@ -36,6 +36,8 @@ export interface LocalClusterOptions {
   /** Data directory per node id, for tests that mount something there. */
   readonly dataDir?: (nodeId: number) => string;
   readonly execArgv?: readonly string[];
+  /** Each broker in a session of its own, as `cluster up` starts them: kernels share processor time by session. */
+  readonly detached?: boolean;
 }
 
 export class LocalCluster {
@@ -119,6 +121,7 @@ export class LocalCluster {
       ],
       {
         stdio: ["ignore", log, log],
+        detached: this.#options.detached === true,
         env: { ...process.env, UV_THREADPOOL_SIZE: "8", ...this.#options.env },
       },
     );
