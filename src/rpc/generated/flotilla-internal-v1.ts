@@ -292,9 +292,11 @@ export interface NodeStatus {
   readonly wallClockMs: number;
   /** Applied index of its metadata replica. */
   readonly metadataIndex: number;
+  /** Groups whose replica there may have forgotten what it acknowledged. */
+  readonly recoveringGroups: readonly number[];
 }
 function createNodeStatus(fields: Partial<NodeStatus> = {}): NodeStatus {
-  return { nodeId: fields.nodeId ?? 0, incarnation: fields.incarnation ?? 0, ledGroups: fields.ledGroups ?? [], ledTerms: fields.ledTerms ?? [], draining: fields.draining ?? false, wallClockMs: fields.wallClockMs ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
+  return { nodeId: fields.nodeId ?? 0, incarnation: fields.incarnation ?? 0, ledGroups: fields.ledGroups ?? [], ledTerms: fields.ledTerms ?? [], draining: fields.draining ?? false, wallClockMs: fields.wallClockMs ?? 0, metadataIndex: fields.metadataIndex ?? 0, recoveringGroups: fields.recoveringGroups ?? [] };
 }
 function sizeNodeStatus(message: NodeStatus): number {
   let size = 0;
@@ -305,6 +307,7 @@ function sizeNodeStatus(message: NodeStatus): number {
   if (message.draining) size += 1 + 1;
   if (message.wallClockMs !== 0) size += 1 + uint64Size(message.wallClockMs, "wallClockMs");
   if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
+  if (message.recoveringGroups.length > 0) size += 1 + prefixedSize(message.recoveringGroups.reduce((sum, item) => sum + uint64Size(item, "recoveringGroups"), 0));
   return size;
 }
 function writeNodeStatus(message: NodeStatus, writer: Writer): void {
@@ -315,6 +318,7 @@ function writeNodeStatus(message: NodeStatus, writer: Writer): void {
   if (message.draining) { writer.varint(40); writer.bool(message.draining); }
   if (message.wallClockMs !== 0) { writer.varint(48); writer.varint(message.wallClockMs); }
   if (message.metadataIndex !== 0) { writer.varint(56); writer.varint(message.metadataIndex); }
+  if (message.recoveringGroups.length > 0) { writer.varint(66); writer.varint(message.recoveringGroups.reduce((sum, item) => sum + uint64Size(item, "recoveringGroups"), 0)); for (const item of message.recoveringGroups) writer.varint(item); }
 }
 function readNodeStatus(reader: Reader): NodeStatus {
   let f1: number = 0;
@@ -324,6 +328,7 @@ function readNodeStatus(reader: Reader): NodeStatus {
   let f5: boolean = false;
   let f6: number = 0;
   let f7: number = 0;
+  const f8: number[] = [];
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -336,10 +341,12 @@ function readNodeStatus(reader: Reader): NodeStatus {
       case 40: f5 = reader.bool(); break;
       case 48: f6 = reader.uint64(); break;
       case 56: f7 = reader.uint64(); break;
+      case 64: reader.element(); f8.push(reader.uint64()); break;
+      case 66: { const outer = reader.enter(); while (reader.more) { reader.element(); f8.push(reader.uint64()); } reader.leave(outer); break; }
       default: reader.skip(tag);
     }
   }
-  return { nodeId: f1, incarnation: f2, ledGroups: f3, ledTerms: f4, draining: f5, wallClockMs: f6, metadataIndex: f7 };
+  return { nodeId: f1, incarnation: f2, ledGroups: f3, ledTerms: f4, draining: f5, wallClockMs: f6, metadataIndex: f7, recoveringGroups: f8 };
 }
 export const NodeStatus: MessageType<NodeStatus> = messageType(createNodeStatus, sizeNodeStatus, writeNodeStatus, readNodeStatus);
 

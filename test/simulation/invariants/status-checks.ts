@@ -7,6 +7,7 @@ import {
   type ReplicaId,
 } from "../../../src/model/ids.ts";
 import type { LogIndex, Term } from "../../../src/model/positions.ts";
+import type { Membership } from "../../../src/raft/messages.ts";
 import type { RaftStatus } from "../../../src/raft/raft.ts";
 import type { Watermarks } from "../../../src/replica/ports.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
@@ -25,6 +26,7 @@ interface Seen {
   readonly appliedIndex: LogIndex;
   readonly isLeaderReady: boolean;
   readonly watermarks: Watermarks;
+  readonly membership: Membership;
   /** Term that it led when it was seen last; 0: it did not. */
   readonly ledTerm: Term;
   /** It may have lost what it acknowledged. */
@@ -95,6 +97,7 @@ export class StatusChecks {
       appliedIndex: status.appliedIndex,
       isLeaderReady: replica.isLeaderReady,
       watermarks: replica.watermarks,
+      membership: status.membership,
       ledTerm: isLeader ? status.term : 0,
       recovering: status.recovering,
       newestAtStart,
@@ -148,10 +151,10 @@ export class StatusChecks {
     if (isReady) this.#ready(replica, status, book);
     const wasLeading = seen?.ledTerm === term;
     if (wasLeading && status.commitIndex > seen.commitIndex) {
-      this.#committedByLeader(replica, status, book, log);
+      this.#committedByLeader(replica, status, seen.membership, book, log);
     }
     if (status.durableCommitIndex > (seen?.durableCommitIndex ?? 0)) {
-      this.#durableByLeader(replica, status, log);
+      this.#durableByLeader(replica, status, seen?.membership, log);
     }
     this.#progress(replica, status, log);
   }
@@ -201,6 +204,7 @@ export class StatusChecks {
   #committedByLeader(
     { groupId }: Replica,
     { commitIndex, membership, term }: RaftStatus,
+    before: Membership,
     book: GroupBook,
     log: LogView,
   ): void {
@@ -211,7 +215,10 @@ export class StatusChecks {
     }
     const isSync = this.#findings.syncGroups.has(groupId);
     if (!isSync && book.isForgiven) return;
-    if (this.#findings.majorityHolds(groupId, membership, commitIndex, term, isSync)) return;
+    // What was counted may have brought another configuration into force in the same event.
+    for (const one of [membership, before]) {
+      if (this.#findings.majorityHolds(groupId, one, commitIndex, term, isSync)) return;
+    }
     const how = isSync ? "durably " : "";
     this.#findings.report(
       `committed without a majority: group ${groupId} index ${commitIndex} is not ${how}on a majority`,
@@ -222,12 +229,15 @@ export class StatusChecks {
   #durableByLeader(
     { groupId }: Replica,
     { durableCommitIndex, membership }: RaftStatus,
+    before: Membership | undefined,
     log: LogView,
   ): void {
     const entry = log.entry(durableCommitIndex);
     if (entry === undefined) return;
     const { index, term } = entry;
-    if (this.#findings.majorityHolds(groupId, membership, index, term, true)) return;
+    for (const one of [membership, before ?? membership]) {
+      if (this.#findings.majorityHolds(groupId, one, index, term, true)) return;
+    }
     this.#findings.report(
       `durable commit without a majority of disks: group ${groupId} index ${index}`,
     );
