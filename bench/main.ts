@@ -1,7 +1,9 @@
 // npm run bench -- <subject> [options]: starts its own three brokers, runs one load, ends with one JSON line (--json) or a
 // small table. Rates count acknowledged messages; latencies begin at the intended send time (no coordinated omission).
 import { Command, InvalidArgumentError, Option } from "commander";
+import { availableMemory } from "../src/broker/process-memory.ts";
 import { letHeapGrow } from "../src/cli/heap.ts";
+import { defaultMemoryBudget } from "../src/model/memory-budget.ts";
 import { benchFailover } from "./cluster/failover.ts";
 import { benchFetch } from "./cluster/fetch.ts";
 import { benchFixedRate } from "./cluster/fixed-rate.ts";
@@ -45,7 +47,7 @@ for (const [name, { run, about }] of Object.entries(subjects)) {
     });
 }
 // As src/client/README.md advises programs that send in bulk.
-letHeapGrow();
+letHeapGrow(defaultMemoryBudget(availableMemory()));
 await program.parseAsync();
 
 function collect(flag: string, earlier: readonly string[] = []): string[] {

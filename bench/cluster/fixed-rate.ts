@@ -19,7 +19,7 @@ export function benchFixedRate(options: BenchOptions): Promise<BenchResult> {
       for (let n = 0; n < total; ) {
         const dueCount = Math.min(
           total,
-          Math.floor(((performance.now() - startMs) * options.rate) / 1000),
+          Math.floor(((performance.now() - startMs) * options.rate) / 1000) + 1,
         );
         for (; n < dueCount; n += 1) {
           const intendedMs = startMs + (n * 1000) / options.rate;

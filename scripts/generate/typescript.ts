@@ -8,6 +8,7 @@ import { declarations } from "./proto-files.ts";
 const CHUNKED = new Set([
   ".flotilla.v1.CursorBatches.batches",
   ".flotilla.internal.v1.RaftMessage.frames",
+  ".flotilla.internal.v1.ReadEntriesResponse.frames",
 ]);
 /** Enums that the model has already: type name → file. */
 const MODEL_TYPES = new Map([
@@ -103,6 +104,7 @@ function messageText(type: protobuf.Type): string {
     `function write${name}(${message}: ${name}, ${used ? "writer" : "_writer"}: Writer): void {`,
     ...fields.map(writeLine),
     "}",
+    ...(used ? [fieldsClass(name, fields)] : []),
     `function read${name}(reader: Reader): ${name} {`,
     ...fields.map(
       (field) =>
@@ -115,10 +117,27 @@ function messageText(type: protobuf.Type): string {
     "      default: reader.skip(tag);",
     "    }",
     "  }",
-    `  return { ${fields.map((field) => `${field.name}: f${field.id}`).join(", ")} };`,
+    used
+      ? `  return new ${name}Fields(${fields.map((field) => `f${field.id}`).join(", ")});`
+      : "  return {};",
     "}",
     `export const ${name}: MessageType<${name}> = messageType(create${name}, size${name}, write${name}, read${name});`,
     "",
+  ].join("\n");
+}
+
+/**
+ * What was read is made by a constructor: literals of a shape that once held only small numbers made V8 migrate each
+ * message to the present shape when it was first used (2 % of a broker's time).
+ */
+function fieldsClass(name: string, fields: readonly protobuf.Field[]): string {
+  return [
+    `class ${name}Fields implements ${name} {`,
+    ...fields.map((field) => `  ${property(field)};`),
+    `  constructor(${fields.map((field) => `f${field.id}: ${localType(field)}`).join(", ")}) {`,
+    ...fields.map((field) => `    this.${field.name} = f${field.id};`),
+    "  }",
+    "}",
   ].join("\n");
 }
 

@@ -1,16 +1,21 @@
 // Turns what the listeners tell of their calls into instruments of the registry.
 import type { Instruments } from "../observe/metrics.ts";
 import type { CallObserver } from "../rpc/call-observer.ts";
+import type { OverloadLog } from "./overload-log.ts";
 import { countOverload } from "./partition-recorder.ts";
 
-export function createCallRecorder(instruments: Instruments): CallObserver {
+export function createCallRecorder(instruments: Instruments, overloads: OverloadLog): CallObserver {
   return {
+    refused(method, error) {
+      instruments.requests.with(nameOf(method), error.reason).add(1);
+      countOverload(instruments, overloads, error);
+    },
     started: (method) => instruments.streams.with(nameOf(method)).add(1),
     ended(method, error) {
       const name = nameOf(method);
       instruments.streams.with(name).add(-1);
       instruments.requests.with(name, error?.reason ?? "ok").add(1);
-      if (error !== undefined) countOverload(instruments, error);
+      if (error !== undefined) countOverload(instruments, overloads, error);
     },
   };
 }

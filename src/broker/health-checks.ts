@@ -28,7 +28,16 @@ export function healthChecks(node: BrokerNode): readonly HealthCheck[] {
     { name: "metadata", aspects: ["ready"], check: () => metadataProblem(node) },
     { name: "replicas", aspects: ["ready"], check: () => replicaProblem(node) },
     { name: "quorum", aspects: ["safe-to-stop"], check: () => quorumProblem(node) },
+    { name: "damage", aspects: ["safe-to-stop"], check: () => damageProblem(node) },
   ];
+}
+
+/** It serves and votes, but whoever restarts the brokers one after the other should wait until it is repaired. */
+function damageProblem(node: BrokerNode): string | undefined {
+  const damaged = node.replicas.all().filter((replica) => replica.damagedEntries > 0);
+  if (damaged.length === 0) return undefined;
+  const entries = damaged.reduce((sum, replica) => sum + replica.damagedEntries, 0);
+  return `${entries} entries of ${damaged.length} replicas are damaged on this disk and being repaired`;
 }
 
 function metadataProblem(node: BrokerNode): string | undefined {

@@ -1,6 +1,7 @@
 // Gauges of a broker, read from the node when somebody scrapes; counters are fed by the rooms themselves.
 
 import { METADATA_GROUP } from "../model/ids.ts";
+import type { MemoryBudget } from "../model/memory-budget.ts";
 import { EventLoopMonitor, publishEventLoop } from "../observe/event-loop.ts";
 import type { Instruments } from "../observe/metrics.ts";
 import { inSyncNodes } from "./led-groups.ts";
@@ -40,6 +41,7 @@ export function observeNode(
       instruments.nodesAlive.with().set(alive.filter(({ fenced }) => !fenced).length);
       refreshPartitions(node, instruments);
       refreshQueues(node, instruments);
+      refreshMemory(node.memory, instruments);
     },
   };
 }
@@ -51,12 +53,16 @@ function refreshReplicas(node: BrokerNode, instruments: Instruments): void {
   let failed = 0;
   let recovering = 0;
   let applyLag = 0;
+  let damaged = 0;
+  let damagedEntries = 0;
   const bytes = new Map<string, number>();
   const inSync = new Map<string, number>();
   const replicas = node.replicas.all();
   for (const replica of replicas) {
     const status = replica.status();
     if (status.failed !== undefined) failed += 1;
+    else if (replica.damagedEntries > 0) damaged += 1;
+    damagedEntries += replica.damagedEntries;
     if (status.recovering) recovering += 1;
     if (replica.leaderNode === 0) leaderless += 1;
     applyLag = Math.max(applyLag, status.commitIndex - status.appliedIndex);
@@ -74,9 +80,12 @@ function refreshReplicas(node: BrokerNode, instruments: Instruments): void {
   instruments.applyLag.with().set(applyLag);
   instruments.replicas.with("failed").set(failed);
   instruments.recovering.with().set(recovering);
-  instruments.replicas.with("open").set(replicas.length - failed);
-  for (const [topic, count] of inSync) instruments.inSync.with(topic).set(count);
-  for (const [topic, size] of bytes) instruments.logBytes.with(topic).set(size);
+  instruments.replicas.with("damaged").set(damaged);
+  instruments.replicas.with("open").set(replicas.length - failed - damaged);
+  instruments.damagedEntries.with().set(damagedEntries);
+  // Topics that were deleted, and those that this node leads no more, are shown no more.
+  instruments.inSync.replace(inSync);
+  instruments.logBytes.replace(bytes);
 }
 
 function refreshPartitions(node: BrokerNode, instruments: Instruments): void {
@@ -94,6 +103,15 @@ function refreshQueues(node: BrokerNode, instruments: Instruments): void {
     instruments.queueDepth.with(`peer-${lane}`).set(bytes);
     instruments.queueLimit.with(`peer-${lane}`).set(bytesMax);
   }
+}
+
+function refreshMemory(memory: MemoryBudget, instruments: Instruments): void {
+  for (const { limitBytes, purpose, usedBytes } of memory.uses()) {
+    instruments.memoryUsed.with(purpose).set(usedBytes);
+    instruments.memoryLimit.with(purpose).set(limitBytes);
+  }
+  instruments.memoryUsed.with("process").set(memory.processBytes);
+  instruments.memoryLimit.with("process").set(memory.bytes);
 }
 
 function topicOf(node: BrokerNode, groupId: Parameters<BrokerNode["replicas"]["get"]>[0]): string {

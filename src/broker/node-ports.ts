@@ -7,6 +7,7 @@ import type { NodeEndpoints } from "../cluster/metadata-commands.ts";
 import type { TopicCreationDefaults } from "../cluster/topic-frontend.ts";
 import type { Disk, KeyedStore } from "../log/ports.ts";
 import type { NodeId } from "../model/ids.ts";
+import type { MemoryBudget } from "../model/memory-budget.ts";
 import type { PartitionMetrics } from "../partition/partition-metrics.ts";
 import type { Logger } from "../replica/ports.ts";
 import type { ReplicaMetrics } from "../replica/replica-metrics.ts";
@@ -21,6 +22,8 @@ export interface NodePorts {
   readonly logger: Logger;
   readonly metrics: ReplicaMetrics;
   readonly partitionMetrics: PartitionMetrics;
+  /** What the node may hold for others; shared with the listener for clients. Default: that of a large machine. */
+  readonly memory?: MemoryBudget;
   /** A raft message to this node was dropped because its queue was full. */
   readonly onPeerDrop: (to: NodeId) => void;
   /** The kernel's boot id, or another text that changes whenever the page cache is lost. */
@@ -44,4 +47,10 @@ export interface NodeOptions {
   readonly topicDefaults: TopicCreationDefaults;
   /** Between two rounds of retention and other upkeep. */
   readonly retentionIntervalMs: number;
+  /** What removed replicas left is kept this long at least. */
+  readonly trashRetentionMs: number;
+  /** How fast sealed segments are verified in the background. Default 0: not at all. */
+  readonly scrubBytesPerSecond?: number;
+  /** From one such walk to the next. */
+  readonly scrubIntervalMs?: number;
 }

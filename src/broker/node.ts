@@ -15,6 +15,7 @@ import type { ProducerIds } from "../cluster/producer-ids.ts";
 import type { TopicFrontend } from "../cluster/topic-frontend.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
 import type { NodeId } from "../model/ids.ts";
+import type { MemoryBudget } from "../model/memory-budget.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ReplicaSet } from "../replica/replica-set.ts";
 import type { LocalLeaderships } from "./led-groups.ts";
@@ -41,6 +42,7 @@ export class BrokerNode {
   readonly nodeId: NodeId;
   readonly ports: NodePorts;
   readonly options: NodeOptions;
+  readonly memory: MemoryBudget;
   readonly #foundation: Foundation;
   readonly #features: Features;
   readonly #upkeep: Upkeep;
@@ -55,6 +57,7 @@ export class BrokerNode {
     this.options = options;
     this.nodeId = options.nodeFile.nodeId;
     this.#foundation = foundation;
+    this.memory = foundation.memory;
     this.#features = wireFeatures(ports, options, foundation);
     this.#upkeep = wireUpkeep(ports, options, foundation, this.#features);
     this.#tasks = new TaskGroup((name, error) => this.#taskFailed(name, error));
@@ -127,7 +130,7 @@ export class BrokerNode {
   /** Time begins to pass: dials peers, elects, registers, opens partitions. */
   start(): void {
     const { replicas, transport, view } = this.#foundation;
-    const { balancer, fencing, memberships, reconciler, status } = this.#upkeep;
+    const { balancer, fencing, memberships, reconciler, status, trash } = this.#upkeep;
     transport.start({
       receive: (from, messages) => replicas.receive(from, messages),
       receiveImage: (from, transfer) => replicas.receiveImage(from, transfer),
@@ -152,6 +155,7 @@ export class BrokerNode {
     fencing.start();
     balancer.start();
     memberships.start();
+    trash.start();
     this.#tasks.spawn("register", (signal) => this.#register(signal));
   }
 
@@ -179,14 +183,16 @@ export class BrokerNode {
   }
 
   async #close(): Promise<void> {
-    const { journal, replicas, transport } = this.#foundation;
-    const { balancer, fencing, memberships, reconciler, status } = this.#upkeep;
+    const { entries, journal, replicas, transport } = this.#foundation;
+    const { balancer, fencing, memberships, reconciler, status, trash } = this.#upkeep;
     await this.#tasks.close();
     await Promise.all([memberships.close(), balancer.close(), fencing.close(), reconciler.close()]);
     status.close();
+    trash.close();
     await this.partitions.close();
     await replicas.close();
     transport.close();
+    entries.close();
     this.#features.controllerClient.close();
     if (replicas.failed !== undefined) return;
     replicas.markUnsynced();

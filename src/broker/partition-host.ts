@@ -3,7 +3,13 @@
 import type { Clock } from "../base/clock.ts";
 import type { LocalGroup, LocalGroups, PartitionAssignment } from "../cluster/ports.ts";
 import type { HardStateJournal } from "../log/ports.ts";
-import { type GroupId, METADATA_GROUP, type NodeId, type ReplicaId } from "../model/ids.ts";
+import {
+  type GroupId,
+  METADATA_GROUP,
+  type NodeId,
+  type ReplicaId,
+  type TopicId,
+} from "../model/ids.ts";
 import { parseTopicSettings } from "../model/topic-settings.ts";
 import { FetchSlots } from "../partition/fetch-path.ts";
 import { Partition } from "../partition/partition.ts";
@@ -14,6 +20,7 @@ import type { PartitionSettings } from "../partition/ports.ts";
 import { RetentionRunner } from "../partition/retention-runner.ts";
 import type { Logger } from "../replica/ports.ts";
 import type { ReplicaSet } from "../replica/replica-set.ts";
+import type { LogMemory } from "./log-memory.ts";
 
 export interface PartitionHostDeps {
   readonly clock: Clock;
@@ -21,6 +28,7 @@ export interface PartitionHostDeps {
   readonly replicas: ReplicaSet;
   readonly journal: HardStateJournal;
   readonly parkedFetchesMax: number;
+  readonly logMemory: LogMemory;
   readonly metrics: PartitionMetrics;
   /** This node's wall clock agrees with the others': age may decide. */
   readonly isClockTrusted: () => boolean;
@@ -35,6 +43,7 @@ export class PartitionHost implements LocalGroups {
   readonly slots: FetchSlots;
   readonly #deps: PartitionHostDeps;
   readonly #byGroup = new Map<GroupId, Partition>();
+  readonly #topicNames = new Map<TopicId, string>();
   readonly #retention: RetentionRunner;
 
   constructor(deps: PartitionHostDeps) {
@@ -64,7 +73,7 @@ export class PartitionHost implements LocalGroups {
   }
 
   async open(assignment: PartitionAssignment): Promise<void> {
-    const { clock, endpointOf, logger, metrics, onSegmentBytes, replicas } = this.#deps;
+    const { clock, endpointOf, logger, logMemory, metrics, onSegmentBytes, replicas } = this.#deps;
     const { founders, groupId, partition, replicaId, settings, topicId, topicName } = assignment;
     if (this.#byGroup.has(groupId)) {
       await this.update(assignment);
@@ -88,9 +97,15 @@ export class PartitionHost implements LocalGroups {
       replica,
       state,
       settings: settingsOf(assignment),
-      environment: { endpointOf, clock, metrics: metrics.forTopic(topicName) },
+      environment: {
+        endpointOf,
+        clock,
+        produceRefusal: (bytes) => logMemory.refusal(bytes),
+        metrics: metrics.forTopic(topicName),
+      },
     });
     this.#byGroup.set(groupId, opened);
+    this.#topicNames.set(topicId, topicName);
     this.registry.add(opened);
     logger.info({ groupId, topic: topicName, partition }, "partition opened");
   }
@@ -120,6 +135,16 @@ export class PartitionHost implements LocalGroups {
     this.#byGroup.delete(groupId);
     this.registry.remove(partition);
     await partition.close();
+    this.#forgetTopic(partition.topicId);
+  }
+
+  /** Metrics of a topic go with its last partition here. */
+  #forgetTopic(topicId: TopicId): void {
+    const name = this.#topicNames.get(topicId);
+    const isHere = [...this.#byGroup.values()].some((one) => one.topicId === topicId);
+    if (name === undefined || isHere) return;
+    this.#topicNames.delete(topicId);
+    this.#deps.metrics.forgetTopic(name);
   }
 
   list(): readonly LocalGroup[] {

@@ -8,9 +8,11 @@ import { systemRandom } from "../base/random.ts";
 import { readNodeFile } from "../cluster/cluster-format.ts";
 import { type ClusterConfig, formatHostPort, type NodeConfig } from "../config/cluster-config.ts";
 import { logFileOf, nodeOf } from "../config/load-config.ts";
+import { memoryBudgetOf } from "../config/memory.ts";
 import type { Disk, KeyedStore } from "../log/ports.ts";
 import { openRealDisk } from "../log/real-disk.ts";
 import type { NodeId } from "../model/ids.ts";
+import { MEMORY_BUDGET_MIN, MemoryBudget } from "../model/memory-budget.ts";
 import { type AdminServer, startAdminServer } from "../observe/admin-http.ts";
 import { evaluateHealth } from "../observe/health.ts";
 import { createLogger, type RootLogger } from "../observe/logger.ts";
@@ -24,10 +26,13 @@ import { createCallRecorder } from "./call-recorder.ts";
 import { bootId, openKeyedStore } from "./data-directory.ts";
 import { healthChecks } from "./health-checks.ts";
 import { joinCluster } from "./join.ts";
+import { pressureChecks } from "./memory-pressure.ts";
 import { BrokerNode } from "./node.ts";
 import { observeNode } from "./node-metrics.ts";
 import type { NodeOptions } from "./node-ports.ts";
+import { OverloadLog } from "./overload-log.ts";
 import { createPartitionRecorder } from "./partition-recorder.ts";
+import { availableMemory, fullCollection, ProcessMemory } from "./process-memory.ts";
 import { registerClientServices, registerPeerServices } from "./services/register.ts";
 
 export interface RunningBroker {
@@ -68,6 +73,9 @@ class Broker implements RunningBroker {
   readonly #own: NodeConfig;
   readonly #logger: RootLogger;
   readonly #metrics: Metrics = createMetrics();
+  readonly #overloads = new OverloadLog(systemClock);
+  readonly #memory: MemoryBudget;
+  readonly #processMemory: ProcessMemory;
   readonly #health = new HealthEndpoint();
   readonly #closed: Deferred<Error | undefined> = deferred();
   readonly #abort = new AbortController();
@@ -84,6 +92,12 @@ class Broker implements RunningBroker {
     this.#config = config;
     this.#own = own;
     this.#logger = logger;
+    this.#memory = new MemoryBudget(memoryBudgetOf(config, availableMemory()));
+    this.#processMemory = new ProcessMemory(this.#memory, {
+      clock: systemClock,
+      rssBytes: () => process.memoryUsage.rss(),
+      collect: fullCollection(),
+    });
   }
 
   get closed(): Promise<Error | undefined> {
@@ -120,16 +134,19 @@ class Broker implements RunningBroker {
     const node = this.#node;
     this.#peerServer = await this.#listen(
       peer,
+      new MemoryBudget(MEMORY_BUDGET_MIN),
       (services) => registerPeerServices(node, services),
       [],
     );
     this.#admin = await startAdminServer(admin, this.#adminSources(node), this.#logger);
     this.#clientServer = await this.#listen(
       client,
+      this.#memory,
       (services) => registerClientServices(node, services),
       [this.#health, reflectionEndpoint()],
     );
     node.start();
+    this.#processMemory.start();
     this.#watchReadiness(node);
     this.#logger.info(
       {
@@ -161,7 +178,8 @@ class Broker implements RunningBroker {
       connector,
       logger: this.#logger,
       metrics: createReplicaRecorder(this.#metrics.instruments),
-      partitionMetrics: createPartitionRecorder(this.#metrics.instruments),
+      partitionMetrics: createPartitionRecorder(this.#metrics.instruments, this.#overloads),
+      memory: this.#memory,
       onPeerDrop: (to: NodeId) => this.#metrics.instruments.peerDrops.with(String(to)).add(1),
       bootId: bootId(),
       onFatal: (error: Error) => this.#failed(error),
@@ -182,11 +200,15 @@ class Broker implements RunningBroker {
       parkedFetchesMax: limits.parkedFetches,
       topicDefaults: topicDefaults(this.#config),
       retentionIntervalMs: 10_000,
+      trashRetentionMs: storage.trashRetentionMs,
+      scrubBytesPerSecond: storage.scrubBytesPerSecond,
+      scrubIntervalMs: storage.scrubIntervalMs,
     };
   }
 
   #listen(
     address: { readonly host: string; readonly port: number },
+    memory: MemoryBudget,
     services: Parameters<typeof openGrpcServer>[0]["services"],
     extensions: NonNullable<Parameters<typeof openGrpcServer>[0]["extensions"]>,
   ): Promise<GrpcServer> {
@@ -195,9 +217,10 @@ class Broker implements RunningBroker {
       ...address,
       services,
       extensions,
+      memory,
       onDefect: (error) => this.#failed(error instanceof Error ? error : new Error(String(error))),
       limits: { connectionsMax: connections, streamsPerConnectionMax: streamsPerConnection },
-      calls: createCallRecorder(this.#metrics.instruments),
+      calls: createCallRecorder(this.#metrics.instruments, this.#overloads),
     });
   }
 
@@ -206,7 +229,7 @@ class Broker implements RunningBroker {
       client: this.#clientServer?.connectionCount ?? 0,
       peer: this.#peerServer?.connectionCount ?? 0,
     }));
-    const checks = healthChecks(node);
+    const checks = [...healthChecks(node), ...pressureChecks(this.#memory, this.#overloads)];
     return {
       metricsContentType: this.#metrics.contentType,
       renderMetrics: async () => {
@@ -230,12 +253,16 @@ class Broker implements RunningBroker {
     if (this.#fatal !== undefined) return;
     this.#fatal = error;
     this.#logger.error({ error }, "broker stops");
-    void this.close();
+    // What broke the broker often breaks its closing too; the first error is the one that is told.
+    this.close().catch((later: unknown) => {
+      this.#logger.warn({ error: later }, "closing after the failure failed too");
+    });
   }
 
   async #close(): Promise<void> {
     this.#abort.abort(new Error("the broker is stopping"));
     this.#cancelReadiness?.();
+    this.#processMemory.close();
     this.#health.setReady(false);
     const node = this.#node;
     try {

@@ -9,7 +9,7 @@ import { NodeStatus } from "../rpc/generated/flotilla-internal-v1.ts";
 
 const INTERVAL_MS = 1000;
 /** How often local leaderships are compared with what was told last. */
-const CHANGE_CHECK_MS = 20;
+const CHANGE_CHECK_MS = 50;
 
 export interface StatusExchangeDeps {
   readonly nodeId: NodeId;

@@ -26,14 +26,23 @@ import {
   type ReplicaId,
   replicaIdOf,
 } from "../model/ids.ts";
+import {
+  defaultMemoryBudget,
+  MemoryBudget,
+  peerQueueBytes,
+  tailBytes,
+} from "../model/memory-budget.ts";
 import type { Replica } from "../replica/replica.ts";
 import { ReplicaSet } from "../replica/replica-set.ts";
 import { requireSoundStorage } from "../replica/storage-failure.ts";
+import { TrashCleaner } from "../replica/trash-cleaner.ts";
 import { PeerControllerClient } from "./controller-client.ts";
 import { requireRevision } from "./join.ts";
 import { LocalLeaderships } from "./led-groups.ts";
+import { LogMemory } from "./log-memory.ts";
 import type { NodeOptions, NodePorts } from "./node-ports.ts";
 import { PartitionHost } from "./partition-host.ts";
+import { EntryFetcher } from "./peer/entry-fetcher.ts";
 import { GrpcPeerTransport } from "./peer/peer-transport.ts";
 import { StatusExchange } from "./status-exchange.ts";
 import { UnsafeRecovery } from "./unsafe-recovery.ts";
@@ -45,10 +54,13 @@ const SEGMENT_BYTES_DEFAULT = 128 * 1024 * 1024;
 /** Recovered from the disk: consensus, storage and the metadata group. */
 export interface Foundation {
   readonly journal: HardStateJournal;
+  readonly memory: MemoryBudget;
   readonly transport: GrpcPeerTransport;
   readonly replicas: ReplicaSet;
   readonly view: MetadataView;
   readonly metadata: Replica;
+  /** Asks other nodes for what is damaged here. */
+  readonly entries: EntryFetcher;
   /** Segment size per group, known before its log is opened. */
   readonly segmentBytes: Map<GroupId, number>;
 }
@@ -76,12 +88,14 @@ export interface Upkeep {
   readonly balancer: LeaderBalancer;
   readonly fencing: NodeFencing;
   readonly memberships: MembershipReconciler;
+  readonly trash: TrashCleaner;
 }
 
 /** @throws StorageError when the data directory can not be used */
 export async function openFoundation(ports: NodePorts, options: NodeOptions): Promise<Foundation> {
   const { clock, disk, keyed, logger, metrics, random } = ports;
   const { clusterId, nodeId, directoryId } = options.nodeFile;
+  const memory = ports.memory ?? new MemoryBudget(defaultMemoryBudget(Number.MAX_SAFE_INTEGER));
   requireSoundStorage(disk);
   const journal = await openHardStateJournal(disk, {
     bootId: ports.bootId,
@@ -95,8 +109,17 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
     logger,
     identity: { clusterId, nodeId, directoryId, incarnation: journal.incarnation },
     onDropped: ports.onPeerDrop,
+    queueBytesMax: peerQueueBytes(memory.bytes),
   });
   const segmentBytes = new Map<GroupId, number>();
+  const view = new MetadataView();
+  const entries = new EntryFetcher({
+    clock,
+    connector: ports.connector,
+    clusterId,
+    nodeId,
+    endpointOf: (node) => peerEndpoint(options, view, node),
+  });
   const replicas = new ReplicaSet(
     {
       nodeId,
@@ -118,14 +141,14 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
           pageCacheKept: !unrecovered,
           segmentBytes: segmentBytes.get(groupId) ?? SEGMENT_BYTES_DEFAULT,
         }),
+      fetchEntries: (from, wanted, signal) => entries.fetch(from, wanted, signal),
       onFatal: ports.onFatal,
     },
-    options,
+    { ...options, tailBytesMax: tailBytes(memory.bytes) },
   );
   await replicas.finishRemovals();
-  const view = new MetadataView();
   const metadata = await openMetadata(replicas, view, options);
-  return { journal, transport, replicas, view, metadata, segmentBytes };
+  return { journal, memory, transport, replicas, view, metadata, entries, segmentBytes };
 }
 
 /**
@@ -203,19 +226,19 @@ export function wireFeatures(
     replicas,
     journal,
     parkedFetchesMax: options.parkedFetchesMax,
+    logMemory: logMemoryOf(ports, foundation),
     metrics: ports.partitionMetrics,
     isClockTrusted: () => liveness.isClockTrusted(nodeId, clock.monotonicMs()),
     endpointOf: (node) => view.image.nodes.get(node)?.endpoints.client,
     onSegmentBytes: (groupId, bytes) => segmentBytes.set(groupId, bytes),
     retentionIntervalMs: options.retentionIntervalMs,
   });
-  const producerIds = new ProducerIds(nodeId, controllerClient);
   return {
     leaders,
     liveness,
     controller,
     controllerClient,
-    producerIds,
+    producerIds: new ProducerIds(nodeId, controllerClient),
     leaderships,
     reader,
     topics,
@@ -230,6 +253,12 @@ export function wireFeatures(
       nowMs: () => clock.monotonicMs(),
     }),
   };
+}
+
+function logMemoryOf({ clock }: NodePorts, foundation: Foundation): LogMemory {
+  const { memory, replicas, transport } = foundation;
+  const measure = (): number => replicas.tailBytes + transport.queuedBytes;
+  return new LogMemory({ clock, budget: memory, measure });
 }
 
 export function wireUpkeep(
@@ -286,6 +315,7 @@ export function wireUpkeep(
       clock,
       log,
     }),
+    trash: new TrashCleaner({ disk: ports.disk, clock, logger: log }, options.trashRetentionMs),
   };
 }
 

@@ -2,17 +2,20 @@
 // allocated since the last full collection towards the next one, whose limit follows from the heap's live size – 25 MiB in
 // a broker – so that a broker under load would mark its whole heap several times a second to free nothing
 // (docs/adr/0009). Letting the heap grow further between two full collections ends that; scavenges free the buffers.
+// How far it may grow follows from the memory budget.
 import { setFlagsFromString } from "node:v8";
 
 /** The heap may grow to this many percent above what was live at the last full collection. */
 const HEAP_GROWING_PERCENT = 400;
-/** In a container with less memory than this the engine's own caution is worth its price. Bytes. */
-const MEMORY_BYTES_MIN = 2 * 1024 * 1024 * 1024;
+/** Below this budget the engine's own caution is worth its price. Bytes. */
+const BUDGET_BYTES_MIN = 1024 * 1024 * 1024;
 
 /** For processes of our own that carry messages in bulk. A flag on the command line goes before. */
-export function letHeapGrow(execArgv: readonly string[] = process.execArgv): void {
-  const limit = process.constrainedMemory();
-  if (limit !== undefined && limit > 0 && limit < MEMORY_BYTES_MIN) return;
+export function letHeapGrow(
+  budgetBytes: number,
+  execArgv: readonly string[] = process.execArgv,
+): void {
+  if (budgetBytes < BUDGET_BYTES_MIN) return;
   if (execArgv.some((flag) => flag.startsWith("--heap-growing-percent"))) return;
   setFlagsFromString(`--heap-growing-percent=${HEAP_GROWING_PERCENT}`);
 }

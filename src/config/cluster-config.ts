@@ -50,10 +50,18 @@ export interface RaftTiming {
 export interface StorageConfig {
   /** Below this much free space a broker refuses messages with DISK_FULL. */
   readonly diskFreeBytesMin: number;
+  /** Data of removed replicas is kept this long. */
+  readonly trashRetentionMs: number;
+  /** Rate of the background verification of stored messages; 0: none. */
+  readonly scrubBytesPerSecond: number;
+  /** From the begin of one walk over everything to that of the next. */
+  readonly scrubIntervalMs: number;
 }
 
 /** What happens at each limit stands in docs/CONFIG.md. */
 export interface LimitsConfig {
+  /** Undefined: worked out from the machine (`memoryBudgetOf`). */
+  readonly memoryBudgetBytes: number | undefined;
   readonly connections: number;
   readonly streamsPerConnection: number;
   readonly produceInflightBytes: number;

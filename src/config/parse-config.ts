@@ -162,8 +162,12 @@ function resolve(file: FileConfig, resolvePath: (path: string) => string): Clust
     },
     storage: {
       diskFreeBytesMin: file.storage.diskFreeMin,
+      trashRetentionMs: file.storage.trashRetention,
+      scrubBytesPerSecond: file.storage.scrubRate,
+      scrubIntervalMs: file.storage.scrubInterval,
     },
     limits: {
+      memoryBudgetBytes: file.limits.memory.budget === 0 ? undefined : file.limits.memory.budget,
       connections: file.limits.connections,
       streamsPerConnection: file.limits.streamsPerConnection,
       produceInflightBytes: file.limits.produceInflight,

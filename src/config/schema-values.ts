@@ -20,6 +20,8 @@ export interface QuantityOptions {
   readonly default: string;
   readonly min: number;
   readonly max: number;
+  /** The word `auto` is allowed and becomes 0: the process works it out. */
+  readonly auto?: boolean;
 }
 
 /** Optional in the file: the default's text goes through the same checks. */
@@ -41,6 +43,7 @@ function quantity(
   const schema: Defaulted<number> = z
     .unknown()
     .transform((input, context): number => {
+      if (options.auto === true && input === "auto") return 0;
       const parsed = parse(input);
       if ("problem" in parsed) {
         context.addIssue({ code: "custom", message: parsed.problem });

@@ -10,6 +10,7 @@ import {
   REPLICATION_FACTOR_MAX,
   STREAMS_PER_CONNECTION_MAX,
 } from "../model/limits.ts";
+import { MEMORY_BUDGET_MAX, MEMORY_BUDGET_MIN } from "../model/memory-budget.ts";
 import {
   address,
   choice,
@@ -130,11 +131,45 @@ const storageSchema = z
       about:
         "Below this much free space messages are refused with DISK_FULL; acks and deletions still work.",
     }),
+    trashRetention: duration({
+      default: "7d",
+      min: 0,
+      max: 365 * 24 * 3_600_000,
+      about:
+        "How long the data of a replica that was removed from a node stays in its `trash` folder at least; counted anew when the broker starts.",
+    }),
+    scrubRate: size({
+      default: "8MiB",
+      min: 0,
+      max: 1024 ** 4,
+      about:
+        "Bytes per second that a broker reads in the background to verify the checksums of stored messages; what is damaged is repaired from other replicas. `0B`: no verification.",
+    }),
+    scrubInterval: duration({
+      default: "1d",
+      min: 1000,
+      max: 90 * 86_400_000,
+      about:
+        "A walk over everything that is stored begins this often, or when the one before has ended. The first one begins after a random part of it, at most 10 minutes after the start.",
+    }),
   })
   .prefault({});
 
 const limitsSchema = z
   .strictObject({
+    memory: z
+      .strictObject({
+        budget: size({
+          scope: "node",
+          default: "auto",
+          auto: true,
+          min: MEMORY_BUDGET_MIN,
+          max: MEMORY_BUDGET_MAX,
+          about:
+            "What a broker's process should need at most while clients overload it; it may exceed this by half for moments. `auto`: half of the container's or the machine's memory, 256 MiB to 4 GiB. It bounds requests, answers, read-ahead, records on their way, connections and streams; beyond: OVERLOADED with `memory.` and the purpose (docs/OPERATIONS.md).",
+        }),
+      })
+      .prefault({}),
     connections: count({
       default: CONNECTIONS_MAX,
       min: 1,

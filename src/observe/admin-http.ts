@@ -113,6 +113,7 @@ class Router {
       live: shown(report.live, verbose),
       ready: shown(report.ready, verbose),
       safeToStop: shown(report["safe-to-stop"], verbose),
+      pressure: shown(report.pressure, verbose),
     };
     return json(ok ? 200 : 503, body);
   }

@@ -1,9 +1,15 @@
-// Is this node fine? Three questions, each answered with reasons in words. Pure: suppliers give the checks, the broker
+// Is this node fine? Four questions, each answered with reasons in words. Pure: suppliers give the checks, the broker
 // builds the list, admin-http and grpc health ask. Liveness never depends on other nodes – else a supervisor would
 // kill the survivors of a lost quorum.
 
-export type HealthAspect = "live" | "ready" | "safe-to-stop";
-export const HEALTH_ASPECTS: readonly HealthAspect[] = ["live", "ready", "safe-to-stop"];
+/** pressure: is it free of overload? A broker that refuses some clients for good reasons is live and ready all the same. */
+export type HealthAspect = "live" | "ready" | "safe-to-stop" | "pressure";
+export const HEALTH_ASPECTS: readonly HealthAspect[] = [
+  "live",
+  "ready",
+  "safe-to-stop",
+  "pressure",
+];
 
 export interface HealthCheck {
   /** Short and stable, e.g. "quorum". */
@@ -45,7 +51,12 @@ export function evaluateHealth(checks: readonly HealthCheck[]): HealthReport {
       checks: asked,
     };
   };
-  return { live: answer("live"), ready: answer("ready"), "safe-to-stop": answer("safe-to-stop") };
+  return {
+    live: answer("live"),
+    ready: answer("ready"),
+    "safe-to-stop": answer("safe-to-stop"),
+    pressure: answer("pressure"),
+  };
 }
 
 function run(check: HealthCheck): CheckResult {

@@ -88,6 +88,30 @@ export const INSTRUMENTS = {
     "flotilla_replica_state_rebuilds_total",
     "Keyed states rebuilt from image and log at start.",
   ),
+  damagedRanges: counter(
+    "flotilla_replica_damaged_ranges_total",
+    "Runs of entries found damaged on this node's disk; they are repaired from other replicas.",
+  ),
+  damagedEntries: gauge(
+    "flotilla_replica_damaged_entries",
+    "Entries that are damaged on this node's disk right now.",
+  ),
+  entriesRepaired: counter(
+    "flotilla_replica_entries_repaired_total",
+    "Damaged entries that were repaired from other replicas.",
+  ),
+  repairsFailed: counter(
+    "flotilla_replica_repairs_failed_total",
+    "Attempts to repair damaged entries that did not succeed yet.",
+  ),
+  scrubBytes: counter(
+    "flotilla_replica_scrub_bytes_total",
+    "Bytes of sealed segments whose checksums were verified in the background.",
+  ),
+  scrubRounds: counter(
+    "flotilla_replica_scrub_rounds_total",
+    "Walks over all sealed segments that were completed.",
+  ),
   groupsFailed: counter(
     "flotilla_replica_groups_failed_total",
     "Groups that stopped because their stored data is damaged.",
@@ -210,6 +234,16 @@ export const INSTRUMENTS = {
   ),
   queueDepth: gauge("flotilla_rpc_queue_bytes", "Bytes waiting in a bounded queue.", ["queue"]),
   queueLimit: gauge("flotilla_rpc_queue_limit_bytes", "Limit of that queue.", ["queue"]),
+  memoryUsed: gauge(
+    "flotilla_rpc_memory_used_bytes",
+    "Memory held for clients, by purpose; process: all that the operating system counts.",
+    ["purpose"],
+  ),
+  memoryLimit: gauge(
+    "flotilla_rpc_memory_limit_bytes",
+    "What that purpose may hold; process: the memory budget.",
+    ["purpose"],
+  ),
   overloads: counter(
     "flotilla_rpc_overloads_total",
     "Refusals because a bounded queue or count was full.",

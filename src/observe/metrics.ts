@@ -21,13 +21,15 @@ export interface Timing {
 export interface CounterInstrument {
   /** Label values in the order of the instrument's labels. Keep the cell where it is used often. */
   with(...labels: string[]): Cell;
+  /** Forgets a series, e.g. of a deleted topic. Cells kept by somebody count on unseen. */
+  remove(...labels: string[]): void;
 }
 
 export interface GaugeInstrument extends CounterInstrument {
   /** Called at every scrape, to compute values only when somebody looks. Returns a way to stop it. */
   onCollect(collect: () => void): () => void;
-  /** Forgets a series, e.g. of a deleted topic. */
-  remove(...labels: string[]): void;
+  /** Of an instrument with one label: these are all its series from now on. */
+  replace(values: ReadonlyMap<string, number>): void;
 }
 
 export interface HistogramInstrument {
@@ -121,6 +123,11 @@ class CellTable implements GaugeInstrument {
 
   remove(...labels: string[]): void {
     this.#cells.delete(labels.join("\0"));
+  }
+
+  replace(values: ReadonlyMap<string, number>): void {
+    this.#cells.clear();
+    for (const [label, value] of values) this.with(label).set(value);
   }
 
   onCollect(collect: () => void): () => void {

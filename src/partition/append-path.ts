@@ -115,7 +115,7 @@ export class AppendPath {
     observer: AppendObserver,
   ): void {
     this.#admit(send.acks, this.#context.settings.layoutEpoch);
-    this.#checkLoad();
+    this.#checkLoad(batch.length);
     const hasIds = ids.some((id) => id !== "");
     const sections: FrameSection[] = [{ type: SECTION.BATCH, ignorable: false, bytes: batch }];
     if (hasIds) {
@@ -174,7 +174,7 @@ export class AppendPath {
       this.#acknowledge(stored, true, request, observer);
       return;
     }
-    this.#checkLoad();
+    this.#checkLoad(batch.length);
     const sections = [{ type: SECTION.BATCH, ignorable: false, bytes: batch }];
     const entry = this.#propose(batch, header.recordCount, sections);
     if (header.producerId !== 0) {
@@ -234,14 +234,14 @@ export class AppendPath {
     throw sequenceRefusal(check, header);
   }
 
-  #checkLoad(): void {
-    const refusal = this.#context.environment.produceRefusal?.();
-    if (refusal !== undefined) throw refusal;
+  #checkLoad(bytes: number): void {
     if (this.#waiters.length >= PARKED_ACKS_MAX) {
       throw new BrokerError("OVERLOADED", "too many acknowledgements are outstanding", {
         limit: "parkedAcks",
       });
     }
+    const refusal = this.#context.environment.produceRefusal?.(bytes);
+    if (refusal !== undefined) throw refusal;
   }
 
   #propose(batch: Buffer, recordCount: number, sections: readonly FrameSection[]): AppendedEntry {

@@ -3,6 +3,7 @@
 import type { Clock } from "../base/clock.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX } from "../model/limits.ts";
+import type { MemoryBudget } from "../model/memory-budget.ts";
 import type { Offset, Term } from "../model/positions.ts";
 import { readBatchHeader } from "../model/record-batch.ts";
 import { type DecodedRecord, decodeBatch } from "../model/record-batch-decoder.ts";
@@ -41,6 +42,8 @@ export interface MessagesAnswer {
 export interface MessagesDeps {
   readonly clock: Clock;
   readonly slots: FetchSlots;
+  /** Asked before each read. */
+  readonly memory?: MemoryBudget;
 }
 
 /**
@@ -77,13 +80,13 @@ async function readMessages(
   checkOffset(partition, request.offset);
   const endMs = deps.clock.monotonicMs() + request.waitMs;
   const cursor = new PartitionCursor(partition, request.offset);
-  let run = await cursor.read(limits.bytesMax);
+  let run = await readOnce(cursor, limits.bytesMax, deps.memory);
   for (;;) {
     const leftMs = endMs - deps.clock.monotonicMs();
     if (run.batches.length > 0 || leftMs <= 0 || signal?.aborted === true) break;
     if (cursor.isAtEnd) await untilNews(partition, leftMs, deps, signal);
     partition.requireLeader();
-    run = await cursor.read(limits.bytesMax);
+    run = await readOnce(cursor, limits.bytesMax, deps.memory);
   }
   const messages = decode(run, request.offset, limits);
   partition.metrics.count("records_fetched", messages.length);
@@ -95,6 +98,21 @@ async function readMessages(
     highWatermark: partition.highWatermark,
     logStartOffset: partition.logStartOffset,
   };
+}
+
+/** @throws BrokerError OVERLOADED when too much is being read for others; and as PartitionCursor.read */
+async function readOnce(
+  cursor: PartitionCursor,
+  bytesMax: number,
+  memory: MemoryBudget | undefined,
+): Promise<BatchRun> {
+  if (memory === undefined) return cursor.read(bytesMax);
+  if (!memory.tryTake("read", bytesMax)) throw memory.refusal("read");
+  try {
+    return await cursor.read(bytesMax);
+  } finally {
+    memory.give("read", bytesMax);
+  }
 }
 
 export interface OffsetsAnswer {

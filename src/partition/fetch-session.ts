@@ -5,6 +5,7 @@ import type { Clock } from "../base/clock.ts";
 import { BrokerError } from "../model/errors.ts";
 import type { PartitionIndex, TopicId } from "../model/ids.ts";
 import { BULK_MESSAGE_BYTES_TARGET, LANES_PER_STREAM_MAX } from "../model/limits.ts";
+import type { MemoryBudget } from "../model/memory-budget.ts";
 import {
   type BatchRun,
   checkNotDiverged,
@@ -67,12 +68,17 @@ export interface FetchAnswer {
 export interface FetchOutput {
   /** False: the transport's buffer is full; drained() must be called when it is not any more. */
   send(answer: FetchAnswer): boolean;
+  /** Stops and restarts delivery of messages. Called alternately. */
+  pause?(): void;
+  resume?(): void;
 }
 
 export interface FetchSessionDeps {
   readonly clock: Clock;
   readonly lookup: PartitionLookup<Partition>;
   readonly slots: FetchSlots;
+  /** Asked before records are read ahead and before an answer is made. */
+  readonly memory?: MemoryBudget;
 }
 
 class SessionCursor implements PartitionReader {
@@ -80,6 +86,8 @@ class SessionCursor implements PartitionReader {
   readonly cursor: PartitionCursor;
   /** Read from disk, not sent. */
   buffered: BatchRun | undefined;
+  /** Bytes of memory that `buffered` or the read under way is counted as. */
+  heldBytes = 0;
   isEnded = false;
   /** Since when it could have been served, as far as credit and the transport allowed; monotonic, ms. */
   readySinceMs = 0;
@@ -111,7 +119,11 @@ export class FetchSession {
   #creditBytes = 0;
   #isTurnDue = false;
   #isBlocked = false;
+  #isPaused = false;
   #isClosed = false;
+  /** Waits for memory to send or to read. */
+  #leaveSend: (() => void) | undefined;
+  #leaveRead: (() => void) | undefined;
 
   constructor(deps: FetchSessionDeps, output: FetchOutput) {
     this.#deps = deps;
@@ -123,6 +135,7 @@ export class FetchSession {
     return this.#creditBytes;
   }
 
+  /** @throws BrokerError INVALID_REQUEST, which ends the stream, when more cursors fail than a stream may have */
   receive(message: FetchMessage): void {
     if (this.#isClosed) return;
     for (const id of message.close) {
@@ -138,6 +151,7 @@ export class FetchSession {
   /** The transport takes messages again. */
   drained(): void {
     this.#isBlocked = false;
+    this.#adjustReading();
     this.#startDiskReads();
     this.#scheduleTurn();
   }
@@ -145,11 +159,17 @@ export class FetchSession {
   /** The stream ended. */
   close(): void {
     this.#isClosed = true;
+    this.#leaveSend?.();
+    this.#leaveRead?.();
     for (const cursor of [...this.#cursors.values()]) this.#end(cursor);
     this.#errors = [];
   }
 
   #open(open: OpenCursor): void {
+    // Each costs far more here than at the client, and is kept until the client takes it.
+    if (this.#errors.length >= CURSORS_PER_STREAM_MAX) {
+      throw invalid("open", `more than ${CURSORS_PER_STREAM_MAX} cursors that can not be opened`);
+    }
     const { cursor: id, topicId, partition: number } = open;
     const existing = this.#cursors.get(id);
     if (existing !== undefined) {
@@ -219,13 +239,15 @@ export class FetchSession {
   /** Fills one message; the rest comes in later turns, so that other streams get theirs. */
   #turn(): void {
     const data: FetchAnswer["data"][number][] = [];
+    const bytesMax = this.#answerBytes();
+    if (bytesMax === 0) return;
     const nowMs = this.#deps.clock.monotonicMs();
     let bytes = 0;
-    while (bytes < BULK_MESSAGE_BYTES_TARGET && this.#creditBytes > 0) {
+    while (bytes < bytesMax && this.#creditBytes > 0) {
       const cursor = this.#ready.shift();
       if (cursor === undefined) break;
       if (cursor.isEnded) continue;
-      const room = Math.min(SLICE_BYTES, BULK_MESSAGE_BYTES_TARGET - bytes, this.#creditBytes);
+      const room = Math.min(SLICE_BYTES, bytesMax - bytes, this.#creditBytes);
       const run = this.#nextRun(cursor, room);
       if (run === undefined) continue;
       const { highWatermark, logStartOffset, metrics } = cursor.cursor.partition;
@@ -242,17 +264,40 @@ export class FetchSession {
     this.#errors = [];
     if (data.length > 0 || errors.length > 0) {
       this.#isBlocked = !this.#output.send({ data, errors });
+      this.#adjustReading();
     }
     this.#startDiskReads();
     this.#scheduleTurn();
+  }
+
+  /** How much one answer may hold now. 0: the broker's memory for answers is used up, and it goes on when some is free. */
+  #answerBytes(): number {
+    const { memory } = this.#deps;
+    if (memory === undefined) return BULK_MESSAGE_BYTES_TARGET;
+    if (memory.free("send") > 0) {
+      return Math.min(BULK_MESSAGE_BYTES_TARGET, memory.holderLimit("send"));
+    }
+    this.#isBlocked = true;
+    this.#leaveSend = memory.whenFree("send", () => {
+      this.#leaveSend = undefined;
+      this.drained();
+    });
+    return 0;
+  }
+
+  /** Whoever does not take answers is not asked for more work: refusals of cursors would pile up here. */
+  #adjustReading(): void {
+    if (this.#isClosed || this.#isBlocked === this.#isPaused) return;
+    this.#isPaused = this.#isBlocked;
+    if (this.#isPaused) this.#output.pause?.();
+    else this.#output.resume?.();
   }
 
   /** What the cursor can send now; undefined when it parked, waits for the disk or ended. */
   #nextRun(cursor: SessionCursor, bytesMax: number): BatchRun | undefined {
     const { buffered } = cursor;
     if (buffered !== undefined) {
-      cursor.buffered = undefined;
-      this.#diskReads -= 1;
+      this.#dropRead(cursor);
       return buffered;
     }
     let run: BatchRun | undefined;
@@ -275,23 +320,58 @@ export class FetchSession {
 
   #startDiskReads(): void {
     while (this.#diskReads < DISK_READS_MAX && this.#creditBytes > 0 && !this.#isClosed) {
-      const cursor = this.#unread.shift();
+      const cursor = this.#unread.peek();
       if (cursor === undefined) return;
+      if (!cursor.isEnded && !this.#mayRead()) return;
+      this.#unread.shift();
       if (cursor.isEnded) continue;
       this.#diskReads += 1;
+      this.#hold(cursor, SLICE_BYTES);
       void this.#readFromDisk(cursor);
     }
+  }
+
+  /** The more is read ahead by others, the fewer reads of one stream are under way. */
+  #mayRead(): boolean {
+    const { memory } = this.#deps;
+    if (memory === undefined) return true;
+    const free = memory.free("read");
+    if (free >= SLICE_BYTES && (this.#diskReads === 0 || free > memory.limit("read") / 2)) {
+      return true;
+    }
+    this.#leaveRead ??= memory.whenFree("read", () => {
+      this.#leaveRead = undefined;
+      this.#startDiskReads();
+    });
+    return false;
+  }
+
+  #hold(cursor: SessionCursor, bytes: number): void {
+    cursor.heldBytes += bytes;
+    this.#deps.memory?.take("read", bytes);
+  }
+
+  /** A read is over: sent, empty, failed or not wanted any more. */
+  #dropRead(cursor: SessionCursor): void {
+    cursor.buffered = undefined;
+    this.#diskReads -= 1;
+    const { heldBytes } = cursor;
+    cursor.heldBytes = 0;
+    this.#deps.memory?.give("read", heldBytes);
   }
 
   /** Never rejects: what goes wrong ends the cursor. */
   async #readFromDisk(cursor: SessionCursor): Promise<void> {
     try {
       const run = await cursor.cursor.read(Math.min(SLICE_BYTES, this.#creditBytes));
-      if (cursor.isEnded || run.batches.length === 0) this.#diskReads -= 1;
-      else cursor.buffered = run;
+      if (cursor.isEnded || run.batches.length === 0) this.#dropRead(cursor);
+      else {
+        cursor.buffered = run;
+        this.#hold(cursor, run.bytes - cursor.heldBytes);
+      }
       if (!cursor.isEnded) this.#enqueue(cursor);
     } catch (error) {
-      this.#diskReads -= 1;
+      this.#dropRead(cursor);
       this.#fail(cursor, asBrokerError(error));
     }
     this.#startDiskReads();
@@ -313,10 +393,7 @@ export class FetchSession {
     cursor.isEnded = true;
     cursor.leave?.();
     cursor.leave = undefined;
-    if (cursor.buffered !== undefined) {
-      cursor.buffered = undefined;
-      this.#diskReads -= 1;
-    }
+    if (cursor.buffered !== undefined) this.#dropRead(cursor);
     this.#cursors.delete(cursor.id);
     this.#deps.slots.give();
   }

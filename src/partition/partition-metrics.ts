@@ -33,6 +33,8 @@ export interface PartitionMetrics {
   fetched(result: "ok" | "empty", durationMs: number): void;
   /** The same for what belongs to one topic. */
   forTopic(topic: string): PartitionMetrics;
+  /** No partition of this topic is left on this node: its series go. */
+  forgetTopic(topic: string): void;
 }
 
 /** For tests and tools that do not measure. */
@@ -43,4 +45,5 @@ export const noPartitionMetrics: PartitionMetrics = {
   fetchRefused: () => undefined,
   fetched: () => undefined,
   forTopic: () => noPartitionMetrics,
+  forgetTopic: () => undefined,
 };

@@ -22,8 +22,8 @@ export interface PartitionSettings
 export interface PartitionEnvironment {
   /** For the NOT_LEADER hint. */
   readonly endpointOf?: (node: NodeId) => string | undefined;
-  /** A reason why this node takes no records now (shutting down, quota); asked before each append. */
-  readonly produceRefusal?: () => BrokerError | undefined;
+  /** A reason why this node does not take a batch of so many bytes now (memory, shutting down); asked before each append. */
+  readonly produceRefusal?: (bytes: number) => BrokerError | undefined;
   readonly metrics?: PartitionMetrics;
   /** For the latencies in `metrics`. */
   readonly clock?: Clock;

@@ -3,6 +3,7 @@
 import type { Clock } from "../base/clock.ts";
 import { BrokerError } from "../model/errors.ts";
 import { LANES_PER_STREAM_MAX, PRODUCE_INFLIGHT_BYTES_MAX } from "../model/limits.ts";
+import { LANE_BYTES, type MemoryBudget } from "../model/memory-budget.ts";
 import type { Partition } from "./partition.ts";
 import type { PartitionLookup } from "./ports.ts";
 import {
@@ -47,12 +48,18 @@ export interface ProduceOutput {
 
 export interface ProduceSessionDeps {
   readonly clock: Clock;
+  /** Lanes are counted as open streams are. */
+  readonly memory?: MemoryBudget;
   readonly lookup: PartitionLookup<Partition>;
 }
+
+/** Refusals of lanes that do not exist, per answer. More: the stream ends. */
+const STRAY_REFUSALS_MAX = LANES_PER_STREAM_MAX;
 
 export class ProduceSession implements LaneHost {
   readonly lookup: PartitionLookup<Partition>;
   readonly #clock: Clock;
+  readonly #memory: MemoryBudget | undefined;
   readonly #output: ProduceOutput;
   readonly #lanes = new Map<number, ProduceLane>();
   readonly #bytesMax: number;
@@ -72,6 +79,7 @@ export class ProduceSession implements LaneHost {
     bytesMax: number = PRODUCE_INFLIGHT_BYTES_MAX,
   ) {
     this.#clock = deps.clock;
+    this.#memory = deps.memory;
     this.lookup = deps.lookup;
     this.#output = output;
     this.#bytesMax = bytesMax;
@@ -81,6 +89,7 @@ export class ProduceSession implements LaneHost {
     return this.#unansweredBytes;
   }
 
+  /** @throws BrokerError INVALID_REQUEST, which ends the stream, when it asks for too much of what does not exist */
   receive(message: ProduceMessage): void {
     if (this.#isClosed) return;
     for (const open of message.open) this.#open(open);
@@ -108,6 +117,7 @@ export class ProduceSession implements LaneHost {
   close(): void {
     this.#isClosed = true;
     for (const lane of this.#lanes.values()) lane.close();
+    this.#memory?.give("streams", this.#lanes.size * LANE_BYTES);
     this.#lanes.clear();
     this.#answerable.clear();
     this.#strayRefusals = [];
@@ -135,10 +145,18 @@ export class ProduceSession implements LaneHost {
       this.#refuseStray(id, 0, error);
       return;
     }
+    if (this.#memory?.tryTake("streams", LANE_BYTES) === false) {
+      this.#refuseStray(id, 0, this.#memory.refusal("streams"));
+      return;
+    }
     this.#lanes.set(id, new ProduceLane(this, open));
   }
 
+  /** Each costs far more here than at the client, and is kept until the client takes it. */
   #refuseStray(lane: number, number: number, error: BrokerError): void {
+    if (this.#strayRefusals.length >= STRAY_REFUSALS_MAX) {
+      throw invalid("lane", `more than ${STRAY_REFUSALS_MAX} refusals of lanes that are not open`);
+    }
     this.#strayRefusals.push({ lane, number, ...refusalOf(error) });
     this.#scheduleFlush();
   }

@@ -88,6 +88,8 @@ export class FlushScheduler {
   }
 
   async #round(targets: readonly FlushTarget[]): Promise<void> {
+    const [first] = targets;
+    if (targets.length === 1 && first !== undefined) return first.flush();
     const queue = targets[Symbol.iterator]();
     const worker = async (): Promise<void> => {
       for (const target of queue) {

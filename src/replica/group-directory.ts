@@ -1,7 +1,7 @@
 // Birth and removal of a replica on a data directory. A replica is journalled, durably, before its core exists and so
 // before its first vote; afterwards a missing directory is damage, never a new replica. What was removed stays in the
 // journal as removed and can not come back under the same identity. Directories that nobody knows, or that are removed,
-// are moved to trash/, never deleted (architecture §7.9, decision 15).
+// are moved to trash/, never deleted at once (architecture §7.9, decision 15): trash-cleaner.ts does that days later.
 import type { Disk, HardStateJournal, HardStateRecord } from "../log/ports.ts";
 import { BrokerError } from "../model/errors.ts";
 import type { GroupId, ReplicaId } from "../model/ids.ts";
@@ -10,7 +10,7 @@ import type { JournalFlusher } from "./journal-flusher.ts";
 import type { Logger } from "./ports.ts";
 
 const GROUPS = "groups";
-const TRASH = "trash";
+export const TRASH = "trash";
 
 export interface DirectoryStores {
   readonly disk: Disk;

@@ -1,8 +1,13 @@
-// Counts connections of a listener and calls per connection, and refuses what is too much with OVERLOADED. Without it a
-// client above HTTP/2's own limit would just wait. Called by the server for every connection and call.
-import type { ServerHttp2Session } from "node:http2";
+// Who may come in: counts the connections of a listener, the streams of each and what they hold in memory, and refuses what
+// is too much with OVERLOADED before grpc-js sees it. Without it a client above HTTP/2's own limit would just wait, and
+// everybody could fill the broker's memory. Called by the server for every connection and stream.
+import type { IncomingHttpHeaders, ServerHttp2Session, ServerHttp2Stream } from "node:http2";
 import type { Cancel, Clock } from "../base/clock.ts";
 import { BrokerError } from "../model/errors.ts";
+import { CONNECTION_BYTES, type MemoryBudget, STREAM_BYTES } from "../model/memory-budget.ts";
+import { ClientConnection } from "./client-connection.ts";
+import { TRANSPORT_MESSAGE_BYTES_MAX } from "./message-size.ts";
+import { answerRefused, StreamMeter } from "./stream-meter.ts";
 
 export interface AdmissionLimits {
   /** Calls in flight per connection, inclusive. */
@@ -11,74 +16,139 @@ export interface AdmissionLimits {
   readonly connectionsMax: number;
 }
 
+export interface AdmissionParts {
+  readonly limits: AdmissionLimits;
+  /** Of each stream: so much may still come after we ended it. */
+  readonly windowBytes: number;
+  readonly budget: MemoryBudget;
+  readonly clock: Clock;
+  /** A call was refused or broken off before a handler could. */
+  readonly onRefused: (path: string, error: BrokerError) => void;
+}
+
 /** So long a connection above the limit may stay, to make its first call and hear the reason. */
 const SURPLUS_CONNECTION_MS = 5000;
 
 export class Admission {
-  readonly #limits: AdmissionLimits;
-  readonly #clock: Clock;
-  readonly #sessions = new Set<ServerHttp2Session>();
-  /** "address:port" of the other end → calls in flight. */
-  readonly #calls = new Map<string, number>();
-  readonly #surplus = new Set<string>();
+  readonly #parts: AdmissionParts;
+  readonly #connections = new Map<ServerHttp2Session, ClientConnection>();
+  readonly #meters = new WeakMap<ServerHttp2Stream, StreamMeter>();
+  readonly #surplus = new WeakMap<ClientConnection, BrokerError>();
 
-  constructor(limits: AdmissionLimits, clock: Clock) {
-    this.#limits = limits;
-    this.#clock = clock;
+  constructor(parts: AdmissionParts) {
+    this.#parts = parts;
   }
 
   get connectionCount(): number {
-    return this.#sessions.size;
+    return this.#connections.size;
+  }
+
+  get connections(): Iterable<ClientConnection> {
+    return this.#connections.values();
   }
 
   sessionOpened(session: ServerHttp2Session): void {
-    const peer = peerOf(session);
-    this.#sessions.add(session);
+    const { budget, clock, limits } = this.#parts;
+    const connection = new ClientConnection(session, budget, clock);
+    this.#connections.set(session, connection);
     let cancelTimer: Cancel | undefined;
     session.once("close", () => {
       cancelTimer?.();
-      this.#sessions.delete(session);
-      this.#surplus.delete(peer);
+      this.#connections.delete(session);
+      connection.close();
     });
-    if (this.#sessions.size <= this.#limits.connectionsMax) return;
-    if (this.#sessions.size > this.#limits.connectionsMax * 2) {
+    const isTooMany = this.#connections.size > limits.connectionsMax;
+    if (!isTooMany && connection.account.tryTake("connections", CONNECTION_BYTES)) return;
+    if (this.#connections.size > limits.connectionsMax * 2) {
       session.destroy();
       return;
     }
-    this.#surplus.add(peer);
-    cancelTimer = this.#clock.schedule(SURPLUS_CONNECTION_MS, () => session.destroy());
+    const error = isTooMany
+      ? overloaded("too many connections", "connections", limits.connectionsMax)
+      : budget.refusal("connections");
+    this.#surplus.set(connection, error);
+    cancelTimer = clock.schedule(SURPLUS_CONNECTION_MS, () => session.destroy());
   }
 
   /** Breaks off every connection. (grpc-js's forceShutdown forgets them while channelz is off.) */
   destroySessions(): void {
-    for (const session of this.#sessions) session.destroy();
+    for (const session of this.#connections.keys()) session.destroy();
   }
 
-  /** Undefined when admitted; then {@link leave} must follow. */
-  tryEnter(peer: string): BrokerError | undefined {
-    if (this.#surplus.has(peer)) {
-      return overloaded("too many connections", "connections", this.#limits.connectionsMax);
+  /** True when grpc-js may have the stream; otherwise it was answered here. */
+  admits(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+    const path = headers[":path"] ?? "";
+    const connection = stream.session === undefined ? undefined : this.#connectionOf(stream);
+    if (connection === undefined) {
+      stream.close();
+      return false;
     }
-    const count = this.#calls.get(peer) ?? 0;
-    if (count >= this.#limits.streamsPerConnectionMax) {
-      const max = this.#limits.streamsPerConnectionMax;
+    const refusal = this.#refusalOf(connection, headers);
+    if (refusal !== undefined) {
+      this.#parts.onRefused(path, refusal);
+      answerRefused(stream, refusal, this.#parts.clock);
+      connection.brokenOff(this.#parts.windowBytes);
+      return false;
+    }
+    this.#entered(stream, path, connection, isCompressed(headers));
+    return true;
+  }
+
+  /** Undefined for streams that were not admitted here. */
+  meterOf(stream: ServerHttp2Stream | undefined): StreamMeter | undefined {
+    return stream === undefined ? undefined : this.#meters.get(stream);
+  }
+
+  #connectionOf(stream: ServerHttp2Stream): ClientConnection | undefined {
+    const { session } = stream;
+    return this.#connections.get(session as ServerHttp2Session);
+  }
+
+  #refusalOf(connection: ClientConnection, headers: IncomingHttpHeaders): BrokerError | undefined {
+    const { budget, limits } = this.#parts;
+    const surplus = this.#surplus.get(connection);
+    if (surplus !== undefined) return surplus;
+    if (connection.streams.size >= limits.streamsPerConnectionMax) {
+      const max = limits.streamsPerConnectionMax;
       return overloaded("too many calls on one connection", "streamsPerConnection", max);
     }
-    this.#calls.set(peer, count + 1);
-    return undefined;
+    if (!connection.account.tryTake("streams", STREAM_BYTES)) return budget.refusal("streams");
+    // What a compressed message becomes is not known before it is there.
+    if (!isCompressed(headers)) return undefined;
+    if (connection.account.tryTake("receive", TRANSPORT_MESSAGE_BYTES_MAX)) return undefined;
+    connection.account.give("streams", STREAM_BYTES);
+    return budget.refusal("receive");
   }
 
-  leave(peer: string): void {
-    const count = (this.#calls.get(peer) ?? 1) - 1;
-    if (count <= 0) this.#calls.delete(peer);
-    else this.#calls.set(peer, count);
+  #entered(
+    stream: ServerHttp2Stream,
+    path: string,
+    connection: ClientConnection,
+    isInflated: boolean,
+  ): void {
+    const { budget, clock, onRefused, windowBytes } = this.#parts;
+    const { account } = connection;
+    const inflatedBytes = isInflated ? TRANSPORT_MESSAGE_BYTES_MAX : 0;
+    const meter = new StreamMeter(stream, {
+      account,
+      budget,
+      clock,
+      onRefused: (error) => onRefused(path, error),
+    });
+    this.#meters.set(stream, meter);
+    connection.opened(meter);
+    stream.once("close", () => {
+      connection.closed(meter, stream.rstCode);
+      if (!stream.readableEnded) connection.brokenOff(windowBytes);
+      account.give("streams", STREAM_BYTES);
+      account.give("receive", inflatedBytes);
+    });
   }
 }
 
-/** The same text as grpc-js's getPeer(). */
-function peerOf(session: ServerHttp2Session): string {
-  const { remoteAddress, remotePort } = session.socket;
-  return `${remoteAddress ?? "unknown"}:${remotePort ?? 0}`;
+function isCompressed(headers: IncomingHttpHeaders): boolean {
+  const encoding = headers["grpc-encoding"];
+  return encoding !== undefined && encoding !== "identity";
 }
 
 function overloaded(message: string, limit: string, max: number): BrokerError {

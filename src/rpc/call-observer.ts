@@ -5,6 +5,12 @@ export interface CallObserver {
   started(method: string): void;
   /** @param error undefined: it ended well */
   ended(method: string, error: BrokerError | undefined): void;
+  /** A call that never reached a handler, or a connection ("none") that was ended. Neither started nor ended. */
+  refused(method: string, error: BrokerError): void;
 }
 
-export const noCallObserver: CallObserver = { started: () => undefined, ended: () => undefined };
+export const noCallObserver: CallObserver = {
+  started: () => undefined,
+  ended: () => undefined,
+  refused: () => undefined,
+};

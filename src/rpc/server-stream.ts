@@ -9,6 +9,7 @@ import { readOneAhead } from "./read-ahead.ts";
 import { SendBuffer } from "./send-buffer.ts";
 import { serviceErrorOf } from "./server-error.ts";
 import { resetStream } from "./server-window.ts";
+import type { StreamMeter } from "./stream-meter.ts";
 
 type Call = ServerDuplexStream<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>;
 
@@ -18,7 +19,12 @@ export interface ServerStreamParts<Out, In> {
   /** Told of what is not a BrokerError. */
   readonly onDefect: (error: unknown) => void;
   readonly clock: Clock;
+  /** Undefined: nothing is counted. */
+  readonly meter: StreamMeter | undefined;
 }
+
+/** The bytes in front of each gRPC message. */
+const MESSAGE_PREFIX_BYTES = 5;
 
 export class ServerStream<Out, In> implements MessageStream<Out, In> {
   onMessage: (message: In) => void = () => {};
@@ -42,7 +48,9 @@ export class ServerStream<Out, In> implements MessageStream<Out, In> {
       () => {
         if (!this.#isAnswered && !this.#hasEnded) this.guard(() => this.onDrain());
       },
+      parts.meter,
     );
+    if (parts.meter !== undefined) parts.meter.endCall = (error) => this.#abort(error);
     call.once("cancelled", () => this.#onCancelled());
   }
 
@@ -108,6 +116,7 @@ export class ServerStream<Out, In> implements MessageStream<Out, In> {
   #onData(bytes: Buffer): void {
     if (this.#isAnswered || this.#hasEnded) return;
     this.guard(() => this.onMessage(this.#parts.decode(checkedMessage(bytes))));
+    this.#parts.meter?.handled(bytes.length + MESSAGE_PREFIX_BYTES);
   }
 
   /** Our own refusal: the client gets the status, the handler hears of the end. */

@@ -1,8 +1,13 @@
 // The one place that reaches into grpc-js's server. Its HTTP/2 receive windows are Node's default of 64 KiB and there is
 // no option for them, which would hold a producer to 64 KiB per turn of our event loop. So: the settings that new
 // sessions announce are changed before the listener is made, and each session's connection window is opened when it
-// begins. Remove it when grpc-js gets an option. test/rpc/server-window.test.ts measures the effect.
-import type { Http2Server, ServerHttp2Session } from "node:http2";
+// begins. The same hook shows every connection and stream to the admission before grpc-js begins to work for it. Remove it when grpc-js gets an option. test/rpc/server-window.test.ts measures the effect.
+import type {
+  Http2Server,
+  IncomingHttpHeaders,
+  ServerHttp2Session,
+  ServerHttp2Stream,
+} from "node:http2";
 import type { Server } from "@grpc/grpc-js";
 
 /** The private parts that we rely on, in grpc-js 1.14. */
@@ -16,16 +21,24 @@ export interface WindowHook {
   assertInstalled(): void;
 }
 
+export interface ListenerEvents {
+  /** A new connection. */
+  onSession(session: ServerHttp2Session): void;
+  /** A new stream, before grpc-js hears of it; false: it never does. */
+  onStream(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean;
+}
+
 /**
  * @param windowBytes receive window per stream; that of a connection is twice as large
- * @param onSession told of each new connection
+ * @param socketsMax connections that are accepted at all
  * @throws Error when grpc-js no longer has the parts this needs
  */
 export function openServerWindows(
   server: Server,
-  windowBytes: number,
-  onSession: (session: ServerHttp2Session) => void,
+  options: { readonly windowBytes: number; readonly socketsMax: number },
+  events: ListenerEvents,
 ): WindowHook {
+  const { socketsMax, windowBytes } = options;
   const internals = server as unknown as ServerInternals;
   const { commonServerOptions: common, createHttp2Server: create } = internals;
   if (common === undefined || typeof create !== "function") throw changedError();
@@ -35,8 +48,15 @@ export function openServerWindows(
     const listener = create.apply(server, args);
     listener.on("session", (session) => {
       session.setLocalWindowSize(windowBytes * 2);
-      onSession(session);
+      events.onSession(session);
     });
+    listener.maxConnections = socketsMax;
+    const emit = listener.emit.bind(listener);
+    listener.emit = (event: string, ...parts: unknown[]): boolean => {
+      const [stream, headers] = parts as [ServerHttp2Stream, IncomingHttpHeaders];
+      if (event === "stream" && !events.onStream(stream, headers)) return true;
+      return emit(event, ...parts);
+    };
     isInstalled = true;
     return listener;
   };

@@ -13,8 +13,10 @@ import {
 import { type Clock, systemClock } from "../base/clock.ts";
 import { type BrokerError, isBrokerError } from "../model/errors.ts";
 import { CONNECTIONS_MAX, STREAMS_PER_CONNECTION_MAX } from "../model/limits.ts";
+import { defaultMemoryBudget, MemoryBudget } from "../model/memory-budget.ts";
 import { Admission, type AdmissionLimits } from "./admission.ts";
 import { type CallObserver, noCallObserver } from "./call-observer.ts";
+import { ConnectionGuard, cutError } from "./connection-guard.ts";
 import { checkedMessage, TRANSPORT_MESSAGE_BYTES_MAX } from "./message-size.ts";
 import type {
   CallContext,
@@ -27,6 +29,7 @@ import type {
 import { serviceErrorOf } from "./server-error.ts";
 import { internalError, ServerStream } from "./server-stream.ts";
 import { openServerWindows } from "./server-window.ts";
+import { type StreamMeter, streamOf } from "./stream-meter.ts";
 
 export interface GrpcServerOptions {
   /** Address to listen on, e.g. "127.0.0.1" or "::". */
@@ -48,8 +51,10 @@ export interface GrpcServerOptions {
   readonly calls?: CallObserver;
   /** Default: STREAMS_PER_CONNECTION_MAX and CONNECTIONS_MAX. */
   readonly limits?: Partial<AdmissionLimits>;
-  /** HTTP/2 window for what we receive, per stream; a connection gets twice as much. Default 4 MiB. */
+  /** HTTP/2 window for what we receive, per stream; a connection gets twice as much. Default 4 MiB, less in a small budget. */
   readonly receiveWindowBytes?: number;
+  /** What clients of this listener may make it hold. Default: that of a large machine. */
+  readonly memory?: MemoryBudget;
 }
 
 export interface ServerExtension {
@@ -64,7 +69,10 @@ export interface GrpcServer {
   close(graceMs: number): Promise<void>;
 }
 
-const RECEIVE_WINDOW_BYTES = 4 * 1024 * 1024;
+const RECEIVE_WINDOW_BYTES_MAX = 4 * 1024 * 1024;
+const RECEIVE_WINDOW_BYTES_MIN = 256 * 1024;
+/** A window is this part of the budget: clients may fill it before we can refuse anything. */
+const RECEIVE_WINDOWS = 512;
 
 /** @throws Error when the address cannot be bound, or grpc-js hides its windows (rpc/server-window) */
 export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcServer> {
@@ -83,18 +91,42 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
     "grpc.keepalive_time_ms": 30_000,
     "grpc.keepalive_timeout_ms": 10_000,
   });
-  const admission = new Admission(limits, clock);
-  const windowBytes = options.receiveWindowBytes ?? RECEIVE_WINDOW_BYTES;
-  const hook = openServerWindows(server, windowBytes, (session) => {
-    admission.sessionOpened(session);
-  });
   const calls = options.calls ?? noCallObserver;
+  const budget = options.memory ?? new MemoryBudget(defaultMemoryBudget(Number.MAX_SAFE_INTEGER));
+  const paths = new Set<string>();
+  const windowBytes = options.receiveWindowBytes ?? receiveWindow(budget);
+  const admission = new Admission({
+    limits,
+    windowBytes,
+    budget,
+    clock,
+    onRefused: (path, error) => calls.refused(paths.has(path) ? path : UNKNOWN_PATH, error),
+  });
+  const hook = openServerWindows(
+    server,
+    {
+      windowBytes,
+      socketsMax: limits.connectionsMax * 2 + 1,
+    },
+    {
+      onSession: (session) => admission.sessionOpened(session),
+      onStream: (stream, headers) => admission.admits(stream, headers),
+    },
+  );
   options.services(
-    new GrpcRegistry({ server, admission, calls, clock, onDefect: options.onDefect }),
+    new GrpcRegistry({ server, admission, calls, clock, paths, onDefect: options.onDefect }),
   );
   for (const extension of options.extensions ?? []) extension.addToServer(server);
   const port = await bind(server, options);
   hook.assertInstalled();
+  const guard = new ConnectionGuard({
+    clock,
+    budget,
+    connections: () => admission.connections,
+    connectionsMax: limits.connectionsMax,
+    onCut: (cause) => calls.refused(UNKNOWN_PATH, cutError(cause)),
+  });
+  guard.start();
   let closing: Promise<void> | undefined;
   return {
     port,
@@ -102,10 +134,19 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
       return admission.connectionCount;
     },
     close(graceMs) {
+      guard.close();
       closing ??= shutDown(server, admission, clock, graceMs);
       return closing;
     },
   };
+}
+
+/** Label of what belongs to no method: a connection, or a path that does not exist. */
+const UNKNOWN_PATH = "none";
+
+function receiveWindow({ bytes }: MemoryBudget): number {
+  const part = Math.floor(bytes / RECEIVE_WINDOWS);
+  return Math.min(Math.max(part, RECEIVE_WINDOW_BYTES_MIN), RECEIVE_WINDOW_BYTES_MAX);
 }
 
 function bind(server: Server, options: GrpcServerOptions): Promise<number> {
@@ -145,6 +186,8 @@ interface RegistryParts {
   readonly admission: Admission;
   readonly calls: CallObserver;
   readonly clock: Clock;
+  /** Filled with the paths of all methods. */
+  readonly paths: Set<string>;
   readonly onDefect: (error: unknown) => void;
 }
 
@@ -153,9 +196,11 @@ class GrpcRegistry implements ServiceRegistry {
   readonly #admission: Admission;
   readonly #calls: CallObserver;
   readonly #clock: Clock;
+  readonly #paths: Set<string>;
   readonly #onDefect: (error: unknown) => void;
 
   constructor(parts: RegistryParts) {
+    this.#paths = parts.paths;
     this.#server = parts.server;
     this.#admission = parts.admission;
     this.#calls = parts.calls;
@@ -171,21 +216,16 @@ class GrpcRegistry implements ServiceRegistry {
       call: ServerUnaryCall<Buffer, Buffer>,
       respond: sendUnaryData<Buffer>,
     ): void => {
-      const peer = call.getPeer();
       this.#calls.started(method.path);
-      const refusal = this.#admission.tryEnter(peer);
-      if (refusal !== undefined) {
-        this.#calls.ended(method.path, refusal);
-        respond(serviceErrorOf(refusal));
-        return;
-      }
-      void this.#runUnary(method, handler, call).then((answer) => {
-        this.#admission.leave(peer);
+      const meter = this.#admission.meterOf(streamOf(call));
+      void this.#runUnary(method, handler, call, meter).then((answer) => {
+        meter?.handled();
         this.#calls.ended(method.path, Buffer.isBuffer(answer) ? undefined : answer);
         if (Buffer.isBuffer(answer)) respond(null, answer);
         else respond(serviceErrorOf(answer));
       });
     };
+    this.#paths.add(method.path);
     this.#server.register(method.path, handle, identity, identity, "unary");
   }
 
@@ -194,8 +234,9 @@ class GrpcRegistry implements ServiceRegistry {
     handler: StreamHandler<Request, Response>,
   ): void {
     const handle = (call: ServerDuplexStream<Buffer, Buffer>): void => {
-      if (!this.#admit(call, method.path)) return;
+      const meter = this.#entered(call, method.path);
       const stream = new ServerStream<Response, Request>(call, {
+        meter,
         encode: method.codec.encodeResponse,
         decode: method.codec.decodeRequest,
         onDefect: this.#onDefect,
@@ -205,6 +246,7 @@ class GrpcRegistry implements ServiceRegistry {
       stream.guard(() => handler(stream, new GrpcCallContext(call, this.#clock)));
       stream.start();
     };
+    this.#paths.add(method.path);
     this.#server.register(method.path, handle, identity, identity, "bidi");
   }
 
@@ -213,8 +255,9 @@ class GrpcRegistry implements ServiceRegistry {
     handler: ServerStreamHandler<Request, Response>,
   ): void {
     const handle = (call: ServerWritableStream<Buffer, Buffer>): void => {
-      if (!this.#admit(call, method.path)) return;
+      const meter = this.#entered(call, method.path);
       const stream = new ServerStream<Response, never>(call, {
+        meter,
         encode: method.codec.encodeResponse,
         decode: nothingToDecode,
         onDefect: this.#onDefect,
@@ -223,9 +266,11 @@ class GrpcRegistry implements ServiceRegistry {
       call.once("cancelled", () => this.#calls.ended(method.path, stream.failure));
       stream.guard(() => {
         const request = method.codec.decodeRequest(checkedMessage(call.request));
+        meter?.handled();
         handler(request, stream, new GrpcCallContext(call, this.#clock));
       });
     };
+    this.#paths.add(method.path);
     this.#server.register(method.path, handle, identity, identity, "serverStream");
   }
 
@@ -234,11 +279,14 @@ class GrpcRegistry implements ServiceRegistry {
     method: Method<Request, Response, "unary">,
     handler: UnaryHandler<Request, Response>,
     call: ServerUnaryCall<Buffer, Buffer>,
+    meter: StreamMeter | undefined,
   ): Promise<Buffer | BrokerError> {
     try {
       const request = method.codec.decodeRequest(checkedMessage(call.request));
       const response = await handler(request, new GrpcCallContext(call, this.#clock));
-      return checkedMessage(method.codec.encodeResponse(response));
+      const bytes = checkedMessage(method.codec.encodeResponse(response));
+      const isTooMuch = meter !== undefined && !meter.tryQueue(bytes.length);
+      return isTooMuch ? meter.sendRefusal() : bytes;
     } catch (error) {
       if (isBrokerError(error)) return error;
       this.#onDefect(error);
@@ -246,22 +294,14 @@ class GrpcRegistry implements ServiceRegistry {
     }
   }
 
-  /** Counts a streaming call until grpc-js reports its end, or refuses it. */
-  #admit(
+  /** Counts a streaming call, and tells the client that the stream stands. */
+  #entered(
     call: ServerDuplexStream<Buffer, Buffer> | ServerWritableStream<Buffer, Buffer>,
     path: string,
-  ): boolean {
-    const peer = call.getPeer();
+  ): StreamMeter | undefined {
     this.#calls.started(path);
-    const refusal = this.#admission.tryEnter(peer);
-    if (refusal !== undefined) {
-      this.#calls.ended(path, refusal);
-      call.emit("error", serviceErrorOf(refusal));
-      return false;
-    }
-    call.once("cancelled", () => this.#admission.leave(peer));
-    call.sendMetadata(new Metadata()); // Tells the client that the stream stands.
-    return true;
+    call.sendMetadata(new Metadata());
+    return this.#admission.meterOf(streamOf(call));
   }
 }
 

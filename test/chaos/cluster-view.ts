@@ -77,7 +77,7 @@ export class ClusterView {
       async () => {
         const partitions = await this.describe();
         const isSynced = (view: PartitionView): boolean =>
-          view.leaderId !== 0 && view.inSync.length === this.#cluster.nodes.length;
+          view.leaderId !== 0 && view.replicas.every((nodeId) => view.inSync.includes(nodeId));
         return partitions.length === this.#partitions && partitions.every(isSynced);
       },
       POLL_MS,
@@ -105,13 +105,12 @@ export class ClusterView {
   /** Digests of the same range on every replica, partition by partition. All brokers must be up and the load stopped. */
   async digests(): Promise<readonly Digest[]> {
     const digests: Digest[] = [];
-    for (let partition = 0; partition < this.#partitions; partition += 1) {
-      const whole = await Promise.all(this.#running().map((node) => this.#digest(node, partition)));
+    for (const { partition, replicas } of await this.describe()) {
+      const nodes = replicas.filter((id) => this.#cluster.isRunning(id));
+      const whole = await Promise.all(nodes.map((node) => this.#digest(node, partition)));
       const firstIndex = Math.max(...whole.map((digest) => digest.firstIndex));
       const lastIndex = Math.min(...whole.map((digest) => digest.lastIndex));
-      const same = this.#running().map((node) =>
-        this.#digest(node, partition, { firstIndex, lastIndex }),
-      );
+      const same = nodes.map((node) => this.#digest(node, partition, { firstIndex, lastIndex }));
       digests.push(...(await Promise.all(same)));
     }
     return digests;

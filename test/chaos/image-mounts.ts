@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-const IMAGE_SIZE = "256M";
+const IMAGE_MIB = 256;
 
 export interface ImageMount {
   readonly nodeId: number;
@@ -20,9 +20,11 @@ export interface ImageMount {
 export class ImageMounts {
   readonly #mounts: readonly ImageMount[];
   readonly #mounted = new Set<ImageMount>();
+  readonly #sizeMib: number;
 
-  /** @param directory holds images and mount points; must exist */
-  constructor(directory: string, nodeIds: readonly number[]) {
+  /** @param directory holds images and mount points; must exist @param sizeMib of each image; it takes no room at first */
+  constructor(directory: string, nodeIds: readonly number[], sizeMib = IMAGE_MIB) {
+    this.#sizeMib = sizeMib;
     this.#mounts = nodeIds.map((nodeId) => ({
       nodeId,
       image: join(directory, `disk-${nodeId}.img`),
@@ -39,8 +41,8 @@ export class ImageMounts {
   /** Formats and mounts all images. */
   async create(): Promise<void> {
     for (const mount of this.#mounts) {
-      await run("truncate", ["-s", IMAGE_SIZE, mount.image]);
-      await run("mkfs.ext4", ["-q", mount.image]);
+      await run("truncate", ["-s", `${this.#sizeMib}M`, mount.image]);
+      await run("mkfs.ext4", ["-q", "-m", "0", mount.image]);
       mkdirSync(mount.mountPoint, { recursive: true });
       await this.#mount(mount);
     }
@@ -52,12 +54,13 @@ export class ImageMounts {
   }
 
   /**
-   * The power cut: copies all images at once as they are, then continues on the copies under the same paths. Nothing may
-   * have a file open there any more.
+   * The power cut: copies the images (of some nodes; default: all) at once as they are, then continues on the copies under
+   * the same paths. Nothing may have a file open there any more.
    */
-  async cutPower(): Promise<void> {
-    await Promise.all(this.#mounts.map(({ image }) => copySparse(image, `${image}.cut`)));
-    for (const mount of this.#mounts) {
+  async cutPower(nodeIds?: readonly number[]): Promise<void> {
+    const cut = this.#mounts.filter(({ nodeId }) => nodeIds?.includes(nodeId) ?? true);
+    await Promise.all(cut.map(({ image }) => copySparse(image, `${image}.cut`)));
+    for (const mount of cut) {
       await this.#unmount(mount);
       renameSync(`${mount.image}.cut`, mount.image);
       await this.#mount(mount);

@@ -2,7 +2,7 @@
 // not spared. Everything goes into the ledger; rates and the first acknowledgements after a fault are asked for here.
 
 import type { Random } from "../../src/base/random.ts";
-import type { Client, Producer } from "../../src/client/index.ts";
+import type { Client, Flush, Producer } from "../../src/client/index.ts";
 import { pause } from "../support/local-cluster.ts";
 import { outcomeOf, reasonOf } from "./failure.ts";
 import type { Ledger } from "./ledger.ts";
@@ -18,12 +18,22 @@ export interface LoadOptions {
   /** Sends a second. */
   readonly rate: number;
   readonly deliveryTimeoutMs: number;
+  /** Default: "sync". */
+  readonly flush?: Flush;
 }
 
 /** The first acknowledgement, per partition, of a send that began after `sinceMs`. */
 export interface FirstAck {
   readonly atMs: number;
   readonly leaderEpoch: number;
+}
+
+/** What happened to the sends that began after a moment. */
+export interface Watch {
+  readonly fromSend: number;
+  readonly firstAcks: Map<number, FirstAck>;
+  /** Of these sends so many were acknowledged. */
+  acknowledged: number;
 }
 
 const TICK_MS = 2;
@@ -37,8 +47,7 @@ export class Load {
   readonly #producerIndex: number;
   /** Acknowledgements per 100 ms since the start of the process. */
   readonly #buckets: number[] = [];
-  #firstAcks: Map<number, FirstAck> = new Map();
-  #watchFromSend = Number.POSITIVE_INFINITY;
+  readonly #watches = new Set<Watch>();
   #rate: number;
   /** Longest pause of this process itself while it was sending, ms. Measured times are no better than this. */
   worstStallMs = 0;
@@ -48,8 +57,8 @@ export class Load {
   constructor(options: LoadOptions) {
     this.#options = options;
     this.#rate = options.rate;
-    const { client, ledger, producer, deliveryTimeoutMs } = options;
-    this.#producer = client.producer({ acks: "all", flush: "sync", deliveryTimeoutMs });
+    const { client, ledger, producer, deliveryTimeoutMs, flush = "sync" } = options;
+    this.#producer = client.producer({ acks: "all", flush, deliveryTimeoutMs });
     this.#producerIndex = ledger.addProducer(producer);
   }
 
@@ -90,9 +99,20 @@ export class Load {
 
   /** From now on the first acknowledgement per partition of a send that has not begun yet is remembered. */
   watchFirstAcks(): ReadonlyMap<number, FirstAck> {
-    this.#firstAcks = new Map();
-    this.#watchFromSend = this.#options.ledger.sent;
-    return this.#firstAcks;
+    this.#watches.clear();
+    return this.watch().firstAcks;
+  }
+
+  /** Counts acknowledgements of sends that begin from now on, until unwatch(). */
+  watch(): Watch {
+    const fromSend = this.#options.ledger.sent;
+    const watch: Watch = { fromSend, firstAcks: new Map(), acknowledged: 0 };
+    this.#watches.add(watch);
+    return watch;
+  }
+
+  unwatch(watch: Watch): void {
+    this.#watches.delete(watch);
   }
 
   async #run(): Promise<void> {
@@ -124,8 +144,12 @@ export class Load {
         ledger.acknowledge(n, receipt, atMs);
         const bucket = Math.floor(atMs / BUCKET_MS);
         this.#buckets[bucket] = (this.#buckets[bucket] ?? 0) + 1;
-        if (n >= this.#watchFromSend && !this.#firstAcks.has(receipt.partition)) {
-          this.#firstAcks.set(receipt.partition, { atMs, leaderEpoch: receipt.leaderEpoch });
+        const { leaderEpoch, partition } = receipt;
+        for (const watch of this.#watches) {
+          if (n < watch.fromSend) continue;
+          watch.acknowledged += 1;
+          if (!watch.firstAcks.has(partition))
+            watch.firstAcks.set(partition, { atMs, leaderEpoch });
         }
       });
     } catch (error) {

@@ -2,6 +2,18 @@
 import { Command, InvalidArgumentError } from "commander";
 
 export interface ChaosOptions {
+  /** Mixed faults for so long, instead of everything else; 0: none. */
+  readonly minutes: number;
+  /** Only acts with so many brokers. */
+  readonly brokers: 3 | 5 | undefined;
+  /** Only these kinds of mixed faults. */
+  readonly faults: readonly string[] | undefined;
+  /** Uses proxies for links although network namespaces could be made. */
+  readonly proxies: boolean;
+  /** File that gets a line of evidence; with it, power cuts are all that runs unless minutes are given. */
+  readonly shard: string | undefined;
+  /** Of the topic whose power is cut. */
+  readonly flush: "sync" | "async";
   readonly rounds: number;
   readonly seed: number;
   /** Acknowledged sends per second that must be seen before each fault. */
@@ -17,20 +29,42 @@ export interface ChaosOptions {
   readonly keep: boolean;
 }
 
+type Optional = "seed" | "rate" | "partitions" | "shard" | "brokers" | "faults";
+type Given = Omit<ChaosOptions, Optional> & Partial<Pick<ChaosOptions, Optional>>;
+
+const RATE = 5000;
+const PARTITIONS = 6;
+const MIXED_RATE = 1500;
+const MIXED_PARTITIONS = 3;
+
 /** @throws never: commander ends the process on wrong arguments */
 export function parseOptions(argv: readonly string[]): ChaosOptions {
   const program = new Command("test:chaos")
     .description(
       "Kills, pauses and cuts the power of real brokers under load, then judges the history.",
     )
+    .option("--minutes <count>", "mixed faults for so long, instead of all others", minutes, 0)
+    .option("--brokers <3 or 5>", "mixed faults: only acts with so many brokers", brokers)
+    .option("--faults <kinds>", "mixed faults: only these, comma-separated", names)
+    .option("--proxies", "mixed faults: TCP proxies instead of network namespaces", false)
+    .option("--shard <file>", "append the result as evidence; without --minutes: power cuts only")
+    .option(
+      "--flush <sync or async>",
+      "power cuts: of the topic; async: power cuts only",
+      flush,
+      "sync",
+    )
     .option("--rounds <count>", "leader faults", wholeNumber(0), 10)
     .option("--seed <number>", "repeats the choice and order of faults", wholeNumber(0))
-    .option("--rate <per second>", "acknowledged sends a second, all/sync", wholeNumber(1), 5000)
+    .option(
+      "--rate <per second>",
+      "sends a second (default: 5000; mixed faults: 1500)",
+      wholeNumber(1),
+    )
     .option(
       "--partitions <count>",
-      "partitions of the topic, three replicas each",
+      "partitions per topic, three replicas each (default: 6; mixed faults: 3)",
       wholeNumber(1),
-      6,
     )
     .option("--power-cuts <count>", "power cuts of all three brokers at once", wholeNumber(0), 10)
     .option(
@@ -43,8 +77,42 @@ export function parseOptions(argv: readonly string[]): ChaosOptions {
     .option("--json", "one line of JSON at the end instead of tables", false)
     .option("--keep", "keep the directory with logs and data", false)
     .parse([...argv]);
-  const options = program.opts<Omit<ChaosOptions, "seed"> & { readonly seed?: number }>();
-  return { ...options, seed: options.seed ?? Math.floor(Math.random() * 2 ** 32) };
+  const given = program.opts<Given>();
+  const isMixed = given.minutes > 0;
+  const cutsOnly = given.shard !== undefined || given.flush === "async";
+  return {
+    ...given,
+    shard: given.shard,
+    brokers: given.brokers,
+    faults: given.faults,
+    rounds: cutsOnly ? 0 : given.rounds,
+    rollingRestart: given.rollingRestart && !cutsOnly,
+    majorityLoss: given.majorityLoss && !cutsOnly,
+    seed: given.seed ?? Math.floor(Math.random() * 2 ** 32),
+    rate: given.rate ?? (isMixed ? MIXED_RATE : RATE),
+    partitions: given.partitions ?? (isMixed ? MIXED_PARTITIONS : PARTITIONS),
+  };
+}
+
+function minutes(text: string): number {
+  const value = Number(text);
+  if (Number.isFinite(value) && value >= 0) return value;
+  throw new InvalidArgumentError("must be a number of minutes");
+}
+
+function brokers(text: string): 3 | 5 {
+  if (text === "3") return 3;
+  if (text === "5") return 5;
+  throw new InvalidArgumentError("must be 3 or 5");
+}
+
+function flush(text: string): "sync" | "async" {
+  if (text === "sync" || text === "async") return text;
+  throw new InvalidArgumentError("must be sync or async");
+}
+
+function names(text: string): readonly string[] {
+  return text.split(",").map((name) => name.trim());
 }
 
 function wholeNumber(min: number): (text: string) => number {

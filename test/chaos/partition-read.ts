@@ -13,6 +13,8 @@ export interface PartitionRead {
   readonly leaderEpochs: number[];
   /** Text of what was not recognized, by position in the columns. */
   readonly strange: Map<number, string>;
+  /** When each was seen, ms; without it: all of them when the reading began. */
+  readonly times?: number[];
 }
 
 export function emptyRead(partition: number, beganMs: number): PartitionRead {

@@ -1,6 +1,6 @@
 // What a run says at the end: seed, counts, fail-over times, problems; as tables or as one line of JSON.
 import Table from "cli-table3";
-import { FAULT_KINDS } from "./faults.ts";
+import { FAULT_KINDS } from "./leader-faults.ts";
 import type { MajorityLoss } from "./majority-loss.ts";
 import type { ChaosOptions } from "./options.ts";
 import type { PowerCuts } from "./power-cut.ts";

@@ -1,7 +1,7 @@
 // The leader faults: one after the other, each on the node that leads most partitions at that moment, under load.
 // A fault that changed no term, or a partition that took more than three seconds, is a problem.
 import type { PartitionView } from "./cluster-view.ts";
-import { type FaultKind, planFaults, startFault } from "./faults.ts";
+import { type FaultKind, planFaults, startFault } from "./leader-faults.ts";
 import type { FirstAck } from "./load.ts";
 import { demandRate, type Session } from "./session.ts";
 import { waitUntil } from "./waiting.ts";

@@ -1,6 +1,12 @@
 // The history of a run in the form of flotilla/testkit: sends and receipts out of the ledger, the last reading of every
 // partition, and between them what was done and seen. Events are made one at a time: a run has millions of them.
-import { type HistoryEvent, headerOf, type LogLine } from "../../src/testkit/index.ts";
+import {
+  type DurabilityClass,
+  type HistoryEvent,
+  headerOf,
+  type LogLine,
+  type Rules,
+} from "../../src/testkit/index.ts";
 import { saveHistory } from "../support/save-history.ts";
 import type { Digest, PartitionView } from "./cluster-view.ts";
 import { ACKNOWLEDGED, type Ledger, NOT_APPLIED, type SendRow, UNKNOWN } from "./ledger.ts";
@@ -15,12 +21,22 @@ export class RunHistory {
   readonly topic: string;
   /** One per partition, complete from the log start to the end; empty while nothing was read back. */
   reads: readonly PartitionRead[] = [];
+  readonly flush: "sync" | "async";
   readonly #name: string;
+  readonly #rules: Partial<Rules>;
   readonly #notes: HistoryEvent[] = [];
 
-  /** @param name of the run, for people */
-  constructor(name: string, ledger: Ledger, topic: string) {
+  /** @param name of the run, for people @param flush of the topic and all sends */
+  constructor(
+    name: string,
+    ledger: Ledger,
+    topic: string,
+    flush: "sync" | "async" = "sync",
+    rules: Partial<Rules> = {},
+  ) {
     this.#name = name;
+    this.flush = flush;
+    this.#rules = rules;
     this.ledger = ledger;
     this.topic = topic;
   }
@@ -52,14 +68,20 @@ export class RunHistory {
   }
 
   *events(): Generator<HistoryEvent> {
-    yield headerOf(this.#name);
+    yield { ...headerOf(this.#name), rules: this.#rules };
     if (this.reads.length > 0) yield this.#declared();
-    for (let n = 0; n < this.ledger.sent; n += 1) yield* sendEvents(this.ledger.row(n), this.topic);
+    for (let n = 0; n < this.ledger.sent; n += 1) {
+      yield* sendEvents(this.ledger.row(n), this.topic, `all/${this.flush}`);
+    }
     yield* this.#notes;
     for (const read of this.reads) {
       for (let i = 0; i < read.sends.length; i += 1) yield readEvent(read, i, this.topic);
       yield scanEvent(read, this.topic);
     }
+  }
+
+  get readCount(): number {
+    return countRecords(this.reads);
   }
 
   save(file: string): void {
@@ -68,16 +90,19 @@ export class RunHistory {
 
   #declared(): HistoryEvent {
     const size = { partitions: this.reads.length, replicas: REPLICAS };
-    const { topic } = this;
-    return { type: "topic", atMs: 0, topic, ...size, flush: "sync", keepsAll: true };
+    const { flush, topic } = this;
+    return { type: "topic", atMs: 0, topic, ...size, flush, keepsAll: true };
   }
 }
 
-function* sendEvents(row: SendRow, topic: string): Generator<HistoryEvent> {
+export function* sendEvents(
+  row: SendRow,
+  topic: string,
+  durability: DurabilityClass,
+): Generator<HistoryEvent> {
   const value = String(row.n);
   const key = keyOf(row.slot).toString();
   const { producer, sentAtMs, doneAtMs: atMs, partition, offset, leaderEpoch, duplicate } = row;
-  const durability = "all/sync";
   yield { type: "send", atMs: sentAtMs, producer, topic, key, value, durability };
   if (row.state === ACKNOWLEDGED) {
     yield { type: "ack", atMs, value, partition, offset, leaderEpoch, duplicate };
@@ -87,12 +112,17 @@ function* sendEvents(row: SendRow, topic: string): Generator<HistoryEvent> {
   }
 }
 
-function readEvent(read: PartitionRead, i: number, topic: string): HistoryEvent {
+export function readEvent(
+  read: PartitionRead,
+  i: number,
+  topic: string,
+  reader = FINAL,
+): HistoryEvent {
   const slot = read.slots[i] ?? -1;
   return {
     type: "read",
-    atMs: read.beganMs,
-    reader: FINAL,
+    atMs: read.times?.[i] ?? read.beganMs,
+    reader,
     topic,
     partition: read.partition,
     offset: read.offsets[i] ?? -1,
@@ -102,8 +132,12 @@ function readEvent(read: PartitionRead, i: number, topic: string): HistoryEvent 
   };
 }
 
-function scanEvent(read: PartitionRead, topic: string): HistoryEvent {
+export function scanEvent(read: PartitionRead, topic: string): HistoryEvent {
   const { beganMs, offsets, partition } = read;
   const range = { from: offsets[0] ?? 0, to: (offsets.at(-1) ?? -1) + 1 };
   return { type: "scan", atMs: beganMs, beganMs, reader: FINAL, topic, partition, ...range };
+}
+
+export function countRecords(reads: readonly PartitionRead[]): number {
+  return reads.reduce((sum, { sends }) => sum + sends.length, 0);
 }

@@ -1,6 +1,19 @@
 // Judges a run: lets the checker of flotilla/testkit look at its history.
-import { type Anomaly, type CheckReport, checkHistory } from "../../src/testkit/index.ts";
-import type { RunHistory } from "./run-history.ts";
+import {
+  type Anomaly,
+  type CheckReport,
+  checkHistory,
+  type HistoryEvent,
+} from "../../src/testkit/index.ts";
+import type { Ledger } from "./ledger.ts";
+
+/** A history with its final reads: one per partition, complete from the log start to the end. */
+export interface Judgeable {
+  readonly ledger: Ledger;
+  /** Records of the final reads. */
+  readonly readCount: number;
+  events(): Iterable<HistoryEvent>;
+}
 
 export interface Verdict {
   readonly sent: number;
@@ -16,13 +29,11 @@ export interface Verdict {
   readonly counts: CheckReport["counts"];
 }
 
-/** @param history with its reads: one per partition, complete from the log start to the end */
-export function judge(history: RunHistory): Verdict {
+export function judge(history: Judgeable): Verdict {
   const { anomalies, counts } = checkHistory(history.events());
   const { acknowledged, duplicates, failed, sent, unknown } = history.ledger;
-  const read = history.reads.reduce((sum, { sends }) => sum + sends.length, 0);
   const ends = { sent, acknowledged, failed, unknown, duplicateReceipts: duplicates };
-  return { ...ends, read, anomalies, counts };
+  return { ...ends, read: history.readCount, anomalies, counts };
 }
 
 /** "3 × phantom", one per kind. */

@@ -1,6 +1,8 @@
 // Every instrument of docs/METRICS.md is fed: three brokers are used as people use them, and then all that they show is
 // looked through. What only trouble feeds is named here and tested with the thing that counts it.
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { systemClock } from "../../src/base/clock.ts";
+import { OverloadLog } from "../../src/broker/overload-log.ts";
 import { createPartitionRecorder } from "../../src/broker/partition-recorder.ts";
 import { type Client, createClient } from "../../src/client/index.ts";
 import { BrokerError } from "../../src/model/errors.ts";
@@ -67,9 +69,27 @@ test("metrics: what was done is what was counted", () => {
   expect(sum("flotilla_rpc_streams", 'method="Peer/Attach"')).toBe(18);
 });
 
+test("metrics: a deleted topic takes its series along", async () => {
+  const name = "passing";
+  const admin = client.admin();
+  await admin.createTopic({ name, partitions: 3, replicationFactor: 3, settings: {} });
+  const producer = client.producer();
+  await producer.send({ topic: name, value: Buffer.from("once") });
+  await producer.close();
+  const series = async (): Promise<number> => {
+    const all = [...(await scrapeAll()).values()].flat();
+    return all.filter(({ labels }) => labels.includes(`topic="${name}"`)).length;
+  };
+  expect(await series()).toBeGreaterThan(0);
+  await admin.deleteTopic(name);
+  await expect.poll(series, { timeout: 20_000, interval: 200 }).toBe(0);
+}, 40_000);
+
 test("metrics: a refusal is counted by its reason, an overload by its limit", async () => {
   const { instruments, render } = createMetrics();
-  const recorder = createPartitionRecorder(instruments).forTopic(TOPIC);
+  const recorder = createPartitionRecorder(instruments, new OverloadLog(systemClock)).forTopic(
+    TOPIC,
+  );
   recorder.produceRefused(new BrokerError("STALE_LAYOUT", "another layout"));
   recorder.produceRefused(new BrokerError("OVERLOADED", "too much", { limit: "parkedAcks" }));
   recorder.fetchRefused(new BrokerError("OVERLOADED", "too many", { limit: "parkedFetches" }));

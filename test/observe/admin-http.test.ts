@@ -81,6 +81,7 @@ describe("admin-http", () => {
         checks: [{ name: "leaders", ok: false, reason: "2 partitions have no leader" }],
       },
       safeToStop: { ok: true, reasons: [], checks: [] },
+      pressure: { ok: true, reasons: [], checks: [] },
     });
   });
 

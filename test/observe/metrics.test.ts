@@ -36,6 +36,29 @@ describe("metrics", () => {
     expect(await render()).toBe(text);
   });
 
+  it("gauge replaced: shows the new series and no others", async () => {
+    const { instruments, render } = createMetrics();
+    instruments.logBytes.replace(
+      new Map([
+        ["a", 1],
+        ["b", 2],
+      ]),
+    );
+    instruments.logBytes.replace(new Map([["b", 3]]));
+    const text = await render();
+    expect(text).toContain('flotilla_log_size_bytes{topic="b"} 3');
+    expect(text).not.toContain('topic="a"');
+  });
+
+  it("series removed: is shown no more, and begins at 0 when it comes back", async () => {
+    const { instruments, render } = createMetrics();
+    instruments.produceRecords.with("a").add(5);
+    instruments.produceRecords.remove("a");
+    expect(await render()).not.toContain('topic="a"');
+    instruments.produceRecords.with("a").add(1);
+    expect(await render()).toContain('flotilla_partition_produce_records_total{topic="a"} 1');
+  });
+
   it("series without labels: are there from the start, with 0", async () => {
     const text = await createMetrics().render();
     expect(text).toContain("\nflotilla_replica_truncated_entries_total 0\n");

@@ -87,9 +87,13 @@ test("window: a broker sends ahead of a paused client by the client's window", a
 
 test("window: a grpc-js without the private parts is reported at start-up", () => {
   const server = new Server();
-  expect(() => openServerWindows(server, MIB, () => {}).assertInstalled()).toThrow(/server-window/);
+  const options = { windowBytes: MIB, socketsMax: 1 };
+  const events = { onSession: () => {}, onStream: () => true };
+  expect(() => openServerWindows(server, options, events).assertInstalled()).toThrow(
+    /server-window/,
+  );
   Object.assign(server, { createHttp2Server: undefined });
-  expect(() => openServerWindows(server, MIB, () => {})).toThrow(/server-window/);
+  expect(() => openServerWindows(server, options, events)).toThrow(/server-window/);
 });
 
 /** Sends until nothing drains for a while; bytes that send() took. */

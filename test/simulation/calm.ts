@@ -1,15 +1,16 @@
 // The liveness phase: all faults have stopped, so everything that waits must end, every group must have its leader and all
-// its members, a last write must succeed everywhere, all replicas must become equal, and then nothing may happen any more.
-// Run by simulate.ts.
+// its members, a last write must succeed everywhere, all replicas must become equal, and then nothing may happen any more,
+// not even elections when a machine is cut off for a moment (steadiness.ts). Run by simulate.ts.
 import { crc32c } from "../../src/base/crc32c.ts";
 import { type GroupId, METADATA_GROUP } from "../../src/model/ids.ts";
 import { sdkClient, sendBySdk } from "./clients.ts";
-import { describeGroup, lackOf } from "./health.ts";
+import { describeGroup, lackOf, memberLackOf } from "./health.ts";
 import { forceLeader } from "./operator.ts";
 import type { TopicPlan } from "./plan/seed-plan.ts";
 import type { SimBroker } from "./sim-broker.ts";
 import type { SimCluster } from "./sim-cluster.ts";
-import { BREAK_AFTER_MS } from "./sim-pipe.ts";
+import { checkSteadiness } from "./steadiness.ts";
+import { problemOfStored } from "./stored-state.ts";
 import type { Workload } from "./workload.ts";
 
 /** Limits, virtual ms. */
@@ -21,7 +22,8 @@ const CALL_LIMIT_MS = 20_000;
 const PATIENCE_MS = 15_000;
 /** The questions about the cluster's health are dear. */
 const POLL_MS = 20;
-const SETTLE_MS: number = BREAK_AFTER_MS + 2000;
+/** Brokers notice dead connections between them within 4 s of silence, and wait at most 1 s before they dial. */
+const SETTLE_MS = 6000;
 const QUIET_MS = 5000;
 const QUIET_LIMIT_MS = 40_000;
 /** Messages between brokers while nothing happens, per second and group: heartbeats, status, commit news. */
@@ -53,6 +55,8 @@ export class Calm {
       () => this.#lastWrites(),
       () => this.#converge(),
       () => this.#stayQuiet(),
+      () => checkSteadiness(cluster, this.#groups),
+      () => this.#converge(),
       () => this.#compare(),
     ];
     for (const step of steps) {
@@ -111,11 +115,14 @@ export class Calm {
   /** L5. A replica that met a log which contradicts what it had acknowledged is started again by its operator. */
   async #converge(): Promise<void> {
     const cluster = this.#cluster;
-    const lacks = (): string[] =>
-      this.#groups.flatMap((group) => {
+    const lacks = (): string[] => {
+      const members = memberLackOf(cluster);
+      if (members !== undefined) return [members];
+      return this.#groups.flatMap((group) => {
         const lack = lackOf(cluster, group);
         return lack === undefined ? [] : [`group ${group}: ${lack}`];
       });
+    };
     const isConverged = (): boolean => {
       for (const broker of cluster.brokers) if (broker.isAiling) cluster.remedy(broker);
       return lacks().length === 0;
@@ -131,7 +138,7 @@ export class Calm {
   async #stayQuiet(): Promise<void> {
     const cluster = this.#cluster;
     const { invariants, network, world } = cluster;
-    // Connections that broke across a cut link are noticed by then.
+    // A connection that is gone on one side only outlives its fault; until it is noticed, a node hears no leader and asks.
     await this.#until(() => world.nowMs >= this.#beganMs + SETTLE_MS, SETTLE_MS * 2);
     const campaigns = invariants.campaigns;
     let elections = invariants.elections;
@@ -166,8 +173,8 @@ export class Calm {
     }
   }
 
-  /** Equal logs, equal states. */
-  #compare(): Promise<void> {
+  /** Equal logs, equal states, in memory and stored. */
+  async #compare(): Promise<void> {
     const cluster = this.#cluster;
     for (const group of this.#groups) {
       cluster.invariants.compareLogs(group, cluster.replicas(group));
@@ -175,8 +182,11 @@ export class Calm {
       if (new Set(states).size > 1) {
         cluster.violation(`state machines differ: group ${group}: ${states.join(" ")}`);
       }
+      for (const broker of cluster.brokers) {
+        const problem = await problemOfStored(broker, group);
+        if (problem !== undefined) cluster.violation(`stored state: group ${group}: ${problem}`);
+      }
     }
-    return Promise.resolve();
   }
 
   /** Which topics and groups there are; some topics may have been made at the last moment. */

@@ -1,5 +1,5 @@
 // Turns src and the simulator into plain JavaScript, once per content, into node_modules/.cache: workers start at once and
-// run faster than through a loader. Types are not checked here. Called by pool.ts.
+// run faster than through a loader. Types are not checked here. Called by pool.ts and by the positive controls.
 import {
   existsSync,
   mkdirSync,
@@ -31,7 +31,7 @@ export function compile(root: string): string {
     for (const file of sourcesIn(join(root, directory))) {
       const out = join(temporary, relative(root, file)).replace(/\.ts$/, ".js");
       mkdirSync(dirname(out), { recursive: true });
-      writeFileSync(out, transpile(file));
+      writeFileSync(out, transpile(file, readFileSync(file, "utf8")));
     }
   }
   try {
@@ -52,9 +52,10 @@ function* sourcesIn(directory: string): Generator<string> {
   }
 }
 
-function transpile(file: string): string {
-  return ts.transpileModule(readFileSync(file, "utf8"), {
-    fileName: file,
+/** One module, as `compile` does it. */
+export function transpile(fileName: string, source: string): string {
+  return ts.transpileModule(source, {
+    fileName,
     compilerOptions: {
       target: ts.ScriptTarget.ES2022,
       module: ts.ModuleKind.ES2022,

@@ -18,7 +18,7 @@ import { type Incarnation, ServerCall } from "./sim-server-call.ts";
 import type { SimHost } from "./world.ts";
 
 /** A stream across a cut link breaks after this long, as TCP keepalive would do. */
-export const BREAK_AFTER_MS = 8000;
+const BREAK_AFTER_MS = 8000;
 /** Dialling across a cut link fails after this long. */
 const CONNECT_TIMEOUT_MS = 2000;
 
@@ -103,12 +103,9 @@ export class Pipe {
     this.#tellClient(error, graceMs + this.#noticeMs(this.#server?.at, this.#from));
   }
 
-  /**
-   * One end sees the stream fail at once, the other not before keepalive: what it sends meanwhile is lost.
-   * @returns tells the other end
-   */
-  breakHalf(isClientTold: boolean): () => void {
-    if (!this.isEstablished) return () => undefined;
+  /** One end sees the stream fail at once, the other not before keepalive: what it sends meanwhile is lost. */
+  breakHalf(isClientTold: boolean): void {
+    if (!this.isEstablished) return;
     this.#close();
     this.#up.isDead = true;
     this.#down.isDead = true;
@@ -120,7 +117,6 @@ export class Pipe {
     };
     tell(isClientTold, this.#network.latency());
     tell(!isClientTold, BREAK_AFTER_MS);
-    return () => tell(!isClientTold, this.#network.latency());
   }
 
   /** Holds one direction back until unclog(): a path that carries nothing while the connection stands. */

@@ -168,6 +168,7 @@ export class InProcessCluster {
         parkedFetchesMax: 1000,
         topicDefaults: TOPIC_CREATION_DEFAULTS,
         retentionIntervalMs: 10_000,
+        trashRetentionMs: 60_000,
         ...this.#options.node,
         nodeFile: readNodeFile(node.disk),
       },

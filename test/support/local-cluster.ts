@@ -36,6 +36,25 @@ export interface LocalClusterOptions {
   /** Data directory per node id, for tests that mount something there. */
   readonly dataDir?: (nodeId: number) => string;
   readonly execArgv?: readonly string[];
+  /** Host per node id; default: loopback. Others need `insecure: true` in the configuration. */
+  readonly host?: (nodeId: number) => string;
+  /** How one broker is started, beyond what all are. Asked at every start. */
+  readonly launch?: (nodeId: number) => Launch;
+  /** Told whenever a broker's process has ended. */
+  readonly onEnd?: (nodeId: number, end: ProcessEnd) => void;
+}
+
+export interface Launch {
+  /** A command that runs the command after it in its own place, such as nsenter. */
+  readonly prefix?: readonly string[];
+  readonly execArgv?: readonly string[];
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** How a process ended. */
+export interface ProcessEnd {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
 }
 
 export class LocalCluster {
@@ -80,12 +99,16 @@ export class LocalCluster {
     return this.nodes.map((node) => node.client);
   }
 
-  /** Adds a node to the configuration, gives it its identity in the cluster and starts it. */
-  async addNode(id: number): Promise<LocalNode> {
+  /**
+   * Adds a node to the configuration, gives it its identity in the cluster and starts it.
+   * @param prepare runs before the node is started
+   */
+  async addNode(id: number, prepare?: (node: LocalNode) => Promise<void>): Promise<LocalNode> {
     const node = makeNode(id, await freePorts(3), this.directory, this.#options);
     this.#nodes = [...this.#nodes, node];
     this.#writeConfig();
     await this.command(["cluster", "init", "--join", String(id), "--config", this.configPath]);
+    await prepare?.(node);
     this.start(id);
     return node;
   }
@@ -106,28 +129,28 @@ export class LocalCluster {
   start(nodeId: number): void {
     if (this.isRunning(nodeId)) return;
     const log = openSync(join(this.directory, `node-${nodeId}.log`), "a");
-    const child = spawn(
+    const launch = this.#options.launch?.(nodeId) ?? {};
+    const broker = [MAIN, "broker", "--config", this.configPath, "--node", String(nodeId)];
+    const execArgv = [...(this.#options.execArgv ?? []), ...(launch.execArgv ?? [])];
+    const [program = process.execPath, ...args] = [
+      ...(launch.prefix ?? []),
       process.execPath,
-      [
-        ...(this.#options.execArgv ?? []),
-        MAIN,
-        "broker",
-        "--config",
-        this.configPath,
-        "--node",
-        String(nodeId),
-      ],
-      {
-        stdio: ["ignore", log, log],
-        env: { ...process.env, UV_THREADPOOL_SIZE: "8", ...this.#options.env },
-      },
-    );
+      ...execArgv,
+      ...broker,
+    ];
+    const child = spawn(program, args, {
+      stdio: ["ignore", log, log],
+      env: { ...process.env, UV_THREADPOOL_SIZE: "8", ...this.#options.env, ...launch.env },
+    });
     closeSync(log);
     this.#processes.set(nodeId, child);
     this.#exits.set(
       nodeId,
       new Promise((resolve) => {
-        child.once("exit", () => resolve());
+        child.once("exit", (code, signal) => {
+          this.#options.onEnd?.(nodeId, { code, signal });
+          resolve();
+        });
         child.once("error", () => resolve());
       }),
     );
@@ -136,6 +159,18 @@ export class LocalCluster {
   isRunning(nodeId: number): boolean {
     const child = this.#processes.get(nodeId);
     return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
+  /** How the broker's last process ended; undefined while it runs, or when there was none. */
+  endOf(nodeId: number): ProcessEnd | undefined {
+    const child = this.#processes.get(nodeId);
+    if (child === undefined || this.isRunning(nodeId)) return undefined;
+    return { code: child.exitCode, signal: child.signalCode };
+  }
+
+  /** Resolves when the broker's process has ended. */
+  async ended(nodeId: number): Promise<void> {
+    await this.#exits.get(nodeId);
   }
 
   pid(nodeId: number): number {
@@ -266,7 +301,8 @@ function makeNode(
   directory: string,
   options: LocalClusterOptions,
 ): LocalNode {
-  const address = (slot: number): string => `127.0.0.1:${ports[slot]}`;
+  const host = options.host?.(id) ?? "127.0.0.1";
+  const address = (slot: number): string => `${host}:${ports[slot]}`;
   const dataDir = options.dataDir?.(id) ?? join(directory, `node-${id}`);
   return { id, client: address(0), peer: address(1), admin: address(2), dataDir };
 }

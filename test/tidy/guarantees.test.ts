@@ -15,4 +15,18 @@ describe("tidy: docs/GUARANTEES.md", () => {
     });
     expect(wrong.map(([text]) => text)).toEqual([]);
   });
+
+  it("rows: each promise of every table names a test that would fail if it were false", () => {
+    const rows = TEXT.split("\n").filter(
+      (line) => line.startsWith("|") && !line.startsWith("|---"),
+    );
+    const promises = rows.filter((row) => !row.endsWith("Tested by |"));
+    expect(rows.length - promises.length, "tables").toBe(3);
+    expect(promises.length).toBeGreaterThan(20);
+    const untested = promises.filter((row) => {
+      const lastCell = row.split("|").at(-2) ?? "";
+      return !/(?:test|scripts)\/[\w./-]+/.test(lastCell);
+    });
+    expect(untested).toEqual([]);
+  });
 });

@@ -55,12 +55,14 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   replica: { rooms: ["raft", "log", "observe", "model", "base"], packages: [] },
   cluster: { rooms: FEATURES, packages: [] },
   partition: { rooms: FEATURES, packages: [] },
+  delivery: { rooms: FEATURES, packages: [] },
   broker: {
     rooms: ["cluster", "partition", "rpc", "config", ...FEATURES],
     packages: ["node:fs", "node:path"],
     files: {
       "data-directory.ts": ["node:child_process"],
       "services/admin-service.ts": ["node:crypto"],
+      "process-memory.ts": ["node:os", "node:v8", "node:vm"],
     },
   },
   client: { rooms: ["rpc", "model", "base"], packages: [] },

@@ -1,4 +1,6 @@
-// One lane's stream from a peer: dialled, kept alive, dialled again after 50 … 1000 ms with jitter when it ends.
+// One lane's stream from a peer: dialled, dialled again after 50 … 1000 ms with jitter when it ends. Where the peer is
+// known to say something every second, silence is noticed too: a connection may be gone on the other side only, and
+// keepalive takes long to tell. Used by peer-transport.ts.
 import type { Cancel, Clock } from "../../base/clock.ts";
 import type { Random } from "../../base/random.ts";
 import { type BrokerError, isBrokerError } from "../../model/errors.ts";
@@ -8,12 +10,21 @@ import type { Connection, MessageStream } from "../../rpc/ports.ts";
 
 const BACKOFF_MS_MIN = 50;
 const BACKOFF_MS_MAX = 1000;
+const SILENCE_CHECK_MS = 1000;
+/**
+ * Checks in a row without a message. Counted, not measured: after a stall of this process one check passes, then what
+ * arrived meanwhile is read.
+ */
+const SILENT_CHECKS_MAX = 3;
 
 export interface InboundLaneDeps {
   readonly clock: Clock;
   readonly random: Random;
-  readonly connection: Connection;
+  /** A new transport connection. */
+  readonly connect: () => Connection;
   readonly request: AttachRequest;
+  /** The peer says something every second on this lane (status-exchange). */
+  readonly isNeverSilent: boolean;
 }
 
 export interface InboundLaneEvents {
@@ -22,12 +33,17 @@ export interface InboundLaneEvents {
   onLost(error: BrokerError | undefined): void;
   /** The peer answered and said no (another cluster, version …): people should know. */
   onRefusal(error: BrokerError): void;
+  /** The stream stands but carries nothing. Once per stream. */
+  onSilence(): void;
 }
 
 export class InboundLane {
   readonly #deps: InboundLaneDeps;
   readonly #events: InboundLaneEvents;
+  #connection: Connection;
   #stream: MessageStream<never, PeerEnvelope> | undefined;
+  #silentChecks = 0;
+  #cancelCheck: Cancel | undefined;
   #cancelDial: Cancel | undefined;
   #backoffMs = BACKOFF_MS_MIN;
   #closed = false;
@@ -35,24 +51,51 @@ export class InboundLane {
   constructor(deps: InboundLaneDeps, events: InboundLaneEvents) {
     this.#deps = deps;
     this.#events = events;
+    this.#connection = deps.connect();
     this.#cancelDial = deps.clock.schedule(0, () => this.#dial());
+    if (deps.isNeverSilent) this.#checkLater();
+  }
+
+  /** Gives the connection up and dials on a new one. */
+  renew(): void {
+    if (this.#closed) return;
+    this.#drop();
+    this.#connection = this.#deps.connect();
+    this.#cancelDial = this.#deps.clock.schedule(0, () => this.#dial());
   }
 
   close(): void {
     this.#closed = true;
+    this.#cancelCheck?.();
+    this.#drop();
+  }
+
+  #drop(): void {
     this.#cancelDial?.();
-    this.#stream?.cancel();
+    const stream = this.#stream;
     this.#stream = undefined;
-    this.#deps.connection.close();
+    stream?.cancel();
+    this.#connection.close();
+  }
+
+  #checkLater(): void {
+    this.#cancelCheck = this.#deps.clock.schedule(SILENCE_CHECK_MS, () => {
+      this.#checkLater();
+      if (this.#stream === undefined) return;
+      this.#silentChecks += 1;
+      if (this.#silentChecks === SILENT_CHECKS_MAX) this.#events.onSilence();
+    });
   }
 
   #dial(): void {
     if (this.#closed) return;
-    const stream = this.#deps.connection.serverStream(peerService.attach, this.#deps.request);
+    const stream = this.#connection.serverStream(peerService.attach, this.#deps.request);
     this.#stream = stream;
+    this.#silentChecks = 0;
     stream.onMessage = (envelope) => {
       if (this.#stream !== stream) return;
       this.#backoffMs = BACKOFF_MS_MIN;
+      this.#silentChecks = 0;
       try {
         this.#events.onEnvelope(envelope);
       } catch (error) {

@@ -27,7 +27,7 @@ import {
   type RaftMessage,
 } from "../../rpc/generated/flotilla-internal-v1.ts";
 import { peerService } from "../../rpc/methods.ts";
-import type { Connector, MessageStream, ServiceRegistry } from "../../rpc/ports.ts";
+import type { Connection, Connector, MessageStream, ServiceRegistry } from "../../rpc/ports.ts";
 import { chunksOf, ImageAssembler } from "./image-lane.ts";
 import { InboundLane } from "./inbound-lane.ts";
 import { decodeGroupMessage, encodeGroupMessage } from "./message-codec.ts";
@@ -52,6 +52,8 @@ export interface PeerTransportDeps {
   readonly identity: PeerIdentity;
   /** A message to this node was dropped. */
   readonly onDropped: (to: NodeId) => void;
+  /** Bytes queued per lane towards one node; default PEER_QUEUE_BYTES_MAX. */
+  readonly queueBytesMax?: number;
 }
 
 /** What the node does with what arrives. */
@@ -161,6 +163,15 @@ export class GrpcPeerTransport implements PeerTransport {
     }
   }
 
+  /** Bytes queued towards all peers together. */
+  get queuedBytes(): number {
+    let bytes = 0;
+    for (const { outbound } of this.#peers.values()) {
+      for (const lane of LANES) bytes += outbound[lane].queuedBytes;
+    }
+    return bytes;
+  }
+
   /** Bytes queued towards all peers together, by lane, and what they may become. For metrics. */
   queues(): { readonly lane: Lane; readonly bytes: number; readonly bytesMax: number }[] {
     return LANES.map((lane) => {
@@ -184,8 +195,8 @@ export class GrpcPeerTransport implements PeerTransport {
   }
 
   #newOutbound(nodeId: NodeId): Record<Lane, OutboundLane> {
-    const lane = (): OutboundLane =>
-      new OutboundLane(PEER_QUEUE_BYTES_MAX, () => this.#deps.onDropped(nodeId));
+    const bytesMax = this.#deps.queueBytesMax ?? PEER_QUEUE_BYTES_MAX;
+    const lane = (): OutboundLane => new OutboundLane(bytesMax, () => this.#deps.onDropped(nodeId));
     return { control: lane(), bulk: lane(), snapshot: lane() };
   }
 
@@ -201,8 +212,9 @@ export class GrpcPeerTransport implements PeerTransport {
       lane,
       toNodeId: nodeId,
     });
+    const connect = (): Connection => connector.connect(endpoint, `peer-${lane}`);
     return new InboundLane(
-      { clock, random, connection: connector.connect(endpoint, `peer-${lane}`), request },
+      { clock, random, connect, request, isNeverSilent: lane === "control" },
       {
         onEnvelope: (envelope) => this.#receive(nodeId, envelope),
         onLost: (error) => {
@@ -214,6 +226,11 @@ export class GrpcPeerTransport implements PeerTransport {
             { peerId: nodeId, endpoint, lane, reason: error.reason, err: error.message },
             "peer refused to attach",
           ),
+        // What took one connection probably took the others between these two machines.
+        onSilence: () => {
+          this.#deps.logger.warn({ peerId: nodeId, endpoint }, "peer is silent, dialling anew");
+          for (const inbound of this.#peers.get(nodeId)?.inbound ?? []) inbound.renew();
+        },
       },
     );
   }

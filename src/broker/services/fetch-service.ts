@@ -20,8 +20,13 @@ export function registerFetchService(node: BrokerNode, services: ServiceRegistry
         clock,
         lookup: (topicId, partition) => node.partitions.registry.get(topicId, partition),
         slots: node.partitions.slots,
+        memory: node.memory,
       },
-      { send: (answer) => stream.send(answer) },
+      {
+        send: (answer) => stream.send(answer),
+        pause: () => stream.pause(),
+        resume: () => stream.resume(),
+      },
     );
     stream.onMessage = (message) => session.receive(message);
     stream.onDrain = () => session.drained();
@@ -33,7 +38,7 @@ export function registerFetchService(node: BrokerNode, services: ServiceRegistry
   services.unary(fetchService.fetchMessages, async (request, context) => {
     const topic = requireTopic(node, request.topic);
     const partition = requirePartition(node, topic.topicId, request.partition);
-    const deps = { clock, slots: node.partitions.slots };
+    const deps = { clock, slots: node.partitions.slots, memory: node.memory };
     const answer = await fetchMessages(partition, request, deps, context.signal);
     return FetchMessagesResponse.create({
       nextOffset: answer.nextOffset,

@@ -26,7 +26,7 @@ export function registerProduceService(node: BrokerNode, services: ServiceRegist
     node.partitions.registry.get(topicId, partition);
   services.bidi(produceService.produce, (stream) => {
     const session = new ProduceSession(
-      { clock, lookup },
+      { clock, lookup, memory: node.memory },
       {
         send: (answer) => stream.send(answer),
         pause: () => stream.pause(),

@@ -1,4 +1,6 @@
 // `flotilla broker`: one broker in this process, until a signal or a failure ends it.
+import { availableMemory } from "../../broker/process-memory.ts";
+import { memoryBudgetOf } from "../../config/memory.ts";
 import { type Context, configPath, type GlobalOptions } from "../context.ts";
 import { EXIT } from "../exit-codes.ts";
 import { CliError } from "../failure.ts";
@@ -9,9 +11,10 @@ export interface BrokerOptions extends GlobalOptions {
 }
 
 export async function runBroker(options: BrokerOptions, context: Context): Promise<void> {
-  letHeapGrow();
   const path = configPath(options, context.environment);
   const config = await context.loadConfig(path);
+  // Before anything large is loaded.
+  letHeapGrow(memoryBudgetOf(config, availableMemory()));
   const { startBroker } = await import("../../broker/start.ts");
   const broker = await startBroker(config, options.node);
   const stop = (): void => {

@@ -95,6 +95,26 @@ function writeAttachRequest(message: AttachRequest, writer: Writer): void {
   if (message.lane !== undefined) { writer.varint(56); writer.varint(numbersOfLane[message.lane]); }
   if (message.toNodeId !== 0) { writer.varint(64); writer.varint(message.toNodeId); }
 }
+class AttachRequestFields implements AttachRequest {
+  readonly clusterId: string;
+  readonly nodeId: number;
+  readonly directoryId: string;
+  readonly incarnation: number;
+  readonly versionMin: number;
+  readonly versionMax: number;
+  readonly lane?: Lane | undefined;
+  readonly toNodeId: number;
+  constructor(f1: string, f2: number, f3: string, f4: number, f5: number, f6: number, f7: Lane | undefined, f8: number) {
+    this.clusterId = f1;
+    this.nodeId = f2;
+    this.directoryId = f3;
+    this.incarnation = f4;
+    this.versionMin = f5;
+    this.versionMax = f6;
+    this.lane = f7;
+    this.toNodeId = f8;
+  }
+}
 function readAttachRequest(reader: Reader): AttachRequest {
   let f1: string = "";
   let f2: number = 0;
@@ -118,7 +138,7 @@ function readAttachRequest(reader: Reader): AttachRequest {
       default: reader.skip(tag);
     }
   }
-  return { clusterId: f1, nodeId: f2, directoryId: f3, incarnation: f4, versionMin: f5, versionMax: f6, lane: f7, toNodeId: f8 };
+  return new AttachRequestFields(f1, f2, f3, f4, f5, f6, f7, f8);
 }
 export const AttachRequest: MessageType<AttachRequest> = messageType(createAttachRequest, sizeAttachRequest, writeAttachRequest, readAttachRequest);
 
@@ -146,6 +166,16 @@ function writePeerEnvelope(message: PeerEnvelope, writer: Writer): void {
   if (message.status !== undefined) { writer.varint(18); writer.varint(sizeNodeStatus(message.status)); writeNodeStatus(message.status, writer); }
   if (message.snapshot !== undefined) { writer.varint(26); writer.varint(sizeSnapshotChunk(message.snapshot)); writeSnapshotChunk(message.snapshot, writer); }
 }
+class PeerEnvelopeFields implements PeerEnvelope {
+  readonly raft: readonly RaftMessage[];
+  readonly status?: NodeStatus | undefined;
+  readonly snapshot?: SnapshotChunk | undefined;
+  constructor(f1: RaftMessage[], f2: NodeStatus | undefined, f3: SnapshotChunk | undefined) {
+    this.raft = f1;
+    this.status = f2;
+    this.snapshot = f3;
+  }
+}
 function readPeerEnvelope(reader: Reader): PeerEnvelope {
   const f1: RaftMessage[] = [];
   let f2: NodeStatus | undefined = undefined;
@@ -159,7 +189,7 @@ function readPeerEnvelope(reader: Reader): PeerEnvelope {
       default: reader.skip(tag);
     }
   }
-  return { raft: f1, status: f2, snapshot: f3 };
+  return new PeerEnvelopeFields(f1, f2, f3);
 }
 export const PeerEnvelope: MessageType<PeerEnvelope> = messageType(createPeerEnvelope, sizePeerEnvelope, writePeerEnvelope, readPeerEnvelope);
 
@@ -235,6 +265,40 @@ function writeRaftMessage(message: RaftMessage, writer: Writer): void {
   if (message.incarnation !== 0) { writer.varint(112); writer.varint(message.incarnation); }
   if (message.frames.length > 0) { writer.varint(122); writer.chunks(message.frames); }
 }
+class RaftMessageFields implements RaftMessage {
+  readonly kind?: RaftMessageKind | undefined;
+  readonly groupId: number;
+  readonly from: number;
+  readonly to: number;
+  readonly term: number;
+  readonly index: number;
+  readonly logTerm: number;
+  readonly commitIndex: number;
+  readonly durableIndex: number;
+  readonly flags: number;
+  readonly rejectedIndex: number;
+  readonly hintIndex: number;
+  readonly readRound: number;
+  readonly incarnation: number;
+  readonly frames: readonly Buffer[];
+  constructor(f1: RaftMessageKind | undefined, f2: number, f3: number, f4: number, f5: number, f6: number, f7: number, f8: number, f9: number, f10: number, f11: number, f12: number, f13: number, f14: number, f15: readonly Buffer[]) {
+    this.kind = f1;
+    this.groupId = f2;
+    this.from = f3;
+    this.to = f4;
+    this.term = f5;
+    this.index = f6;
+    this.logTerm = f7;
+    this.commitIndex = f8;
+    this.durableIndex = f9;
+    this.flags = f10;
+    this.rejectedIndex = f11;
+    this.hintIndex = f12;
+    this.readRound = f13;
+    this.incarnation = f14;
+    this.frames = f15;
+  }
+}
 function readRaftMessage(reader: Reader): RaftMessage {
   let f1: RaftMessageKind | undefined = undefined;
   let f2: number = 0;
@@ -272,7 +336,7 @@ function readRaftMessage(reader: Reader): RaftMessage {
       default: reader.skip(tag);
     }
   }
-  return { kind: f1, groupId: f2, from: f3, to: f4, term: f5, index: f6, logTerm: f7, commitIndex: f8, durableIndex: f9, flags: f10, rejectedIndex: f11, hintIndex: f12, readRound: f13, incarnation: f14, frames: f15 };
+  return new RaftMessageFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13, f14, f15);
 }
 export const RaftMessage: MessageType<RaftMessage> = messageType(createRaftMessage, sizeRaftMessage, writeRaftMessage, readRaftMessage);
 
@@ -320,6 +384,26 @@ function writeNodeStatus(message: NodeStatus, writer: Writer): void {
   if (message.metadataIndex !== 0) { writer.varint(56); writer.varint(message.metadataIndex); }
   if (message.recoveringGroups.length > 0) { writer.varint(66); writer.varint(message.recoveringGroups.reduce((sum, item) => sum + uint64Size(item, "recoveringGroups"), 0)); for (const item of message.recoveringGroups) writer.varint(item); }
 }
+class NodeStatusFields implements NodeStatus {
+  readonly nodeId: number;
+  readonly incarnation: number;
+  readonly ledGroups: readonly number[];
+  readonly ledTerms: readonly number[];
+  readonly draining: boolean;
+  readonly wallClockMs: number;
+  readonly metadataIndex: number;
+  readonly recoveringGroups: readonly number[];
+  constructor(f1: number, f2: number, f3: number[], f4: number[], f5: boolean, f6: number, f7: number, f8: number[]) {
+    this.nodeId = f1;
+    this.incarnation = f2;
+    this.ledGroups = f3;
+    this.ledTerms = f4;
+    this.draining = f5;
+    this.wallClockMs = f6;
+    this.metadataIndex = f7;
+    this.recoveringGroups = f8;
+  }
+}
 function readNodeStatus(reader: Reader): NodeStatus {
   let f1: number = 0;
   let f2: number = 0;
@@ -346,7 +430,7 @@ function readNodeStatus(reader: Reader): NodeStatus {
       default: reader.skip(tag);
     }
   }
-  return { nodeId: f1, incarnation: f2, ledGroups: f3, ledTerms: f4, draining: f5, wallClockMs: f6, metadataIndex: f7, recoveringGroups: f8 };
+  return new NodeStatusFields(f1, f2, f3, f4, f5, f6, f7, f8);
 }
 export const NodeStatus: MessageType<NodeStatus> = messageType(createNodeStatus, sizeNodeStatus, writeNodeStatus, readNodeStatus);
 
@@ -402,6 +486,30 @@ function writeSnapshotChunk(message: SnapshotChunk, writer: Writer): void {
   if (message.crc !== 0) { writer.varint(72); writer.varint(message.crc); }
   if (message.meta.length > 0) { writer.varint(82); writer.bytes(message.meta); }
 }
+class SnapshotChunkFields implements SnapshotChunk {
+  readonly groupId: number;
+  readonly from: number;
+  readonly to: number;
+  readonly term: number;
+  readonly index: number;
+  readonly position: number;
+  readonly totalBytes: number;
+  readonly bytes: Buffer;
+  readonly crc: number;
+  readonly meta: Buffer;
+  constructor(f1: number, f2: number, f3: number, f4: number, f5: number, f6: number, f7: number, f8: Buffer, f9: number, f10: Buffer) {
+    this.groupId = f1;
+    this.from = f2;
+    this.to = f3;
+    this.term = f4;
+    this.index = f5;
+    this.position = f6;
+    this.totalBytes = f7;
+    this.bytes = f8;
+    this.crc = f9;
+    this.meta = f10;
+  }
+}
 function readSnapshotChunk(reader: Reader): SnapshotChunk {
   let f1: number = 0;
   let f2: number = 0;
@@ -429,7 +537,7 @@ function readSnapshotChunk(reader: Reader): SnapshotChunk {
       default: reader.skip(tag);
     }
   }
-  return { groupId: f1, from: f2, to: f3, term: f4, index: f5, position: f6, totalBytes: f7, bytes: f8, crc: f9, meta: f10 };
+  return new SnapshotChunkFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10);
 }
 export const SnapshotChunk: MessageType<SnapshotChunk> = messageType(createSnapshotChunk, sizeSnapshotChunk, writeSnapshotChunk, readSnapshotChunk);
 
@@ -457,6 +565,16 @@ function writeProposeMetadataRequest(message: ProposeMetadataRequest, writer: Wr
   if (message.nodeId !== 0) { writer.varint(16); writer.varint(message.nodeId); }
   if (message.command.length > 0) { writer.varint(26); writer.bytes(message.command); }
 }
+class ProposeMetadataRequestFields implements ProposeMetadataRequest {
+  readonly clusterId: string;
+  readonly nodeId: number;
+  readonly command: Buffer;
+  constructor(f1: string, f2: number, f3: Buffer) {
+    this.clusterId = f1;
+    this.nodeId = f2;
+    this.command = f3;
+  }
+}
 function readProposeMetadataRequest(reader: Reader): ProposeMetadataRequest {
   let f1: string = "";
   let f2: number = 0;
@@ -470,7 +588,7 @@ function readProposeMetadataRequest(reader: Reader): ProposeMetadataRequest {
       default: reader.skip(tag);
     }
   }
-  return { clusterId: f1, nodeId: f2, command: f3 };
+  return new ProposeMetadataRequestFields(f1, f2, f3);
 }
 export const ProposeMetadataRequest: MessageType<ProposeMetadataRequest> = messageType(createProposeMetadataRequest, sizeProposeMetadataRequest, writeProposeMetadataRequest, readProposeMetadataRequest);
 
@@ -494,6 +612,14 @@ function writeProposeMetadataResponse(message: ProposeMetadataResponse, writer: 
   if (message.reply.length > 0) { writer.varint(10); writer.bytes(message.reply); }
   if (message.index !== 0) { writer.varint(16); writer.varint(message.index); }
 }
+class ProposeMetadataResponseFields implements ProposeMetadataResponse {
+  readonly reply: Buffer;
+  readonly index: number;
+  constructor(f1: Buffer, f2: number) {
+    this.reply = f1;
+    this.index = f2;
+  }
+}
 function readProposeMetadataResponse(reader: Reader): ProposeMetadataResponse {
   let f1: Buffer = EMPTY;
   let f2: number = 0;
@@ -505,6 +631,116 @@ function readProposeMetadataResponse(reader: Reader): ProposeMetadataResponse {
       default: reader.skip(tag);
     }
   }
-  return { reply: f1, index: f2 };
+  return new ProposeMetadataResponseFields(f1, f2);
 }
 export const ProposeMetadataResponse: MessageType<ProposeMetadataResponse> = messageType(createProposeMetadataResponse, sizeProposeMetadataResponse, writeProposeMetadataResponse, readProposeMetadataResponse);
+
+/** Entries that one replica of a group wants from another. */
+export interface ReadEntriesRequest {
+  /** UUID of the cluster; another one is refused with CLUSTER_MISMATCH. */
+  readonly clusterId: string;
+  /** The asking node. */
+  readonly nodeId: number;
+  /** Raft group. */
+  readonly groupId: number;
+  /** First index. */
+  readonly firstIndex: number;
+  /** Last index, inclusive. */
+  readonly lastIndex: number;
+  /** About how many bytes the whole answer may have; at most 8 MiB count. */
+  readonly bytesMax: number;
+}
+function createReadEntriesRequest(fields: Partial<ReadEntriesRequest> = {}): ReadEntriesRequest {
+  return { clusterId: fields.clusterId ?? "", nodeId: fields.nodeId ?? 0, groupId: fields.groupId ?? 0, firstIndex: fields.firstIndex ?? 0, lastIndex: fields.lastIndex ?? 0, bytesMax: fields.bytesMax ?? 0 };
+}
+function sizeReadEntriesRequest(message: ReadEntriesRequest): number {
+  let size = 0;
+  if (message.clusterId !== "") size += 1 + stringSize(message.clusterId);
+  if (message.nodeId !== 0) size += 1 + uint32Size(message.nodeId, "nodeId");
+  if (message.groupId !== 0) size += 1 + uint64Size(message.groupId, "groupId");
+  if (message.firstIndex !== 0) size += 1 + uint64Size(message.firstIndex, "firstIndex");
+  if (message.lastIndex !== 0) size += 1 + uint64Size(message.lastIndex, "lastIndex");
+  if (message.bytesMax !== 0) size += 1 + uint64Size(message.bytesMax, "bytesMax");
+  return size;
+}
+function writeReadEntriesRequest(message: ReadEntriesRequest, writer: Writer): void {
+  if (message.clusterId !== "") { writer.varint(10); writer.string(message.clusterId); }
+  if (message.nodeId !== 0) { writer.varint(16); writer.varint(message.nodeId); }
+  if (message.groupId !== 0) { writer.varint(24); writer.varint(message.groupId); }
+  if (message.firstIndex !== 0) { writer.varint(32); writer.varint(message.firstIndex); }
+  if (message.lastIndex !== 0) { writer.varint(40); writer.varint(message.lastIndex); }
+  if (message.bytesMax !== 0) { writer.varint(48); writer.varint(message.bytesMax); }
+}
+class ReadEntriesRequestFields implements ReadEntriesRequest {
+  readonly clusterId: string;
+  readonly nodeId: number;
+  readonly groupId: number;
+  readonly firstIndex: number;
+  readonly lastIndex: number;
+  readonly bytesMax: number;
+  constructor(f1: string, f2: number, f3: number, f4: number, f5: number, f6: number) {
+    this.clusterId = f1;
+    this.nodeId = f2;
+    this.groupId = f3;
+    this.firstIndex = f4;
+    this.lastIndex = f5;
+    this.bytesMax = f6;
+  }
+}
+function readReadEntriesRequest(reader: Reader): ReadEntriesRequest {
+  let f1: string = "";
+  let f2: number = 0;
+  let f3: number = 0;
+  let f4: number = 0;
+  let f5: number = 0;
+  let f6: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint64(); break;
+      case 32: f4 = reader.uint64(); break;
+      case 40: f5 = reader.uint64(); break;
+      case 48: f6 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ReadEntriesRequestFields(f1, f2, f3, f4, f5, f6);
+}
+export const ReadEntriesRequest: MessageType<ReadEntriesRequest> = messageType(createReadEntriesRequest, sizeReadEntriesRequest, writeReadEntriesRequest, readReadEntriesRequest);
+
+/** The next of them, in order, without gaps. */
+export interface ReadEntriesResponse {
+  /** Entry frames, concatenated (docs/STORAGE-FORMAT.md); about 1 MiB, at least one frame. */
+  readonly frames: readonly Buffer[];
+}
+function createReadEntriesResponse(fields: Partial<ReadEntriesResponse> = {}): ReadEntriesResponse {
+  return { frames: fields.frames ?? [] };
+}
+function sizeReadEntriesResponse(message: ReadEntriesResponse): number {
+  let size = 0;
+  if (message.frames.length > 0) size += 1 + prefixedSize(chunksLength(message.frames));
+  return size;
+}
+function writeReadEntriesResponse(message: ReadEntriesResponse, writer: Writer): void {
+  if (message.frames.length > 0) { writer.varint(10); writer.chunks(message.frames); }
+}
+class ReadEntriesResponseFields implements ReadEntriesResponse {
+  readonly frames: readonly Buffer[];
+  constructor(f1: readonly Buffer[]) {
+    this.frames = f1;
+  }
+}
+function readReadEntriesResponse(reader: Reader): ReadEntriesResponse {
+  let f1: readonly Buffer[] = [];
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.chunks(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ReadEntriesResponseFields(f1);
+}
+export const ReadEntriesResponse: MessageType<ReadEntriesResponse> = messageType(createReadEntriesResponse, sizeReadEntriesResponse, writeReadEntriesResponse, readReadEntriesResponse);

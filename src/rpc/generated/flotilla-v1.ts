@@ -86,6 +86,20 @@ function writeCreateTopicRequest(message: CreateTopicRequest, writer: Writer): v
   for (const [key, value] of Object.entries(message.settings)) { writer.varint(34); writer.varint(2 + stringSize(key) + stringSize(value)); writer.varint(10); writer.string(key); writer.varint(18); writer.string(value); }
   if (message.validateOnly) { writer.varint(40); writer.bool(message.validateOnly); }
 }
+class CreateTopicRequestFields implements CreateTopicRequest {
+  readonly name: string;
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly validateOnly: boolean;
+  constructor(f1: string, f2: number, f3: number, f4: Record<string, string>, f5: boolean) {
+    this.name = f1;
+    this.partitions = f2;
+    this.replicationFactor = f3;
+    this.settings = f4;
+    this.validateOnly = f5;
+  }
+}
 function readCreateTopicRequest(reader: Reader): CreateTopicRequest {
   let f1: string = "";
   let f2: number = 0;
@@ -103,7 +117,7 @@ function readCreateTopicRequest(reader: Reader): CreateTopicRequest {
       default: reader.skip(tag);
     }
   }
-  return { name: f1, partitions: f2, replicationFactor: f3, settings: f4, validateOnly: f5 };
+  return new CreateTopicRequestFields(f1, f2, f3, f4, f5);
 }
 export const CreateTopicRequest: MessageType<CreateTopicRequest> = messageType(createCreateTopicRequest, sizeCreateTopicRequest, writeCreateTopicRequest, readCreateTopicRequest);
 
@@ -123,6 +137,12 @@ function sizeCreateTopicResponse(message: CreateTopicResponse): number {
 function writeCreateTopicResponse(message: CreateTopicResponse, writer: Writer): void {
   if (message.topicId !== "") { writer.varint(10); writer.string(message.topicId); }
 }
+class CreateTopicResponseFields implements CreateTopicResponse {
+  readonly topicId: string;
+  constructor(f1: string) {
+    this.topicId = f1;
+  }
+}
 function readCreateTopicResponse(reader: Reader): CreateTopicResponse {
   let f1: string = "";
   while (reader.more) {
@@ -132,7 +152,7 @@ function readCreateTopicResponse(reader: Reader): CreateTopicResponse {
       default: reader.skip(tag);
     }
   }
-  return { topicId: f1 };
+  return new CreateTopicResponseFields(f1);
 }
 export const CreateTopicResponse: MessageType<CreateTopicResponse> = messageType(createCreateTopicResponse, sizeCreateTopicResponse, writeCreateTopicResponse, readCreateTopicResponse);
 
@@ -156,6 +176,14 @@ function writeAlterTopicRequest(message: AlterTopicRequest, writer: Writer): voi
   if (message.name !== "") { writer.varint(10); writer.string(message.name); }
   for (const [key, value] of Object.entries(message.settings)) { writer.varint(18); writer.varint(2 + stringSize(key) + stringSize(value)); writer.varint(10); writer.string(key); writer.varint(18); writer.string(value); }
 }
+class AlterTopicRequestFields implements AlterTopicRequest {
+  readonly name: string;
+  readonly settings: Readonly<Record<string, string>>;
+  constructor(f1: string, f2: Record<string, string>) {
+    this.name = f1;
+    this.settings = f2;
+  }
+}
 function readAlterTopicRequest(reader: Reader): AlterTopicRequest {
   let f1: string = "";
   const f2: Record<string, string> = {};
@@ -167,7 +195,7 @@ function readAlterTopicRequest(reader: Reader): AlterTopicRequest {
       default: reader.skip(tag);
     }
   }
-  return { name: f1, settings: f2 };
+  return new AlterTopicRequestFields(f1, f2);
 }
 export const AlterTopicRequest: MessageType<AlterTopicRequest> = messageType(createAlterTopicRequest, sizeAlterTopicRequest, writeAlterTopicRequest, readAlterTopicRequest);
 
@@ -189,7 +217,7 @@ function readAlterTopicResponse(reader: Reader): AlterTopicResponse {
       default: reader.skip(tag);
     }
   }
-  return {  };
+  return {};
 }
 export const AlterTopicResponse: MessageType<AlterTopicResponse> = messageType(createAlterTopicResponse, sizeAlterTopicResponse, writeAlterTopicResponse, readAlterTopicResponse);
 
@@ -209,6 +237,12 @@ function sizeDeleteTopicRequest(message: DeleteTopicRequest): number {
 function writeDeleteTopicRequest(message: DeleteTopicRequest, writer: Writer): void {
   if (message.name !== "") { writer.varint(10); writer.string(message.name); }
 }
+class DeleteTopicRequestFields implements DeleteTopicRequest {
+  readonly name: string;
+  constructor(f1: string) {
+    this.name = f1;
+  }
+}
 function readDeleteTopicRequest(reader: Reader): DeleteTopicRequest {
   let f1: string = "";
   while (reader.more) {
@@ -218,7 +252,7 @@ function readDeleteTopicRequest(reader: Reader): DeleteTopicRequest {
       default: reader.skip(tag);
     }
   }
-  return { name: f1 };
+  return new DeleteTopicRequestFields(f1);
 }
 export const DeleteTopicRequest: MessageType<DeleteTopicRequest> = messageType(createDeleteTopicRequest, sizeDeleteTopicRequest, writeDeleteTopicRequest, readDeleteTopicRequest);
 
@@ -240,7 +274,7 @@ function readDeleteTopicResponse(reader: Reader): DeleteTopicResponse {
       default: reader.skip(tag);
     }
   }
-  return {  };
+  return {};
 }
 export const DeleteTopicResponse: MessageType<DeleteTopicResponse> = messageType(createDeleteTopicResponse, sizeDeleteTopicResponse, writeDeleteTopicResponse, readDeleteTopicResponse);
 
@@ -268,6 +302,16 @@ function writeListTopicsRequest(message: ListTopicsRequest, writer: Writer): voi
   if (message.pageToken !== "") { writer.varint(18); writer.string(message.pageToken); }
   if (message.prefix !== "") { writer.varint(26); writer.string(message.prefix); }
 }
+class ListTopicsRequestFields implements ListTopicsRequest {
+  readonly pageSize: number;
+  readonly pageToken: string;
+  readonly prefix: string;
+  constructor(f1: number, f2: string, f3: string) {
+    this.pageSize = f1;
+    this.pageToken = f2;
+    this.prefix = f3;
+  }
+}
 function readListTopicsRequest(reader: Reader): ListTopicsRequest {
   let f1: number = 0;
   let f2: string = "";
@@ -281,7 +325,7 @@ function readListTopicsRequest(reader: Reader): ListTopicsRequest {
       default: reader.skip(tag);
     }
   }
-  return { pageSize: f1, pageToken: f2, prefix: f3 };
+  return new ListTopicsRequestFields(f1, f2, f3);
 }
 export const ListTopicsRequest: MessageType<ListTopicsRequest> = messageType(createListTopicsRequest, sizeListTopicsRequest, writeListTopicsRequest, readListTopicsRequest);
 
@@ -305,6 +349,14 @@ function writeListTopicsResponse(message: ListTopicsResponse, writer: Writer): v
   for (const item of message.topics) { writer.varint(10); writer.varint(sizeTopicSummary(item)); writeTopicSummary(item, writer); }
   if (message.nextPageToken !== "") { writer.varint(18); writer.string(message.nextPageToken); }
 }
+class ListTopicsResponseFields implements ListTopicsResponse {
+  readonly topics: readonly TopicSummary[];
+  readonly nextPageToken: string;
+  constructor(f1: TopicSummary[], f2: string) {
+    this.topics = f1;
+    this.nextPageToken = f2;
+  }
+}
 function readListTopicsResponse(reader: Reader): ListTopicsResponse {
   const f1: TopicSummary[] = [];
   let f2: string = "";
@@ -316,7 +368,7 @@ function readListTopicsResponse(reader: Reader): ListTopicsResponse {
       default: reader.skip(tag);
     }
   }
-  return { topics: f1, nextPageToken: f2 };
+  return new ListTopicsResponseFields(f1, f2);
 }
 export const ListTopicsResponse: MessageType<ListTopicsResponse> = messageType(createListTopicsResponse, sizeListTopicsResponse, writeListTopicsResponse, readListTopicsResponse);
 
@@ -352,6 +404,20 @@ function writeTopicSummary(message: TopicSummary, writer: Writer): void {
   if (message.replicationFactor !== 0) { writer.varint(32); writer.varint(message.replicationFactor); }
   if (message.durability !== "") { writer.varint(42); writer.string(message.durability); }
 }
+class TopicSummaryFields implements TopicSummary {
+  readonly name: string;
+  readonly topicId: string;
+  readonly partitions: number;
+  readonly replicationFactor: number;
+  readonly durability: string;
+  constructor(f1: string, f2: string, f3: number, f4: number, f5: string) {
+    this.name = f1;
+    this.topicId = f2;
+    this.partitions = f3;
+    this.replicationFactor = f4;
+    this.durability = f5;
+  }
+}
 function readTopicSummary(reader: Reader): TopicSummary {
   let f1: string = "";
   let f2: string = "";
@@ -369,7 +435,7 @@ function readTopicSummary(reader: Reader): TopicSummary {
       default: reader.skip(tag);
     }
   }
-  return { name: f1, topicId: f2, partitions: f3, replicationFactor: f4, durability: f5 };
+  return new TopicSummaryFields(f1, f2, f3, f4, f5);
 }
 export const TopicSummary: MessageType<TopicSummary> = messageType(createTopicSummary, sizeTopicSummary, writeTopicSummary, readTopicSummary);
 
@@ -389,6 +455,12 @@ function sizeDescribeTopicRequest(message: DescribeTopicRequest): number {
 function writeDescribeTopicRequest(message: DescribeTopicRequest, writer: Writer): void {
   if (message.name !== "") { writer.varint(10); writer.string(message.name); }
 }
+class DescribeTopicRequestFields implements DescribeTopicRequest {
+  readonly name: string;
+  constructor(f1: string) {
+    this.name = f1;
+  }
+}
 function readDescribeTopicRequest(reader: Reader): DescribeTopicRequest {
   let f1: string = "";
   while (reader.more) {
@@ -398,7 +470,7 @@ function readDescribeTopicRequest(reader: Reader): DescribeTopicRequest {
       default: reader.skip(tag);
     }
   }
-  return { name: f1 };
+  return new DescribeTopicRequestFields(f1);
 }
 export const DescribeTopicRequest: MessageType<DescribeTopicRequest> = messageType(createDescribeTopicRequest, sizeDescribeTopicRequest, writeDescribeTopicRequest, readDescribeTopicRequest);
 
@@ -426,6 +498,16 @@ function writeDescribeTopicResponse(message: DescribeTopicResponse, writer: Writ
   for (const item of message.settings) { writer.varint(18); writer.varint(sizeSetting(item)); writeSetting(item, writer); }
   for (const item of message.partitions) { writer.varint(26); writer.varint(sizePartitionState(item)); writePartitionState(item, writer); }
 }
+class DescribeTopicResponseFields implements DescribeTopicResponse {
+  readonly topic?: TopicSummary | undefined;
+  readonly settings: readonly Setting[];
+  readonly partitions: readonly PartitionState[];
+  constructor(f1: TopicSummary | undefined, f2: Setting[], f3: PartitionState[]) {
+    this.topic = f1;
+    this.settings = f2;
+    this.partitions = f3;
+  }
+}
 function readDescribeTopicResponse(reader: Reader): DescribeTopicResponse {
   let f1: TopicSummary | undefined = undefined;
   const f2: Setting[] = [];
@@ -439,7 +521,7 @@ function readDescribeTopicResponse(reader: Reader): DescribeTopicResponse {
       default: reader.skip(tag);
     }
   }
-  return { topic: f1, settings: f2, partitions: f3 };
+  return new DescribeTopicResponseFields(f1, f2, f3);
 }
 export const DescribeTopicResponse: MessageType<DescribeTopicResponse> = messageType(createDescribeTopicResponse, sizeDescribeTopicResponse, writeDescribeTopicResponse, readDescribeTopicResponse);
 
@@ -467,6 +549,16 @@ function writeSetting(message: Setting, writer: Writer): void {
   if (message.value !== "") { writer.varint(18); writer.string(message.value); }
   if (message.isDefault) { writer.varint(24); writer.bool(message.isDefault); }
 }
+class SettingFields implements Setting {
+  readonly name: string;
+  readonly value: string;
+  readonly isDefault: boolean;
+  constructor(f1: string, f2: string, f3: boolean) {
+    this.name = f1;
+    this.value = f2;
+    this.isDefault = f3;
+  }
+}
 function readSetting(reader: Reader): Setting {
   let f1: string = "";
   let f2: string = "";
@@ -480,7 +572,7 @@ function readSetting(reader: Reader): Setting {
       default: reader.skip(tag);
     }
   }
-  return { name: f1, value: f2, isDefault: f3 };
+  return new SettingFields(f1, f2, f3);
 }
 export const Setting: MessageType<Setting> = messageType(createSetting, sizeSetting, writeSetting, readSetting);
 
@@ -543,6 +635,32 @@ function writePartitionState(message: PartitionState, writer: Writer): void {
   if (message.leaving.length > 0) { writer.varint(82); writer.varint(message.leaving.reduce((sum, item) => sum + uint32Size(item, "leaving"), 0)); for (const item of message.leaving) writer.varint(item); }
   if (message.recovering.length > 0) { writer.varint(90); writer.varint(message.recovering.reduce((sum, item) => sum + uint32Size(item, "recovering"), 0)); for (const item of message.recovering) writer.varint(item); }
 }
+class PartitionStateFields implements PartitionState {
+  readonly partition: number;
+  readonly leaderId: number;
+  readonly leaderEpoch: number;
+  readonly replicas: readonly number[];
+  readonly inSync: readonly number[];
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+  readonly bytes: number;
+  readonly commitIndex: number;
+  readonly leaving: readonly number[];
+  readonly recovering: readonly number[];
+  constructor(f1: number, f2: number, f3: number, f4: number[], f5: number[], f6: number, f7: number, f8: number, f9: number, f10: number[], f11: number[]) {
+    this.partition = f1;
+    this.leaderId = f2;
+    this.leaderEpoch = f3;
+    this.replicas = f4;
+    this.inSync = f5;
+    this.logStartOffset = f6;
+    this.highWatermark = f7;
+    this.bytes = f8;
+    this.commitIndex = f9;
+    this.leaving = f10;
+    this.recovering = f11;
+  }
+}
 function readPartitionState(reader: Reader): PartitionState {
   let f1: number = 0;
   let f2: number = 0;
@@ -576,7 +694,7 @@ function readPartitionState(reader: Reader): PartitionState {
       default: reader.skip(tag);
     }
   }
-  return { partition: f1, leaderId: f2, leaderEpoch: f3, replicas: f4, inSync: f5, logStartOffset: f6, highWatermark: f7, bytes: f8, commitIndex: f9, leaving: f10, recovering: f11 };
+  return new PartitionStateFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11);
 }
 export const PartitionState: MessageType<PartitionState> = messageType(createPartitionState, sizePartitionState, writePartitionState, readPartitionState);
 
@@ -598,7 +716,7 @@ function readDescribeClusterRequest(reader: Reader): DescribeClusterRequest {
       default: reader.skip(tag);
     }
   }
-  return {  };
+  return {};
 }
 export const DescribeClusterRequest: MessageType<DescribeClusterRequest> = messageType(createDescribeClusterRequest, sizeDescribeClusterRequest, writeDescribeClusterRequest, readDescribeClusterRequest);
 
@@ -662,6 +780,34 @@ function writeDescribeClusterResponse(message: DescribeClusterResponse, writer: 
   if (message.metadataVoters !== 0) { writer.varint(88); writer.varint(message.metadataVoters); }
   if (message.metadataIndex !== 0) { writer.varint(96); writer.varint(message.metadataIndex); }
 }
+class DescribeClusterResponseFields implements DescribeClusterResponse {
+  readonly clusterId: string;
+  readonly nodeId: number;
+  readonly controllerId: number;
+  readonly nodes: readonly NodeState[];
+  readonly leaderlessPartitions: number;
+  readonly underReplicatedPartitions: number;
+  readonly metadataTerm: number;
+  readonly movingPartitions: number;
+  readonly foundingVoters: readonly number[];
+  readonly foundingLearners: readonly number[];
+  readonly metadataVoters: number;
+  readonly metadataIndex: number;
+  constructor(f1: string, f2: number, f3: number, f4: NodeState[], f5: number, f6: number, f7: number, f8: number, f9: number[], f10: number[], f11: number, f12: number) {
+    this.clusterId = f1;
+    this.nodeId = f2;
+    this.controllerId = f3;
+    this.nodes = f4;
+    this.leaderlessPartitions = f5;
+    this.underReplicatedPartitions = f6;
+    this.metadataTerm = f7;
+    this.movingPartitions = f8;
+    this.foundingVoters = f9;
+    this.foundingLearners = f10;
+    this.metadataVoters = f11;
+    this.metadataIndex = f12;
+  }
+}
 function readDescribeClusterResponse(reader: Reader): DescribeClusterResponse {
   let f1: string = "";
   let f2: number = 0;
@@ -695,7 +841,7 @@ function readDescribeClusterResponse(reader: Reader): DescribeClusterResponse {
       default: reader.skip(tag);
     }
   }
-  return { clusterId: f1, nodeId: f2, controllerId: f3, nodes: f4, leaderlessPartitions: f5, underReplicatedPartitions: f6, metadataTerm: f7, movingPartitions: f8, foundingVoters: f9, foundingLearners: f10, metadataVoters: f11, metadataIndex: f12 };
+  return new DescribeClusterResponseFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12);
 }
 export const DescribeClusterResponse: MessageType<DescribeClusterResponse> = messageType(createDescribeClusterResponse, sizeDescribeClusterResponse, writeDescribeClusterResponse, readDescribeClusterResponse);
 
@@ -747,6 +893,28 @@ function writeNodeState(message: NodeState, writer: Writer): void {
   if (message.partitionsLeft !== 0) { writer.varint(64); writer.varint(message.partitionsLeft); }
   if (message.metadataVoter) { writer.varint(72); writer.bool(message.metadataVoter); }
 }
+class NodeStateFields implements NodeState {
+  readonly nodeId: number;
+  readonly endpoint: string;
+  readonly fenced: boolean;
+  readonly leaders: number;
+  readonly replicas: number;
+  readonly lastHeardMs: number;
+  readonly decommissioning: boolean;
+  readonly partitionsLeft: number;
+  readonly metadataVoter: boolean;
+  constructor(f1: number, f2: string, f3: boolean, f4: number, f5: number, f6: number, f7: boolean, f8: number, f9: boolean) {
+    this.nodeId = f1;
+    this.endpoint = f2;
+    this.fenced = f3;
+    this.leaders = f4;
+    this.replicas = f5;
+    this.lastHeardMs = f6;
+    this.decommissioning = f7;
+    this.partitionsLeft = f8;
+    this.metadataVoter = f9;
+  }
+}
 function readNodeState(reader: Reader): NodeState {
   let f1: number = 0;
   let f2: string = "";
@@ -772,7 +940,7 @@ function readNodeState(reader: Reader): NodeState {
       default: reader.skip(tag);
     }
   }
-  return { nodeId: f1, endpoint: f2, fenced: f3, leaders: f4, replicas: f5, lastHeardMs: f6, decommissioning: f7, partitionsLeft: f8, metadataVoter: f9 };
+  return new NodeStateFields(f1, f2, f3, f4, f5, f6, f7, f8, f9);
 }
 export const NodeState: MessageType<NodeState> = messageType(createNodeState, sizeNodeState, writeNodeState, readNodeState);
 
@@ -800,6 +968,16 @@ function writeTransferLeadershipRequest(message: TransferLeadershipRequest, writ
   if (message.partition !== 0) { writer.varint(16); writer.signed(message.partition); }
   if (message.toNode !== 0) { writer.varint(24); writer.varint(message.toNode); }
 }
+class TransferLeadershipRequestFields implements TransferLeadershipRequest {
+  readonly topic: string;
+  readonly partition: number;
+  readonly toNode: number;
+  constructor(f1: string, f2: number, f3: number) {
+    this.topic = f1;
+    this.partition = f2;
+    this.toNode = f3;
+  }
+}
 function readTransferLeadershipRequest(reader: Reader): TransferLeadershipRequest {
   let f1: string = "";
   let f2: number = 0;
@@ -813,7 +991,7 @@ function readTransferLeadershipRequest(reader: Reader): TransferLeadershipReques
       default: reader.skip(tag);
     }
   }
-  return { topic: f1, partition: f2, toNode: f3 };
+  return new TransferLeadershipRequestFields(f1, f2, f3);
 }
 export const TransferLeadershipRequest: MessageType<TransferLeadershipRequest> = messageType(createTransferLeadershipRequest, sizeTransferLeadershipRequest, writeTransferLeadershipRequest, readTransferLeadershipRequest);
 
@@ -835,7 +1013,7 @@ function readTransferLeadershipResponse(reader: Reader): TransferLeadershipRespo
       default: reader.skip(tag);
     }
   }
-  return {  };
+  return {};
 }
 export const TransferLeadershipResponse: MessageType<TransferLeadershipResponse> = messageType(createTransferLeadershipResponse, sizeTransferLeadershipResponse, writeTransferLeadershipResponse, readTransferLeadershipResponse);
 
@@ -867,6 +1045,18 @@ function writeDigestReplicaRequest(message: DigestReplicaRequest, writer: Writer
   if (message.firstIndex !== 0) { writer.varint(24); writer.varint(message.firstIndex); }
   if (message.lastIndex !== 0) { writer.varint(32); writer.varint(message.lastIndex); }
 }
+class DigestReplicaRequestFields implements DigestReplicaRequest {
+  readonly topic: string;
+  readonly partition: number;
+  readonly firstIndex: number;
+  readonly lastIndex: number;
+  constructor(f1: string, f2: number, f3: number, f4: number) {
+    this.topic = f1;
+    this.partition = f2;
+    this.firstIndex = f3;
+    this.lastIndex = f4;
+  }
+}
 function readDigestReplicaRequest(reader: Reader): DigestReplicaRequest {
   let f1: string = "";
   let f2: number = 0;
@@ -882,7 +1072,7 @@ function readDigestReplicaRequest(reader: Reader): DigestReplicaRequest {
       default: reader.skip(tag);
     }
   }
-  return { topic: f1, partition: f2, firstIndex: f3, lastIndex: f4 };
+  return new DigestReplicaRequestFields(f1, f2, f3, f4);
 }
 export const DigestReplicaRequest: MessageType<DigestReplicaRequest> = messageType(createDigestReplicaRequest, sizeDigestReplicaRequest, writeDigestReplicaRequest, readDigestReplicaRequest);
 
@@ -914,6 +1104,18 @@ function writeDigestReplicaResponse(message: DigestReplicaResponse, writer: Writ
   if (message.commitIndex !== 0) { writer.varint(24); writer.varint(message.commitIndex); }
   if (message.sha256 !== "") { writer.varint(34); writer.string(message.sha256); }
 }
+class DigestReplicaResponseFields implements DigestReplicaResponse {
+  readonly firstIndex: number;
+  readonly lastIndex: number;
+  readonly commitIndex: number;
+  readonly sha256: string;
+  constructor(f1: number, f2: number, f3: number, f4: string) {
+    this.firstIndex = f1;
+    this.lastIndex = f2;
+    this.commitIndex = f3;
+    this.sha256 = f4;
+  }
+}
 function readDigestReplicaResponse(reader: Reader): DigestReplicaResponse {
   let f1: number = 0;
   let f2: number = 0;
@@ -929,7 +1131,7 @@ function readDigestReplicaResponse(reader: Reader): DigestReplicaResponse {
       default: reader.skip(tag);
     }
   }
-  return { firstIndex: f1, lastIndex: f2, commitIndex: f3, sha256: f4 };
+  return new DigestReplicaResponseFields(f1, f2, f3, f4);
 }
 export const DigestReplicaResponse: MessageType<DigestReplicaResponse> = messageType(createDigestReplicaResponse, sizeDigestReplicaResponse, writeDigestReplicaResponse, readDigestReplicaResponse);
 
@@ -961,6 +1163,18 @@ function writeMoveReplicaRequest(message: MoveReplicaRequest, writer: Writer): v
   if (message.fromNode !== 0) { writer.varint(24); writer.varint(message.fromNode); }
   if (message.toNode !== 0) { writer.varint(32); writer.varint(message.toNode); }
 }
+class MoveReplicaRequestFields implements MoveReplicaRequest {
+  readonly topic: string;
+  readonly partition: number;
+  readonly fromNode: number;
+  readonly toNode: number;
+  constructor(f1: string, f2: number, f3: number, f4: number) {
+    this.topic = f1;
+    this.partition = f2;
+    this.fromNode = f3;
+    this.toNode = f4;
+  }
+}
 function readMoveReplicaRequest(reader: Reader): MoveReplicaRequest {
   let f1: string = "";
   let f2: number = 0;
@@ -976,7 +1190,7 @@ function readMoveReplicaRequest(reader: Reader): MoveReplicaRequest {
       default: reader.skip(tag);
     }
   }
-  return { topic: f1, partition: f2, fromNode: f3, toNode: f4 };
+  return new MoveReplicaRequestFields(f1, f2, f3, f4);
 }
 export const MoveReplicaRequest: MessageType<MoveReplicaRequest> = messageType(createMoveReplicaRequest, sizeMoveReplicaRequest, writeMoveReplicaRequest, readMoveReplicaRequest);
 
@@ -1000,6 +1214,14 @@ function writeMoveReplicaResponse(message: MoveReplicaResponse, writer: Writer):
   if (message.changed) { writer.varint(8); writer.bool(message.changed); }
   if (message.metadataIndex !== 0) { writer.varint(16); writer.varint(message.metadataIndex); }
 }
+class MoveReplicaResponseFields implements MoveReplicaResponse {
+  readonly changed: boolean;
+  readonly metadataIndex: number;
+  constructor(f1: boolean, f2: number) {
+    this.changed = f1;
+    this.metadataIndex = f2;
+  }
+}
 function readMoveReplicaResponse(reader: Reader): MoveReplicaResponse {
   let f1: boolean = false;
   let f2: number = 0;
@@ -1011,7 +1233,7 @@ function readMoveReplicaResponse(reader: Reader): MoveReplicaResponse {
       default: reader.skip(tag);
     }
   }
-  return { changed: f1, metadataIndex: f2 };
+  return new MoveReplicaResponseFields(f1, f2);
 }
 export const MoveReplicaResponse: MessageType<MoveReplicaResponse> = messageType(createMoveReplicaResponse, sizeMoveReplicaResponse, writeMoveReplicaResponse, readMoveReplicaResponse);
 
@@ -1035,6 +1257,14 @@ function writeCancelMoveRequest(message: CancelMoveRequest, writer: Writer): voi
   if (message.topic !== "") { writer.varint(10); writer.string(message.topic); }
   if (message.partition !== 0) { writer.varint(16); writer.signed(message.partition); }
 }
+class CancelMoveRequestFields implements CancelMoveRequest {
+  readonly topic: string;
+  readonly partition: number;
+  constructor(f1: string, f2: number) {
+    this.topic = f1;
+    this.partition = f2;
+  }
+}
 function readCancelMoveRequest(reader: Reader): CancelMoveRequest {
   let f1: string = "";
   let f2: number = 0;
@@ -1046,7 +1276,7 @@ function readCancelMoveRequest(reader: Reader): CancelMoveRequest {
       default: reader.skip(tag);
     }
   }
-  return { topic: f1, partition: f2 };
+  return new CancelMoveRequestFields(f1, f2);
 }
 export const CancelMoveRequest: MessageType<CancelMoveRequest> = messageType(createCancelMoveRequest, sizeCancelMoveRequest, writeCancelMoveRequest, readCancelMoveRequest);
 
@@ -1070,6 +1300,14 @@ function writeCancelMoveResponse(message: CancelMoveResponse, writer: Writer): v
   if (message.changed) { writer.varint(8); writer.bool(message.changed); }
   if (message.metadataIndex !== 0) { writer.varint(16); writer.varint(message.metadataIndex); }
 }
+class CancelMoveResponseFields implements CancelMoveResponse {
+  readonly changed: boolean;
+  readonly metadataIndex: number;
+  constructor(f1: boolean, f2: number) {
+    this.changed = f1;
+    this.metadataIndex = f2;
+  }
+}
 function readCancelMoveResponse(reader: Reader): CancelMoveResponse {
   let f1: boolean = false;
   let f2: number = 0;
@@ -1081,7 +1319,7 @@ function readCancelMoveResponse(reader: Reader): CancelMoveResponse {
       default: reader.skip(tag);
     }
   }
-  return { changed: f1, metadataIndex: f2 };
+  return new CancelMoveResponseFields(f1, f2);
 }
 export const CancelMoveResponse: MessageType<CancelMoveResponse> = messageType(createCancelMoveResponse, sizeCancelMoveResponse, writeCancelMoveResponse, readCancelMoveResponse);
 
@@ -1101,6 +1339,12 @@ function sizeListMovesRequest(message: ListMovesRequest): number {
 function writeListMovesRequest(message: ListMovesRequest, writer: Writer): void {
   if (message.nodeId !== 0) { writer.varint(8); writer.varint(message.nodeId); }
 }
+class ListMovesRequestFields implements ListMovesRequest {
+  readonly nodeId: number;
+  constructor(f1: number) {
+    this.nodeId = f1;
+  }
+}
 function readListMovesRequest(reader: Reader): ListMovesRequest {
   let f1: number = 0;
   while (reader.more) {
@@ -1110,7 +1354,7 @@ function readListMovesRequest(reader: Reader): ListMovesRequest {
       default: reader.skip(tag);
     }
   }
-  return { nodeId: f1 };
+  return new ListMovesRequestFields(f1);
 }
 export const ListMovesRequest: MessageType<ListMovesRequest> = messageType(createListMovesRequest, sizeListMovesRequest, writeListMovesRequest, readListMovesRequest);
 
@@ -1138,6 +1382,16 @@ function writeListMovesResponse(message: ListMovesResponse, writer: Writer): voi
   if (message.total !== 0) { writer.varint(16); writer.varint(message.total); }
   if (message.metadataIndex !== 0) { writer.varint(24); writer.varint(message.metadataIndex); }
 }
+class ListMovesResponseFields implements ListMovesResponse {
+  readonly moves: readonly ReplicaMove[];
+  readonly total: number;
+  readonly metadataIndex: number;
+  constructor(f1: ReplicaMove[], f2: number, f3: number) {
+    this.moves = f1;
+    this.total = f2;
+    this.metadataIndex = f3;
+  }
+}
 function readListMovesResponse(reader: Reader): ListMovesResponse {
   const f1: ReplicaMove[] = [];
   let f2: number = 0;
@@ -1151,7 +1405,7 @@ function readListMovesResponse(reader: Reader): ListMovesResponse {
       default: reader.skip(tag);
     }
   }
-  return { moves: f1, total: f2, metadataIndex: f3 };
+  return new ListMovesResponseFields(f1, f2, f3);
 }
 export const ListMovesResponse: MessageType<ListMovesResponse> = messageType(createListMovesResponse, sizeListMovesResponse, writeListMovesResponse, readListMovesResponse);
 
@@ -1211,6 +1465,32 @@ function writeReplicaMove(message: ReplicaMove, writer: Writer): void {
   if (message.replicasBehind !== 0) { writer.varint(80); writer.varint(message.replicasBehind); }
   if (message.bytesLeft !== 0) { writer.varint(88); writer.varint(message.bytesLeft); }
 }
+class ReplicaMoveFields implements ReplicaMove {
+  readonly topic: string;
+  readonly partition: number;
+  readonly leaderId: number;
+  readonly replicas: readonly number[];
+  readonly previous: readonly number[];
+  readonly leaving: readonly number[];
+  readonly causeNode: number;
+  readonly cancelled: boolean;
+  readonly isKnown: boolean;
+  readonly replicasBehind: number;
+  readonly bytesLeft: number;
+  constructor(f1: string, f2: number, f3: number, f4: number[], f5: number[], f6: number[], f7: number, f8: boolean, f9: boolean, f10: number, f11: number) {
+    this.topic = f1;
+    this.partition = f2;
+    this.leaderId = f3;
+    this.replicas = f4;
+    this.previous = f5;
+    this.leaving = f6;
+    this.causeNode = f7;
+    this.cancelled = f8;
+    this.isKnown = f9;
+    this.replicasBehind = f10;
+    this.bytesLeft = f11;
+  }
+}
 function readReplicaMove(reader: Reader): ReplicaMove {
   let f1: string = "";
   let f2: number = 0;
@@ -1243,7 +1523,7 @@ function readReplicaMove(reader: Reader): ReplicaMove {
       default: reader.skip(tag);
     }
   }
-  return { topic: f1, partition: f2, leaderId: f3, replicas: f4, previous: f5, leaving: f6, causeNode: f7, cancelled: f8, isKnown: f9, replicasBehind: f10, bytesLeft: f11 };
+  return new ReplicaMoveFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11);
 }
 export const ReplicaMove: MessageType<ReplicaMove> = messageType(createReplicaMove, sizeReplicaMove, writeReplicaMove, readReplicaMove);
 
@@ -1271,6 +1551,16 @@ function writeDecommissionNodeRequest(message: DecommissionNodeRequest, writer: 
   if (message.replacementNode !== 0) { writer.varint(16); writer.varint(message.replacementNode); }
   if (message.onlyIfFenced) { writer.varint(24); writer.bool(message.onlyIfFenced); }
 }
+class DecommissionNodeRequestFields implements DecommissionNodeRequest {
+  readonly nodeId: number;
+  readonly replacementNode: number;
+  readonly onlyIfFenced: boolean;
+  constructor(f1: number, f2: number, f3: boolean) {
+    this.nodeId = f1;
+    this.replacementNode = f2;
+    this.onlyIfFenced = f3;
+  }
+}
 function readDecommissionNodeRequest(reader: Reader): DecommissionNodeRequest {
   let f1: number = 0;
   let f2: number = 0;
@@ -1284,7 +1574,7 @@ function readDecommissionNodeRequest(reader: Reader): DecommissionNodeRequest {
       default: reader.skip(tag);
     }
   }
-  return { nodeId: f1, replacementNode: f2, onlyIfFenced: f3 };
+  return new DecommissionNodeRequestFields(f1, f2, f3);
 }
 export const DecommissionNodeRequest: MessageType<DecommissionNodeRequest> = messageType(createDecommissionNodeRequest, sizeDecommissionNodeRequest, writeDecommissionNodeRequest, readDecommissionNodeRequest);
 
@@ -1312,6 +1602,16 @@ function writeDecommissionNodeResponse(message: DecommissionNodeResponse, writer
   if (message.partitions !== 0) { writer.varint(16); writer.varint(message.partitions); }
   if (message.metadataIndex !== 0) { writer.varint(24); writer.varint(message.metadataIndex); }
 }
+class DecommissionNodeResponseFields implements DecommissionNodeResponse {
+  readonly changed: boolean;
+  readonly partitions: number;
+  readonly metadataIndex: number;
+  constructor(f1: boolean, f2: number, f3: number) {
+    this.changed = f1;
+    this.partitions = f2;
+    this.metadataIndex = f3;
+  }
+}
 function readDecommissionNodeResponse(reader: Reader): DecommissionNodeResponse {
   let f1: boolean = false;
   let f2: number = 0;
@@ -1325,7 +1625,7 @@ function readDecommissionNodeResponse(reader: Reader): DecommissionNodeResponse 
       default: reader.skip(tag);
     }
   }
-  return { changed: f1, partitions: f2, metadataIndex: f3 };
+  return new DecommissionNodeResponseFields(f1, f2, f3);
 }
 export const DecommissionNodeResponse: MessageType<DecommissionNodeResponse> = messageType(createDecommissionNodeResponse, sizeDecommissionNodeResponse, writeDecommissionNodeResponse, readDecommissionNodeResponse);
 
@@ -1345,6 +1645,12 @@ function sizeCancelDecommissionRequest(message: CancelDecommissionRequest): numb
 function writeCancelDecommissionRequest(message: CancelDecommissionRequest, writer: Writer): void {
   if (message.nodeId !== 0) { writer.varint(8); writer.varint(message.nodeId); }
 }
+class CancelDecommissionRequestFields implements CancelDecommissionRequest {
+  readonly nodeId: number;
+  constructor(f1: number) {
+    this.nodeId = f1;
+  }
+}
 function readCancelDecommissionRequest(reader: Reader): CancelDecommissionRequest {
   let f1: number = 0;
   while (reader.more) {
@@ -1354,7 +1660,7 @@ function readCancelDecommissionRequest(reader: Reader): CancelDecommissionReques
       default: reader.skip(tag);
     }
   }
-  return { nodeId: f1 };
+  return new CancelDecommissionRequestFields(f1);
 }
 export const CancelDecommissionRequest: MessageType<CancelDecommissionRequest> = messageType(createCancelDecommissionRequest, sizeCancelDecommissionRequest, writeCancelDecommissionRequest, readCancelDecommissionRequest);
 
@@ -1382,6 +1688,16 @@ function writeCancelDecommissionResponse(message: CancelDecommissionResponse, wr
   if (message.partitions !== 0) { writer.varint(16); writer.varint(message.partitions); }
   if (message.metadataIndex !== 0) { writer.varint(24); writer.varint(message.metadataIndex); }
 }
+class CancelDecommissionResponseFields implements CancelDecommissionResponse {
+  readonly changed: boolean;
+  readonly partitions: number;
+  readonly metadataIndex: number;
+  constructor(f1: boolean, f2: number, f3: number) {
+    this.changed = f1;
+    this.partitions = f2;
+    this.metadataIndex = f3;
+  }
+}
 function readCancelDecommissionResponse(reader: Reader): CancelDecommissionResponse {
   let f1: boolean = false;
   let f2: number = 0;
@@ -1395,7 +1711,7 @@ function readCancelDecommissionResponse(reader: Reader): CancelDecommissionRespo
       default: reader.skip(tag);
     }
   }
-  return { changed: f1, partitions: f2, metadataIndex: f3 };
+  return new CancelDecommissionResponseFields(f1, f2, f3);
 }
 export const CancelDecommissionResponse: MessageType<CancelDecommissionResponse> = messageType(createCancelDecommissionResponse, sizeCancelDecommissionResponse, writeCancelDecommissionResponse, readCancelDecommissionResponse);
 
@@ -1415,6 +1731,12 @@ function sizeRebalanceRequest(message: RebalanceRequest): number {
 function writeRebalanceRequest(message: RebalanceRequest, writer: Writer): void {
   if (message.execute) { writer.varint(8); writer.bool(message.execute); }
 }
+class RebalanceRequestFields implements RebalanceRequest {
+  readonly execute: boolean;
+  constructor(f1: boolean) {
+    this.execute = f1;
+  }
+}
 function readRebalanceRequest(reader: Reader): RebalanceRequest {
   let f1: boolean = false;
   while (reader.more) {
@@ -1424,7 +1746,7 @@ function readRebalanceRequest(reader: Reader): RebalanceRequest {
       default: reader.skip(tag);
     }
   }
-  return { execute: f1 };
+  return new RebalanceRequestFields(f1);
 }
 export const RebalanceRequest: MessageType<RebalanceRequest> = messageType(createRebalanceRequest, sizeRebalanceRequest, writeRebalanceRequest, readRebalanceRequest);
 
@@ -1452,6 +1774,16 @@ function writeRebalanceResponse(message: RebalanceResponse, writer: Writer): voi
   if (message.begun !== 0) { writer.varint(16); writer.varint(message.begun); }
   if (message.metadataIndex !== 0) { writer.varint(24); writer.varint(message.metadataIndex); }
 }
+class RebalanceResponseFields implements RebalanceResponse {
+  readonly moves: readonly PlannedMove[];
+  readonly begun: number;
+  readonly metadataIndex: number;
+  constructor(f1: PlannedMove[], f2: number, f3: number) {
+    this.moves = f1;
+    this.begun = f2;
+    this.metadataIndex = f3;
+  }
+}
 function readRebalanceResponse(reader: Reader): RebalanceResponse {
   const f1: PlannedMove[] = [];
   let f2: number = 0;
@@ -1465,7 +1797,7 @@ function readRebalanceResponse(reader: Reader): RebalanceResponse {
       default: reader.skip(tag);
     }
   }
-  return { moves: f1, begun: f2, metadataIndex: f3 };
+  return new RebalanceResponseFields(f1, f2, f3);
 }
 export const RebalanceResponse: MessageType<RebalanceResponse> = messageType(createRebalanceResponse, sizeRebalanceResponse, writeRebalanceResponse, readRebalanceResponse);
 
@@ -1497,6 +1829,18 @@ function writePlannedMove(message: PlannedMove, writer: Writer): void {
   if (message.fromNode !== 0) { writer.varint(24); writer.varint(message.fromNode); }
   if (message.toNode !== 0) { writer.varint(32); writer.varint(message.toNode); }
 }
+class PlannedMoveFields implements PlannedMove {
+  readonly topic: string;
+  readonly partition: number;
+  readonly fromNode: number;
+  readonly toNode: number;
+  constructor(f1: string, f2: number, f3: number, f4: number) {
+    this.topic = f1;
+    this.partition = f2;
+    this.fromNode = f3;
+    this.toNode = f4;
+  }
+}
 function readPlannedMove(reader: Reader): PlannedMove {
   let f1: string = "";
   let f2: number = 0;
@@ -1512,7 +1856,7 @@ function readPlannedMove(reader: Reader): PlannedMove {
       default: reader.skip(tag);
     }
   }
-  return { topic: f1, partition: f2, fromNode: f3, toNode: f4 };
+  return new PlannedMoveFields(f1, f2, f3, f4);
 }
 export const PlannedMove: MessageType<PlannedMove> = messageType(createPlannedMove, sizePlannedMove, writePlannedMove, readPlannedMove);
 
@@ -1532,6 +1876,12 @@ function sizeSetMetadataVotersRequest(message: SetMetadataVotersRequest): number
 function writeSetMetadataVotersRequest(message: SetMetadataVotersRequest, writer: Writer): void {
   if (message.count !== 0) { writer.varint(8); writer.varint(message.count); }
 }
+class SetMetadataVotersRequestFields implements SetMetadataVotersRequest {
+  readonly count: number;
+  constructor(f1: number) {
+    this.count = f1;
+  }
+}
 function readSetMetadataVotersRequest(reader: Reader): SetMetadataVotersRequest {
   let f1: number = 0;
   while (reader.more) {
@@ -1541,7 +1891,7 @@ function readSetMetadataVotersRequest(reader: Reader): SetMetadataVotersRequest 
       default: reader.skip(tag);
     }
   }
-  return { count: f1 };
+  return new SetMetadataVotersRequestFields(f1);
 }
 export const SetMetadataVotersRequest: MessageType<SetMetadataVotersRequest> = messageType(createSetMetadataVotersRequest, sizeSetMetadataVotersRequest, writeSetMetadataVotersRequest, readSetMetadataVotersRequest);
 
@@ -1563,7 +1913,7 @@ function readSetMetadataVotersResponse(reader: Reader): SetMetadataVotersRespons
       default: reader.skip(tag);
     }
   }
-  return {  };
+  return {};
 }
 export const SetMetadataVotersResponse: MessageType<SetMetadataVotersResponse> = messageType(createSetMetadataVotersResponse, sizeSetMetadataVotersResponse, writeSetMetadataVotersResponse, readSetMetadataVotersResponse);
 
@@ -1587,6 +1937,14 @@ function writeInspectReplicaRequest(message: InspectReplicaRequest, writer: Writ
   if (message.topic !== "") { writer.varint(10); writer.string(message.topic); }
   if (message.partition !== 0) { writer.varint(16); writer.signed(message.partition); }
 }
+class InspectReplicaRequestFields implements InspectReplicaRequest {
+  readonly topic: string;
+  readonly partition: number;
+  constructor(f1: string, f2: number) {
+    this.topic = f1;
+    this.partition = f2;
+  }
+}
 function readInspectReplicaRequest(reader: Reader): InspectReplicaRequest {
   let f1: string = "";
   let f2: number = 0;
@@ -1598,7 +1956,7 @@ function readInspectReplicaRequest(reader: Reader): InspectReplicaRequest {
       default: reader.skip(tag);
     }
   }
-  return { topic: f1, partition: f2 };
+  return new InspectReplicaRequestFields(f1, f2);
 }
 export const InspectReplicaRequest: MessageType<InspectReplicaRequest> = messageType(createInspectReplicaRequest, sizeInspectReplicaRequest, writeInspectReplicaRequest, readInspectReplicaRequest);
 
@@ -1670,6 +2028,38 @@ function writeInspectReplicaResponse(message: InspectReplicaResponse, writer: Wr
   if (message.quorumAnswers) { writer.varint(104); writer.bool(message.quorumAnswers); }
   if (message.recovering.length > 0) { writer.varint(114); writer.varint(message.recovering.reduce((sum, item) => sum + uint32Size(item, "recovering"), 0)); for (const item of message.recovering) writer.varint(item); }
 }
+class InspectReplicaResponseFields implements InspectReplicaResponse {
+  readonly nodeId: number;
+  readonly replicaId: number;
+  readonly term: number;
+  readonly lastTerm: number;
+  readonly lastIndex: number;
+  readonly commitIndex: number;
+  readonly endOffset: number;
+  readonly highWatermark: number;
+  readonly logStartOffset: number;
+  readonly voters: readonly number[];
+  readonly votersAlive: readonly number[];
+  readonly leaderId: number;
+  readonly quorumAnswers: boolean;
+  readonly recovering: readonly number[];
+  constructor(f1: number, f2: number, f3: number, f4: number, f5: number, f6: number, f7: number, f8: number, f9: number, f10: number[], f11: number[], f12: number, f13: boolean, f14: number[]) {
+    this.nodeId = f1;
+    this.replicaId = f2;
+    this.term = f3;
+    this.lastTerm = f4;
+    this.lastIndex = f5;
+    this.commitIndex = f6;
+    this.endOffset = f7;
+    this.highWatermark = f8;
+    this.logStartOffset = f9;
+    this.voters = f10;
+    this.votersAlive = f11;
+    this.leaderId = f12;
+    this.quorumAnswers = f13;
+    this.recovering = f14;
+  }
+}
 function readInspectReplicaResponse(reader: Reader): InspectReplicaResponse {
   let f1: number = 0;
   let f2: number = 0;
@@ -1708,7 +2098,7 @@ function readInspectReplicaResponse(reader: Reader): InspectReplicaResponse {
       default: reader.skip(tag);
     }
   }
-  return { nodeId: f1, replicaId: f2, term: f3, lastTerm: f4, lastIndex: f5, commitIndex: f6, endOffset: f7, highWatermark: f8, logStartOffset: f9, voters: f10, votersAlive: f11, leaderId: f12, quorumAnswers: f13, recovering: f14 };
+  return new InspectReplicaResponseFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13, f14);
 }
 export const InspectReplicaResponse: MessageType<InspectReplicaResponse> = messageType(createInspectReplicaResponse, sizeInspectReplicaResponse, writeInspectReplicaResponse, readInspectReplicaResponse);
 
@@ -1744,6 +2134,20 @@ function writeUnsafeRecoverRequest(message: UnsafeRecoverRequest, writer: Writer
   if (message.lastIndex !== 0) { writer.varint(32); writer.varint(message.lastIndex); }
   if (message.acceptDataLoss) { writer.varint(40); writer.bool(message.acceptDataLoss); }
 }
+class UnsafeRecoverRequestFields implements UnsafeRecoverRequest {
+  readonly topic: string;
+  readonly partition: number;
+  readonly replicaId: number;
+  readonly lastIndex: number;
+  readonly acceptDataLoss: boolean;
+  constructor(f1: string, f2: number, f3: number, f4: number, f5: boolean) {
+    this.topic = f1;
+    this.partition = f2;
+    this.replicaId = f3;
+    this.lastIndex = f4;
+    this.acceptDataLoss = f5;
+  }
+}
 function readUnsafeRecoverRequest(reader: Reader): UnsafeRecoverRequest {
   let f1: string = "";
   let f2: number = 0;
@@ -1761,7 +2165,7 @@ function readUnsafeRecoverRequest(reader: Reader): UnsafeRecoverRequest {
       default: reader.skip(tag);
     }
   }
-  return { topic: f1, partition: f2, replicaId: f3, lastIndex: f4, acceptDataLoss: f5 };
+  return new UnsafeRecoverRequestFields(f1, f2, f3, f4, f5);
 }
 export const UnsafeRecoverRequest: MessageType<UnsafeRecoverRequest> = messageType(createUnsafeRecoverRequest, sizeUnsafeRecoverRequest, writeUnsafeRecoverRequest, readUnsafeRecoverRequest);
 
@@ -1785,6 +2189,14 @@ function writeUnsafeRecoverResponse(message: UnsafeRecoverResponse, writer: Writ
   if (message.replicas !== 0) { writer.varint(8); writer.varint(message.replicas); }
   if (message.metadataIndex !== 0) { writer.varint(16); writer.varint(message.metadataIndex); }
 }
+class UnsafeRecoverResponseFields implements UnsafeRecoverResponse {
+  readonly replicas: number;
+  readonly metadataIndex: number;
+  constructor(f1: number, f2: number) {
+    this.replicas = f1;
+    this.metadataIndex = f2;
+  }
+}
 function readUnsafeRecoverResponse(reader: Reader): UnsafeRecoverResponse {
   let f1: number = 0;
   let f2: number = 0;
@@ -1796,7 +2208,7 @@ function readUnsafeRecoverResponse(reader: Reader): UnsafeRecoverResponse {
       default: reader.skip(tag);
     }
   }
-  return { replicas: f1, metadataIndex: f2 };
+  return new UnsafeRecoverResponseFields(f1, f2);
 }
 export const UnsafeRecoverResponse: MessageType<UnsafeRecoverResponse> = messageType(createUnsafeRecoverResponse, sizeUnsafeRecoverResponse, writeUnsafeRecoverResponse, readUnsafeRecoverResponse);
 
@@ -1825,6 +2237,14 @@ function writeHeader(message: Header, writer: Writer): void {
   if (message.name !== "") { writer.varint(10); writer.string(message.name); }
   if (message.value.length > 0) { writer.varint(18); writer.bytes(message.value); }
 }
+class HeaderFields implements Header {
+  readonly name: string;
+  readonly value: Buffer;
+  constructor(f1: string, f2: Buffer) {
+    this.name = f1;
+    this.value = f2;
+  }
+}
 function readHeader(reader: Reader): Header {
   let f1: string = "";
   let f2: Buffer = EMPTY;
@@ -1836,7 +2256,7 @@ function readHeader(reader: Reader): Header {
       default: reader.skip(tag);
     }
   }
-  return { name: f1, value: f2 };
+  return new HeaderFields(f1, f2);
 }
 export const Header: MessageType<Header> = messageType(createHeader, sizeHeader, writeHeader, readHeader);
 
@@ -1876,6 +2296,22 @@ function writeReceipt(message: Receipt, writer: Writer): void {
   if (message.flush !== undefined) { writer.varint(40); writer.varint(numbersOfFlush[message.flush]); }
   if (message.duplicate) { writer.varint(48); writer.bool(message.duplicate); }
 }
+class ReceiptFields implements Receipt {
+  readonly partition: number;
+  readonly offset: number;
+  readonly leaderEpoch: number;
+  readonly acks?: Acks | undefined;
+  readonly flush?: Flush | undefined;
+  readonly duplicate: boolean;
+  constructor(f1: number, f2: number, f3: number, f4: Acks | undefined, f5: Flush | undefined, f6: boolean) {
+    this.partition = f1;
+    this.offset = f2;
+    this.leaderEpoch = f3;
+    this.acks = f4;
+    this.flush = f5;
+    this.duplicate = f6;
+  }
+}
 function readReceipt(reader: Reader): Receipt {
   let f1: number = 0;
   let f2: number = 0;
@@ -1895,7 +2331,7 @@ function readReceipt(reader: Reader): Receipt {
       default: reader.skip(tag);
     }
   }
-  return { partition: f1, offset: f2, leaderEpoch: f3, acks: f4, flush: f5, duplicate: f6 };
+  return new ReceiptFields(f1, f2, f3, f4, f5, f6);
 }
 export const Receipt: MessageType<Receipt> = messageType(createReceipt, sizeReceipt, writeReceipt, readReceipt);
 
@@ -1939,6 +2375,24 @@ function writeMessage(message: Message, writer: Writer): void {
   if (message.value !== undefined) { writer.varint(50); writer.bytes(message.value); }
   for (const item of message.headers) { writer.varint(58); writer.varint(sizeHeader(item)); writeHeader(item, writer); }
 }
+class MessageFields implements Message {
+  readonly partition: number;
+  readonly offset: number;
+  readonly leaderEpoch: number;
+  readonly timestampMs: number;
+  readonly key?: Buffer | undefined;
+  readonly value?: Buffer | undefined;
+  readonly headers: readonly Header[];
+  constructor(f1: number, f2: number, f3: number, f4: number, f5: Buffer | undefined, f6: Buffer | undefined, f7: Header[]) {
+    this.partition = f1;
+    this.offset = f2;
+    this.leaderEpoch = f3;
+    this.timestampMs = f4;
+    this.key = f5;
+    this.value = f6;
+    this.headers = f7;
+  }
+}
 function readMessage(reader: Reader): Message {
   let f1: number = 0;
   let f2: number = 0;
@@ -1960,7 +2414,7 @@ function readMessage(reader: Reader): Message {
       default: reader.skip(tag);
     }
   }
-  return { partition: f1, offset: f2, leaderEpoch: f3, timestampMs: f4, key: f5, value: f6, headers: f7 };
+  return new MessageFields(f1, f2, f3, f4, f5, f6, f7);
 }
 export const Message: MessageType<Message> = messageType(createMessage, sizeMessage, writeMessage, readMessage);
 
@@ -1988,6 +2442,16 @@ function writeFetchRequest(message: FetchRequest, writer: Writer): void {
   if (message.close.length > 0) { writer.varint(18); writer.varint(message.close.reduce((sum, item) => sum + uint32Size(item, "close"), 0)); for (const item of message.close) writer.varint(item); }
   if (message.creditBytes !== 0) { writer.varint(24); writer.varint(message.creditBytes); }
 }
+class FetchRequestFields implements FetchRequest {
+  readonly open: readonly OpenCursor[];
+  readonly close: readonly number[];
+  readonly creditBytes: number;
+  constructor(f1: OpenCursor[], f2: number[], f3: number) {
+    this.open = f1;
+    this.close = f2;
+    this.creditBytes = f3;
+  }
+}
 function readFetchRequest(reader: Reader): FetchRequest {
   const f1: OpenCursor[] = [];
   const f2: number[] = [];
@@ -2002,7 +2466,7 @@ function readFetchRequest(reader: Reader): FetchRequest {
       default: reader.skip(tag);
     }
   }
-  return { open: f1, close: f2, creditBytes: f3 };
+  return new FetchRequestFields(f1, f2, f3);
 }
 export const FetchRequest: MessageType<FetchRequest> = messageType(createFetchRequest, sizeFetchRequest, writeFetchRequest, readFetchRequest);
 
@@ -2046,6 +2510,24 @@ function writeOpenCursor(message: OpenCursor, writer: Writer): void {
   if (message.layoutEpoch !== 0) { writer.varint(48); writer.varint(message.layoutEpoch); }
   if (message.protocolVersion !== 0) { writer.varint(56); writer.varint(message.protocolVersion); }
 }
+class OpenCursorFields implements OpenCursor {
+  readonly cursor: number;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly lastEpoch: number;
+  readonly layoutEpoch: number;
+  readonly protocolVersion: number;
+  constructor(f1: number, f2: string, f3: number, f4: number, f5: number, f6: number, f7: number) {
+    this.cursor = f1;
+    this.topicId = f2;
+    this.partition = f3;
+    this.offset = f4;
+    this.lastEpoch = f5;
+    this.layoutEpoch = f6;
+    this.protocolVersion = f7;
+  }
+}
 function readOpenCursor(reader: Reader): OpenCursor {
   let f1: number = 0;
   let f2: string = "";
@@ -2067,7 +2549,7 @@ function readOpenCursor(reader: Reader): OpenCursor {
       default: reader.skip(tag);
     }
   }
-  return { cursor: f1, topicId: f2, partition: f3, offset: f4, lastEpoch: f5, layoutEpoch: f6, protocolVersion: f7 };
+  return new OpenCursorFields(f1, f2, f3, f4, f5, f6, f7);
 }
 export const OpenCursor: MessageType<OpenCursor> = messageType(createOpenCursor, sizeOpenCursor, writeOpenCursor, readOpenCursor);
 
@@ -2091,6 +2573,14 @@ function writeFetchResponse(message: FetchResponse, writer: Writer): void {
   for (const item of message.data) { writer.varint(10); writer.varint(sizeCursorBatches(item)); writeCursorBatches(item, writer); }
   for (const item of message.errors) { writer.varint(18); writer.varint(sizeCursorError(item)); writeCursorError(item, writer); }
 }
+class FetchResponseFields implements FetchResponse {
+  readonly data: readonly CursorBatches[];
+  readonly errors: readonly CursorError[];
+  constructor(f1: CursorBatches[], f2: CursorError[]) {
+    this.data = f1;
+    this.errors = f2;
+  }
+}
 function readFetchResponse(reader: Reader): FetchResponse {
   const f1: CursorBatches[] = [];
   const f2: CursorError[] = [];
@@ -2102,7 +2592,7 @@ function readFetchResponse(reader: Reader): FetchResponse {
       default: reader.skip(tag);
     }
   }
-  return { data: f1, errors: f2 };
+  return new FetchResponseFields(f1, f2);
 }
 export const FetchResponse: MessageType<FetchResponse> = messageType(createFetchResponse, sizeFetchResponse, writeFetchResponse, readFetchResponse);
 
@@ -2134,6 +2624,18 @@ function writeCursorBatches(message: CursorBatches, writer: Writer): void {
   if (message.highWatermark !== 0) { writer.varint(24); writer.varint(message.highWatermark); }
   if (message.logStartOffset !== 0) { writer.varint(32); writer.varint(message.logStartOffset); }
 }
+class CursorBatchesFields implements CursorBatches {
+  readonly cursor: number;
+  readonly batches: readonly Buffer[];
+  readonly highWatermark: number;
+  readonly logStartOffset: number;
+  constructor(f1: number, f2: readonly Buffer[], f3: number, f4: number) {
+    this.cursor = f1;
+    this.batches = f2;
+    this.highWatermark = f3;
+    this.logStartOffset = f4;
+  }
+}
 function readCursorBatches(reader: Reader): CursorBatches {
   let f1: number = 0;
   let f2: readonly Buffer[] = [];
@@ -2149,7 +2651,7 @@ function readCursorBatches(reader: Reader): CursorBatches {
       default: reader.skip(tag);
     }
   }
-  return { cursor: f1, batches: f2, highWatermark: f3, logStartOffset: f4 };
+  return new CursorBatchesFields(f1, f2, f3, f4);
 }
 export const CursorBatches: MessageType<CursorBatches> = messageType(createCursorBatches, sizeCursorBatches, writeCursorBatches, readCursorBatches);
 
@@ -2181,6 +2683,18 @@ function writeCursorError(message: CursorError, writer: Writer): void {
   if (message.message !== "") { writer.varint(26); writer.string(message.message); }
   for (const [key, value] of Object.entries(message.metadata)) { writer.varint(34); writer.varint(2 + stringSize(key) + stringSize(value)); writer.varint(10); writer.string(key); writer.varint(18); writer.string(value); }
 }
+class CursorErrorFields implements CursorError {
+  readonly cursor: number;
+  readonly reason: string;
+  readonly message: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  constructor(f1: number, f2: string, f3: string, f4: Record<string, string>) {
+    this.cursor = f1;
+    this.reason = f2;
+    this.message = f3;
+    this.metadata = f4;
+  }
+}
 function readCursorError(reader: Reader): CursorError {
   let f1: number = 0;
   let f2: string = "";
@@ -2196,7 +2710,7 @@ function readCursorError(reader: Reader): CursorError {
       default: reader.skip(tag);
     }
   }
-  return { cursor: f1, reason: f2, message: f3, metadata: f4 };
+  return new CursorErrorFields(f1, f2, f3, f4);
 }
 export const CursorError: MessageType<CursorError> = messageType(createCursorError, sizeCursorError, writeCursorError, readCursorError);
 
@@ -2236,6 +2750,22 @@ function writeFetchMessagesRequest(message: FetchMessagesRequest, writer: Writer
   if (message.bytesMax !== 0) { writer.varint(40); writer.varint(message.bytesMax); }
   if (message.waitMs !== 0) { writer.varint(48); writer.varint(message.waitMs); }
 }
+class FetchMessagesRequestFields implements FetchMessagesRequest {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly messagesMax: number;
+  readonly bytesMax: number;
+  readonly waitMs: number;
+  constructor(f1: string, f2: number, f3: number, f4: number, f5: number, f6: number) {
+    this.topic = f1;
+    this.partition = f2;
+    this.offset = f3;
+    this.messagesMax = f4;
+    this.bytesMax = f5;
+    this.waitMs = f6;
+  }
+}
 function readFetchMessagesRequest(reader: Reader): FetchMessagesRequest {
   let f1: string = "";
   let f2: number = 0;
@@ -2255,7 +2785,7 @@ function readFetchMessagesRequest(reader: Reader): FetchMessagesRequest {
       default: reader.skip(tag);
     }
   }
-  return { topic: f1, partition: f2, offset: f3, messagesMax: f4, bytesMax: f5, waitMs: f6 };
+  return new FetchMessagesRequestFields(f1, f2, f3, f4, f5, f6);
 }
 export const FetchMessagesRequest: MessageType<FetchMessagesRequest> = messageType(createFetchMessagesRequest, sizeFetchMessagesRequest, writeFetchMessagesRequest, readFetchMessagesRequest);
 
@@ -2287,6 +2817,18 @@ function writeFetchMessagesResponse(message: FetchMessagesResponse, writer: Writ
   if (message.highWatermark !== 0) { writer.varint(24); writer.varint(message.highWatermark); }
   if (message.logStartOffset !== 0) { writer.varint(32); writer.varint(message.logStartOffset); }
 }
+class FetchMessagesResponseFields implements FetchMessagesResponse {
+  readonly messages: readonly Message[];
+  readonly nextOffset: number;
+  readonly highWatermark: number;
+  readonly logStartOffset: number;
+  constructor(f1: Message[], f2: number, f3: number, f4: number) {
+    this.messages = f1;
+    this.nextOffset = f2;
+    this.highWatermark = f3;
+    this.logStartOffset = f4;
+  }
+}
 function readFetchMessagesResponse(reader: Reader): FetchMessagesResponse {
   const f1: Message[] = [];
   let f2: number = 0;
@@ -2302,7 +2844,7 @@ function readFetchMessagesResponse(reader: Reader): FetchMessagesResponse {
       default: reader.skip(tag);
     }
   }
-  return { messages: f1, nextOffset: f2, highWatermark: f3, logStartOffset: f4 };
+  return new FetchMessagesResponseFields(f1, f2, f3, f4);
 }
 export const FetchMessagesResponse: MessageType<FetchMessagesResponse> = messageType(createFetchMessagesResponse, sizeFetchMessagesResponse, writeFetchMessagesResponse, readFetchMessagesResponse);
 
@@ -2330,6 +2872,16 @@ function writeListOffsetsRequest(message: ListOffsetsRequest, writer: Writer): v
   if (message.partition !== 0) { writer.varint(16); writer.signed(message.partition); }
   if (message.timeMs !== 0) { writer.varint(24); writer.signed(message.timeMs); }
 }
+class ListOffsetsRequestFields implements ListOffsetsRequest {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly timeMs: number;
+  constructor(f1: string, f2: number, f3: number) {
+    this.topicId = f1;
+    this.partition = f2;
+    this.timeMs = f3;
+  }
+}
 function readListOffsetsRequest(reader: Reader): ListOffsetsRequest {
   let f1: string = "";
   let f2: number = 0;
@@ -2343,7 +2895,7 @@ function readListOffsetsRequest(reader: Reader): ListOffsetsRequest {
       default: reader.skip(tag);
     }
   }
-  return { topicId: f1, partition: f2, timeMs: f3 };
+  return new ListOffsetsRequestFields(f1, f2, f3);
 }
 export const ListOffsetsRequest: MessageType<ListOffsetsRequest> = messageType(createListOffsetsRequest, sizeListOffsetsRequest, writeListOffsetsRequest, readListOffsetsRequest);
 
@@ -2375,6 +2927,18 @@ function writeListOffsetsResponse(message: ListOffsetsResponse, writer: Writer):
   if (message.offset !== 0) { writer.varint(24); writer.varint(message.offset); }
   if (message.leaderEpoch !== 0) { writer.varint(32); writer.varint(message.leaderEpoch); }
 }
+class ListOffsetsResponseFields implements ListOffsetsResponse {
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+  readonly offset: number;
+  readonly leaderEpoch: number;
+  constructor(f1: number, f2: number, f3: number, f4: number) {
+    this.logStartOffset = f1;
+    this.highWatermark = f2;
+    this.offset = f3;
+    this.leaderEpoch = f4;
+  }
+}
 function readListOffsetsResponse(reader: Reader): ListOffsetsResponse {
   let f1: number = 0;
   let f2: number = 0;
@@ -2390,7 +2954,7 @@ function readListOffsetsResponse(reader: Reader): ListOffsetsResponse {
       default: reader.skip(tag);
     }
   }
-  return { logStartOffset: f1, highWatermark: f2, offset: f3, leaderEpoch: f4 };
+  return new ListOffsetsResponseFields(f1, f2, f3, f4);
 }
 export const ListOffsetsResponse: MessageType<ListOffsetsResponse> = messageType(createListOffsetsResponse, sizeListOffsetsResponse, writeListOffsetsResponse, readListOffsetsResponse);
 
@@ -2422,6 +2986,18 @@ function writeGetMetadataRequest(message: GetMetadataRequest, writer: Writer): v
   if (message.pageToken !== "") { writer.varint(26); writer.string(message.pageToken); }
   if (message.protocolVersion !== 0) { writer.varint(32); writer.varint(message.protocolVersion); }
 }
+class GetMetadataRequestFields implements GetMetadataRequest {
+  readonly topics: readonly string[];
+  readonly pageSize: number;
+  readonly pageToken: string;
+  readonly protocolVersion: number;
+  constructor(f1: string[], f2: number, f3: string, f4: number) {
+    this.topics = f1;
+    this.pageSize = f2;
+    this.pageToken = f3;
+    this.protocolVersion = f4;
+  }
+}
 function readGetMetadataRequest(reader: Reader): GetMetadataRequest {
   const f1: string[] = [];
   let f2: number = 0;
@@ -2437,7 +3013,7 @@ function readGetMetadataRequest(reader: Reader): GetMetadataRequest {
       default: reader.skip(tag);
     }
   }
-  return { topics: f1, pageSize: f2, pageToken: f3, protocolVersion: f4 };
+  return new GetMetadataRequestFields(f1, f2, f3, f4);
 }
 export const GetMetadataRequest: MessageType<GetMetadataRequest> = messageType(createGetMetadataRequest, sizeGetMetadataRequest, writeGetMetadataRequest, readGetMetadataRequest);
 
@@ -2477,6 +3053,22 @@ function writeGetMetadataResponse(message: GetMetadataResponse, writer: Writer):
   if (message.nextPageToken !== "") { writer.varint(42); writer.string(message.nextPageToken); }
   if (message.controllerId !== 0) { writer.varint(48); writer.varint(message.controllerId); }
 }
+class GetMetadataResponseFields implements GetMetadataResponse {
+  readonly clusterId: string;
+  readonly metadataIndex: number;
+  readonly brokers: readonly BrokerInfo[];
+  readonly topics: readonly TopicInfo[];
+  readonly nextPageToken: string;
+  readonly controllerId: number;
+  constructor(f1: string, f2: number, f3: BrokerInfo[], f4: TopicInfo[], f5: string, f6: number) {
+    this.clusterId = f1;
+    this.metadataIndex = f2;
+    this.brokers = f3;
+    this.topics = f4;
+    this.nextPageToken = f5;
+    this.controllerId = f6;
+  }
+}
 function readGetMetadataResponse(reader: Reader): GetMetadataResponse {
   let f1: string = "";
   let f2: number = 0;
@@ -2496,7 +3088,7 @@ function readGetMetadataResponse(reader: Reader): GetMetadataResponse {
       default: reader.skip(tag);
     }
   }
-  return { clusterId: f1, metadataIndex: f2, brokers: f3, topics: f4, nextPageToken: f5, controllerId: f6 };
+  return new GetMetadataResponseFields(f1, f2, f3, f4, f5, f6);
 }
 export const GetMetadataResponse: MessageType<GetMetadataResponse> = messageType(createGetMetadataResponse, sizeGetMetadataResponse, writeGetMetadataResponse, readGetMetadataResponse);
 
@@ -2528,6 +3120,18 @@ function writeBrokerInfo(message: BrokerInfo, writer: Writer): void {
   if (message.fenced) { writer.varint(24); writer.bool(message.fenced); }
   if (message.adminEndpoint !== "") { writer.varint(34); writer.string(message.adminEndpoint); }
 }
+class BrokerInfoFields implements BrokerInfo {
+  readonly nodeId: number;
+  readonly endpoint: string;
+  readonly fenced: boolean;
+  readonly adminEndpoint: string;
+  constructor(f1: number, f2: string, f3: boolean, f4: string) {
+    this.nodeId = f1;
+    this.endpoint = f2;
+    this.fenced = f3;
+    this.adminEndpoint = f4;
+  }
+}
 function readBrokerInfo(reader: Reader): BrokerInfo {
   let f1: number = 0;
   let f2: string = "";
@@ -2543,7 +3147,7 @@ function readBrokerInfo(reader: Reader): BrokerInfo {
       default: reader.skip(tag);
     }
   }
-  return { nodeId: f1, endpoint: f2, fenced: f3, adminEndpoint: f4 };
+  return new BrokerInfoFields(f1, f2, f3, f4);
 }
 export const BrokerInfo: MessageType<BrokerInfo> = messageType(createBrokerInfo, sizeBrokerInfo, writeBrokerInfo, readBrokerInfo);
 
@@ -2583,6 +3187,22 @@ function writeTopicInfo(message: TopicInfo, writer: Writer): void {
   for (const [key, value] of Object.entries(message.settings)) { writer.varint(42); writer.varint(2 + stringSize(key) + stringSize(value)); writer.varint(10); writer.string(key); writer.varint(18); writer.string(value); }
   if (message.keyHash !== "") { writer.varint(50); writer.string(message.keyHash); }
 }
+class TopicInfoFields implements TopicInfo {
+  readonly name: string;
+  readonly topicId: string;
+  readonly layoutEpoch: number;
+  readonly partitions: readonly PartitionInfo[];
+  readonly settings: Readonly<Record<string, string>>;
+  readonly keyHash: string;
+  constructor(f1: string, f2: string, f3: number, f4: PartitionInfo[], f5: Record<string, string>, f6: string) {
+    this.name = f1;
+    this.topicId = f2;
+    this.layoutEpoch = f3;
+    this.partitions = f4;
+    this.settings = f5;
+    this.keyHash = f6;
+  }
+}
 function readTopicInfo(reader: Reader): TopicInfo {
   let f1: string = "";
   let f2: string = "";
@@ -2602,7 +3222,7 @@ function readTopicInfo(reader: Reader): TopicInfo {
       default: reader.skip(tag);
     }
   }
-  return { name: f1, topicId: f2, layoutEpoch: f3, partitions: f4, settings: f5, keyHash: f6 };
+  return new TopicInfoFields(f1, f2, f3, f4, f5, f6);
 }
 export const TopicInfo: MessageType<TopicInfo> = messageType(createTopicInfo, sizeTopicInfo, writeTopicInfo, readTopicInfo);
 
@@ -2642,6 +3262,22 @@ function writePartitionInfo(message: PartitionInfo, writer: Writer): void {
   if (message.slotFrom.length > 0) { writer.varint(42); writer.varint(message.slotFrom.reduce((sum, item) => sum + uint32Size(item, "slotFrom"), 0)); for (const item of message.slotFrom) writer.varint(item); }
   if (message.slotTo.length > 0) { writer.varint(50); writer.varint(message.slotTo.reduce((sum, item) => sum + uint32Size(item, "slotTo"), 0)); for (const item of message.slotTo) writer.varint(item); }
 }
+class PartitionInfoFields implements PartitionInfo {
+  readonly partition: number;
+  readonly leaderId: number;
+  readonly leaderEpoch: number;
+  readonly replicas: readonly number[];
+  readonly slotFrom: readonly number[];
+  readonly slotTo: readonly number[];
+  constructor(f1: number, f2: number, f3: number, f4: number[], f5: number[], f6: number[]) {
+    this.partition = f1;
+    this.leaderId = f2;
+    this.leaderEpoch = f3;
+    this.replicas = f4;
+    this.slotFrom = f5;
+    this.slotTo = f6;
+  }
+}
 function readPartitionInfo(reader: Reader): PartitionInfo {
   let f1: number = 0;
   let f2: number = 0;
@@ -2664,7 +3300,7 @@ function readPartitionInfo(reader: Reader): PartitionInfo {
       default: reader.skip(tag);
     }
   }
-  return { partition: f1, leaderId: f2, leaderEpoch: f3, replicas: f4, slotFrom: f5, slotTo: f6 };
+  return new PartitionInfoFields(f1, f2, f3, f4, f5, f6);
 }
 export const PartitionInfo: MessageType<PartitionInfo> = messageType(createPartitionInfo, sizePartitionInfo, writePartitionInfo, readPartitionInfo);
 
@@ -2692,6 +3328,16 @@ function writeProduceRequest(message: ProduceRequest, writer: Writer): void {
   for (const item of message.resume) { writer.varint(18); writer.varint(sizeResumeLane(item)); writeResumeLane(item, writer); }
   for (const item of message.batches) { writer.varint(26); writer.varint(sizeLaneBatch(item)); writeLaneBatch(item, writer); }
 }
+class ProduceRequestFields implements ProduceRequest {
+  readonly open: readonly OpenLane[];
+  readonly resume: readonly ResumeLane[];
+  readonly batches: readonly LaneBatch[];
+  constructor(f1: OpenLane[], f2: ResumeLane[], f3: LaneBatch[]) {
+    this.open = f1;
+    this.resume = f2;
+    this.batches = f3;
+  }
+}
 function readProduceRequest(reader: Reader): ProduceRequest {
   const f1: OpenLane[] = [];
   const f2: ResumeLane[] = [];
@@ -2705,7 +3351,7 @@ function readProduceRequest(reader: Reader): ProduceRequest {
       default: reader.skip(tag);
     }
   }
-  return { open: f1, resume: f2, batches: f3 };
+  return new ProduceRequestFields(f1, f2, f3);
 }
 export const ProduceRequest: MessageType<ProduceRequest> = messageType(createProduceRequest, sizeProduceRequest, writeProduceRequest, readProduceRequest);
 
@@ -2749,6 +3395,24 @@ function writeOpenLane(message: OpenLane, writer: Writer): void {
   if (message.acks !== undefined) { writer.varint(48); writer.varint(numbersOfAcks[message.acks]); }
   if (message.flush !== undefined) { writer.varint(56); writer.varint(numbersOfFlush[message.flush]); }
 }
+class OpenLaneFields implements OpenLane {
+  readonly lane: number;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly layoutEpoch: number;
+  readonly protocolVersion: number;
+  readonly acks?: Acks | undefined;
+  readonly flush?: Flush | undefined;
+  constructor(f1: number, f2: string, f3: number, f4: number, f5: number, f6: Acks | undefined, f7: Flush | undefined) {
+    this.lane = f1;
+    this.topicId = f2;
+    this.partition = f3;
+    this.layoutEpoch = f4;
+    this.protocolVersion = f5;
+    this.acks = f6;
+    this.flush = f7;
+  }
+}
 function readOpenLane(reader: Reader): OpenLane {
   let f1: number = 0;
   let f2: string = "";
@@ -2770,7 +3434,7 @@ function readOpenLane(reader: Reader): OpenLane {
       default: reader.skip(tag);
     }
   }
-  return { lane: f1, topicId: f2, partition: f3, layoutEpoch: f4, protocolVersion: f5, acks: f6, flush: f7 };
+  return new OpenLaneFields(f1, f2, f3, f4, f5, f6, f7);
 }
 export const OpenLane: MessageType<OpenLane> = messageType(createOpenLane, sizeOpenLane, writeOpenLane, readOpenLane);
 
@@ -2798,6 +3462,16 @@ function writeResumeLane(message: ResumeLane, writer: Writer): void {
   if (message.number !== 0) { writer.varint(16); writer.varint(message.number); }
   if (message.layoutEpoch !== 0) { writer.varint(24); writer.varint(message.layoutEpoch); }
 }
+class ResumeLaneFields implements ResumeLane {
+  readonly lane: number;
+  readonly number: number;
+  readonly layoutEpoch: number;
+  constructor(f1: number, f2: number, f3: number) {
+    this.lane = f1;
+    this.number = f2;
+    this.layoutEpoch = f3;
+  }
+}
 function readResumeLane(reader: Reader): ResumeLane {
   let f1: number = 0;
   let f2: number = 0;
@@ -2811,7 +3485,7 @@ function readResumeLane(reader: Reader): ResumeLane {
       default: reader.skip(tag);
     }
   }
-  return { lane: f1, number: f2, layoutEpoch: f3 };
+  return new ResumeLaneFields(f1, f2, f3);
 }
 export const ResumeLane: MessageType<ResumeLane> = messageType(createResumeLane, sizeResumeLane, writeResumeLane, readResumeLane);
 
@@ -2839,6 +3513,16 @@ function writeLaneBatch(message: LaneBatch, writer: Writer): void {
   if (message.number !== 0) { writer.varint(16); writer.varint(message.number); }
   if (message.batch.length > 0) { writer.varint(26); writer.bytes(message.batch); }
 }
+class LaneBatchFields implements LaneBatch {
+  readonly lane: number;
+  readonly number: number;
+  readonly batch: Buffer;
+  constructor(f1: number, f2: number, f3: Buffer) {
+    this.lane = f1;
+    this.number = f2;
+    this.batch = f3;
+  }
+}
 function readLaneBatch(reader: Reader): LaneBatch {
   let f1: number = 0;
   let f2: number = 0;
@@ -2852,7 +3536,7 @@ function readLaneBatch(reader: Reader): LaneBatch {
       default: reader.skip(tag);
     }
   }
-  return { lane: f1, number: f2, batch: f3 };
+  return new LaneBatchFields(f1, f2, f3);
 }
 export const LaneBatch: MessageType<LaneBatch> = messageType(createLaneBatch, sizeLaneBatch, writeLaneBatch, readLaneBatch);
 
@@ -2876,6 +3560,14 @@ function writeProduceResponse(message: ProduceResponse, writer: Writer): void {
   for (const item of message.acks) { writer.varint(10); writer.varint(sizeLaneAck(item)); writeLaneAck(item, writer); }
   for (const item of message.refusals) { writer.varint(18); writer.varint(sizeLaneRefusal(item)); writeLaneRefusal(item, writer); }
 }
+class ProduceResponseFields implements ProduceResponse {
+  readonly acks: readonly LaneAck[];
+  readonly refusals: readonly LaneRefusal[];
+  constructor(f1: LaneAck[], f2: LaneRefusal[]) {
+    this.acks = f1;
+    this.refusals = f2;
+  }
+}
 function readProduceResponse(reader: Reader): ProduceResponse {
   const f1: LaneAck[] = [];
   const f2: LaneRefusal[] = [];
@@ -2887,7 +3579,7 @@ function readProduceResponse(reader: Reader): ProduceResponse {
       default: reader.skip(tag);
     }
   }
-  return { acks: f1, refusals: f2 };
+  return new ProduceResponseFields(f1, f2);
 }
 export const ProduceResponse: MessageType<ProduceResponse> = messageType(createProduceResponse, sizeProduceResponse, writeProduceResponse, readProduceResponse);
 
@@ -2923,6 +3615,20 @@ function writeLaneAck(message: LaneAck, writer: Writer): void {
   if (message.leaderEpoch !== 0) { writer.varint(32); writer.varint(message.leaderEpoch); }
   if (message.duplicate) { writer.varint(40); writer.bool(message.duplicate); }
 }
+class LaneAckFields implements LaneAck {
+  readonly lane: number;
+  readonly firstNumber: number;
+  readonly baseOffsets: readonly number[];
+  readonly leaderEpoch: number;
+  readonly duplicate: boolean;
+  constructor(f1: number, f2: number, f3: number[], f4: number, f5: boolean) {
+    this.lane = f1;
+    this.firstNumber = f2;
+    this.baseOffsets = f3;
+    this.leaderEpoch = f4;
+    this.duplicate = f5;
+  }
+}
 function readLaneAck(reader: Reader): LaneAck {
   let f1: number = 0;
   let f2: number = 0;
@@ -2941,7 +3647,7 @@ function readLaneAck(reader: Reader): LaneAck {
       default: reader.skip(tag);
     }
   }
-  return { lane: f1, firstNumber: f2, baseOffsets: f3, leaderEpoch: f4, duplicate: f5 };
+  return new LaneAckFields(f1, f2, f3, f4, f5);
 }
 export const LaneAck: MessageType<LaneAck> = messageType(createLaneAck, sizeLaneAck, writeLaneAck, readLaneAck);
 
@@ -2977,6 +3683,20 @@ function writeLaneRefusal(message: LaneRefusal, writer: Writer): void {
   if (message.message !== "") { writer.varint(34); writer.string(message.message); }
   for (const [key, value] of Object.entries(message.metadata)) { writer.varint(42); writer.varint(2 + stringSize(key) + stringSize(value)); writer.varint(10); writer.string(key); writer.varint(18); writer.string(value); }
 }
+class LaneRefusalFields implements LaneRefusal {
+  readonly lane: number;
+  readonly number: number;
+  readonly reason: string;
+  readonly message: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  constructor(f1: number, f2: number, f3: string, f4: string, f5: Record<string, string>) {
+    this.lane = f1;
+    this.number = f2;
+    this.reason = f3;
+    this.message = f4;
+    this.metadata = f5;
+  }
+}
 function readLaneRefusal(reader: Reader): LaneRefusal {
   let f1: number = 0;
   let f2: number = 0;
@@ -2994,7 +3714,7 @@ function readLaneRefusal(reader: Reader): LaneRefusal {
       default: reader.skip(tag);
     }
   }
-  return { lane: f1, number: f2, reason: f3, message: f4, metadata: f5 };
+  return new LaneRefusalFields(f1, f2, f3, f4, f5);
 }
 export const LaneRefusal: MessageType<LaneRefusal> = messageType(createLaneRefusal, sizeLaneRefusal, writeLaneRefusal, readLaneRefusal);
 
@@ -3033,6 +3753,20 @@ function writePublishMessage(message: PublishMessage, writer: Writer): void {
   if (message.timestampMs !== 0) { writer.varint(32); writer.signed(message.timestampMs); }
   if (message.messageId !== "") { writer.varint(42); writer.string(message.messageId); }
 }
+class PublishMessageFields implements PublishMessage {
+  readonly key?: Buffer | undefined;
+  readonly value?: Buffer | undefined;
+  readonly headers: readonly Header[];
+  readonly timestampMs: number;
+  readonly messageId: string;
+  constructor(f1: Buffer | undefined, f2: Buffer | undefined, f3: Header[], f4: number, f5: string) {
+    this.key = f1;
+    this.value = f2;
+    this.headers = f3;
+    this.timestampMs = f4;
+    this.messageId = f5;
+  }
+}
 function readPublishMessage(reader: Reader): PublishMessage {
   let f1: Buffer | undefined = undefined;
   let f2: Buffer | undefined = undefined;
@@ -3050,7 +3784,7 @@ function readPublishMessage(reader: Reader): PublishMessage {
       default: reader.skip(tag);
     }
   }
-  return { key: f1, value: f2, headers: f3, timestampMs: f4, messageId: f5 };
+  return new PublishMessageFields(f1, f2, f3, f4, f5);
 }
 export const PublishMessage: MessageType<PublishMessage> = messageType(createPublishMessage, sizePublishMessage, writePublishMessage, readPublishMessage);
 
@@ -3086,6 +3820,20 @@ function writePublishRequest(message: PublishRequest, writer: Writer): void {
   if (message.acks !== undefined) { writer.varint(32); writer.varint(numbersOfAcks[message.acks]); }
   if (message.flush !== undefined) { writer.varint(40); writer.varint(numbersOfFlush[message.flush]); }
 }
+class PublishRequestFields implements PublishRequest {
+  readonly topic: string;
+  readonly partition?: number | undefined;
+  readonly messages: readonly PublishMessage[];
+  readonly acks?: Acks | undefined;
+  readonly flush?: Flush | undefined;
+  constructor(f1: string, f2: number | undefined, f3: PublishMessage[], f4: Acks | undefined, f5: Flush | undefined) {
+    this.topic = f1;
+    this.partition = f2;
+    this.messages = f3;
+    this.acks = f4;
+    this.flush = f5;
+  }
+}
 function readPublishRequest(reader: Reader): PublishRequest {
   let f1: string = "";
   let f2: number | undefined = undefined;
@@ -3103,7 +3851,7 @@ function readPublishRequest(reader: Reader): PublishRequest {
       default: reader.skip(tag);
     }
   }
-  return { topic: f1, partition: f2, messages: f3, acks: f4, flush: f5 };
+  return new PublishRequestFields(f1, f2, f3, f4, f5);
 }
 export const PublishRequest: MessageType<PublishRequest> = messageType(createPublishRequest, sizePublishRequest, writePublishRequest, readPublishRequest);
 
@@ -3123,6 +3871,12 @@ function sizePublishResponse(message: PublishResponse): number {
 function writePublishResponse(message: PublishResponse, writer: Writer): void {
   for (const item of message.receipts) { writer.varint(10); writer.varint(sizeReceipt(item)); writeReceipt(item, writer); }
 }
+class PublishResponseFields implements PublishResponse {
+  readonly receipts: readonly Receipt[];
+  constructor(f1: Receipt[]) {
+    this.receipts = f1;
+  }
+}
 function readPublishResponse(reader: Reader): PublishResponse {
   const f1: Receipt[] = [];
   while (reader.more) {
@@ -3132,7 +3886,7 @@ function readPublishResponse(reader: Reader): PublishResponse {
       default: reader.skip(tag);
     }
   }
-  return { receipts: f1 };
+  return new PublishResponseFields(f1);
 }
 export const PublishResponse: MessageType<PublishResponse> = messageType(createPublishResponse, sizePublishResponse, writePublishResponse, readPublishResponse);
 
@@ -3156,6 +3910,14 @@ function writeOpenProducerRequest(message: OpenProducerRequest, writer: Writer):
   if (message.name !== "") { writer.varint(10); writer.string(message.name); }
   if (message.protocolVersion !== 0) { writer.varint(16); writer.varint(message.protocolVersion); }
 }
+class OpenProducerRequestFields implements OpenProducerRequest {
+  readonly name: string;
+  readonly protocolVersion: number;
+  constructor(f1: string, f2: number) {
+    this.name = f1;
+    this.protocolVersion = f2;
+  }
+}
 function readOpenProducerRequest(reader: Reader): OpenProducerRequest {
   let f1: string = "";
   let f2: number = 0;
@@ -3167,7 +3929,7 @@ function readOpenProducerRequest(reader: Reader): OpenProducerRequest {
       default: reader.skip(tag);
     }
   }
-  return { name: f1, protocolVersion: f2 };
+  return new OpenProducerRequestFields(f1, f2);
 }
 export const OpenProducerRequest: MessageType<OpenProducerRequest> = messageType(createOpenProducerRequest, sizeOpenProducerRequest, writeOpenProducerRequest, readOpenProducerRequest);
 
@@ -3195,6 +3957,16 @@ function writeOpenProducerResponse(message: OpenProducerResponse, writer: Writer
   if (message.weakProducerId !== 0) { writer.varint(16); writer.varint(message.weakProducerId); }
   if (message.epoch !== 0) { writer.varint(24); writer.varint(message.epoch); }
 }
+class OpenProducerResponseFields implements OpenProducerResponse {
+  readonly producerId: number;
+  readonly weakProducerId: number;
+  readonly epoch: number;
+  constructor(f1: number, f2: number, f3: number) {
+    this.producerId = f1;
+    this.weakProducerId = f2;
+    this.epoch = f3;
+  }
+}
 function readOpenProducerResponse(reader: Reader): OpenProducerResponse {
   let f1: number = 0;
   let f2: number = 0;
@@ -3208,7 +3980,7 @@ function readOpenProducerResponse(reader: Reader): OpenProducerResponse {
       default: reader.skip(tag);
     }
   }
-  return { producerId: f1, weakProducerId: f2, epoch: f3 };
+  return new OpenProducerResponseFields(f1, f2, f3);
 }
 export const OpenProducerResponse: MessageType<OpenProducerResponse> = messageType(createOpenProducerResponse, sizeOpenProducerResponse, writeOpenProducerResponse, readOpenProducerResponse);
 
@@ -3252,6 +4024,24 @@ function writeQueryOutcomeRequest(message: QueryOutcomeRequest, writer: Writer):
   if (message.offset !== 0) { writer.varint(48); writer.varint(message.offset); }
   if (message.leaderEpoch !== 0) { writer.varint(56); writer.varint(message.leaderEpoch); }
 }
+class QueryOutcomeRequestFields implements QueryOutcomeRequest {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly baseSequence: number;
+  readonly offset: number;
+  readonly leaderEpoch: number;
+  constructor(f1: string, f2: number, f3: number, f4: number, f5: number, f6: number, f7: number) {
+    this.topicId = f1;
+    this.partition = f2;
+    this.producerId = f3;
+    this.producerEpoch = f4;
+    this.baseSequence = f5;
+    this.offset = f6;
+    this.leaderEpoch = f7;
+  }
+}
 function readQueryOutcomeRequest(reader: Reader): QueryOutcomeRequest {
   let f1: string = "";
   let f2: number = 0;
@@ -3273,7 +4063,7 @@ function readQueryOutcomeRequest(reader: Reader): QueryOutcomeRequest {
       default: reader.skip(tag);
     }
   }
-  return { topicId: f1, partition: f2, producerId: f3, producerEpoch: f4, baseSequence: f5, offset: f6, leaderEpoch: f7 };
+  return new QueryOutcomeRequestFields(f1, f2, f3, f4, f5, f6, f7);
 }
 export const QueryOutcomeRequest: MessageType<QueryOutcomeRequest> = messageType(createQueryOutcomeRequest, sizeQueryOutcomeRequest, writeQueryOutcomeRequest, readQueryOutcomeRequest);
 
@@ -3301,6 +4091,16 @@ function writeQueryOutcomeResponse(message: QueryOutcomeResponse, writer: Writer
   if (message.offset !== 0) { writer.varint(16); writer.varint(message.offset); }
   if (message.leaderEpoch !== 0) { writer.varint(24); writer.varint(message.leaderEpoch); }
 }
+class QueryOutcomeResponseFields implements QueryOutcomeResponse {
+  readonly outcome?: QueryOutcomeResponseOutcome | undefined;
+  readonly offset: number;
+  readonly leaderEpoch: number;
+  constructor(f1: QueryOutcomeResponseOutcome | undefined, f2: number, f3: number) {
+    this.outcome = f1;
+    this.offset = f2;
+    this.leaderEpoch = f3;
+  }
+}
 function readQueryOutcomeResponse(reader: Reader): QueryOutcomeResponse {
   let f1: QueryOutcomeResponseOutcome | undefined = undefined;
   let f2: number = 0;
@@ -3314,6 +4114,6 @@ function readQueryOutcomeResponse(reader: Reader): QueryOutcomeResponse {
       default: reader.skip(tag);
     }
   }
-  return { outcome: f1, offset: f2, leaderEpoch: f3 };
+  return new QueryOutcomeResponseFields(f1, f2, f3);
 }
 export const QueryOutcomeResponse: MessageType<QueryOutcomeResponse> = messageType(createQueryOutcomeResponse, sizeQueryOutcomeResponse, writeQueryOutcomeResponse, readQueryOutcomeResponse);

@@ -49,7 +49,8 @@ export const lostCache: Fault = (context) => {
 export const tornWrite: Fault = (context) => {
   const broker = pickVictim(context, ({ host }) => host.isUp);
   if (broker === undefined) return false;
-  arm(context, broker, ".seg", 1, { kind: "power", disk: "some", keyed: "some" });
+  // The first operation is an append, nearly always; before the second one it is there, and nothing has synced it.
+  arm(context, broker, ".seg", 2, { kind: "power", disk: "some", keyed: "some" });
   return true;
 };
 

@@ -52,21 +52,26 @@ export class Findings {
   /** Whether a majority (each of both, while joint) holds the entry, or an image that contains it. */
   majorityHolds(
     groupId: GroupId,
-    { outgoing, voters }: Membership,
+    membership: Membership,
     index: LogIndex,
     term: Term,
     isDurable: boolean,
   ): boolean {
-    const halves = outgoing === undefined ? [voters] : [voters, outgoing];
-    return halves.every((half) => {
-      const holders = half.filter((id) => {
-        if (holds(this.log(groupId, id), index, term, isDurable)) return true;
-        // What was acknowledged before its page cache was lost may still be counted (ADR 0012).
-        return !isDurable && this.book(groupId).wasLost(id, index, term);
-      });
-      return holders.length * 2 > half.length;
+    return isMajority(membership, (id) => {
+      if (holds(this.log(groupId, id), index, term, isDurable)) return true;
+      // What was acknowledged before its page cache was lost may still be counted (ADR 0012).
+      return !isDurable && this.book(groupId).wasLost(id, index, term);
     });
   }
+}
+
+/** Of each half, while joint. */
+export function isMajority(
+  { outgoing, voters }: Membership,
+  suits: (id: ReplicaId) => boolean,
+): boolean {
+  const halves = outgoing === undefined ? [voters] : [voters, outgoing];
+  return halves.every((half) => half.filter(suits).length * 2 > half.length);
 }
 
 function holds(log: LogView | undefined, index: LogIndex, term: Term, isDurable: boolean): boolean {

@@ -21,6 +21,8 @@ export class GroupBook {
   readonly firstOfTerm = new Map<Term, LogIndex>();
   /** Durable votes by replica and term. */
   readonly votes = new Map<string, ReplicaId>();
+  /** Terms in which somebody stood because the leader before had asked for it. */
+  readonly handedOver = new Set<Term>();
   /** Voters that granted, by candidate and term; true: they said that they were recovering. */
   readonly grants = new Map<string, Map<ReplicaId, boolean>>();
   /** In the configuration in force; in the smaller half while it is joint. */

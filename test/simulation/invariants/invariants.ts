@@ -49,6 +49,11 @@ export class Invariants {
     return this.#wire.campaigns;
   }
 
+  /** Its candidate stood because the leader before had asked for it. */
+  wasHandedOver(group: GroupId, term: Term): boolean {
+    return this.#findings.book(group).handedOver.has(term);
+  }
+
   get truncations(): number {
     return this.#disk.truncations;
   }

@@ -16,6 +16,8 @@ export interface Entry {
   /** Of the entry before it in the same log; undefined at the log's beginning. */
   readonly prevTerm: Term | undefined;
   readonly hash: number;
+  /** It names the members from the moment on at which it is applied. */
+  readonly isMembership: boolean;
   readonly baseOffset: Offset;
   readonly recordCount: number;
   /** Position in the file after it. */
@@ -134,8 +136,10 @@ export class LogView {
 }
 
 export function entryOf(frame: Frame, prevTerm: Term | undefined, end: number): Entry {
-  const { baseOffset, bytes, index, recordCount, term } = frame;
-  return { index, term, prevTerm, hash: crc32c(bytes), baseOffset, recordCount, end };
+  const { baseOffset, bytes, index, kind, recordCount, term } = frame;
+  const isMembership = kind === "membership";
+  const position = { index, term, prevTerm, baseOffset, recordCount, end };
+  return { ...position, isMembership, hash: crc32c(bytes) };
 }
 
 /** The frames of a file that is found at a start, up to the first one that is damaged. */

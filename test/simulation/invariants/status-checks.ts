@@ -11,7 +11,7 @@ import type { Membership } from "../../../src/raft/messages.ts";
 import type { RaftStatus } from "../../../src/raft/raft.ts";
 import type { Watermarks } from "../../../src/replica/ports.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
-import type { Findings } from "./findings.ts";
+import { type Findings, isMajority } from "./findings.ts";
 import type { GroupBook } from "./group-book.ts";
 import type { Entry, LogView } from "./log-view.ts";
 import { checkCleared, checkElection } from "./recovering-checks.ts";
@@ -66,6 +66,7 @@ export class StatusChecks {
     for (const replica of replicas) {
       const { groupId } = replica;
       const last = seenHere.get(groupId);
+      // A replica that was placed here anew knows nothing yet.
       const seen = last?.replicaId === replica.replicaId ? last : undefined;
       // The whole status is dear: it is asked for only when something moved.
       if (seen !== undefined && isSame(seen, replica)) continue;
@@ -81,6 +82,7 @@ export class StatusChecks {
     this.checks += 1;
     this.#bounds(name, replica, status);
     if (seen !== undefined) this.#monotonic(name, seen, status);
+    else if (log !== undefined) this.#recovered(name, book, log);
     const isLeader = status.role === "leader" && status.failed === undefined;
     if (isLeader) this.#leads(node, replica, status, book, log, seen);
     const newestAtStart =
@@ -103,6 +105,18 @@ export class StatusChecks {
       newestAtStart,
       comparedIndex,
     };
+  }
+
+  /** I7, for what a start found on its disk and took for entries. */
+  #recovered(name: string, book: GroupBook, log: LogView): void {
+    for (const { entries } of log.segments) {
+      for (const entry of entries) {
+        const problem = book.learn(entry);
+        if (problem === undefined) continue;
+        const where = `index ${entry.index} of term ${entry.term}`;
+        this.#findings.report(`log matching: ${name} found ${problem} at ${where}`);
+      }
+    }
   }
 
   /** I11, positions of one moment. */
@@ -143,7 +157,7 @@ export class StatusChecks {
     const { outgoing, voters } = status.membership;
     book.voterCount = Math.min(voters.length, outgoing?.length ?? voters.length);
     if (seen?.ledTerm !== term) {
-      this.#elected(node, replica, term, book, log);
+      this.#elected(node, replica, status, book, log);
       checkElection(this.#findings, replica, status, book);
     }
     if (log === undefined) return;
@@ -151,19 +165,20 @@ export class StatusChecks {
     if (isReady) this.#ready(replica, status, book);
     const wasLeading = seen?.ledTerm === term;
     if (wasLeading && status.commitIndex > seen.commitIndex) {
-      this.#committedByLeader(replica, status, seen.membership, book, log);
+      this.#changedMembers(replica, status, book, log, seen);
+      this.#committedByLeader(replica, status, book, log, seen);
     }
     if (status.durableCommitIndex > (seen?.durableCommitIndex ?? 0)) {
-      this.#durableByLeader(replica, status, seen?.membership, log);
+      this.#durableByLeader(replica, status, log, seen);
     }
     this.#progress(replica, status, log);
   }
 
-  /** I1, I9, and the candidate's half of I4. */
+  /** I1, I9, I14, and the candidate's half of I4. */
   #elected(
     node: NodeId,
     { groupId, replicaId }: Replica,
-    term: Term,
+    { membership, term }: RaftStatus,
     book: GroupBook,
     log: LogView | undefined,
   ): void {
@@ -178,6 +193,12 @@ export class StatusChecks {
     if (book.votes.get(`${replicaId}/${term}`) !== replicaId) {
       this.#findings.report(
         `own vote not durable: n${node} leads group ${groupId} in term ${term}`,
+      );
+    }
+    const votesFor = (id: ReplicaId): boolean => book.votes.get(`${id}/${term}`) === replicaId;
+    if (!isMajority(membership, votesFor)) {
+      this.#findings.report(
+        `elected without a majority: n${node} leads group ${groupId} in term ${term}`,
       );
     }
     const newest = book.committed(book.committedIndex);
@@ -200,13 +221,34 @@ export class StatusChecks {
     );
   }
 
-  /** I13 and I15. */
+  /** I14: other members are in force from here on, and those before them had to agree. */
+  #changedMembers(
+    { groupId }: Replica,
+    { appliedIndex }: RaftStatus,
+    book: GroupBook,
+    log: LogView,
+    { appliedIndex: appliedBefore, membership }: Seen,
+  ): void {
+    if (book.isForgiven) return;
+    for (let index = appliedBefore + 1; index <= appliedIndex; index += 1) {
+      const entry = log.entry(index);
+      if (entry?.isMembership !== true) continue;
+      // Only the first one was decided by the members that were seen.
+      if (this.#findings.majorityHolds(groupId, membership, index, entry.term, false)) return;
+      this.#findings.report(
+        `members changed without a majority: group ${groupId} index ${index} is not on a majority of the members before`,
+      );
+      return;
+    }
+  }
+
+  /** I13 and I15. What names new members is itself counted among the former ones. */
   #committedByLeader(
     { groupId }: Replica,
     { commitIndex, membership, term }: RaftStatus,
-    before: Membership,
     book: GroupBook,
     log: LogView,
+    seen: Seen,
   ): void {
     const entry = log.entry(commitIndex);
     if (entry === undefined || entry.term !== term) {
@@ -215,10 +257,15 @@ export class StatusChecks {
     }
     const isSync = this.#findings.syncGroups.has(groupId);
     if (!isSync && book.isForgiven) return;
-    // What was counted may have brought another configuration into force in the same event.
-    for (const one of [membership, before]) {
-      if (this.#findings.majorityHolds(groupId, one, commitIndex, term, isSync)) return;
-    }
+    const change = changeWithin(log, seen.commitIndex, commitIndex);
+    const isHeld = (members: Membership, index: LogIndex): boolean => {
+      const own = log.entry(index)?.term ?? 0;
+      return this.#findings.majorityHolds(groupId, members, index, own, isSync);
+    };
+    const isRight =
+      (change === undefined || isHeld(seen.membership, change)) &&
+      (change === commitIndex || isHeld(membership, commitIndex));
+    if (isRight) return;
     const how = isSync ? "durably " : "";
     this.#findings.report(
       `committed without a majority: group ${groupId} index ${commitIndex} is not ${how}on a majority`,
@@ -228,15 +275,18 @@ export class StatusChecks {
   /** I16. */
   #durableByLeader(
     { groupId }: Replica,
-    { durableCommitIndex, membership }: RaftStatus,
-    before: Membership | undefined,
+    { commitIndex, durableCommitIndex, membership }: RaftStatus,
     log: LogView,
+    seen: Seen | undefined,
   ): void {
     const entry = log.entry(durableCommitIndex);
     if (entry === undefined) return;
     const { index, term } = entry;
-    for (const one of [membership, before ?? membership]) {
-      if (this.#findings.majorityHolds(groupId, one, index, term, true)) return;
+    if (this.#findings.majorityHolds(groupId, membership, index, term, true)) return;
+    // It was counted before the members changed, in the same event.
+    const isChanged = changeWithin(log, seen?.appliedIndex ?? 0, commitIndex) !== undefined;
+    if (isChanged && seen !== undefined) {
+      if (this.#findings.majorityHolds(groupId, seen.membership, index, term, true)) return;
     }
     this.#findings.report(
       `durable commit without a majority of disks: group ${groupId} index ${index}`,
@@ -261,7 +311,9 @@ export class StatusChecks {
   }
 
   /**
-   * I10: a committed entry never changes. Entries that came inside an image are not in the replica's log.
+   * I10: a committed entry never changes. Entries that came inside an image are not in the replica's log. Where a power cut
+   * may have taken entries, what was committed before it may be on too few logs by now, whoever learns of that commit later:
+   * there an entry is noted only while a majority holds it.
    * @returns up to where the replica's log was compared
    */
   #commits(
@@ -278,14 +330,27 @@ export class StatusChecks {
       const own = log.entry(index);
       const known = book.committed(index);
       if (own === undefined) this.#findings.report(`${name}: index ${index} was not written`);
-      else if (known === undefined) book.commit(own);
-      else if (known.term !== own.term || known.hash !== own.hash) {
+      else if (known === undefined) {
+        if (!book.isForgiven || this.#isSafe(book, status, own)) book.commit(own);
+      } else if (known.term !== own.term || known.hash !== own.hash) {
         const terms = `has term ${own.term}, it was committed with term ${known.term}`;
         this.#findings.report(`committed entry changed: ${name} index ${index} ${terms}`);
       }
     }
     return upTo;
   }
+
+  #isSafe({ groupId }: GroupBook, { membership }: RaftStatus, { index, term }: Entry): boolean {
+    return this.#findings.majorityHolds(groupId, membership, index, term, false);
+  }
+}
+
+/** The first entry of (after, upTo] that names members. */
+function changeWithin(log: LogView, after: LogIndex, upTo: LogIndex): LogIndex | undefined {
+  for (let index = after + 1; index <= upTo; index += 1) {
+    if (log.entry(index)?.isMembership === true) return index;
+  }
+  return undefined;
 }
 
 /** A new leader writes an entry at once, so its election does not go unnoticed. */

@@ -28,6 +28,7 @@ export class WireChecks {
     switch (message.kind) {
       case "vote-request":
         if (!message.transfer) this.campaigns += 1;
+        else this.#findings.book(groupId).handedOver.add(message.term);
         if (!message.pre)
           this.#requireVote(node, groupId, message.from, message.term, message.from);
         return;

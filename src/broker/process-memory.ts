@@ -1,0 +1,70 @@
+// Watches what the operating system counts for this process. Shares of the budget bound what is held; garbage that is not
+// collected yet comes on top. Above the budget a full collection is asked for, and well above it nothing new is taken in
+// until that helped. Started by start.ts only: it is about a real process.
+import { totalmem } from "node:os";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import type { Cancel, Clock } from "../base/clock.ts";
+import type { MemoryBudget } from "../model/memory-budget.ts";
+
+const LOOK_MS = 100;
+/** Between two full collections of ours; each stops the process for some tens of milliseconds. */
+const COLLECT_MS = 2000;
+const COLLECT_RATIO = 0.9;
+
+export interface ProcessMemoryPorts {
+  readonly clock: Clock;
+  readonly rssBytes: () => number;
+  readonly collect: () => void;
+}
+
+export class ProcessMemory {
+  readonly #ports: ProcessMemoryPorts;
+  readonly #budget: MemoryBudget;
+  #cancel: Cancel | undefined;
+  #collectedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(budget: MemoryBudget, ports: ProcessMemoryPorts) {
+    this.#budget = budget;
+    this.#ports = ports;
+  }
+
+  start(): void {
+    this.#look();
+    this.#cancel = this.#ports.clock.schedule(LOOK_MS, () => this.start());
+  }
+
+  close(): void {
+    this.#cancel?.();
+  }
+
+  #look(): void {
+    const { clock, collect, rssBytes } = this.#ports;
+    const bytes = rssBytes();
+    this.#budget.setProcessBytes(bytes);
+    const nowMs = clock.monotonicMs();
+    if (bytes < this.#budget.bytes * COLLECT_RATIO || nowMs - this.#collectedMs < COLLECT_MS)
+      return;
+    this.#collectedMs = nowMs;
+    collect();
+    this.#budget.setProcessBytes(rssBytes());
+  }
+}
+
+/** Memory of the container, or of the machine. */
+export function availableMemory(): number {
+  const constrained = process.constrainedMemory();
+  const machine = totalmem();
+  return constrained !== undefined && constrained > 0 ? Math.min(constrained, machine) : machine;
+}
+
+/** A full collection. Node shows it only behind a flag, which takes effect in contexts made afterwards. */
+export function fullCollection(): () => void {
+  setFlagsFromString("--expose-gc");
+  const collect: unknown = runInNewContext("gc");
+  return isAction(collect) ? collect : () => undefined;
+}
+
+function isAction(value: unknown): value is () => void {
+  return typeof value === "function";
+}

@@ -1,0 +1,181 @@
+// Changes of leaders and members under load: they must not cost anything, though nobody is to blame for them.
+import type { ReplicaMove } from "../../../src/client/index.ts";
+import { pause } from "../../support/local-cluster.ts";
+import { type Arena, brokerIds, describeAll, type PlacedView } from "../mixed/arena.ts";
+import { waitUntil } from "../waiting.ts";
+import { everybody, leader, one } from "./choose.ts";
+import type { FaultKind, Injury, Scene } from "./fault.ts";
+import { startAll } from "./process-faults.ts";
+
+const STORM_ROUNDS = 8;
+const STORM_PAUSE_MS = 250;
+const CALL = { timeoutMs: 10_000 };
+const MOVE_TIMEOUT_MS = 60_000;
+
+const MINOR = { reach: "minority", losesLeader: false, holdMs: 0 } as const;
+
+export const MEMBER_FAULTS: readonly FaultKind[] = [
+  {
+    ...MINOR,
+    name: "transfer storm",
+    effect: "blip",
+    losesLeader: true,
+    weight: 2,
+    choose: leader,
+    inflict: storm,
+  },
+  {
+    ...MINOR,
+    name: "move of replicas",
+    effect: "blip",
+    needsFive: true,
+    weight: 2,
+    choose: everybody,
+    inflict: moves,
+  },
+  {
+    ...MINOR,
+    name: "cancelled move",
+    effect: "blip",
+    needsFive: true,
+    weight: 2,
+    choose: everybody,
+    inflict: cancelledMove,
+  },
+  {
+    ...MINOR,
+    name: "kill of the receiver of a move",
+    effect: "crash",
+    needsFive: true,
+    weight: 2,
+    choose: outsider,
+    inflict: killReceiver,
+  },
+];
+
+/** Every partition changes its leader again and again. */
+async function storm({ arena }: Scene): Promise<Injury> {
+  let transfers = 0;
+  const done = (async () => {
+    for (let i = 0; i < STORM_ROUNDS; i += 1) {
+      const views = await describeAll(arena).catch(() => []);
+      const asked = views.map(({ partition, topic }) =>
+        arena.admin.transferLeadership(topic.history.name, partition, 0, CALL),
+      );
+      const answers = await Promise.allSettled(asked);
+      transfers += answers.filter(({ status }) => status === "fulfilled").length;
+      await pause(STORM_PAUSE_MS);
+    }
+  })();
+  return {
+    done,
+    proof: () => (transfers > STORM_ROUNDS ? `${transfers} transfers` : undefined),
+    heal: async () => undefined,
+  };
+}
+
+/** One replica of one partition of every topic goes to a node that had none. */
+async function moves({ arena, before }: Scene): Promise<Injury> {
+  const chosen = onePerTopic(arena, before);
+  const done = (async () => {
+    await Promise.all(chosen.map((view) => beginMove(arena, view)));
+    await noMoves(arena);
+  })();
+  return {
+    done,
+    proof: async () => {
+      const after = await describeAll(arena);
+      const moved = chosen.filter((view) => !haveSameReplicas(view, after));
+      return moved.length === chosen.length ? `${moved.length} replicas moved` : undefined;
+    },
+    heal: () => noMoves(arena),
+  };
+}
+
+async function cancelledMove({ arena, before }: Scene): Promise<Injury> {
+  const [view] = onePerTopic(arena, before);
+  if (view === undefined) throw new Error("no topic");
+  const { partition, topic } = view;
+  const name = { topic: topic.history.name, partition };
+  let underWay: readonly ReplicaMove[] = [];
+  const done = (async () => {
+    await beginMove(arena, view);
+    ({ moves: underWay } = await arena.admin.members.listMoves(0, CALL));
+    await arena.admin.members.cancelMove(name, CALL);
+    await noMoves(arena);
+  })();
+  return {
+    done,
+    proof: async () => {
+      const isBack = haveSameReplicas(view, await describeAll(arena));
+      return underWay.length > 0 && isBack ? "a move under way was taken back" : undefined;
+    },
+    heal: () => noMoves(arena),
+  };
+}
+
+/** A node without a replica of some partition: it is to receive one. */
+async function outsider(arena: Arena): Promise<readonly number[]> {
+  const views = await describeAll(arena);
+  return [
+    one(
+      arena,
+      brokerIds(arena).filter((id) => views.some(({ replicas }) => !replicas.includes(id))),
+    ),
+  ];
+}
+
+async function killReceiver({ arena, before, victims }: Scene): Promise<Injury> {
+  const [receiver = 0] = victims;
+  const view = before.find(({ replicas }) => !replicas.includes(receiver));
+  if (view === undefined) throw new Error(`node ${receiver} has replicas of everything`);
+  const done = (async () => {
+    await beginMove(arena, view, receiver);
+    await arena.cluster.kill(receiver);
+    await pause(STORM_PAUSE_MS * 4);
+    await startAll(arena, [receiver]);
+    await noMoves(arena);
+  })();
+  return {
+    done,
+    proof: async () => {
+      const moved = !haveSameReplicas(view, await describeAll(arena));
+      return moved ? `the move ended although node ${receiver} died meanwhile` : undefined;
+    },
+    heal: () => startAll(arena, [receiver]),
+  };
+}
+
+function onePerTopic({ random, topics }: Arena, views: readonly PlacedView[]): PlacedView[] {
+  return topics.flatMap((topic) => {
+    const own = views.filter((view) => view.topic === topic);
+    const view = own[random.integer(0, own.length)];
+    return view === undefined ? [] : [view];
+  });
+}
+
+async function beginMove(arena: Arena, view: PlacedView, to?: number): Promise<void> {
+  const { partition, replicas, topic } = view;
+  const toNode =
+    to ??
+    one(
+      arena,
+      brokerIds(arena).filter((id) => !replicas.includes(id)),
+    );
+  const move = { topic: topic.history.name, partition, fromNode: one(arena, replicas), toNode };
+  await arena.admin.members.moveReplica(move, CALL);
+}
+
+export async function noMoves({ admin }: Pick<Arena, "admin">): Promise<void> {
+  await waitUntil(
+    "nothing moves",
+    MOVE_TIMEOUT_MS,
+    async () => (await admin.members.listMoves(0, CALL)).total === 0,
+    200,
+  );
+}
+
+function haveSameReplicas(view: PlacedView, after: readonly PlacedView[]): boolean {
+  const now = after.find((one) => one.topic === view.topic && one.partition === view.partition);
+  return view.replicas.every((id) => now?.replicas.includes(id) === true);
+}
