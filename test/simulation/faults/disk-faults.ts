@@ -170,7 +170,8 @@ function untilRepaired(context: FaultContext, broker: SimBroker, path: string): 
   if (isThere) {
     cluster.run(broker.host, "scrub", async () => {
       await replica.scrub(Number(SEGMENT.exec(path)?.[2]), () => Promise.resolve());
-      if (replica.damagedEntries === 0) cluster.remedy(broker);
+      if (replica.damagedEntries > 0) context.bit();
+      else cluster.remedy(broker);
     });
   }
   cluster.world.schedule(REPAIR_CHECK_MS, () => {
