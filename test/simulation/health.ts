@@ -38,6 +38,7 @@ export function lackOf(cluster: SimCluster, group: GroupId, behindMax = 0): stri
     const lack = lackOfReplica(replica.status(), status, behindMax);
     if (lack !== undefined) return `n${broker.nodeId} ${lack}`;
     if (replica.record.recovering) return `n${broker.nodeId} is recovering`;
+    if (replica.damagedEntries > 0) return `n${broker.nodeId} has damaged entries`;
   }
   return members.size > 0 ? `${members.size} replicas are missing` : undefined;
 }
