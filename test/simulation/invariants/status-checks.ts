@@ -1,11 +1,6 @@
 // What must hold of every replica after every event of its host, by what the replica says of itself and by what stands on
 // the disks: one leader per term, commit rules, completeness, monotonic positions (raft.md §2). Called by invariants.ts.
-import {
-  type GroupId,
-  type NodeId,
-  nodeOfReplica,
-  type ReplicaId,
-} from "../../../src/model/ids.ts";
+import { type GroupId, type NodeId, nodeOfReplica } from "../../../src/model/ids.ts";
 import type { LogIndex, Term } from "../../../src/model/positions.ts";
 import type { Membership } from "../../../src/raft/messages.ts";
 import type { RaftStatus } from "../../../src/raft/raft.ts";
@@ -13,6 +8,7 @@ import type { Watermarks } from "../../../src/replica/ports.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
 import { type Findings, isMajority } from "./findings.ts";
 import type { GroupBook } from "./group-book.ts";
+import { checkChangedMembers, checkRecovered } from "./log-checks.ts";
 import type { Entry, LogView } from "./log-view.ts";
 import { checkCleared, checkElection } from "./recovering-checks.ts";
 
@@ -78,7 +74,7 @@ export class StatusChecks {
     this.checks += 1;
     this.#bounds(name, replica, status);
     if (seen !== undefined) this.#monotonic(name, seen, status);
-    else if (log !== undefined) this.#recovered(name, book, log);
+    else if (log !== undefined) checkRecovered(this.#findings, name, book, log);
     const isLeader = status.role === "leader" && status.failed === undefined;
     if (isLeader) this.#leads(node, replica, status, book, log, seen);
     const newestAtStart =
@@ -100,18 +96,6 @@ export class StatusChecks {
       newestAtStart,
       comparedIndex,
     };
-  }
-
-  /** I7, for what a start found on its disk and took for entries. */
-  #recovered(name: string, book: GroupBook, log: LogView): void {
-    for (const { entries } of log.segments) {
-      for (const entry of entries) {
-        const problem = book.learn(entry);
-        if (problem === undefined) continue;
-        const where = `index ${entry.index} of term ${entry.term}`;
-        this.#findings.report(`log matching: ${name} found ${problem} at ${where}`);
-      }
-    }
   }
 
   /** I11, positions of one moment. */
@@ -160,7 +144,12 @@ export class StatusChecks {
     if (isReady) this.#ready(replica, status, book);
     const wasLeading = seen?.ledTerm === term;
     if (wasLeading && status.commitIndex > seen.commitIndex) {
-      this.#changedMembers(replica, status, book, log, seen);
+      const { appliedIndex: after, membership } = seen;
+      checkChangedMembers(this.#findings, book, log, {
+        after,
+        upTo: status.appliedIndex,
+        membership,
+      });
       this.#committedByLeader(replica, status, book, log);
     }
     if (status.durableCommitIndex > (seen?.durableCommitIndex ?? 0)) {
@@ -169,11 +158,11 @@ export class StatusChecks {
     this.#progress(replica, status, log);
   }
 
-  /** I1, I9, I14, and the candidate's half of I4. */
+  /** I1, I9, and the candidate's half of I4. */
   #elected(
     node: NodeId,
     { groupId, replicaId }: Replica,
-    { membership, term }: RaftStatus,
+    { term }: RaftStatus,
     book: GroupBook,
     log: LogView | undefined,
   ): void {
@@ -188,12 +177,6 @@ export class StatusChecks {
     if (book.votes.get(`${replicaId}/${term}`) !== replicaId) {
       this.#findings.report(
         `own vote not durable: n${node} leads group ${groupId} in term ${term}`,
-      );
-    }
-    const votesFor = (id: ReplicaId): boolean => book.votes.get(`${id}/${term}`) === replicaId;
-    if (!isMajority(membership, votesFor)) {
-      this.#findings.report(
-        `elected without a majority: n${node} leads group ${groupId} in term ${term}`,
       );
     }
     const newest = book.committed(book.committedIndex);
@@ -214,27 +197,6 @@ export class StatusChecks {
     this.#findings.report(
       `ready too early: group ${groupId} in term ${term}, its first is ${first}`,
     );
-  }
-
-  /** I14: other members are in force from here on, and those before them had to agree. */
-  #changedMembers(
-    { groupId }: Replica,
-    { appliedIndex }: RaftStatus,
-    book: GroupBook,
-    log: LogView,
-    { appliedIndex: appliedBefore, membership }: Seen,
-  ): void {
-    if (book.isForgiven) return;
-    for (let index = appliedBefore + 1; index <= appliedIndex; index += 1) {
-      const entry = log.entry(index);
-      if (entry?.isMembership !== true) continue;
-      // Only the first one was decided by the members that were seen.
-      if (this.#findings.majorityHolds(groupId, membership, index, entry.term, false)) return;
-      this.#findings.report(
-        `members changed without a majority: group ${groupId} index ${index} is not on a majority of the members before`,
-      );
-      return;
-    }
   }
 
   /** I13 and I15. */
@@ -320,8 +282,12 @@ export class StatusChecks {
     return upTo;
   }
 
+  /** On a majority of logs at this moment; what was lost does not count. */
   #isSafe({ groupId }: GroupBook, { membership }: RaftStatus, { index, term }: Entry): boolean {
-    return this.#findings.majorityHolds(groupId, membership, index, term, false);
+    return isMajority(membership, (id) => {
+      const log = this.#findings.log(groupId, id);
+      return log?.entry(index)?.term === term || index < (log?.segments[0]?.firstIndex ?? 1);
+    });
   }
 }
 
