@@ -8,6 +8,7 @@ import { declarations } from "./proto-files.ts";
 const CHUNKED = new Set([
   ".flotilla.v1.CursorBatches.batches",
   ".flotilla.internal.v1.RaftMessage.frames",
+  ".flotilla.internal.v1.ReadEntriesResponse.frames",
 ]);
 /** Enums that the model has already: type name → file. */
 const MODEL_TYPES = new Map([

@@ -83,6 +83,13 @@ export class LocalLeaderships implements LedGroups, Memberships {
     };
   }
 
+  /** Nodes whose replicas may have forgotten what they acknowledged, as far as this node's replica knows. */
+  recoveringNodes(groupId: GroupId): readonly NodeId[] {
+    const replica = this.#replicas.get(groupId);
+    if (replica === undefined) return [];
+    return recoveringMembers(replica.replicaId, replica.status()).map(nodeOfReplica);
+  }
+
   /** For ListMoves; undefined when the group is not led here. */
   progressOf(groupId: GroupId): MoveProgress | undefined {
     const replica = this.#replicas.get(groupId);
@@ -137,6 +144,15 @@ function membershipOf(replica: Replica, status: RaftStatus): Omit<LedMembership,
     commitIndex,
     durableCommitIndex,
   };
+}
+
+/** Members that may have forgotten what they acknowledged, the replica itself among them, ascending. */
+export function recoveringMembers(self: ReplicaId, status: RaftStatus): ReplicaId[] {
+  const { membership, recovering, recoveringPeers } = status;
+  const { learners, outgoing, voters } = membership;
+  const members = [...voters, ...learners, ...(outgoing ?? [])];
+  const others = recoveringPeers.filter((id) => members.includes(id));
+  return [...others, ...(recovering ? [self] : [])].sort((a, b) => a - b);
 }
 
 /** Nodes with an in-sync voter, this one included, ascending. */

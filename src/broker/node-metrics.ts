@@ -53,12 +53,16 @@ function refreshReplicas(node: BrokerNode, instruments: Instruments): void {
   let failed = 0;
   let recovering = 0;
   let applyLag = 0;
+  let damaged = 0;
+  let damagedEntries = 0;
   const bytes = new Map<string, number>();
   const inSync = new Map<string, number>();
   const replicas = node.replicas.all();
   for (const replica of replicas) {
     const status = replica.status();
     if (status.failed !== undefined) failed += 1;
+    else if (replica.damagedEntries > 0) damaged += 1;
+    damagedEntries += replica.damagedEntries;
     if (status.recovering) recovering += 1;
     if (replica.leaderNode === 0) leaderless += 1;
     applyLag = Math.max(applyLag, status.commitIndex - status.appliedIndex);
@@ -76,7 +80,9 @@ function refreshReplicas(node: BrokerNode, instruments: Instruments): void {
   instruments.applyLag.with().set(applyLag);
   instruments.replicas.with("failed").set(failed);
   instruments.recovering.with().set(recovering);
-  instruments.replicas.with("open").set(replicas.length - failed);
+  instruments.replicas.with("damaged").set(damaged);
+  instruments.replicas.with("open").set(replicas.length - failed - damaged);
+  instruments.damagedEntries.with().set(damagedEntries);
   // Topics that were deleted, and those that this node leads no more, are shown no more.
   instruments.inSync.replace(inSync);
   instruments.logBytes.replace(bytes);

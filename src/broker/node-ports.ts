@@ -49,4 +49,8 @@ export interface NodeOptions {
   readonly retentionIntervalMs: number;
   /** What removed replicas left is kept this long at least. */
   readonly trashRetentionMs: number;
+  /** How fast sealed segments are verified in the background. Default 0: not at all. */
+  readonly scrubBytesPerSecond?: number;
+  /** From one such walk to the next. */
+  readonly scrubIntervalMs?: number;
 }

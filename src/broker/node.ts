@@ -183,7 +183,7 @@ export class BrokerNode {
   }
 
   async #close(): Promise<void> {
-    const { journal, replicas, transport } = this.#foundation;
+    const { entries, journal, replicas, transport } = this.#foundation;
     const { balancer, fencing, memberships, reconciler, status, trash } = this.#upkeep;
     await this.#tasks.close();
     await Promise.all([memberships.close(), balancer.close(), fencing.close(), reconciler.close()]);
@@ -192,6 +192,7 @@ export class BrokerNode {
     await this.partitions.close();
     await replicas.close();
     transport.close();
+    entries.close();
     this.#features.controllerClient.close();
     if (replicas.failed !== undefined) return;
     replicas.markUnsynced();

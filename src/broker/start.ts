@@ -201,6 +201,8 @@ class Broker implements RunningBroker {
       topicDefaults: topicDefaults(this.#config),
       retentionIntervalMs: 10_000,
       trashRetentionMs: storage.trashRetentionMs,
+      scrubBytesPerSecond: storage.scrubBytesPerSecond,
+      scrubIntervalMs: storage.scrubIntervalMs,
     };
   }
 

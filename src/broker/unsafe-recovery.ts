@@ -2,11 +2,20 @@
 // answer – the order to go on from it alone. The metadata records the order, the replica reconciler carries it out.
 // The Admin service calls it.
 import type { Liveness } from "../cluster/liveness.ts";
+import type { MetadataView } from "../cluster/metadata-image.ts";
 import type { ControllerClient } from "../cluster/ports.ts";
+import { placementsOf, replicaOfPlacement } from "../cluster/topic-table.ts";
 import { BrokerError } from "../model/errors.ts";
-import { type NodeId, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
-import { quorumValue } from "../raft/quorum.ts";
+import {
+  type GroupId,
+  type NodeId,
+  nodeOfReplica,
+  type ReplicaId,
+  revisionOfReplica,
+} from "../model/ids.ts";
+import { type Ballot, tallyVotes } from "../raft/quorum.ts";
 import type { Replica } from "../replica/replica.ts";
+import { recoveringMembers } from "./led-groups.ts";
 
 export interface ReplicaView {
   readonly nodeId: number;
@@ -22,6 +31,7 @@ export interface ReplicaView {
   readonly votersAlive: readonly number[];
   readonly leaderId: number;
   readonly quorumAnswers: boolean;
+  readonly recovering: readonly number[];
 }
 
 export interface RecoverWish {
@@ -33,6 +43,7 @@ export interface RecoverWish {
 export interface UnsafeRecoveryDeps {
   readonly nodeId: NodeId;
   readonly liveness: Liveness;
+  readonly view: MetadataView;
   readonly controller: ControllerClient;
   readonly nowMs: () => number;
 }
@@ -46,12 +57,15 @@ export class UnsafeRecovery {
 
   /** What the replica knows now. */
   inspect(replica: Replica): ReplicaView {
-    const { liveness, nodeId, nowMs } = this.#deps;
+    const { nodeId } = this.#deps;
     const status = replica.status();
     const { membership } = status;
-    const isAlive = (id: ReplicaId): boolean => liveness.isAlive(nodeOfReplica(id), nowMs());
+    const isAlive = (id: ReplicaId): boolean => this.#isAlive(replica.groupId, id);
     const voters = [...new Set([...membership.voters, ...(membership.outgoing ?? [])])];
-    const hasQuorum = quorumValue(membership, (id) => (isAlive(id) ? 1 : 0)) >= 1;
+    const recovering = recoveringMembers(replica.replicaId, status);
+    const ballotOf = (id: ReplicaId): Ballot | undefined =>
+      isAlive(id) ? { granted: true, recovering: recovering.includes(id) } : undefined;
+    const canElect = tallyVotes(membership, ballotOf) === "won";
     return {
       nodeId,
       replicaId: replica.replicaId,
@@ -65,8 +79,25 @@ export class UnsafeRecovery {
       voters: voters.map(nodeOfReplica),
       votersAlive: voters.filter(isAlive).map(nodeOfReplica),
       leaderId: replica.leaderNode,
-      quorumAnswers: replica.leaderNode !== 0 || hasQuorum,
+      quorumAnswers: replica.leaderNode !== 0 || canElect,
+      recovering: recovering.map(nodeOfReplica),
     };
+  }
+
+  /** Its node is alive, and still has the directory that holds it, as far as this node's metadata goes. */
+  #isAlive(groupId: GroupId, id: ReplicaId): boolean {
+    const { liveness, nowMs, view } = this.#deps;
+    const { nodes, partitions, version } = view.image;
+    const nodeId = nodeOfReplica(id);
+    if (!liveness.isAlive(nodeId, nowMs())) return false;
+    // Placed after what is known here.
+    if (revisionOfReplica(id) > version) return true;
+    const row = partitions.get(groupId);
+    const place =
+      row === undefined
+        ? undefined
+        : placementsOf(row).find((one) => replicaOfPlacement(one) === id);
+    return place !== undefined && nodes.get(nodeId)?.directoryId === place.directoryId;
   }
 
   /**

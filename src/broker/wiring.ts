@@ -42,6 +42,7 @@ import { LocalLeaderships } from "./led-groups.ts";
 import { LogMemory } from "./log-memory.ts";
 import type { NodeOptions, NodePorts } from "./node-ports.ts";
 import { PartitionHost } from "./partition-host.ts";
+import { EntryFetcher } from "./peer/entry-fetcher.ts";
 import { GrpcPeerTransport } from "./peer/peer-transport.ts";
 import { StatusExchange } from "./status-exchange.ts";
 import { UnsafeRecovery } from "./unsafe-recovery.ts";
@@ -58,6 +59,8 @@ export interface Foundation {
   readonly replicas: ReplicaSet;
   readonly view: MetadataView;
   readonly metadata: Replica;
+  /** Asks other nodes for what is damaged here. */
+  readonly entries: EntryFetcher;
   /** Segment size per group, known before its log is opened. */
   readonly segmentBytes: Map<GroupId, number>;
 }
@@ -109,6 +112,14 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
     queueBytesMax: peerQueueBytes(memory.bytes),
   });
   const segmentBytes = new Map<GroupId, number>();
+  const view = new MetadataView();
+  const entries = new EntryFetcher({
+    clock,
+    connector: ports.connector,
+    clusterId,
+    nodeId,
+    endpointOf: (node) => peerEndpoint(options, view, node),
+  });
   const replicas = new ReplicaSet(
     {
       nodeId,
@@ -130,14 +141,14 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
           pageCacheKept: !unrecovered,
           segmentBytes: segmentBytes.get(groupId) ?? SEGMENT_BYTES_DEFAULT,
         }),
+      fetchEntries: (from, wanted, signal) => entries.fetch(from, wanted, signal),
       onFatal: ports.onFatal,
     },
     { ...options, tailBytesMax: tailBytes(memory.bytes) },
   );
   await replicas.finishRemovals();
-  const view = new MetadataView();
   const metadata = await openMetadata(replicas, view, options);
-  return { journal, memory, transport, replicas, view, metadata, segmentBytes };
+  return { journal, memory, transport, replicas, view, metadata, entries, segmentBytes };
 }
 
 /**
@@ -198,6 +209,7 @@ export function wireFeatures(
     founders: options.nodeFile,
     clock,
     ledPartition: (groupId) => leaderships.describe(groupId),
+    recoveringNodes: (groupId) => leaderships.recoveringNodes(groupId),
   });
   const topics = new TopicFrontend({
     controller,
@@ -233,7 +245,13 @@ export function wireFeatures(
     partitions,
     members: new MemberFrontend(controller, view),
     moves: new MoveReader({ view, leaders, progressOf: (group) => leaderships.progressOf(group) }),
-    recovery: recoveryOf(ports, nodeId, liveness, controllerClient),
+    recovery: new UnsafeRecovery({
+      nodeId,
+      liveness,
+      view,
+      controller: controllerClient,
+      nowMs: () => clock.monotonicMs(),
+    }),
   };
 }
 
@@ -241,15 +259,6 @@ function logMemoryOf({ clock }: NodePorts, foundation: Foundation): LogMemory {
   const { memory, replicas, transport } = foundation;
   const measure = (): number => replicas.tailBytes + transport.queuedBytes;
   return new LogMemory({ clock, budget: memory, measure });
-}
-
-function recoveryOf(
-  { clock }: NodePorts,
-  nodeId: NodeId,
-  liveness: Liveness,
-  controller: PeerControllerClient,
-): UnsafeRecovery {
-  return new UnsafeRecovery({ nodeId, liveness, controller, nowMs: () => clock.monotonicMs() });
 }
 
 export function wireUpkeep(

@@ -68,6 +68,8 @@ export interface PartitionDetails {
   readonly leaderEpoch: number;
   readonly replicas: readonly number[];
   readonly inSync: readonly number[];
+  /** Nodes whose replica may have forgotten what it acknowledged. */
+  readonly recovering: readonly number[];
   /** Nodes whose replica is leaving. */
   readonly leaving: readonly number[];
   readonly logStartOffset: number;
@@ -155,6 +157,8 @@ export interface ReplicaView {
   readonly votersAlive: readonly number[];
   readonly leaderId: number;
   readonly quorumAnswers: boolean;
+  /** Nodes whose replica may have forgotten what it acknowledged. */
+  readonly recovering: readonly number[];
 }
 
 export interface Changed {

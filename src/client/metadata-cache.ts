@@ -142,6 +142,8 @@ export class MetadataCache {
       try {
         await this.#askOne(endpoint);
         this.#suspects.delete(endpoint);
+        // A broker that was cut off from the others answers, but does not learn who leads now: ask another one next time.
+        if (this.#isLeaderless()) this.avoid();
         return;
       } catch (error) {
         if (!isBrokerError(error) || error.reason === "CLUSTER_MISMATCH") throw error;
@@ -150,6 +152,11 @@ export class MetadataCache {
       }
     }
     throw this.#abort.signal.aborted ? (this.#abort.signal.reason as Error) : failure;
+  }
+
+  #isLeaderless(): boolean {
+    for (const route of this.#topics.values()) if (route?.isLeaderless === true) return true;
+    return false;
   }
 
   async #askOne(endpoint: string): Promise<void> {

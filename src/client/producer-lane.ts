@@ -320,13 +320,14 @@ export class ProducerLane implements LinkedLane {
 
   /** A retryable refusal: here again after a pause, or elsewhere. */
   #recover(error: BrokerError): void {
-    if (error.retry === "reroute") {
+    // Who does not know the leader may have been cut off from the others, who have elected one: somebody else is asked.
+    if (error.retry === "reroute" || error.reason === "LEADER_UNKNOWN") {
       this.#followLeader(error);
       return;
     }
     const { retryAfterMs } = error.fields;
-    const maxMs = error.reason === "LEADER_UNKNOWN" ? ROUTING_PAUSE_MS_MAX : LOAD_PAUSE_MS_MAX;
-    const pauseMs = typeof retryAfterMs === "number" ? retryAfterMs : this.#nextPauseMs(maxMs);
+    const isTold = typeof retryAfterMs === "number";
+    const pauseMs = isTold ? retryAfterMs : this.#nextPauseMs(LOAD_PAUSE_MS_MAX);
     this.#pause(pauseMs, () => this.ready());
   }
 

@@ -188,7 +188,8 @@ export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
     const route = this.#route;
     if (route === undefined) return;
     let isHint = false;
-    if (error.reason === "NOT_LEADER") {
+    // Who does not know the leader may have been cut off from the others, who have elected one.
+    if (error.reason === "NOT_LEADER" || error.reason === "LEADER_UNKNOWN") {
       const known = route.leaderOf(cursor.partition)?.endpoint;
       if (known !== undefined) route.disown(cursor.partition, known);
       const epoch = typeof leaderEpoch === "number" ? leaderEpoch : 0;

@@ -40,6 +40,11 @@ export class TopicRoute {
     return this.#partitions.length;
   }
 
+  /** Of some partition no leader is known. */
+  get isLeaderless(): boolean {
+    return this.#partitions.some(({ endpoint }) => endpoint === undefined);
+  }
+
   leaderOf(partition: number): Leader | undefined {
     const route = this.#partitions[partition];
     if (route?.endpoint === undefined) return undefined;

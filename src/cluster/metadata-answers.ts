@@ -70,6 +70,7 @@ export interface PartitionStateAnswer extends LedPartition {
   readonly leaderEpoch: number;
   readonly replicas: readonly number[];
   readonly leaving: readonly number[];
+  readonly recovering: readonly number[];
 }
 
 export interface DescribeTopicAnswer {

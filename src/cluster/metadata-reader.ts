@@ -50,6 +50,8 @@ export interface MetadataReaderOptions {
   readonly clock: Clock;
   /** What this node's leader of a group says; undefined when it does not lead it. */
   readonly ledPartition: (groupId: GroupId) => LedPartition | undefined;
+  /** Nodes whose replicas may have forgotten what they acknowledged, as far as this node's replica knows. */
+  readonly recoveringNodes: (groupId: GroupId) => readonly NodeId[];
 }
 
 const UNKNOWN_STATE: LedPartition = {
@@ -134,6 +136,7 @@ export class MetadataReader {
         partition: row.partition,
         ...this.#leader(row),
         replicas: nodesOf(row),
+        recovering: this.#options.recoveringNodes(row.groupId),
         leaving: row.change?.leaving.map((place) => place.nodeId) ?? [],
       })),
     };

@@ -52,6 +52,10 @@ export interface StorageConfig {
   readonly diskFreeBytesMin: number;
   /** Data of removed replicas is kept this long. */
   readonly trashRetentionMs: number;
+  /** Rate of the background verification of stored messages; 0: none. */
+  readonly scrubBytesPerSecond: number;
+  /** From the begin of one walk over everything to that of the next. */
+  readonly scrubIntervalMs: number;
 }
 
 /** What happens at each limit stands in docs/CONFIG.md. */

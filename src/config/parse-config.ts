@@ -163,6 +163,8 @@ function resolve(file: FileConfig, resolvePath: (path: string) => string): Clust
     storage: {
       diskFreeBytesMin: file.storage.diskFreeMin,
       trashRetentionMs: file.storage.trashRetention,
+      scrubBytesPerSecond: file.storage.scrubRate,
+      scrubIntervalMs: file.storage.scrubInterval,
     },
     limits: {
       memoryBudgetBytes: file.limits.memory.budget === 0 ? undefined : file.limits.memory.budget,

@@ -138,6 +138,20 @@ const storageSchema = z
       about:
         "How long the data of a replica that was removed from a node stays in its `trash` folder at least; counted anew when the broker starts.",
     }),
+    scrubRate: size({
+      default: "8MiB",
+      min: 0,
+      max: 1024 ** 4,
+      about:
+        "Bytes per second that a broker reads in the background to verify the checksums of stored messages; what is damaged is repaired from other replicas. `0B`: no verification.",
+    }),
+    scrubInterval: duration({
+      default: "1d",
+      min: 1000,
+      max: 90 * 86_400_000,
+      about:
+        "A walk over everything that is stored begins this often, or when the one before has ended. The first one begins after a random part of it, at most 10 minutes after the start.",
+    }),
   })
   .prefault({});
 

@@ -2,7 +2,7 @@
 // Reading does not block appends: when the log was cut while a read was under way, the read starts again.
 import { decodeFrame, FRAME_HEADER_BYTES, type Frame, verifyFrame } from "../model/entry-frame.ts";
 import type { LogIndex, Offset } from "../model/positions.ts";
-import { StorageError } from "./ports.ts";
+import { DamageError, StorageError } from "./ports.ts";
 import type { Segment } from "./segment.ts";
 import { lastAtMost } from "./segment-index.ts";
 import { findFrame } from "./segment-scan.ts";
@@ -32,6 +32,11 @@ export class LogReader {
     this.#segments = segments;
   }
 
+  /** Differs after a cut. */
+  get cuts(): number {
+    return this.#cuts;
+  }
+
   /** To be called before the log is cut: what was read across a cut is not to be trusted. */
   forgetPlaces(): void {
     this.#places = [];
@@ -46,7 +51,13 @@ export class LogReader {
     while (next <= last && (frames.length === 0 || bytes < bytesMax)) {
       const segment = this.#segmentOf(next);
       if (segment === undefined) break;
-      const read = await this.#readSome(segment, next, last, Math.max(0, bytesMax - bytes));
+      const bad = segment.damage.find((range) => range.last >= next);
+      if (bad !== undefined && bad.first <= next) {
+        if (frames.length > 0) break;
+        throw damageOf(segment, `entry ${next} is damaged: ${bad.detail}`, { isKnown: true });
+      }
+      const until = Math.min(last, (bad?.first ?? last + 1) - 1);
+      const read = await this.#readSome(segment, next, until, Math.max(0, bytesMax - bytes));
       if (read === undefined) return this.read(from, last, bytesMax);
       for (const frame of read) {
         if (frames.length > 0 && bytes + frame.bytes.length > bytesMax) return frames;
@@ -75,7 +86,7 @@ export class LogReader {
       return await this.indexOfOffset(offset);
     } catch (error) {
       if (this.#isStale(segment, cuts)) return this.indexOfOffset(offset);
-      throw error;
+      throw asDamage(segment, error);
     }
   }
 
@@ -95,7 +106,7 @@ export class LogReader {
         if (this.#isStale(segment, cuts)) return await this.offsetOfTime(timeMs);
       } catch (error) {
         if (this.#isStale(segment, cuts)) return this.offsetOfTime(timeMs);
-        throw error;
+        throw asDamage(segment, error);
       }
     }
     return undefined;
@@ -126,7 +137,7 @@ export class LogReader {
       const isAll = chunk.length < Math.min(length, rest) || chunk.length === rest;
       length = chunk.length + missing;
       if (missing === 0 || isAll) {
-        throw new StorageError("corrupt", segment.path, `entry ${from} is not where it was`);
+        throw damageOf(segment, `entry ${from} is not where it was`);
       }
     }
   }
@@ -221,8 +232,9 @@ function parse(
     }
     const problem = "problem" in frame ? frame : verifyIfWanted(frame, from);
     if (problem !== undefined) {
-      const kind = problem.problem === "version" ? "version" : "corrupt";
-      throw new StorageError(kind, segment.path, `byte ${start + at}: ${problem.detail}`);
+      const detail = `byte ${start + at}: ${problem.detail}`;
+      if (problem.problem === "version") throw new StorageError("version", segment.path, detail);
+      throw damageOf(segment, detail);
     }
     if ("problem" in frame) break;
     if (frame.index >= from) {
@@ -232,6 +244,19 @@ function parse(
     at += frame.bytes.length;
   }
   return { frames, position: start + at, missing: 0 };
+}
+
+function damageOf(
+  { index, path }: Segment,
+  detail: string,
+  { isKnown = false, cause }: { readonly isKnown?: boolean; readonly cause?: unknown } = {},
+): DamageError {
+  return new DamageError({ segment: index.firstIndex, path, isKnown }, detail, { cause });
+}
+
+function asDamage(segment: Segment, error: unknown): unknown {
+  const isDamage = error instanceof StorageError && error.kind === "corrupt";
+  return isDamage ? damageOf(segment, error.message, { cause: error }) : error;
 }
 
 function verifyIfWanted(frame: Frame, from: LogIndex): ReturnType<typeof verifyFrame> {

@@ -4,10 +4,18 @@ import { decodeFrame } from "../model/entry-frame.ts";
 import type { GroupId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import { decodeIndexFile } from "./index-file.ts";
-import { type Disk, type DiskFile, StorageError } from "./ports.ts";
-import { planRecovery, type RecoveryPlan, type SegmentFinding } from "./recovery-plan.ts";
-import { Segment } from "./segment.ts";
+import { type DamagedRange, type Disk, type DiskFile, StorageError } from "./ports.ts";
 import {
+  isPromised,
+  planRecovery,
+  type RecoveryPlan,
+  type SegmentFinding,
+} from "./recovery-plan.ts";
+import { Segment } from "./segment.ts";
+import { bridgeSegment, headerAfter } from "./segment-bridge.ts";
+import { examineSegment } from "./segment-examine.ts";
+import {
+  damageMarkName,
   decodeSegmentHeader,
   encodeSegmentHeader,
   indexFileName,
@@ -17,7 +25,7 @@ import {
   segmentName,
 } from "./segment-format.ts";
 import { SegmentIndex } from "./segment-index.ts";
-import { scanSegment } from "./segment-scan.ts";
+import { type ScanResult, scanSegment } from "./segment-scan.ts";
 
 export interface LogPlace {
   readonly disk: Disk;
@@ -36,6 +44,8 @@ export interface RecoveryReport {
   readonly segmentsRemoved: number;
   readonly bytesCut: number;
   readonly reason: string | undefined;
+  /** Sealed segments with entries that can not be read. */
+  readonly segmentsDamaged: number;
 }
 
 export interface RecoveredSegments {
@@ -45,6 +55,8 @@ export interface RecoveredSegments {
 }
 
 const TEMPORARY = "first.tmp";
+/** Endings of the files of a log. */
+const OURS = [".seg", ".idx", ".damaged", ".tmp"];
 
 interface Found {
   readonly name: string;
@@ -54,6 +66,7 @@ interface Found {
   index?: SegmentIndex;
   finding?: SegmentFinding;
   hasIndexFile?: boolean;
+  damage?: readonly DamagedRange[];
 }
 
 /** @throws StorageError "corrupt" | "version" | "io" */
@@ -113,7 +126,9 @@ async function recover(place: LogPlace, found: readonly Found[]): Promise<Recove
   for (const segment of segments) if (!segment.hasIndexFile) await segment.file().sync();
   await disk.syncDirectory(directory);
   closeSealed(segments);
-  const report = { segmentsScanned: scanned, segmentsRemoved, bytesCut, reason: plan.reason };
+  const segmentsDamaged = segments.filter(({ damage }) => damage.length > 0).length;
+  const { reason } = plan;
+  const report = { segmentsScanned: scanned, segmentsRemoved, bytesCut, reason, segmentsDamaged };
   return { segments, report };
 }
 
@@ -122,6 +137,7 @@ const NOTHING_FOUND: RecoveryReport = {
   segmentsRemoved: 0,
   bytesCut: 0,
   reason: undefined,
+  segmentsDamaged: 0,
 };
 
 function beginLog(place: LogPlace): Promise<Segment> {
@@ -163,26 +179,82 @@ function openAll(place: LogPlace): Found[] {
 async function inspect(place: LogPlace, found: readonly Found[]): Promise<number> {
   let scanned = 0;
   for (const [number, one] of found.entries()) {
-    if (one.header === undefined) break;
-    const isLast = number === found.length - 1;
-    const index = isLast ? undefined : loadIndexFile(place, one, one.header);
-    if (index !== undefined) {
+    const next = found[number + 1];
+    const header = one.header ?? headerBetween(one, found[number - 1], next);
+    if (header === undefined) break;
+    const index = next === undefined ? undefined : loadIndexFile(place, one, header);
+    if (index !== undefined && one.header !== undefined) {
       one.hasIndexFile = true;
       one.index = index;
+      const isMarked = place.disk.exists(`${place.directory}/${damageMarkName(header.firstIndex)}`);
+      if (isMarked) one.damage = await examineSegment(one.file, index);
       continue;
     }
     scanned += 1;
-    const scan = await scanSegment(one.file, one.header, place.indexBytes);
+    const scan = await scanSegment(one.file, header, place.indexBytes);
     one.index = scan.index;
-    if (scan.damage === undefined) continue;
-    one.finding = { name: one.name, header: one.header, run: scan.index, damage: scan.damage };
-    break;
+    if (scan.damage === undefined && one.header !== undefined) continue;
+    if (!(await bridge(place, one, { ...scan, header }, next))) break;
   }
   return scanned;
 }
 
+/** Notes what was found in a damaged segment. True when the log can go on behind it. */
+async function bridge(
+  place: LogPlace,
+  one: Found,
+  { damage: found, header, index: run }: ScanResult & { readonly header: SegmentHeader },
+  next: Found | undefined,
+): Promise<boolean> {
+  const { name, file } = one;
+  const detail = found?.detail ?? one.problem ?? "damaged";
+  const before = { lastIndex: run.lastIndex, lastTerm: run.lastTerm, nextOffset: run.nextOffset };
+  const damage = found ?? { position: 0, isShort: false, isFollowed: true, detail };
+  one.finding = { name, header, run: before, damage };
+  if (next?.header === undefined || !isPromised(next.header.firstIndex - 1, place)) return false;
+  const stored = readIndexFile(place, one, header);
+  // A wrong header alone: all frames are there, and the first entry stands for what has to be written anew.
+  const first = { first: header.firstIndex, last: header.firstIndex, detail };
+  const bridged =
+    found === undefined && run.lastIndex >= first.first
+      ? { index: run, damage: [first] }
+      : await bridgeSegment({ file, run, next: next.header, stored, detail });
+  if (bridged === undefined) return false;
+  const { lastIndex, lastTerm, nextOffset } = bridged.index;
+  one.finding = { ...one.finding, bridge: { lastIndex, lastTerm, nextOffset } };
+  one.index = bridged.index;
+  one.hasIndexFile = bridged.index === stored;
+  one.damage = bridged.damage;
+  return true;
+}
+
+/** For a segment whose own header is damaged, between others. */
+function headerBetween(
+  one: Found,
+  previous: Found | undefined,
+  next: Found | undefined,
+): SegmentHeader | undefined {
+  if (previous?.index === undefined || next === undefined) return undefined;
+  const header = headerAfter(previous.index);
+  return segmentName(header.firstIndex) === one.name ? header : undefined;
+}
+
 /** The stored index, if it is about exactly this file: same length, and its last frame is where the index says. */
 function loadIndexFile(
+  place: LogPlace,
+  one: Found,
+  header: SegmentHeader,
+): SegmentIndex | undefined {
+  const index = readIndexFile(place, one, header);
+  if (index === undefined) return undefined;
+  const { lastPosition, end } = index;
+  const last = decodeFrame(one.file.readSync(lastPosition, end - lastPosition), 0);
+  if ("problem" in last) return undefined;
+  return last.index === index.lastIndex && last.term === index.lastTerm ? index : undefined;
+}
+
+/** The stored index, if it is about a file with this header and this length. */
+function readIndexFile(
   place: LogPlace,
   one: Found,
   header: SegmentHeader,
@@ -194,10 +266,6 @@ function loadIndexFile(
   file.close();
   if (summary === undefined || summary.end !== one.file.size) return undefined;
   if (summary.lastIndex < header.firstIndex) return undefined;
-  const { lastPosition, end } = summary;
-  const last = decodeFrame(one.file.readSync(lastPosition, end - lastPosition), 0);
-  if ("problem" in last) return undefined;
-  if (last.index !== summary.lastIndex || last.term !== summary.lastTerm) return undefined;
   return SegmentIndex.from(header, place.indexBytes, summary);
 }
 
@@ -219,9 +287,10 @@ function removeOthers({ disk, directory }: LogPlace, kept: readonly Found[]): vo
     if (one.hasIndexFile === true && one.header !== undefined) {
       names.add(indexFileName(one.header.firstIndex));
     }
+    if (one.index !== undefined) names.add(damageMarkName(one.index.firstIndex));
   }
   for (const name of disk.list(directory).toReversed()) {
-    const isOurs = name.endsWith(".seg") || name.endsWith(".idx") || name.endsWith(".tmp");
+    const isOurs = OURS.some((ending) => name.endsWith(ending));
     if (isOurs && !names.has(name)) disk.remove(`${directory}/${name}`);
   }
 }
@@ -245,6 +314,7 @@ function segmentOf(place: LogPlace, one: Found): Segment {
   if (index === undefined) throw new StorageError("corrupt", one.name, "was not looked at");
   const segment = new Segment(place.disk, place.directory, index, file);
   segment.hasIndexFile = hasIndexFile === true;
+  segment.setDamage(one.damage ?? []);
   return segment;
 }
 

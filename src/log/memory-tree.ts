@@ -4,7 +4,9 @@
 import type { Random } from "../base/random.ts";
 
 const PAGE_BYTES = 4096;
-/** How often one of the pages that were not synced is not there, though a later one may be. */
+/** What a disk writes whole: the power may go in the middle of a page. */
+const SECTOR_BYTES = 512;
+/** How often a page or sector that was not synced is not there, though a later one may be. */
 const PAGE_LOSS = 0.4;
 
 type FileOperation =
@@ -139,10 +141,11 @@ function crashFile(file: FileNode, random: Random): FileNode {
   return survivor;
 }
 
-/** Zeros all that is new in one page of the bytes from `from` on: it was allocated, but never written. Pages are written whole. */
+/** Zeros all that is new in one page or sector of the bytes from `from` on: it was allocated, but never written. */
 function loseAPage(file: FileNode, from: number, random: Random): void {
   if (file.size === from) return;
   const at = random.integer(from, file.size);
-  const start = Math.max(from, at - (at % PAGE_BYTES));
-  file.data.fill(0, start, Math.min(file.size, start + PAGE_BYTES));
+  const unitBytes = random.next() < 0.5 ? SECTOR_BYTES : PAGE_BYTES;
+  const unitStart = at - (at % unitBytes);
+  file.data.fill(0, Math.max(from, unitStart), Math.min(file.size, unitStart + unitBytes));
 }

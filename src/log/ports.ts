@@ -50,6 +50,38 @@ export class StorageError extends Error {
   }
 }
 
+/** Bytes of a segment that are not what was written. Whoever reads there is refused; the rest of the log is readable. */
+export class DamageError extends StorageError {
+  /** First index of the segment. */
+  readonly segment: LogIndex;
+  /** The log knew before: a look at the segment would tell nothing new. */
+  readonly isKnown: boolean;
+  constructor(
+    place: { readonly segment: LogIndex; readonly path: string; readonly isKnown: boolean },
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super("corrupt", place.path, message, options);
+    this.segment = place.segment;
+    this.isKnown = place.isKnown;
+  }
+}
+
+/** Entries of one segment whose bytes are not what was written. What the log knows of them otherwise is right. */
+export interface DamagedRange {
+  readonly first: LogIndex;
+  /** Inclusive. */
+  readonly last: LogIndex;
+  /** Why, in words. */
+  readonly detail: string;
+}
+
+/** Gives entries [first, last] from elsewhere, in order, in pieces of bounded size. Throws when it has no (more) of them. */
+export type EntrySource = (first: LogIndex, last: LogIndex) => AsyncIterable<readonly Frame[]>;
+
+/** Awaited before each piece of so many bytes is read; rejects to end the walk. */
+export type Pace = (bytes: number) => Promise<void>;
+
 export type KeyedWrite =
   | { readonly type: "put"; readonly key: string; readonly value: Uint8Array }
   | { readonly type: "delete"; readonly key: string };
@@ -113,6 +145,21 @@ export interface GroupLog {
   offsetOfTime(timeMs: number): Promise<Offset | undefined>;
   /** Sealed segments, oldest first, for retention: what would go if the log started after each. */
   segments(): readonly SegmentInfo[];
+
+  /** What is known to be damaged, ascending. Reads there fail with DamageError. Remembered across restarts. */
+  readonly damage: readonly DamagedRange[];
+  /**
+   * Verifies all bytes of the segment that holds `index`, as fast as `pace` lets it, and notes what is damaged in it.
+   * Changes no entry. Empty also when the segment left the log meanwhile.
+   */
+  examine(index: LogIndex, pace?: Pace): Promise<readonly DamagedRange[]>;
+  /**
+   * Writes the segment that holds `index` anew, with what `source` gives for its damaged entries: a copy beside it, verified
+   * and synced, takes its place by one rename; the original goes to the directory's `damaged/`. Nothing happens when the
+   * segment left the log meanwhile. Whatever is refused or fails before the rename leaves the log as it was.
+   * @throws StorageError "corrupt" when the source's entries do not fit; what the source throws; "full"
+   */
+  repair(index: LogIndex, source: EntrySource): Promise<void>;
   close(): void;
 }
 

@@ -3,7 +3,8 @@
 //
 // A power cut may leave anything behind of what was not synced: a torn frame, zeros inside, a later segment whose
 // predecessor lost its end. All of that lies above the durable index hint and is cut. Damage at or below the hint is
-// corruption: those entries were promised. When only the process died (page cache kept), nothing but the end of the very
+// corruption: those entries were promised. A sealed segment whose end is known nevertheless stays, damaged as it is, and is
+// repaired from other replicas; otherwise the log is refused. When only the process died (page cache kept), nothing but the end of the very
 // last write may be missing, so any other damage is corruption whatever the hint says.
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
 import type { SegmentHeader } from "./segment-format.ts";
@@ -20,6 +21,8 @@ export interface SegmentFinding {
   };
   /** What follows the good run, when it is not the end of the file. */
   readonly damage?: SegmentDamage;
+  /** Where the whole segment ends, if that is known in spite of the damage: the log can be opened around it. */
+  readonly bridge?: NonNullable<SegmentFinding["run"]>;
 }
 
 export interface SegmentDamage {
@@ -69,6 +72,10 @@ export function planRecovery(
       break;
     }
     keep += 1;
+    if (segment.bridge !== undefined && isPromised(segment.bridge.lastIndex, options)) {
+      lastIndex = segment.bridge.lastIndex;
+      continue;
+    }
     lastIndex = segment.run.lastIndex;
     if (segment.damage !== undefined) {
       const { position, isShort, isFollowed, detail } = segment.damage;
@@ -89,6 +96,11 @@ export function planRecovery(
   return { kind: "open", keep, cutAt: tear?.cutAt, reason: tear && `${tear.name}: ${tear.detail}` };
 }
 
+/** A sealed segment that ends at `lastIndex` was wholly written once: what is not there is damaged, not torn. */
+export function isPromised(lastIndex: LogIndex, options: RecoveryOptions): boolean {
+  return options.pageCacheKept || lastIndex <= options.durableIndexHint;
+}
+
 /** Why `segment` does not continue `previous`; undefined when it does. */
 function whyNotNext(
   previous: SegmentFinding | undefined,
@@ -96,7 +108,7 @@ function whyNotNext(
 ): string | undefined {
   const { header } = segment;
   if (header === undefined) return segment.damage?.detail ?? "no header";
-  const run = previous?.run;
+  const run = previous?.bridge ?? previous?.run;
   if (run === undefined) return undefined;
   if (header.firstIndex !== run.lastIndex + 1) {
     return `begins at ${header.firstIndex}, expected ${run.lastIndex + 1}`;

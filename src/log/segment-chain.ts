@@ -5,9 +5,10 @@ import type { Frame } from "../model/entry-frame.ts";
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
 import { encodeIndexFile } from "./index-file.ts";
 import { type LogPlace, placeFirstSegment } from "./log-recovery.ts";
-import { StorageError } from "./ports.ts";
+import { type DamagedRange, StorageError } from "./ports.ts";
 import { Segment } from "./segment.ts";
 import { SEGMENT_HEADER_BYTES } from "./segment-format.ts";
+import type { SegmentIndex } from "./segment-index.ts";
 import { findFrameSync } from "./segment-scan.ts";
 
 export class SegmentChain {
@@ -106,6 +107,11 @@ export class SegmentChain {
     index.cutAfter(last);
     this.#bytes -= before - index.end;
     file.truncate(index.end);
+    const left = this.#active.damage.filter(({ first }) => first <= wanted);
+    this.noteDamage(
+      this.#active,
+      left.map((range) => ({ ...range, last: Math.min(range.last, wanted) })),
+    );
   }
 
   /** Removes the oldest segment, durably. */
@@ -147,6 +153,33 @@ export class SegmentChain {
     await this.#syncDirectory();
   }
 
+  /** Puts the repaired copy of a sealed segment in its place, durably. Either file is complete, so a crash leaves a whole one. */
+  async replace(segment: Segment, copyPath: string, index: SegmentIndex): Promise<void> {
+    segment.closeFile();
+    this.#place.disk.rename(copyPath, segment.path);
+    this.#bytes += index.end - segment.index.end;
+    segment.index = index;
+    // The copy was synced as a whole.
+    segment.isDirty = false;
+    await this.#syncDirectory();
+    segment.setDamage([]);
+    this.#isDirectoryDirty = true;
+    if (!segment.hasIndexFile) this.#unindexed = [...this.#unindexed, segment];
+  }
+
+  /** The segment that holds an entry. */
+  holding(index: LogIndex): Segment | undefined {
+    return this.#segments.find(
+      ({ index: { firstIndex, lastIndex } }) => index >= firstIndex && index <= lastIndex,
+    );
+  }
+
+  noteDamage(segment: Segment, damage: readonly DamagedRange[]): void {
+    if (damage.length === 0 && segment.damage.length === 0) return;
+    segment.setDamage(damage);
+    this.#isDirectoryDirty = true;
+  }
+
   /**
    * Makes everything done so far durable: older segments first, then the directory. Returns how many bytes of frames that
    * covered; undefined when there was nothing to do.
@@ -182,7 +215,8 @@ export class SegmentChain {
 
   /** Index files are a cache and never synced. One that does not fit on the disk is left out. */
   #writeIndexFiles(): void {
-    for (const segment of this.#unindexed.filter((one) => !one.isDirty)) {
+    const isDue = ({ damage, isDirty }: Segment): boolean => !isDirty && damage.length === 0;
+    for (const segment of this.#unindexed.filter(isDue)) {
       this.#unindexed = this.#unindexed.filter((one) => one !== segment);
       try {
         segment.removeIndexFile();

@@ -71,6 +71,11 @@ export function indexFileName(firstIndex: LogIndex): string {
   return `${String(firstIndex).padStart(NAME_DIGITS, "0")}.idx`;
 }
 
+/** An empty file that says: entries of this segment are damaged. */
+export function damageMarkName(firstIndex: LogIndex): string {
+  return `${String(firstIndex).padStart(NAME_DIGITS, "0")}.damaged`;
+}
+
 /** The first index in a segment's or index file's name; undefined for any other name. */
 export function indexOfName(name: string, extension: "seg" | "idx"): LogIndex | undefined {
   const match = /^(\d{20})\.(seg|idx)$/.exec(name);

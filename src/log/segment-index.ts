@@ -46,6 +46,8 @@ export class SegmentIndex implements SegmentSummary {
   #sparse: SparseEntry[] = [];
   #termRuns: TermRun[] = [];
   #memberships: LogIndex[] = [];
+  /** The next frame stands behind a gap: it needs a sparse entry, or nothing would find it. */
+  #isBehindGap = false;
 
   /** @param spacingBytes at least this many bytes lie between two sparse entries */
   constructor(header: SegmentHeader, spacingBytes: number) {
@@ -120,7 +122,9 @@ export class SegmentIndex implements SegmentSummary {
   add(frame: Frame): void {
     const position = this.#end;
     const newest = this.#sparse.at(-1);
-    if (newest === undefined || position - newest.position >= this.#spacingBytes) {
+    const isFar = newest === undefined || position - newest.position >= this.#spacingBytes;
+    if (isFar || this.#isBehindGap) {
+      this.#isBehindGap = false;
       const { index, baseOffset: offset, appendTimeMs: timeMs } = frame;
       this.#sparse.push({ index, position, offset, timeMs });
     }
@@ -134,6 +138,23 @@ export class SegmentIndex implements SegmentSummary {
     this.#lastAppendTimeMs = frame.appendTimeMs;
     this.#lastPosition = position;
     this.#end = position + frame.bytes.length;
+  }
+
+  /** Takes entries of the last term that are known, but not readable, up to the one before `next`, which stands at `position`. */
+  skipTo(
+    next: { readonly index: LogIndex; readonly offset: Offset; readonly timeMs: number },
+    position: number,
+  ): void {
+    const from = this.#lastIndex + 1;
+    assert(next.index > from && position >= this.#end, "a gap holds entries", { from });
+    if (this.#termRuns.at(-1)?.term !== this.#lastTerm) {
+      this.#termRuns.push({ term: this.#lastTerm, from });
+    }
+    this.#lastIndex = next.index - 1;
+    this.#nextOffset = next.offset;
+    this.#lastAppendTimeMs = next.timeMs;
+    this.#end = position;
+    this.#isBehindGap = true;
   }
 
   /**

@@ -8,10 +8,20 @@ import type { GroupId } from "../model/ids.ts";
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
 import { LogReader } from "./log-reader.ts";
 import { type LogPlace, type RecoveryReport, recoverSegments } from "./log-recovery.ts";
-import { type Disk, type GroupLog, type SegmentInfo, StorageError } from "./ports.ts";
+import {
+  type DamagedRange,
+  type Disk,
+  type EntrySource,
+  type GroupLog,
+  type Pace,
+  type SegmentInfo,
+  StorageError,
+} from "./ports.ts";
 import { isFull, SegmentChain } from "./segment-chain.ts";
+import { examineSegment } from "./segment-examine.ts";
 import { SEGMENT_HEADER_BYTES } from "./segment-format.ts";
 import { lastAtMost, type SegmentIndex, type TermRun } from "./segment-index.ts";
+import { keepOriginal, temporaryOf, writeRepairedCopy } from "./segment-repair.ts";
 
 const MIB = 1024 * 1024;
 
@@ -58,10 +68,11 @@ export async function openGroupLog(options: GroupLogOptions): Promise<GroupLog> 
   };
   const { segments, report } = await recoverSegments(place);
   options.observer?.onRecovery?.(report);
-  return new SegmentLog(options, new SegmentChain(place, segments));
+  return new SegmentLog(options, place, new SegmentChain(place, segments));
 }
 
 class SegmentLog implements GroupLog {
+  readonly #place: LogPlace;
   readonly #directory: string;
   readonly #segmentBytes: number;
   readonly #observer: LogObserver | undefined;
@@ -76,7 +87,8 @@ class SegmentLog implements GroupLog {
   /** A sync that has not begun yet: it covers whatever is appended until it does. */
   #waitingSync: Promise<void> | undefined;
 
-  constructor(options: GroupLogOptions, chain: SegmentChain) {
+  constructor(options: GroupLogOptions, place: LogPlace, chain: SegmentChain) {
+    this.#place = place;
     this.#directory = options.directory;
     this.#segmentBytes = options.segmentBytes ?? 128 * MIB;
     this.#observer = options.observer;
@@ -219,6 +231,50 @@ class SegmentLog implements GroupLog {
     return segments.map((segment) => segment.info(segment !== active));
   }
 
+  get damage(): readonly DamagedRange[] {
+    return this.#chain.segments.flatMap((segment) => segment.damage);
+  }
+
+  async examine(index: LogIndex, pace?: Pace): Promise<readonly DamagedRange[]> {
+    this.#check();
+    const segment = this.#chain.holding(index);
+    if (segment === undefined) return [];
+    const { cuts } = this.#reader;
+    const isGone = (): boolean => this.#isClosed || segment.isRemoved || cuts !== this.#reader.cuts;
+    // A handle of its own: readers' stay as few as they are.
+    const file = this.#place.disk.open(segment.path, { create: false });
+    try {
+      const damage = await examineSegment(file, segment.index, pace);
+      if (isGone()) return [];
+      this.#chain.noteDamage(segment, damage);
+      return damage;
+    } catch (error) {
+      if (isGone()) return [];
+      throw error;
+    } finally {
+      file.close();
+    }
+  }
+
+  async repair(index: LogIndex, source: EntrySource): Promise<void> {
+    this.#check();
+    const segment = this.#chain.holding(index);
+    if (segment === undefined || segment.damage.length === 0) return;
+    // What is written to can not be replaced: what comes next goes to a segment of its own.
+    if (segment === this.#chain.active) this.#roll();
+    const { cuts } = this.#reader;
+    const copy = await writeRepairedCopy(this.#place, segment, source);
+    await keepOriginal(this.#place, segment);
+    const path = temporaryOf(segment);
+    await this.#enqueue(async () => {
+      if (segment.isRemoved || cuts !== this.#reader.cuts) this.#place.disk.remove(path);
+      else {
+        this.#reader.forgetPlaces();
+        await this.#chain.replace(segment, path, copy);
+      }
+    });
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#chain.close();
@@ -233,6 +289,14 @@ class SegmentLog implements GroupLog {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#isClosed) throw new StorageError("io", directory, "the log is closed");
     assert(!this.#isResetting, "nobody uses a log while it is reset", { directory });
+  }
+
+  #roll(): void {
+    try {
+      this.#chain.roll();
+    } catch (error) {
+      throw isFull(error) ? error : this.#fail(error);
+    }
   }
 
   #cut(fromIndex: LogIndex): void {

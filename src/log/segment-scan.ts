@@ -13,6 +13,7 @@ import { SegmentIndex } from "./segment-index.ts";
 
 const SCAN_BYTES = 4 * 1024 * 1024;
 const LOOKUP_BYTES = 96 * 1024;
+const VISIT_BYTES = 1024 * 1024;
 
 export interface ScanResult {
   readonly index: SegmentIndex;
@@ -66,6 +67,17 @@ export async function findFrame(
   });
   if (found !== undefined || problem === undefined) return found;
   throw damaged(file, problem);
+}
+
+/** Calls `visit` for each frame in [position, end) until it returns a text. @throws StorageError "corrupt" | "version" */
+export async function visitFrames(
+  file: DiskFile,
+  position: number,
+  end: number,
+  visit: (frame: Frame) => string | undefined,
+): Promise<void> {
+  const problem = await walk(file, position, end, VISIT_BYTES, ({ frame }) => visit(frame));
+  if (problem !== undefined && typeof problem !== "string") throw damaged(file, problem);
 }
 
 /** As findFrame, blocking: for truncation, which is synchronous and rare. */

@@ -1,6 +1,7 @@
 // One segment of a group's log: its file, opened when it is needed, and what is known of it.
-import type { Disk, DiskFile, SegmentInfo } from "./ports.ts";
+import type { DamagedRange, Disk, DiskFile, SegmentInfo } from "./ports.ts";
 import {
+  damageMarkName,
   encodeSegmentHeader,
   indexFileName,
   type SegmentHeader,
@@ -11,7 +12,12 @@ import { SegmentIndex } from "./segment-index.ts";
 export class Segment {
   readonly path: string;
   readonly indexPath: string;
-  readonly index: SegmentIndex;
+  /** Beside a segment with damaged entries, so that the next start knows. */
+  readonly markPath: string;
+  /** Replaced when the segment is repaired: damage may have hidden details. */
+  index: SegmentIndex;
+  /** Entries that can not be read, ascending. */
+  damage: readonly DamagedRange[] = [];
   /** Has bytes or a cut that no sync covers yet. */
   isDirty = false;
   hasIndexFile = false;
@@ -23,6 +29,7 @@ export class Segment {
     this.#disk = disk;
     this.path = `${directory}/${segmentName(index.firstIndex)}`;
     this.indexPath = `${directory}/${indexFileName(index.firstIndex)}`;
+    this.markPath = `${directory}/${damageMarkName(index.firstIndex)}`;
     this.index = index;
     this.#file = file;
   }
@@ -68,6 +75,7 @@ export class Segment {
     this.isRemoved = true;
     this.closeFile();
     this.removeIndexFile();
+    this.setDamage([]);
     this.#disk.remove(this.path);
   }
 
@@ -76,6 +84,15 @@ export class Segment {
     this.isRemoved = true;
     this.closeFile();
     this.removeIndexFile();
+    this.setDamage([]);
+  }
+
+  /** Notes what is damaged, here and beside the file; on disk with the next sync of the directory. */
+  setDamage(damage: readonly DamagedRange[]): void {
+    this.damage = damage;
+    const isMarked = this.#disk.exists(this.markPath);
+    if (damage.length > 0 && !isMarked) this.#disk.open(this.markPath, { create: true }).close();
+    if (damage.length === 0 && isMarked) this.#disk.remove(this.markPath);
   }
 
   removeIndexFile(): void {

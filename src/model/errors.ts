@@ -109,9 +109,9 @@ export const ERROR_TABLE = {
   STORAGE_FAILED: row(3003, "reroute", "unknown", "The disk failed; this broker stops serving."),
   LOG_CORRUPT: row(
     3004,
-    "never",
+    "reroute",
     "not-applied",
-    "Stored data failed its checksum; it is not served.",
+    "Stored data failed its checksum; it is not served. It is repaired from other replicas, and another one takes over.",
   ),
   OFFSET_OUT_OF_RANGE: row(
     3005,

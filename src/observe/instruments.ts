@@ -88,6 +88,30 @@ export const INSTRUMENTS = {
     "flotilla_replica_state_rebuilds_total",
     "Keyed states rebuilt from image and log at start.",
   ),
+  damagedRanges: counter(
+    "flotilla_replica_damaged_ranges_total",
+    "Runs of entries found damaged on this node's disk; they are repaired from other replicas.",
+  ),
+  damagedEntries: gauge(
+    "flotilla_replica_damaged_entries",
+    "Entries that are damaged on this node's disk right now.",
+  ),
+  entriesRepaired: counter(
+    "flotilla_replica_entries_repaired_total",
+    "Damaged entries that were repaired from other replicas.",
+  ),
+  repairsFailed: counter(
+    "flotilla_replica_repairs_failed_total",
+    "Attempts to repair damaged entries that did not succeed yet.",
+  ),
+  scrubBytes: counter(
+    "flotilla_replica_scrub_bytes_total",
+    "Bytes of sealed segments whose checksums were verified in the background.",
+  ),
+  scrubRounds: counter(
+    "flotilla_replica_scrub_rounds_total",
+    "Walks over all sealed segments that were completed.",
+  ),
   groupsFailed: counter(
     "flotilla_replica_groups_failed_total",
     "Groups that stopped because their stored data is damaged.",

@@ -44,6 +44,11 @@ export function counterCells(instruments: Instruments): Readonly<Record<string, 
     storage_errors_version: instruments.storageErrors.with("version"),
     recoveries_begun: instruments.recoveries.with("begun"),
     recoveries_finished: instruments.recoveries.with("finished"),
+    damaged_ranges_found: instruments.damagedRanges.with(),
+    entries_repaired: instruments.entriesRepaired.with(),
+    repairs_failed: instruments.repairsFailed.with(),
+    scrub_bytes: instruments.scrubBytes.with(),
+    scrub_rounds: instruments.scrubRounds.with(),
     groups_failed: instruments.groupsFailed.with(),
   };
 }

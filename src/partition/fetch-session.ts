@@ -135,6 +135,7 @@ export class FetchSession {
     return this.#creditBytes;
   }
 
+  /** @throws BrokerError INVALID_REQUEST, which ends the stream, when more cursors fail than a stream may have */
   receive(message: FetchMessage): void {
     if (this.#isClosed) return;
     for (const id of message.close) {
@@ -165,6 +166,10 @@ export class FetchSession {
   }
 
   #open(open: OpenCursor): void {
+    // Each costs far more here than at the client, and is kept until the client takes it.
+    if (this.#errors.length >= CURSORS_PER_STREAM_MAX) {
+      throw invalid("open", `more than ${CURSORS_PER_STREAM_MAX} cursors that can not be opened`);
+    }
     const { cursor: id, topicId, partition: number } = open;
     const existing = this.#cursors.get(id);
     if (existing !== undefined) {

@@ -53,7 +53,7 @@ export interface ProduceSessionDeps {
   readonly lookup: PartitionLookup<Partition>;
 }
 
-/** Refusals of lanes that do not exist, per answer. */
+/** Refusals of lanes that do not exist, per answer. More: the stream ends. */
 const STRAY_REFUSALS_MAX = LANES_PER_STREAM_MAX;
 
 export class ProduceSession implements LaneHost {
@@ -89,6 +89,7 @@ export class ProduceSession implements LaneHost {
     return this.#unansweredBytes;
   }
 
+  /** @throws BrokerError INVALID_REQUEST, which ends the stream, when it asks for too much of what does not exist */
   receive(message: ProduceMessage): void {
     if (this.#isClosed) return;
     for (const open of message.open) this.#open(open);
@@ -151,9 +152,11 @@ export class ProduceSession implements LaneHost {
     this.#lanes.set(id, new ProduceLane(this, open));
   }
 
-  /** Of a flood of them only the first ones are answered: what is answered is kept until it was sent. */
+  /** Each costs far more here than at the client, and is kept until the client takes it. */
   #refuseStray(lane: number, number: number, error: BrokerError): void {
-    if (this.#strayRefusals.length >= STRAY_REFUSALS_MAX) return;
+    if (this.#strayRefusals.length >= STRAY_REFUSALS_MAX) {
+      throw invalid("lane", `more than ${STRAY_REFUSALS_MAX} refusals of lanes that are not open`);
+    }
     this.#strayRefusals.push({ lane, number, ...refusalOf(error) });
     this.#scheduleFlush();
   }

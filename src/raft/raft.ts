@@ -5,6 +5,7 @@ import type { ReplicaId } from "../model/ids.ts";
 import type { LogIndex, Term } from "../model/positions.ts";
 import { advanceCommit } from "./commit.ts";
 import type { InitialState, RaftOptions } from "./config.ts";
+import { setDamaged } from "./damage.ts";
 import { ownVoteDurable } from "./election.ts";
 import { answerAppends } from "./follower.ts";
 import { isRecentlyActive } from "./leadership.ts";
@@ -61,6 +62,8 @@ export interface RaftCore<H> {
   setCommitRule(rule: "durable" | "appended"): void;
   /** False: after a "caught-up" event, once the host's record says so durably. */
   setRecovering(recovering: boolean): void;
+  /** Some entries can not be read from the own disk: while it is so, this replica does not stand for election. */
+  setDamaged(damaged: boolean): void;
 
   hasReady(): boolean;
   /** Takes everything that is due. Empty arrays where nothing is. */
@@ -194,6 +197,10 @@ class Raft<H> implements RaftCore<H> {
       state.recovering = recovering;
       state.isCaughtUp = false;
     });
+  }
+
+  setDamaged(damaged: boolean): void {
+    this.#run((state) => setDamaged(state, damaged));
   }
 
   hasReady(): boolean {

@@ -59,6 +59,8 @@ export class RaftState<H> {
   isCaughtUp = false;
   /** Others that said so of themselves in their last answer. */
   readonly recoveringPeers: Set<ReplicaId> = new Set();
+  /** Entries on the own disk can not be read (damage.ts). */
+  damaged = false;
 
   commitIndex: LogIndex;
   durableCommitIndex: LogIndex;

@@ -10,6 +10,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import { endOffset, membershipOfFrame } from "./frames.ts";
 import type { GroupContext } from "./group-context.ts";
 import type { AppliedRecord, LogStart } from "./group-records.ts";
+import { unlessDamaged } from "./log-reader.ts";
 
 /** One group's share of a turn; the rest follows in the next turn. */
 const APPLY_ENTRIES_PER_TURN = 1024;
@@ -107,13 +108,15 @@ export class ApplyLoop {
     const from = this.#applied.index + 1;
     this.#isReading = true;
     this.#context.spawn("apply-read", async () => {
-      let frames: readonly Frame[] = [];
+      let frames: readonly Frame[] | undefined;
       try {
-        frames = await this.#context.log.read(from, last, APPEND_BYTES_MAX);
+        frames = await unlessDamaged(this.#context, () =>
+          this.#context.log.read(from, last, APPEND_BYTES_MAX),
+        );
       } finally {
         this.#isReading = false;
       }
-      if (!this.#context.isLive() || this.#isSuspended) return;
+      if (frames === undefined || !this.#context.isLive() || this.#isSuspended) return;
       // An image may have been installed while the read was under way.
       if (this.#applied.index !== from - 1) return;
       assert(frames.length > 0, "committed entries are in the log", { from, last });

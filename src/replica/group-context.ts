@@ -1,7 +1,7 @@
 // What the parts of one replica share: its identity, its stores, and the few things they may ask of the replica around
 // them. Built by the replica, handed to each part; a part never sees another part's insides.
 import type { Clock } from "../base/clock.ts";
-import type { GroupLog, ImageStore, KeyedStore } from "../log/ports.ts";
+import type { DamageError, GroupLog, ImageStore, KeyedStore } from "../log/ports.ts";
 import type { Frame } from "../model/entry-frame.ts";
 import type { GroupId, ReplicaId } from "../model/ids.ts";
 import type { Message } from "../raft/messages.ts";
@@ -33,5 +33,7 @@ export interface GroupContext {
   /** Reports a failure: damage stops this replica, anything else stops the node. */
   fail(error: unknown): void;
   /** Runs background work that the replica waits for when it closes; a failure fails the replica. */
-  spawn(name: string, run: () => Promise<void>): void;
+  spawn(name: string, run: (signal: AbortSignal) => Promise<void>): void;
+  /** A read of the log met damage: the replica sees to it. Whoever needed the entries tries again later. */
+  damaged(error: DamageError): void;
 }

@@ -1,5 +1,5 @@
 // Committed frames for readers: from the core's tail when they are in memory, else from the log.
-import { StorageError } from "../log/ports.ts";
+import { DamageError, StorageError } from "../log/ports.ts";
 import type { Frame } from "../model/entry-frame.ts";
 import { BrokerError } from "../model/errors.ts";
 import type { LogIndex } from "../model/positions.ts";
@@ -43,6 +43,20 @@ export async function readCommitted(
   return guarded(context, () => context.log.read(from, last, bytesMax));
 }
 
+/** Resolves to undefined, and lets the replica know, when what is to be read is damaged: it is repaired later. */
+export async function unlessDamaged<T>(
+  context: GroupContext,
+  read: () => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (!(error instanceof DamageError)) throw error;
+    if (context.isLive()) context.damaged(error);
+    return undefined;
+  }
+}
+
 /** Turns a failed read of the log into what callers may see; damage is reported to the replica first. */
 export async function guarded<T>(context: GroupContext, read: () => Promise<T>): Promise<T> {
   if (context.isLogReplaced()) {
@@ -52,8 +66,8 @@ export async function guarded<T>(context: GroupContext, read: () => Promise<T>):
     return await read();
   } catch (cause) {
     if (!(cause instanceof StorageError)) throw cause;
-    const isDamage = cause.kind === "corrupt";
-    if (isDamage) context.fail(cause);
+    const isDamage = cause instanceof DamageError;
+    if (isDamage) context.damaged(cause);
     const reason = isDamage ? "LOG_CORRUPT" : "STORAGE_FAILED";
     throw new BrokerError(reason, "stored entries cannot be read", {}, { cause });
   }

@@ -132,6 +132,26 @@ export interface GroupMessage {
   readonly message: Message<Frame>;
 }
 
+/** Entries of a group, wanted by one replica of it from another. */
+export interface EntriesWanted {
+  readonly groupId: GroupId;
+  readonly first: LogIndex;
+  /** Inclusive. */
+  readonly last: LogIndex;
+  /** Soft. */
+  readonly bytesMax: number;
+}
+
+/**
+ * Asks another node for committed entries from `first` on: at least one, in order, about `bytesMax` bytes. Given by the
+ * broker. Rejects with a BrokerError when the node can not be reached, does not have them, or has them damaged.
+ */
+export type FetchEntries = (
+  from: NodeId,
+  wanted: EntriesWanted,
+  signal: AbortSignal,
+) => Promise<readonly Frame[]>;
+
 /** Pieces of an image travel on their own lane. */
 export interface ImageTransfer {
   readonly groupId: GroupId;

@@ -13,6 +13,7 @@ import type { ImageInstaller } from "./image-installer.ts";
 import type { JournalFlusher } from "./journal-flusher.ts";
 import type { LinearizableReads } from "./linearizable-read.ts";
 import type { LogFlusher } from "./log-flusher.ts";
+import { unlessDamaged } from "./log-reader.ts";
 import type { Proposals } from "./proposals.ts";
 import type { Snapshotter } from "./snapshotter.ts";
 
@@ -184,16 +185,18 @@ export class ReadyLoop {
     const isCurrent = (): boolean =>
       this.#context.isLive() && core.role === "leader" && core.term === term;
     this.#context.spawn("catch-up", async () => {
-      let frames: readonly Frame[];
+      let frames: readonly Frame[] | undefined;
       try {
-        frames = await log.read(prevIndex + 1, catchUp.lastIndex, APPEND_BYTES_MAX);
+        frames = await unlessDamaged(this.#context, () =>
+          log.read(prevIndex + 1, catchUp.lastIndex, APPEND_BYTES_MAX),
+        );
       } catch (error) {
         if (!isCurrent()) return;
         // The log start moved past the range: the core sends an image instead.
         if (log.firstIndex > prevIndex + 1) return;
         throw error;
       }
-      if (!isCurrent() || frames.length === 0) return;
+      if (!isCurrent() || frames === undefined || frames.length === 0) return;
       const entries = frames.map(entryOfFrame);
       this.#context.send({
         kind: "append-request",

@@ -25,6 +25,11 @@ export const REPLICA_COUNTERS = {
   recoveries_begun:
     "Replicas that started after a loss of power and may have forgotten what they acknowledged.",
   recoveries_finished: "Of these, the ones that hold everything again and vote like others.",
+  damaged_ranges_found: "Runs of entries found damaged on a disk of this node.",
+  entries_repaired: "Damaged entries that were repaired from other replicas.",
+  repairs_failed: "Attempts to repair damaged entries that did not succeed.",
+  scrub_bytes: "Bytes of sealed segments whose checksums were verified in the background.",
+  scrub_rounds: "Walks over all sealed segments of this node that were completed.",
   groups_failed: "Groups that stopped because their stored data is damaged.",
 } as const;
 

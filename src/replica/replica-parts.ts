@@ -18,10 +18,11 @@ import type { JournalFlusher } from "./journal-flusher.ts";
 import { Leadership } from "./leadership.ts";
 import { LinearizableReads } from "./linearizable-read.ts";
 import { LogFlusher } from "./log-flusher.ts";
-import type { Logger, PeerTransport, StateMachine } from "./ports.ts";
+import type { FetchEntries, Logger, PeerTransport, StateMachine } from "./ports.ts";
 import { leadershipLost, Proposals } from "./proposals.ts";
 import { ReadyLoop } from "./ready-loop.ts";
 import { clearMark, reportMark } from "./recovering-mark.ts";
+import { Repairer } from "./repairer.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 import { Snapshotter } from "./snapshotter.ts";
 import type { RecoveredState } from "./state-recovery.ts";
@@ -36,6 +37,7 @@ export interface NodeStores {
   readonly journal: JournalFlusher;
   readonly scheduler: FlushScheduler;
   readonly transport: PeerTransport;
+  readonly fetchEntries: FetchEntries | undefined;
 }
 
 export type RaftTuning = Omit<
@@ -85,6 +87,7 @@ export class ReplicaParts {
   readonly snapshotter: Snapshotter;
   readonly installer: ImageInstaller;
   readonly loop: ReadyLoop;
+  readonly repairer: Repairer;
 
   constructor(stores: NodeStores, options: ReplicaOptions, start: ReplicaStart, host: PartsHost) {
     const { state, record } = start;
@@ -125,6 +128,11 @@ export class ReplicaParts {
     });
     this.loop = new ReadyLoop(context, this.#readyParts(stores, host), record);
     if (record.recovering) reportMark(context);
+    this.repairer = new Repairer(context, {
+      fetch: stores.fetchEntries,
+      logStart: () => this.apply.position.logStart.index,
+      transfer: (to) => this.leadership.transfer(to),
+    });
   }
 
   /** Nobody waits any longer: the replica closes or failed. */
@@ -197,6 +205,7 @@ export class ReplicaParts {
       send: (message) => host.send(message),
       fail: (error) => host.fail(error),
       spawn: (name, run) => host.spawn(name, run),
+      damaged: (error) => this.repairer.suspect(error),
     };
   }
 }

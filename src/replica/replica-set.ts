@@ -10,6 +10,7 @@ import {
   type KeyedStore,
   StorageError,
 } from "../log/ports.ts";
+import type { Frame } from "../model/entry-frame.ts";
 import { BrokerError } from "../model/errors.ts";
 import { type GroupId, type NodeId, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
 import {
@@ -24,10 +25,19 @@ import { FlushScheduler } from "./flush-scheduler.ts";
 import { GroupOpener, type GroupOptions, type OpenLog } from "./group-opener.ts";
 import { JournalFlusher } from "./journal-flusher.ts";
 import { Outbox } from "./outbox.ts";
-import type { GroupMessage, ImageTransfer, Logger, PeerReceiver, PeerTransport } from "./ports.ts";
+import type {
+  EntriesWanted,
+  FetchEntries,
+  GroupMessage,
+  ImageTransfer,
+  Logger,
+  PeerReceiver,
+  PeerTransport,
+} from "./ports.ts";
 import { Replica, type ReplicaDeps } from "./replica.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 import type { RaftTuning } from "./replica-parts.ts";
+import { Scrubber } from "./scrubber.ts";
 import { markStorageFailed } from "./storage-failure.ts";
 import type { Succession } from "./succession.ts";
 import { Ticker } from "./ticker.ts";
@@ -48,6 +58,8 @@ export interface ReplicaSetDeps {
   readonly logger: Logger;
   readonly metrics: ReplicaMetrics;
   readonly openLog: OpenLog;
+  /** How damaged entries are repaired; undefined: they are not. */
+  readonly fetchEntries?: FetchEntries;
   /** Called once: the storage or our own code failed and the node acts no more. The broker exits. */
   readonly onFatal: (error: Error) => void;
 }
@@ -59,7 +71,13 @@ export interface ReplicaSetOptions {
   /** Below this many free bytes proposals are refused with DISK_FULL. Default 0: not checked. */
   readonly diskReserveBytes?: number;
   readonly tailBytesMax?: number;
+  /** How fast sealed segments are verified in the background. Default 0: not at all. */
+  readonly scrubBytesPerSecond?: number;
+  /** From one such walk to the next. Default: a day. */
+  readonly scrubIntervalMs?: number;
 }
+
+const DAY_MS = 24 * 60 * 60 * 1000;
 
 /** Ticks between two looks at the free disk space. */
 const DISK_CHECK_TICKS = 20;
@@ -77,6 +95,7 @@ export class ReplicaSet implements PeerReceiver {
   readonly #outbox: Outbox;
   readonly #ticker: Ticker;
   readonly #unsynced: UnsyncedGroups;
+  readonly #scrubber: Scrubber;
   #dirty = new Set<Replica>();
   #isTurnDue = false;
   #isDiskFull = false;
@@ -104,6 +123,19 @@ export class ReplicaSet implements PeerReceiver {
       () => this.#tick(),
       (lateMs) => this.#stalled(lateMs),
     );
+    this.#scrubber = new Scrubber(
+      {
+        clock,
+        random: deps.random,
+        metrics,
+        replicas: () => this.all(),
+        onFailure: (error) => this.#fail(error),
+      },
+      {
+        bytesPerSecond: options.scrubBytesPerSecond ?? 0,
+        intervalMs: options.scrubIntervalMs ?? DAY_MS,
+      },
+    );
   }
 
   /** Why the node acts no more; undefined while it works. */
@@ -114,6 +146,7 @@ export class ReplicaSet implements PeerReceiver {
   /** Time begins to pass for the groups. */
   start(): void {
     this.#ticker.start();
+    this.#scrubber.start();
   }
 
   get(groupId: GroupId): Replica | undefined {
@@ -172,6 +205,7 @@ export class ReplicaSet implements PeerReceiver {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#ticker.stop();
+    await this.#scrubber.close();
     await Promise.allSettled(this.#changing.values());
     const results = await Promise.allSettled(this.all().map((replica) => this.#finish(replica)));
     this.#replicas.clear();
@@ -199,6 +233,16 @@ export class ReplicaSet implements PeerReceiver {
     if (this.#isClosed || this.#failed !== undefined) return;
     const replica = this.#addressee(from, transfer.groupId, transfer);
     if (replica !== undefined) this.#guard(replica, () => replica.receiveImage(transfer));
+  }
+
+  /** Committed entries of a group here, for another replica of it whose own ones are damaged. @throws BrokerError */
+  async readEntries({ bytesMax, first, groupId, last }: EntriesWanted): Promise<readonly Frame[]> {
+    this.#checkOpen();
+    const replica = this.#replicas.get(groupId);
+    if (replica === undefined) {
+      throw new BrokerError("LEADER_UNKNOWN", "no replica of the group is open here", { groupId });
+    }
+    return replica.readForRepair(first, last, bytesMax);
   }
 
   nodeUnreachable(node: NodeId): void {
@@ -324,6 +368,7 @@ export class ReplicaSet implements PeerReceiver {
     if (failure instanceof StorageError) this.#deps.metrics.count(`storage_errors_${failure.kind}`);
     this.#deps.logger.error({ error: failure }, "storage failed, this node stops");
     this.#ticker.stop();
+    void this.#scrubber.close();
     this.#scheduler.stop();
     this.#journalFlusher.fail(failure);
     this.#outbox.clear();
@@ -347,6 +392,7 @@ export class ReplicaSet implements PeerReceiver {
       logger,
       metrics,
       transport,
+      fetchEntries: this.#deps.fetchEntries,
       journal: this.#journalFlusher,
       scheduler: this.#scheduler,
       wake: (replica) => this.#wake(replica),

@@ -3,7 +3,7 @@
 // The work is done by the parts (replica-parts.ts).
 import { AssertionFailure } from "../base/assert.ts";
 import { TaskGroup } from "../base/task-group.ts";
-import { type GroupLog, type HardStateRecord, StorageError } from "../log/ports.ts";
+import { type GroupLog, type HardStateRecord, type Pace, StorageError } from "../log/ports.ts";
 import { type Frame, FrameError, verifyFrame } from "../model/entry-frame.ts";
 import { BrokerError } from "../model/errors.ts";
 import { type GroupId, type NodeId, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
@@ -68,6 +68,7 @@ export class Replica implements ReplicaHandle {
     this.#tasks = new TaskGroup((name, error) => this.#taskFailed(name, error));
     this.#parts = new ReplicaParts(deps, options, start, this.#host());
     this.#reported = this.watermarks;
+    this.#parts.repairer.refresh();
   }
 
   get isLeaderReady(): boolean {
@@ -128,6 +129,11 @@ export class Replica implements ReplicaHandle {
 
   status(): RaftStatus & { readonly logBytes: number; readonly failed: Error | undefined } {
     return { ...this.#parts.core.status(), logBytes: this.#log.bytes, failed: this.#failed };
+  }
+
+  /** Entries that can not be read from this disk; while there are any, this replica leads only if it is alone. */
+  get damagedEntries(): number {
+    return this.#parts.repairer.damagedEntries;
   }
 
   listen(listener: ReplicaListener): () => void {
@@ -218,7 +224,10 @@ export class Replica implements ReplicaHandle {
     if (!this.#isLive()) return;
     this.#parts.core.tick();
     this.#ticks += 1;
-    if (this.#ticks % MAINTENANCE_TICKS === 0) this.#parts.snapshotter.maintain();
+    if (this.#ticks % MAINTENANCE_TICKS === 0) {
+      this.#parts.snapshotter.maintain();
+      this.#parts.repairer.tick();
+    }
     // By the node's ticks, so that the notes of all replicas share one sync of the journal.
     const isNoteDue = nodeTicks % MAINTENANCE_TICKS === 0;
     if (isNoteDue && !this.#parts.installer.isInstalling) this.#parts.loop.noteDurable();
@@ -241,6 +250,43 @@ export class Replica implements ReplicaHandle {
     if (!this.#isLive() || leaderId === 0 || nodeOfReplica(leaderId) !== node) return;
     this.#parts.core.leaderUnreachable(leaderId);
     this.#parts.context.wake();
+  }
+
+  /**
+   * Committed entries for another replica of the group whose own ones are damaged.
+   * @throws BrokerError OFFSET_OUT_OF_RANGE (not committed here, or gone) | LOG_CORRUPT | LEADER_UNKNOWN | STORAGE_FAILED
+   */
+  async readForRepair(
+    first: LogIndex,
+    last: LogIndex,
+    bytesMax: number,
+  ): Promise<readonly Frame[]> {
+    this.#checkServing();
+    const { context, loop } = this.#parts;
+    const until = Math.min(last, loop.commitIndex, this.#log.lastIndex);
+    if (first <= until && first >= this.#log.firstIndex) {
+      const frames = await guarded(context, () => this.#log.read(first, until, bytesMax));
+      if (frames.length > 0) return frames;
+    }
+    const fields = { groupId: this.groupId, index: first };
+    throw new BrokerError("OFFSET_OUT_OF_RANGE", "these entries are not committed here", fields);
+  }
+
+  /** For the scrubber: verifies the segment that holds an entry; returns early when the replica ends. */
+  async scrub(index: LogIndex, pace: Pace): Promise<void> {
+    if (!this.#isLive() || this.#parts.context.isLogReplaced()) return;
+    try {
+      await this.#parts.repairer.scrub(index, async (bytes) => {
+        await pace(bytes);
+        if (!this.#isLive()) throw new BrokerError("SHUTTING_DOWN", "the replica closes");
+      });
+    } catch (error) {
+      // What reads may end with while a log is emptied or closed says nothing about its bytes.
+      if (!this.#isLive() || this.#parts.context.isLogReplaced()) return;
+      if (!(error instanceof StorageError)) throw error;
+      // Whoever needs the entries meets the same error; verifying them is no reason to stop a node.
+      this.#deps.logger.warn({ groupId: this.groupId, index, error }, "a segment was not verified");
+    }
   }
 
   /** One round of work; see ReadyLoop. */

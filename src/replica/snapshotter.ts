@@ -13,6 +13,7 @@ import {
   encodeImageRecord,
   type ImageRecord,
 } from "./group-records.ts";
+import { unlessDamaged } from "./log-reader.ts";
 
 /** A replica that does not catch up within this time may lose the pinned log start and gets another image. */
 const PIN_MS = 5 * 60_000;
@@ -266,7 +267,10 @@ export class Snapshotter {
     this.#isResolving = true;
     this.#context.spawn("resolve-log-start", async () => {
       try {
-        const [frame] = await this.#context.log.read(index, index, 1);
+        const read = await unlessDamaged(this.#context, () =>
+          this.#context.log.read(index, index, 1),
+        );
+        const frame = read?.[0];
         const isCurrent = this.#context.isLive() && stateMachine.logStartIndex === index;
         if (frame !== undefined && isCurrent) {
           this.#apply.setLogStart({ index, offset: frame.baseOffset });

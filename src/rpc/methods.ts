@@ -4,7 +4,7 @@ import * as peer from "./generated/flotilla-internal-v1.ts";
 import * as v1 from "./generated/flotilla-v1.ts";
 import type { Method, MethodCodec } from "./ports.ts";
 import type { MessageType } from "./wire/message-type.ts";
-import { REQUEST_ELEMENTS_MAX, RESPONSE_ELEMENTS_MAX } from "./wire/reader.ts";
+import { REQUEST_ELEMENTS_MAX, RESPONSE_ELEMENTS_MAX, STREAM_ELEMENTS_MAX } from "./wire/reader.ts";
 
 type Kind = "unary" | "bidi" | "server-stream";
 type Unary<Request, Response> = Method<Request, Response, "unary">;
@@ -165,6 +165,7 @@ export const adminService: {
 export const peerService: {
   readonly attach: ServerStream<peer.AttachRequest, peer.PeerEnvelope>;
   readonly proposeMetadata: Unary<peer.ProposeMetadataRequest, peer.ProposeMetadataResponse>;
+  readonly readEntries: ServerStream<peer.ReadEntriesRequest, peer.ReadEntriesResponse>;
 } = {
   attach: method(PEER, "Attach", "server-stream", peer.AttachRequest, peer.PeerEnvelope),
   proposeMetadata: method(
@@ -173,6 +174,13 @@ export const peerService: {
     "unary",
     peer.ProposeMetadataRequest,
     peer.ProposeMetadataResponse,
+  ),
+  readEntries: method(
+    PEER,
+    "ReadEntries",
+    "server-stream",
+    peer.ReadEntriesRequest,
+    peer.ReadEntriesResponse,
   ),
 };
 
@@ -183,16 +191,18 @@ function method<Request, Response, K extends Kind>(
   request: MessageType<Request>,
   response: MessageType<Response>,
 ): Method<Request, Response, K> {
-  return { path: `/${service}/${name}`, kind, codec: codecOf(request, response) };
+  const elementsMax = kind === "bidi" ? STREAM_ELEMENTS_MAX : REQUEST_ELEMENTS_MAX;
+  return { path: `/${service}/${name}`, kind, codec: codecOf(request, response, elementsMax) };
 }
 
 function codecOf<Request, Response>(
   request: MessageType<Request>,
   response: MessageType<Response>,
+  elementsMax: number,
 ): MethodCodec<Request, Response> {
   return {
     encodeRequest: (message) => request.encode(message),
-    decodeRequest: (bytes) => request.decode(bytes, REQUEST_ELEMENTS_MAX),
+    decodeRequest: (bytes) => request.decode(bytes, elementsMax),
     encodeResponse: (message) => response.encode(message),
     decodeResponse: (bytes) => response.decode(bytes, RESPONSE_ELEMENTS_MAX),
   };

@@ -105,6 +105,20 @@ export class FaultTimeline {
     return Math.max(longest, toMs - calmFrom);
   }
 
+  /** For so long, between two times, some node stood still: its own time did not pass. */
+  pausedMs(fromMs: number, toMs: number): number {
+    let total = 0;
+    let countedTo = fromMs;
+    for (const span of this.#spans) {
+      if (span.effect !== "pause" || span.toMs <= countedTo) continue;
+      if (span.fromMs >= toMs) break;
+      const from = Math.max(span.fromMs, countedTo);
+      countedTo = Math.min(span.toMs, toMs);
+      total += countedTo - from;
+    }
+    return total;
+  }
+
   /** The test itself ended this process about then, or took away what it cannot live without. */
   mayEnd(node: number, atMs: number): boolean {
     return this.#spans.some(

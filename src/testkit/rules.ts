@@ -20,7 +20,7 @@ export interface Rules {
   readonly asyncWindowMs: number;
   /** A replica that lost unflushed entries votes like any other: one power loss may cost an async topic records. */
   readonly lazyVoters: boolean;
-  /** A deposed leader may answer readers from what it has for so long, ms. */
+  /** A deposed leader may answer readers from what it has for so long, ms; time in which a node is paused does not count. */
   readonly staleReadMsMax: number;
   /** With a healthy majority somebody must be acknowledged within this, ms. */
   readonly stuckMsMax: number;

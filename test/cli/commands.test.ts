@@ -42,7 +42,7 @@ describe("cli: topics", () => {
     const json = (await run("topic list -o json")).terminal.out.join("");
     expect(JSON.parse(json)).toMatchObject([{ name: "orders", partitions: 6 }]);
     const described = (await run("-o table topic describe orders")).terminal.out.join("");
-    expect(described).toMatch(/2,1,3 +1,2 +0 +1234 +1\.5 MiB/);
+    expect(described).toMatch(/2,1,3 +1,2 +3 +0 +1234 +1\.5 MiB/);
     expect(described).toMatch(/flush +sync +default/);
   });
 

@@ -203,6 +203,7 @@ const VIEW: ReplicaView = {
   votersAlive: [2],
   leaderId: 0,
   quorumAnswers: false,
+  recovering: [],
 };
 
 describe("cli: unsafe-recover", () => {
@@ -217,7 +218,7 @@ describe("cli: unsafe-recover", () => {
     expect(talk).toContain("log ends at index 120, offset 1200");
     expect(talk).toContain("whatever only node 1, 3 had");
     expect(talk).toContain("2 entries from offset 1180 on are not known to be committed");
-    expect(terminal.out.join("")).toMatch(/ 1 +no +– +–/);
+    expect(terminal.out.join("")).toMatch(/ 1 +no +no +– +–/);
   });
 
   it("asks for the partition's name; anything else changes nothing", async () => {

@@ -127,6 +127,7 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
                 leaderEpoch: 5,
                 replicas: [2, 1, 3],
                 inSync: [1, 2],
+                recovering: [3],
                 leaving: [],
                 logStartOffset: 0,
                 highWatermark: 1234,

@@ -152,6 +152,8 @@ export class FakeBroker {
   produceRequests: ProduceRequest[] = [];
   creditsGranted = 0;
   bytesSent = 0;
+  /** Cut off from the others: it answers, but does not know who leads where it does not. */
+  knowsNoLeaders = false;
 
   constructor(nodeId: number, endpoint: string) {
     this.nodeId = nodeId;
@@ -251,7 +253,9 @@ export class FakeCluster {
     const found = this.find(topicId, partition);
     if (found === undefined) throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", "none");
     if (found.leader === broker.endpoint) return found;
-    if (found.leader === "") throw new BrokerError("LEADER_UNKNOWN", "election");
+    if (found.leader === "" || broker.knowsNoLeaders) {
+      throw new BrokerError("LEADER_UNKNOWN", "election");
+    }
     throw new BrokerError("NOT_LEADER", "elsewhere", {
       leaderId: this.broker(found.leader).nodeId,
       leaderEndpoint: found.leader,
@@ -264,7 +268,7 @@ export class FakeCluster {
     const failure = this.failures.get(path)?.shift();
     if (failure !== undefined) throw failure;
     const name = path.split("/").at(-1);
-    if (name === "GetMetadata") return this.#metadata(request as GetMetadataRequest);
+    if (name === "GetMetadata") return this.#metadata(broker, request as GetMetadataRequest);
     if (name === "OpenProducer") return this.#openProducer((request as { name: string }).name);
     if (name === "ListOffsets") return this.#listOffsets(broker, request as ListOffsetsRequest);
     if (name === "DescribeTopic") return this.#describe((request as { name: string }).name);
@@ -276,7 +280,7 @@ export class FakeCluster {
     throw new BrokerError("UNSUPPORTED_VERSION", `no ${path}`);
   }
 
-  #metadata(request: GetMetadataRequest): GetMetadataResponse {
+  #metadata(broker: FakeBroker, request: GetMetadataRequest): GetMetadataResponse {
     const isLagging = this.laggingAnswers > 0;
     if (isLagging) this.laggingAnswers -= 1;
     return {
@@ -296,7 +300,7 @@ export class FakeCluster {
         const { topicId, layoutEpoch, settings, slots } = topic;
         const partitions = topic.partitions.map(({ leader, epoch }, partition) => ({
           partition,
-          leaderId: leader === "" ? 0 : this.broker(leader).nodeId,
+          leaderId: leader === "" || broker.knowsNoLeaders ? 0 : this.broker(leader).nodeId,
           leaderEpoch: epoch,
           replicas: [1, 2, 3],
           slotFrom: (slots[partition] ?? []).map((range) => range.from),

@@ -71,6 +71,17 @@ describe("metadata cache", () => {
     expect(topic?.topicId).toBe(topicId);
   });
 
+  it("leaders: a broker that knows none is not asked twice in a row (it was cut off from the others)", async () => {
+    for (const cutOff of [0, 1, 2]) {
+      const { time, cluster, cache } = setUp();
+      cluster.addTopic("a", 1);
+      for (const [at, broker] of cluster.brokers.entries()) broker.knowsNoLeaders = at === cutOff;
+      await time.until(cache.refresh("a"));
+      const route = await time.until(cache.refresh("a"));
+      expect(route?.leaderOf(0)).toBeDefined();
+    }
+  });
+
   it("another cluster: is refused (a bootstrap endpoint of a different one)", async () => {
     const { time, cluster, cache } = setUp();
     await time.until(cache.refresh());

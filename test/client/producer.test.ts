@@ -78,6 +78,19 @@ describe("producer", () => {
     ]);
   });
 
+  it("cut off: a former leader that only the client reaches is left (it refuses, and knows no leader)", async () => {
+    const { time, cluster, producer, p0 } = setUp();
+    await time.until(producer.send({ topic: "t", value: "before" }));
+    const other = cluster.brokers.find(({ endpoint }) => endpoint !== p0.leader);
+    const former = cluster.broker(p0.leader);
+    former.knowsNoLeaders = true;
+    cluster.moveLeader(p0, other?.endpoint ?? "");
+    const startMs = time.nowMs;
+    await time.until(producer.send({ topic: "t", value: "after" }));
+    expect(time.nowMs - startMs).toBeLessThan(1000);
+    expect(p0.values()).toEqual(["before", "after"]);
+  });
+
   it("batches: hold what one turn sent, in order (one request)", async () => {
     const { time, producer, p0, cluster } = setUp();
     await time.until(producer.send({ topic: "t", value: "first" }));

@@ -252,6 +252,21 @@ describe("reader", () => {
     expect(ended.error?.reason).toBe("LEADER_UNKNOWN");
   });
 
+  it("cut off: a former leader that only the client reaches is left (it refuses, and knows no leader)", async () => {
+    const setup = setUp();
+    await fill(setup, 0, 5);
+    const { client, cluster, time } = setup;
+    const partition = cluster.partition("t", 0);
+    const { messages } = collect(client, {});
+    await time.run(50);
+    cluster.broker(partition.leader).knowsNoLeaders = true;
+    const other = cluster.brokers.find(({ endpoint }) => endpoint !== partition.leader);
+    cluster.moveLeader(partition, other?.endpoint ?? "");
+    await fill(setup, 5, 8);
+    await time.run(1000);
+    expect(messages).toHaveLength(8);
+  });
+
   it("abort: the iteration throws CANCELLED (signal), close ends it (reader.close)", async () => {
     const setup = setUp();
     const { client, time } = setup;

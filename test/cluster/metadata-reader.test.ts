@@ -26,6 +26,7 @@ async function setUp() {
       groupId === 1
         ? { inSync: [node(1)], logStartOffset: 1, highWatermark: 9, bytes: 99, commitIndex: 5 }
         : undefined,
+    recoveringNodes: (groupId) => (groupId === 1 ? [node(2)] : []),
   });
   return { clock, group, leaders, liveness, reader };
 }

@@ -1,5 +1,6 @@
 // The process that attacks: gets one order after another from the harness, runs it for its time, answers with the tally. It
 // yields to everything else on the machine.
+import { setMaxListeners } from "node:events";
 import { setPriority } from "node:os";
 import type { Target } from "./attack.ts";
 import { ATTACKS } from "./attacks/all.ts";
@@ -26,6 +27,7 @@ async function follow({ attack: name, durationMs, target }: Order): Promise<Outc
   const tally = newTally();
   if (attack === undefined) return { attack: name, tally, error: "no such attack" };
   const abort = new AbortController();
+  setMaxListeners(0, abort.signal);
   const timer = setTimeout(() => abort.abort(), durationMs);
   const late = new Promise<void>((resolve) => {
     setTimeout(resolve, durationMs + GRACE_MS).unref();

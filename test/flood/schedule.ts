@@ -21,7 +21,7 @@ export function plan(attacks: readonly string[], processes: number, totalMs: num
 }
 
 /** An order that is not answered by then is given up with its process. */
-const GRACE_MS = 15_000;
+const GRACE_MS = 45_000;
 
 export interface Results {
   readonly tallies: Map<string, Tally>;

@@ -193,7 +193,7 @@ test("STORAGE_FAILED: a failed sync stops the broker's storage; the send is not 
   expect(ERROR_TABLE[after.reason].outcome).toBe("not-applied");
 });
 
-test("LOG_CORRUPT: a damaged record is not served, by its checksum", async () => {
+test("LOG_CORRUPT: a damaged record is not served, another broker takes over, and it is repaired", async () => {
   const { client, leader, topicId } = await scene();
   const lane = client.lane();
   const values = Array.from({ length: 7 }, () => Buffer.alloc(MIB - 1000, 7));
@@ -206,10 +206,16 @@ test("LOG_CORRUPT: a damaged record is not served, by its checksum", async () =>
   damageFirstSegment(leader, cluster.partition(leader.id, topicId).groupId);
   const request = DigestReplicaRequest.create({ topic: "t", partition: 0 });
   const digest = client.connection.unary(adminService.digestReplica, request, { timeoutMs: 5000 });
-  expect(await refusalOf(digest)).toMatchObject({ reason: "LOG_CORRUPT", retry: "never" });
-  // The damaged replica stops: readers are sent elsewhere. Broker and connection go on.
-  const error = await refusalOf(client.fetchMessages({ offset: 1, messagesMax: 1 }));
-  expect(error).toMatchObject({ retryable: true, outcome: "not-applied" });
+  expect(await refusalOf(digest)).toMatchObject({ reason: "LOG_CORRUPT", retry: "reroute" });
+  // The damaged replica hands over: readers are sent elsewhere, until it is repaired. Broker and connection go on.
+  const read = await client.fetchMessages({ offset: 1, messagesMax: 1 }).then(
+    ({ messages }) => messages[0]?.value?.equals(Buffer.alloc(MIB - 1000, 7)),
+    (error: unknown) => {
+      expect(error).toMatchObject({ retryable: true, outcome: "not-applied" });
+      return true;
+    },
+  );
+  expect(read).toBe(true);
   expect(leader.fatal).toBeUndefined();
   await cluster.until("another broker leads", () =>
     cluster.nodes.some((node) => node !== leader && leads(node, topicId)),
@@ -218,6 +224,15 @@ test("LOG_CORRUPT: a damaged record is not served, by its checksum", async () =>
   const other = new WireClient(cluster.connect(now.id), "t", topicId);
   expect((await other.fetchMessages({ offset: 1, messagesMax: 1 })).messages).toHaveLength(1);
   expect(await refusalOf(client.publish())).toMatchObject({ retryable: true });
+  const { groupId } = cluster.partition(leader.id, topicId);
+  const replica = leader.broker.replicas.get(groupId);
+  await cluster.until("it is repaired", () => replica?.damagedEntries === 0);
+  expect(leader.counters.get("entries_repaired")).toBeGreaterThan(0);
+  const digestOf = async (node: InProcessNode): Promise<string> => {
+    const asked = new WireClient(cluster.connect(node.id), "t", topicId).connection;
+    return (await asked.unary(adminService.digestReplica, request, { timeoutMs: 5000 })).sha256;
+  };
+  expect(await digestOf(leader)).toBe(await digestOf(now));
 }, 60_000);
 
 test("SHUTTING_DOWN: a lane of a closing broker is refused, nothing is written", async () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { seededRandom } from "../../src/base/random.ts";
+import { MEMORY_BUDGET_MIN, MemoryBudget } from "../../src/model/memory-budget.ts";
 import { decodeBatch } from "../../src/model/record-batch-decoder.ts";
 import { fetchMessages, listOffsets } from "../../src/partition/fetch-messages.ts";
 import { FetchSlots } from "../../src/partition/fetch-path.ts";
@@ -40,17 +41,22 @@ class Stream {
   readonly slots: FetchSlots;
   accepts = true;
 
+  readonly memory = new MemoryBudget(MEMORY_BUDGET_MIN);
+  readonly reading: string[] = [];
+
   constructor(fixtures: readonly Fixture[], clock: VirtualClock, slots = new FetchSlots()) {
     this.slots = slots;
     const lookup = (topicId: string, partition: number): Fixture["partition"] | undefined =>
       topicId === TOPIC ? fixtures[partition]?.partition : undefined;
     this.session = new FetchSession(
-      { clock, lookup, slots },
+      { clock, lookup, slots, memory: this.memory },
       {
         send: (answer) => {
           this.answers.push(answer);
           return this.accepts;
         },
+        pause: () => this.reading.push("pause"),
+        resume: () => this.reading.push("resume"),
       },
     );
   }
@@ -421,5 +427,63 @@ describe("list offsets", () => {
     expect(await listOffsets(partition, 1)).toEqual({ ...bounds, offset: 1 });
     expect(await listOffsets(partition, 1031)).toEqual({ ...bounds, offset: 3 });
     expect(await listOffsets(partition, 9999)).toEqual({ ...bounds, offset: 3 });
+  });
+});
+
+describe("fetch session: floods", () => {
+  test("cursors on nothing: refused each, too many of them end the stream", async () => {
+    const clock = new VirtualClock();
+    const stream = new Stream([], clock);
+    const stray = (count: number): OpenCursor[] =>
+      Array.from({ length: count }, (_, id) => cursor(id, 0, { topicId: "nothing" }));
+    stream.give({ open: stray(4096) });
+    await clock.turn();
+    expect(stream.errors).toHaveLength(4096);
+    expect(() => stream.give({ open: stray(4097) })).toThrow(/more than 4096 cursors/);
+  });
+
+  test("a client that takes nothing is not read from: its errors would pile up", async () => {
+    const clock = new VirtualClock();
+    const stream = new Stream([], clock);
+    stream.accepts = false;
+    stream.give({ open: [cursor(1)] });
+    await clock.turn();
+    expect(stream.reading).toEqual(["pause"]);
+    stream.accepts = true;
+    stream.session.drained();
+    expect(stream.reading).toEqual(["pause", "resume"]);
+  });
+
+  test("memory for answers: a stream waits while none is free, and goes on by itself", async () => {
+    const clock = new VirtualClock();
+    const fixture = filled(["a"], ["b"]);
+    const stream = new Stream([fixture], clock);
+    const all = stream.memory.free("send");
+    stream.memory.take("send", all);
+    stream.give({ open: [cursor(0)], creditBytes: MUCH });
+    await clock.turn();
+    expect(stream.values(0)).toEqual([]);
+    stream.memory.give("send", all);
+    await clock.turn();
+    expect(stream.values(0)).toEqual(["a", "b"]);
+  });
+
+  test("memory for reading ahead: taken for each read, given back when it was sent or is not wanted", async () => {
+    const clock = new VirtualClock();
+    const fixture = filled(["a"], ["b"]);
+    const stream = new Stream([fixture], clock);
+    const all = stream.memory.free("read");
+    stream.memory.take("read", all);
+    stream.give({ open: [cursor(0)], creditBytes: MUCH });
+    await clock.turn();
+    expect(stream.values(0)).toEqual([]);
+    stream.memory.give("read", all);
+    await clock.turn();
+    expect(stream.values(0)).toEqual(["a", "b"]);
+    stream.give({ open: [cursor(1)] });
+    await clock.turn();
+    stream.session.close();
+    await clock.turn();
+    expect(stream.memory.used("read")).toBe(0);
   });
 });

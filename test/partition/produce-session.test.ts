@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { type Random, seededRandom } from "../../src/base/random.ts";
 import type { Acks } from "../../src/model/durability.ts";
 import { BrokerError } from "../../src/model/errors.ts";
+import { LANE_BYTES, MEMORY_BUDGET_MIN, MemoryBudget } from "../../src/model/memory-budget.ts";
 import type { LaneAck, LaneRefusal, OpenLane } from "../../src/partition/produce-lane.ts";
 import {
   type ProduceAnswer,
@@ -25,7 +26,12 @@ class Stream {
   readonly session: ProduceSession;
   onAnswer: (answer: ProduceAnswer) => void = () => undefined;
 
-  constructor(fixtures: readonly Fixture[], clock: VirtualClock, bytesMax?: number) {
+  constructor(
+    fixtures: readonly Fixture[],
+    clock: VirtualClock,
+    bytesMax?: number,
+    memory: MemoryBudget = new MemoryBudget(MEMORY_BUDGET_MIN),
+  ) {
     const lookup = (topicId: string, partition: number): Fixture["partition"] | undefined =>
       topicId === TOPIC ? fixtures[partition]?.partition : undefined;
     const output = {
@@ -37,7 +43,7 @@ class Stream {
       pause: () => this.reading.push("pause"),
       resume: () => this.reading.push("resume"),
     };
-    this.session = new ProduceSession({ clock, lookup }, output, bytesMax);
+    this.session = new ProduceSession({ clock, lookup, memory }, output, bytesMax);
   }
 
   give(message: Partial<ProduceMessage>): void {
@@ -524,5 +530,36 @@ describe("produce session: losses and resumes", () => {
       const ordered = [...new Set(sequences)].sort((left, right) => left - right);
       expect(sequences, `seed ${seed}`).toEqual(ordered);
     }
+  });
+});
+
+describe("produce session: floods", () => {
+  test("lanes that do not exist: refused each, and too many of them end the stream", async () => {
+    const clock = new VirtualClock();
+    const stream = new Stream([], clock);
+    const batch = Buffer.alloc(1);
+    const stray = (count: number): ProduceMessage["batches"][number][] =>
+      Array.from({ length: count }, (_, number) => ({ lane: number + 1, number, batch }));
+    stream.give({ batches: stray(4096) });
+    await clock.turn();
+    expect(stream.refusals).toHaveLength(4096);
+    expect(() => stream.give({ batches: stray(4097) })).toThrow(/more than 4096 refusals/);
+  });
+
+  test("memory: a lane that does not fit is refused, and a closed stream gives its lanes back", async () => {
+    const clock = new VirtualClock();
+    const memory = new MemoryBudget(MEMORY_BUDGET_MIN);
+    const stream = new Stream([], clock, undefined, memory);
+    stream.give({ open: [lane(0)] });
+    expect(memory.used("streams")).toBe(LANE_BYTES);
+    memory.take("streams", memory.free("streams"));
+    stream.give({ open: [lane(1)] });
+    await clock.turn();
+    expect(stream.refusals.find((refusal) => refusal.lane === 1)).toMatchObject({
+      reason: "OVERLOADED",
+      metadata: { limit: "memory.streams" },
+    });
+    stream.session.close();
+    expect(memory.free("streams")).toBe(LANE_BYTES);
   });
 });

@@ -4,7 +4,8 @@
 import { crc32c } from "../../src/base/crc32c.ts";
 import { type GroupId, METADATA_GROUP } from "../../src/model/ids.ts";
 import { sdkClient, sendBySdk } from "./clients.ts";
-import { describeGroup, lackOf } from "./health.ts";
+import { describeGroup, lackOf, memberLackOf } from "./health.ts";
+import { forceLeader } from "./operator.ts";
 import type { TopicPlan } from "./plan/seed-plan.ts";
 import type { SimBroker } from "./sim-broker.ts";
 import type { SimCluster } from "./sim-cluster.ts";
@@ -17,6 +18,8 @@ const DRAIN_LIMIT_MS = 30_000;
 const RECOVER_LIMIT_MS = 30_000;
 const CONVERGE_LIMIT_MS = 60_000;
 const CALL_LIMIT_MS = 20_000;
+/** So long the operator waits for a leader of an async partition before he forces one. */
+const PATIENCE_MS = 15_000;
 /** The questions about the cluster's health are dear. */
 const POLL_MS = 20;
 /** Brokers notice dead connections between them within 4 s of silence, and wait at most 1 s before they dial. */
@@ -69,7 +72,11 @@ export class Calm {
     const startMs = world.nowMs;
     const without = (): GroupId[] =>
       this.#groups.filter((group) => this.#cluster.leaderOf(group) === undefined);
-    const isDone = await this.#until(() => without().length === 0, RECOVER_LIMIT_MS);
+    const isLed = (): boolean => without().length === 0;
+    if (!(await this.#until(isLed, PATIENCE_MS))) {
+      for (const group of without()) await forceLeader(this.#cluster, group);
+    }
+    const isDone = await this.#until(isLed, RECOVER_LIMIT_MS);
     this.leaderlessMs = world.nowMs - startMs;
     if (isDone) return;
     for (const group of without()) {
@@ -108,11 +115,14 @@ export class Calm {
   /** L5. A replica that met a log which contradicts what it had acknowledged is started again by its operator. */
   async #converge(): Promise<void> {
     const cluster = this.#cluster;
-    const lacks = (): string[] =>
-      this.#groups.flatMap((group) => {
+    const lacks = (): string[] => {
+      const members = memberLackOf(cluster);
+      if (members !== undefined) return [members];
+      return this.#groups.flatMap((group) => {
         const lack = lackOf(cluster, group);
         return lack === undefined ? [] : [`group ${group}: ${lack}`];
       });
+    };
     const isConverged = (): boolean => {
       for (const broker of cluster.brokers) if (broker.isAiling) cluster.remedy(broker);
       return lacks().length === 0;

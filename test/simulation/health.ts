@@ -32,12 +32,27 @@ export function lackOf(cluster: SimCluster, group: GroupId, behindMax = 0): stri
     const replica = broker.node?.replicas.get(group);
     const id = replica?.replicaId;
     const isMember = id !== undefined && members.delete(id);
+    // Under load a former replica may be on its way out.
+    if (id !== undefined && !isMember && behindMax === 0) return `n${broker.nodeId} keeps ${id}`;
     if (!isMember || replica === undefined) continue;
     const lack = lackOfReplica(replica.status(), status, behindMax);
     if (lack !== undefined) return `n${broker.nodeId} ${lack}`;
     if (replica.record.recovering) return `n${broker.nodeId} is recovering`;
   }
   return members.size > 0 ? `${members.size} replicas are missing` : undefined;
+}
+
+/** What is still to be done about members; undefined when the metadata, the machines and the operator agree. */
+export function memberLackOf(cluster: SimCluster): string | undefined {
+  const image = cluster.metadata;
+  if (image === undefined) return "nobody leads the metadata";
+  const leaving = [...image.nodes.values()].find(({ decommission }) => decommission !== undefined);
+  if (leaving !== undefined) return `n${leaving.nodeId} is still leaving`;
+  const moving = [...image.partitions.values()].find(({ change }) => change !== undefined);
+  if (moving !== undefined) return `group ${moving.groupId} is still moving`;
+  const known = [...image.nodes.keys()].sort((a, b) => a - b).join(" ");
+  const present = cluster.brokers.map(({ nodeId }) => nodeId).join(" ");
+  return known === present ? undefined : `the metadata has nodes ${known}, there are ${present}`;
 }
 
 /** What each node has of a group, for people. */

@@ -11,6 +11,7 @@ const flush = z.enum(["sync", "async"]);
 
 const PLAN = z.object({
   nodes: z.union([z.literal(3), z.literal(5)]),
+  spareNodes: number.optional(),
   durationMs: number,
   network: z.object({ latencyMsMax: number, bufferBytes: number }),
   syncMsMax: number,

@@ -1,5 +1,5 @@
 // One simulated machine with one broker: formatted once, started, stopped, killed, cut off from power, started again on
-// what is left of its disk, or given an empty disk. The broker itself is the production BrokerNode. Driven by
+// what is left of its disk, given an empty disk, or retired. The broker itself is the production BrokerNode. Driven by
 // sim-cluster.ts and the faults.
 import { type Random, seededRandom } from "../../src/base/random.ts";
 import { joinCluster } from "../../src/broker/join.ts";
@@ -10,6 +10,7 @@ import {
   registerPeerServices,
 } from "../../src/broker/services/register.ts";
 import { formatDirectory, readNodeFile } from "../../src/cluster/cluster-format.ts";
+import { METADATA_VOTERS_MAX } from "../../src/cluster/membership-plan.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import { PARKED_FETCHES_MAX, PRODUCE_INFLIGHT_BYTES_MAX } from "../../src/model/limits.ts";
 import { noPartitionMetrics } from "../../src/partition/partition-metrics.ts";
@@ -31,7 +32,10 @@ export type LogLevel = "info" | "warn" | "error";
 
 export interface SimBrokerOptions {
   readonly nodeId: NodeId;
-  readonly nodeIds: readonly NodeId[];
+  /** Nodes that the cluster begins with. */
+  readonly founders: readonly NodeId[];
+  /** These, and those that may join later. */
+  readonly machines: readonly NodeId[];
   readonly clusterId: string;
   readonly seed: number;
   readonly storage: Omit<StorageOptions, "seed">;
@@ -70,6 +74,10 @@ export class SimBroker {
   /** It failed, or one of its replicas did, for the reason that excuses it. */
   isAiling = false;
   boots = 0;
+  /** Somebody ordered that it leaves the cluster, and may have changed their mind. */
+  mayLeave = false;
+  /** Such orders that are under way. */
+  orders = 0;
   readonly #network: SimNetwork;
   readonly #options: SimBrokerOptions;
   readonly #events: BrokerEvents;
@@ -94,11 +102,16 @@ export class SimBroker {
 
   /** @param joins the directory belongs to a cluster that exists already: its replicas are new ones */
   async format(joins: boolean): Promise<void> {
-    const { clusterId, nodeId, nodeIds } = this.#options;
+    const { clusterId, founders, machines, nodeId } = this.#options;
     const { disk } = this.storage.open();
     const random = this.#random;
     const { clock } = this.host;
-    await formatDirectory(disk, { clusterId, nodeId, nodeIds, joins, clock, random });
+    const first = {
+      metadataVoters: founders.slice(0, METADATA_VOTERS_MAX),
+      metadataLearners: founders.slice(METADATA_VOTERS_MAX),
+    };
+    const options = { clusterId, nodeId, nodeIds: machines, joins, founders: first, clock, random };
+    await formatDirectory(disk, options);
   }
 
   /** Starts the process; `node` is set once the directory was recovered. */
@@ -143,17 +156,27 @@ export class SimBroker {
     return this.format(true);
   }
 
+  /** It left the cluster: the machine is empty and off, and may join again as another directory. */
+  retire(): void {
+    if (this.host.isUp) this.kill({ kind: "process" });
+    this.storage.replace();
+    this.excuse = undefined;
+    this.isAiling = false;
+    this.mayLeave = false;
+  }
+
   async #open(generation: number): Promise<void> {
     const { host } = this;
     const { disk, keyed } = this.storage.open();
     const { clock } = host;
     const connector = this.#network.connector(host);
     const logger = this.#logger(generation);
-    const options = this.#nodeOptions();
+    const found = readNodeFile(disk);
+    const options = this.#nodeOptions(found.metadataRevision === 0);
     const { endpoints, peers } = options;
     const nodeFile = await joinCluster({
       disk,
-      nodeFile: readNodeFile(disk),
+      nodeFile: found,
       endpoints,
       peers,
       connector,
@@ -185,14 +208,17 @@ export class SimBroker {
     this.node = node;
   }
 
-  #nodeOptions(): Omit<NodeOptions, "nodeFile"> {
+  /** Who joins is told of all machines; some of those that founded the cluster may have left. */
+  #nodeOptions(isFounder: boolean): Omit<NodeOptions, "nodeFile"> {
+    const { founders, machines } = this.#options;
+    const nodeIds = isFounder ? founders : machines;
     return {
       endpoints: {
         client: clientEndpoint(this.nodeId),
         peer: peerEndpoint(this.nodeId),
         admin: `n${this.nodeId}:9094`,
       },
-      peers: this.#options.nodeIds.map((nodeId) => ({ nodeId, endpoint: peerEndpoint(nodeId) })),
+      peers: nodeIds.map((nodeId) => ({ nodeId, endpoint: peerEndpoint(nodeId) })),
       tickMs: 50,
       electionTicks: 20,
       heartbeatTicks: 3,

@@ -1,7 +1,8 @@
 // Simulated brokers, the network between them and the machines of their clients; what goes wrong is collected as
 // violations. Built once per seed by simulate.ts.
+import type { MetadataImage } from "../../src/cluster/metadata-image.ts";
 import { isBrokerError } from "../../src/model/errors.ts";
-import type { GroupId, NodeId, TopicId } from "../../src/model/ids.ts";
+import { type GroupId, METADATA_GROUP, type NodeId, type TopicId } from "../../src/model/ids.ts";
 import type { Term } from "../../src/model/positions.ts";
 import type { Replica } from "../../src/replica/replica.ts";
 import type { ReplicaCounter } from "../../src/replica/replica-metrics.ts";
@@ -10,7 +11,7 @@ import { History } from "../../src/testkit/index.ts";
 import { EFFECTS, type FaultKind } from "./faults/kinds.ts";
 import { Invariants } from "./invariants/invariants.ts";
 import type { SeedPlan, TopicPlan } from "./plan/seed-plan.ts";
-import { clientEndpoint, type LogLevel, SimBroker } from "./sim-broker.ts";
+import { clientEndpoint, type LogLevel, SimBroker, type SimBrokerOptions } from "./sim-broker.ts";
 import type { DiskTiming, PlantedDefect } from "./sim-disk.ts";
 import { SimNetwork } from "./sim-network.ts";
 import { type SimHost, World } from "./world.ts";
@@ -39,7 +40,10 @@ export class SimCluster {
   readonly plan: SeedPlan;
   readonly network: SimNetwork;
   readonly diskTiming: DiskTiming;
-  readonly brokers: readonly SimBroker[];
+  /** All machines that may have a broker. */
+  readonly machines: readonly SimBroker[];
+  /** Those that belong to the cluster, as their operator sees it: not those that did not join yet or left for good. */
+  brokers: readonly SimBroker[];
   /** Where the SDK runs, and where everything else does that talks to brokers. */
   readonly sdkHost: SimHost;
   readonly clientHost: SimHost;
@@ -48,6 +52,8 @@ export class SimCluster {
   readonly invariants: Invariants;
   readonly counters = new Map<ReplicaCounter, number>();
   readonly leaderships: Leadership[] = [];
+  /** Nodes that left for good. */
+  departures = 0;
   readonly #options: ClusterOptions;
   /** Topic of each partition's group, as far as they were learnt. */
   readonly #topics = new Map<GroupId, TopicPlan>();
@@ -78,15 +84,19 @@ export class SimCluster {
       },
     });
     const clusterId = random.uuid();
-    const nodeIds = Array.from({ length: plan.nodes }, (_, at) => (at + 1) as NodeId);
-    this.brokers = nodeIds.map((nodeId) => this.#broker(nodeId, nodeIds, clusterId));
+    const count = plan.nodes + (plan.spareNodes ?? 0);
+    const nodeIds = Array.from({ length: count }, (_, at) => (at + 1) as NodeId);
+    const founders = nodeIds.slice(0, plan.nodes);
+    const identity = { founders, machines: nodeIds, clusterId };
+    this.machines = nodeIds.map((nodeId) => this.#broker({ nodeId, ...identity }));
+    this.brokers = this.machines.slice(0, plan.nodes);
     this.sdkHost = world.host("sdk");
     this.clientHost = world.host("client");
     this.#watch();
   }
 
   get bootstrap(): string[] {
-    return this.brokers.map(({ nodeId }) => clientEndpoint(nodeId));
+    return this.machines.map(({ nodeId }) => clientEndpoint(nodeId));
   }
 
   get groups(): readonly GroupId[] {
@@ -148,7 +158,7 @@ export class SimCluster {
   }
 
   broker(nodeId: number): SimBroker {
-    const broker = this.brokers[nodeId - 1];
+    const broker = this.machines[nodeId - 1];
     if (broker === undefined) throw new Error(`no node ${nodeId}`);
     return broker;
   }
@@ -156,6 +166,17 @@ export class SimCluster {
   /** Replicas of a group on the nodes that are up. */
   replicas(group: GroupId): Replica[] {
     return this.brokers.flatMap(({ node }) => node?.replicas.get(group) ?? []);
+  }
+
+  /** The metadata of whoever leads its group; undefined while nobody does. */
+  get metadata(): MetadataImage | undefined {
+    return this.leaderOf(METADATA_GROUP)?.node?.view.image;
+  }
+
+  /** An empty machine joins: a new node, or one that left before. */
+  admit(broker: SimBroker): void {
+    this.brokers = this.machines.filter((one) => one === broker || this.brokers.includes(one));
+    this.#install(broker);
   }
 
   leaderOf(group: GroupId): SimBroker | undefined {
@@ -203,16 +224,46 @@ export class SimCluster {
     broker.excuse = undefined;
     broker.isAiling = false;
     if (!isAiling || excuse === undefined) return;
+    if (excuse.remedy === "replace" && broker.mayLeave && this.#isLeftDead(broker)) return;
     this.line(`n${broker.nodeId}: operator will ${excuse.remedy} after ${excuse.reason}`);
     if (excuse.remedy === "restart") {
       if (broker.host.isUp) broker.kill({ kind: "process" });
       broker.boot();
       return;
     }
+    this.#install(broker);
+  }
+
+  /** An empty disk, and a broker that joins with it. */
+  #install(broker: SimBroker): void {
     broker.replaceDisk().then(
       () => this.world.schedule(0, () => broker.boot()),
       (error: unknown) => this.#defect(`n${broker.nodeId}`, error),
     );
+  }
+
+  /** Its disk is lost and it is to leave anyhow, or nobody knows yet: it gets no other one before the metadata says so. */
+  #isLeftDead(broker: SimBroker): boolean {
+    if (broker.host.isUp) broker.kill({ kind: "process" });
+    const image = this.metadata;
+    const row = image?.nodes.get(broker.nodeId);
+    if (image !== undefined && row === undefined) {
+      this.#retire(broker);
+      return true;
+    }
+    const stays = row !== undefined && row.decommission === undefined && broker.orders === 0;
+    if (stays) return false;
+    broker.storage.replace();
+    broker.excuse = { reason: "a lost disk while leaving", remedy: "replace" };
+    broker.isAiling = true;
+    return true;
+  }
+
+  #retire(broker: SimBroker): void {
+    this.line(`n${broker.nodeId} left the cluster`);
+    this.departures += 1;
+    broker.retire();
+    this.brokers = this.brokers.filter((one) => one !== broker);
   }
 
   /** @param error where it was made is shown, but is no part of the trace */
@@ -237,7 +288,7 @@ export class SimCluster {
   }
 
   #watch(): void {
-    const byHost = new Map(this.brokers.map((broker) => [broker.host, broker]));
+    const byHost = new Map(this.machines.map((broker) => [broker.host, broker]));
     this.world.afterEachEvent((host) => {
       const broker = host === undefined ? undefined : byHost.get(host);
       const replicas = broker?.node?.replicas.all();
@@ -251,15 +302,16 @@ export class SimCluster {
     };
   }
 
-  #broker(nodeId: NodeId, nodeIds: readonly NodeId[], clusterId: string): SimBroker {
+  #broker(
+    identity: Pick<SimBrokerOptions, "nodeId" | "founders" | "machines" | "clusterId">,
+  ): SimBroker {
     const { world } = this;
+    const { nodeId } = identity;
     return new SimBroker(
       world,
       this.network,
       {
-        nodeId,
-        nodeIds,
-        clusterId,
+        ...identity,
         seed: world.random.integer(0, 2 ** 32),
         storage: {
           view: this.invariants.diskOf(nodeId),
@@ -278,6 +330,10 @@ export class SimCluster {
 
   /** A broker that ends for the reason that a fault gave it waits for its operator. */
   #nodeFailed(broker: SimBroker, error: Error): void {
+    if (broker.mayLeave && isRetirement(error)) {
+      this.#retire(broker);
+      return;
+    }
     if (broker.excuse === undefined) {
       this.#defect(`n${broker.nodeId}`, error);
       return;
@@ -292,6 +348,7 @@ export class SimCluster {
     const text = `n${broker.nodeId} ${level}: ${message}`;
     this.line(text, `${text} ${describe(fields)}`);
     if (level === "warn") return;
+    if (broker.mayLeave && "error" in fields && isRetirement(fields.error)) return;
     if (broker.excuse !== undefined) broker.isAiling = true;
     else this.#unexcused(broker, fields, message);
   }
@@ -303,20 +360,25 @@ export class SimCluster {
     if ("err" in fields && isBrokerError(fields.err, "STALE_REPLICA")) return;
     const groupId = "groupId" in fields ? (fields.groupId as GroupId) : undefined;
     const mayContradict =
-      groupId !== undefined && this.#isAsync(groupId) && this.invariants.isForgiven(groupId);
+      groupId !== undefined && this.isAsync(groupId) && this.invariants.isForgiven(groupId);
     if (mayContradict) {
       broker.excuse = { reason: "lost acknowledged entries", remedy: "restart" };
       broker.isAiling = true;
     } else this.violation(`n${broker.nodeId} logs an error: ${message}`, describe(fields));
   }
 
-  #isAsync(groupId: GroupId): boolean {
+  isAsync(groupId: GroupId): boolean {
     return this.#topics.get(groupId)?.flush === "async";
   }
 
   #defect(name: string, error: unknown): void {
     this.violation(`${name} failed`, error);
   }
+}
+
+/** "You were decommissioned": a broker ends with it. */
+function isRetirement(error: unknown): boolean {
+  return isBrokerError(error, "NODE_FENCED") && error.fields["cause"] === "retired-directory";
 }
 
 function describe(fields: object): string {

@@ -26,7 +26,7 @@ export interface StorageOptions {
   readonly planted?: PlantedDefect | undefined;
 }
 
-/** What a power cut leaves of what was not synced. "holes": all of a file but its last page; of the store, not only a prefix. */
+/** What a power cut leaves of what was not synced. "holes": all of a file but its last sector; of the store, not only a prefix. */
 export type Survival = "some" | "holes" | "nothing";
 
 /** Free space below which a broker refuses records. */
@@ -175,7 +175,7 @@ function arm(injected: Injected, faults: FaultDisk): void {
   injected.active = faults.inject({ ...fault, times: (fault.times ?? 1) - injected.earlierHits });
 }
 
-/** All that can survive does, but for a page that memory-tree.ts loses: the last one. */
+/** All that can survive does, but for the last sector of each file. */
 const HOLES: Random = {
   next: () => 0,
   integer: (_, to) => to - 1,

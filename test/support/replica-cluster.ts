@@ -3,6 +3,7 @@
 // worst case nothing else), be stopped gracefully and be started again on what is left.
 import { expect } from "vitest";
 import { defined } from "../../src/base/assert.ts";
+import { sleep } from "../../src/base/clock.ts";
 import { type Random, seededRandom } from "../../src/base/random.ts";
 import { FaultDisk } from "../../src/log/fault-disk.ts";
 import { openHardStateJournal } from "../../src/log/hard-state-journal.ts";
@@ -11,6 +12,8 @@ import { MemoryDisk } from "../../src/log/memory-disk.ts";
 import { MemoryStore } from "../../src/log/memory-store.ts";
 import type { Disk, GroupLog, HardStateJournal, HardStateRecord } from "../../src/log/ports.ts";
 import { openGroupLog } from "../../src/log/segment-log.ts";
+import type { Frame } from "../../src/model/entry-frame.ts";
+import { BrokerError } from "../../src/model/errors.ts";
 import { type GroupId, type NodeId, type ReplicaId, replicaIdOf } from "../../src/model/ids.ts";
 import type { LogIndex } from "../../src/model/positions.ts";
 import { groupDirectory } from "../../src/replica/group-directory.ts";
@@ -21,7 +24,7 @@ import {
   encodeApplied,
   groupPrefix,
 } from "../../src/replica/group-records.ts";
-import type { GroupMessage } from "../../src/replica/ports.ts";
+import type { EntriesWanted, GroupMessage } from "../../src/replica/ports.ts";
 import type { Replica } from "../../src/replica/replica.ts";
 import { ReplicaSet } from "../../src/replica/replica-set.ts";
 import { LedgerMachine, setDraft } from "./ledger-machine.ts";
@@ -42,6 +45,7 @@ export interface ClusterOptions {
   readonly syncMs?: number;
   readonly segmentBytes?: number;
   readonly tailBytesMax?: number;
+  readonly scrub?: { readonly scrubBytesPerSecond: number; readonly scrubIntervalMs: number };
   /** Added to each node's wall clock. */
   readonly skewMs?: readonly number[];
 }
@@ -101,6 +105,8 @@ export class ReplicaCluster {
   readonly #boots = new Map<NodeId, number>();
   readonly #disks = new Map<NodeId, { memory: MemoryDisk; store: MemoryStore }>();
   appendsDelivered = 0;
+  /** Asked for by replicas that repair themselves. */
+  entriesFetched = 0;
 
   constructor(options: ClusterOptions = {}) {
     this.#options = options;
@@ -288,7 +294,7 @@ export class ReplicaCluster {
   }
 
   /** What is on a stopped node's disk. */
-  diskOf(nodeId: NodeId): Disk {
+  diskOf(nodeId: NodeId): MemoryDisk {
     return this.#stored(nodeId).memory;
   }
 
@@ -395,12 +401,29 @@ export class ReplicaCluster {
           observe: () => undefined,
         },
         openLog: (directory, record) => this.#openLog(disk, directory, record),
+        fetchEntries: (from, wanted) => this.#fetchEntries(nodeId, from, wanted),
         onFatal: (error) => {
           if (node.isUp) node.fatal = error;
         },
       },
-      this.#options.tailBytesMax === undefined ? {} : { tailBytesMax: this.#options.tailBytesMax },
+      {
+        ...(this.#options.tailBytesMax === undefined
+          ? {}
+          : { tailBytesMax: this.#options.tailBytesMax }),
+        ...this.#options.scrub,
+      },
     );
+  }
+
+  /** Over the same links as messages. */
+  async #fetchEntries(to: NodeId, from: NodeId, wanted: EntriesWanted): Promise<readonly Frame[]> {
+    await sleep(this.clock.root, 1);
+    const node = this.#nodes.get(from);
+    if (node?.isUp !== true || !this.network.isOpen(from, to) || !this.network.isOpen(to, from)) {
+      throw new BrokerError("UNREACHABLE", "the node is not there");
+    }
+    this.entriesFetched += wanted.last - wanted.first + 1;
+    return node.set.readEntries({ ...wanted, bytesMax: 500 });
   }
 
   #openLog(disk: Disk, directory: string, record: HardStateRecord): Promise<GroupLog> {

@@ -76,7 +76,7 @@ export class VirtualNetwork {
   #send(from: NodeId, to: NodeId, messages: readonly GroupMessage[]): void {
     this.sends += 1;
     const kept = messages.filter((item) => this.filter(from, to, item));
-    if (kept.length === 0 || !this.#isOpen(from, to)) return;
+    if (kept.length === 0 || !this.isOpen(from, to)) return;
     if (this.#random.next() < this.options.lossRate) return;
     this.#deliver(from, to, () => {
       const receiver = this.#receivers.get(to);
@@ -89,13 +89,13 @@ export class VirtualNetwork {
   #sendImage(from: NodeId, to: NodeId, transfer: ImageTransfer, done: (ok: boolean) => void): void {
     this.#deliver(from, to, () => {
       const receiver = this.#receivers.get(to);
-      const ok = receiver !== undefined && this.#isOpen(from, to);
+      const ok = receiver !== undefined && this.isOpen(from, to);
       if (ok) receiver.receiveImage(from, { ...transfer, image: Buffer.from(transfer.image) });
       if (this.#receivers.has(from)) done(ok);
     });
   }
 
-  #isOpen(from: NodeId, to: NodeId): boolean {
+  isOpen(from: NodeId, to: NodeId): boolean {
     return !this.#cut.has(`${from}>${to}`);
   }
 

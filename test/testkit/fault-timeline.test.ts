@@ -147,3 +147,21 @@ describe("fault timeline: what voids everything", () => {
     expect(faults.mayEnd(1, 9000)).toBe(false);
   });
 });
+
+describe("pauses", () => {
+  it("time in which some node stood still: overlaps count once, other faults do not", () => {
+    const faults = timeline(
+      fault(1000, "pause", "start", 1),
+      fault(1500, "pause", "start", 2),
+      fault(2000, "pause", "stop", 1),
+      fault(3000, "pause", "stop", 2),
+      fault(3500, "kill", "start", 3),
+      fault(4000, "kill", "stop", 3),
+      fault(5000, "pause", "start", 1),
+    );
+    expect(faults.pausedMs(0, 4500)).toBe(2000);
+    expect(faults.pausedMs(1800, 2500)).toBe(700);
+    expect(faults.pausedMs(3000, 5000)).toBe(0);
+    expect(faults.pausedMs(0, 6000)).toBe(3000);
+  });
+});

@@ -6,6 +6,7 @@ import { registerFetchService } from "./fetch-service.ts";
 import { registerMemberService } from "./member-service.ts";
 import { registerMetadataService } from "./metadata-service.ts";
 import { registerPeerControlService } from "./peer-control-service.ts";
+import { registerPeerRepairService } from "./peer-repair-service.ts";
 import { registerProduceService } from "./produce-service.ts";
 
 /** What clients call. Before the node starts. */
@@ -21,4 +22,5 @@ export function registerClientServices(node: BrokerNode, services: ServiceRegist
 export function registerPeerServices(node: BrokerNode, services: ServiceRegistry): void {
   node.transport.register(services);
   registerPeerControlService(node, services);
+  registerPeerRepairService(node, services);
 }

@@ -84,6 +84,8 @@ export async function topicDescribe(
 function printDetails(details: TopicDetails, context: Context): void {
   const { terminal } = context;
   const { topic } = details;
+  // Rare, so the column is left out where it would be empty.
+  const isAnyRecovering = details.partitions.some(({ recovering }) => recovering.length > 0);
   terminal.line(`${topic.name}  ${topic.topicId}  acknowledges ${topic.durability}`);
   terminal.line("");
   printRows(
@@ -100,6 +102,7 @@ function printDetails(details: TopicDetails, context: Context): void {
       { title: "TERM", text: (row) => row.leaderEpoch, align: "right" },
       { title: "REPLICAS", text: replicasText },
       { title: "IN SYNC", text: inSyncText },
+      ...(isAnyRecovering ? [{ title: "RECOVERING", text: recoveringText }] : []),
       { title: "FIRST", text: (row) => row.logStartOffset, align: "right" },
       { title: "NEXT", text: (row) => row.highWatermark, align: "right" },
       { title: "SIZE", text: sizeText, align: "right" },
@@ -128,6 +131,11 @@ function replicasText(row: PartitionDetails): string {
 /** Known only where the asked broker leads. */
 function inSyncText(row: PartitionDetails): string {
   return row.inSync.length === 0 ? "?" : row.inSync.join(",");
+}
+
+/** May have forgotten what they acknowledged, and vote with less weight until they hold it again. */
+function recoveringText(row: PartitionDetails): string {
+  return row.recovering.length === 0 ? "–" : row.recovering.join(",");
 }
 
 function sizeText(row: PartitionDetails): string {

@@ -111,6 +111,7 @@ function print(seen: readonly Seen[], context: Context): void {
     [
       { title: "NODE", text: (row) => row.nodeId, align: "right" },
       { title: "ANSWERS", text: (row) => (row.view === undefined ? "no" : "yes") },
+      { title: "RECOVERING", text: ({ nodeId }) => (isRecovering(seen, nodeId) ? "yes" : "no") },
       { title: "LAST TERM", text: text((view) => view.lastTerm), align: "right" },
       { title: "LAST INDEX", text: text((view) => view.lastIndex), align: "right" },
       { title: "COMMITTED", text: text((view) => view.commitIndex), align: "right" },
@@ -119,6 +120,11 @@ function print(seen: readonly Seen[], context: Context): void {
     ],
     "no replicas",
   );
+}
+
+/** By what anybody says: the others heard it from the replica itself. */
+function isRecovering(seen: readonly Seen[], nodeId: number): boolean {
+  return seen.some(({ view }) => view?.recovering.includes(nodeId) === true);
 }
 
 /** What is known, and what nobody can know. */
@@ -143,7 +149,17 @@ export function lossText(
       ({ nodeId: other }) =>
         `Warning: node ${other} has more than node ${nodeId}; that is given up, too.`,
     ),
+    ...forgottenText(seen),
     "The lost replicas are shut out: make sure that they do not run. Should they come back, what they hold goes to their trash.",
+  ];
+}
+
+/** Replicas that answer, but cannot be counted on. */
+function forgottenText(seen: readonly Seen[]): readonly string[] {
+  const nodes = seen.filter(({ nodeId }) => isRecovering(seen, nodeId)).map((one) => one.nodeId);
+  if (nodes.length === 0) return [];
+  return [
+    `Node ${nodes.join(", ")} lost power and may have forgotten what it acknowledged. The partition elects a leader by itself once enough of the others are back, or all: wait for them if you can.`,
   ];
 }
 

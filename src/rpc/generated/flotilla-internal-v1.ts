@@ -625,3 +625,113 @@ function readProposeMetadataResponse(reader: Reader): ProposeMetadataResponse {
   return new ProposeMetadataResponseFields(f1, f2);
 }
 export const ProposeMetadataResponse: MessageType<ProposeMetadataResponse> = messageType(createProposeMetadataResponse, sizeProposeMetadataResponse, writeProposeMetadataResponse, readProposeMetadataResponse);
+
+/** Entries that one replica of a group wants from another. */
+export interface ReadEntriesRequest {
+  /** UUID of the cluster; another one is refused with CLUSTER_MISMATCH. */
+  readonly clusterId: string;
+  /** The asking node. */
+  readonly nodeId: number;
+  /** Raft group. */
+  readonly groupId: number;
+  /** First index. */
+  readonly firstIndex: number;
+  /** Last index, inclusive. */
+  readonly lastIndex: number;
+  /** About how many bytes the whole answer may have; at most 8 MiB count. */
+  readonly bytesMax: number;
+}
+function createReadEntriesRequest(fields: Partial<ReadEntriesRequest> = {}): ReadEntriesRequest {
+  return { clusterId: fields.clusterId ?? "", nodeId: fields.nodeId ?? 0, groupId: fields.groupId ?? 0, firstIndex: fields.firstIndex ?? 0, lastIndex: fields.lastIndex ?? 0, bytesMax: fields.bytesMax ?? 0 };
+}
+function sizeReadEntriesRequest(message: ReadEntriesRequest): number {
+  let size = 0;
+  if (message.clusterId !== "") size += 1 + stringSize(message.clusterId);
+  if (message.nodeId !== 0) size += 1 + uint32Size(message.nodeId, "nodeId");
+  if (message.groupId !== 0) size += 1 + uint64Size(message.groupId, "groupId");
+  if (message.firstIndex !== 0) size += 1 + uint64Size(message.firstIndex, "firstIndex");
+  if (message.lastIndex !== 0) size += 1 + uint64Size(message.lastIndex, "lastIndex");
+  if (message.bytesMax !== 0) size += 1 + uint64Size(message.bytesMax, "bytesMax");
+  return size;
+}
+function writeReadEntriesRequest(message: ReadEntriesRequest, writer: Writer): void {
+  if (message.clusterId !== "") { writer.varint(10); writer.string(message.clusterId); }
+  if (message.nodeId !== 0) { writer.varint(16); writer.varint(message.nodeId); }
+  if (message.groupId !== 0) { writer.varint(24); writer.varint(message.groupId); }
+  if (message.firstIndex !== 0) { writer.varint(32); writer.varint(message.firstIndex); }
+  if (message.lastIndex !== 0) { writer.varint(40); writer.varint(message.lastIndex); }
+  if (message.bytesMax !== 0) { writer.varint(48); writer.varint(message.bytesMax); }
+}
+class ReadEntriesRequestFields implements ReadEntriesRequest {
+  readonly clusterId: string;
+  readonly nodeId: number;
+  readonly groupId: number;
+  readonly firstIndex: number;
+  readonly lastIndex: number;
+  readonly bytesMax: number;
+  constructor(f1: string, f2: number, f3: number, f4: number, f5: number, f6: number) {
+    this.clusterId = f1;
+    this.nodeId = f2;
+    this.groupId = f3;
+    this.firstIndex = f4;
+    this.lastIndex = f5;
+    this.bytesMax = f6;
+  }
+}
+function readReadEntriesRequest(reader: Reader): ReadEntriesRequest {
+  let f1: string = "";
+  let f2: number = 0;
+  let f3: number = 0;
+  let f4: number = 0;
+  let f5: number = 0;
+  let f6: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint64(); break;
+      case 32: f4 = reader.uint64(); break;
+      case 40: f5 = reader.uint64(); break;
+      case 48: f6 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ReadEntriesRequestFields(f1, f2, f3, f4, f5, f6);
+}
+export const ReadEntriesRequest: MessageType<ReadEntriesRequest> = messageType(createReadEntriesRequest, sizeReadEntriesRequest, writeReadEntriesRequest, readReadEntriesRequest);
+
+/** The next of them, in order, without gaps. */
+export interface ReadEntriesResponse {
+  /** Entry frames, concatenated (docs/STORAGE-FORMAT.md); about 1 MiB, at least one frame. */
+  readonly frames: readonly Buffer[];
+}
+function createReadEntriesResponse(fields: Partial<ReadEntriesResponse> = {}): ReadEntriesResponse {
+  return { frames: fields.frames ?? [] };
+}
+function sizeReadEntriesResponse(message: ReadEntriesResponse): number {
+  let size = 0;
+  if (message.frames.length > 0) size += 1 + prefixedSize(chunksLength(message.frames));
+  return size;
+}
+function writeReadEntriesResponse(message: ReadEntriesResponse, writer: Writer): void {
+  if (message.frames.length > 0) { writer.varint(10); writer.chunks(message.frames); }
+}
+class ReadEntriesResponseFields implements ReadEntriesResponse {
+  readonly frames: readonly Buffer[];
+  constructor(f1: readonly Buffer[]) {
+    this.frames = f1;
+  }
+}
+function readReadEntriesResponse(reader: Reader): ReadEntriesResponse {
+  let f1: readonly Buffer[] = [];
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.chunks(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ReadEntriesResponseFields(f1);
+}
+export const ReadEntriesResponse: MessageType<ReadEntriesResponse> = messageType(createReadEntriesResponse, sizeReadEntriesResponse, writeReadEntriesResponse, readReadEntriesResponse);

@@ -598,9 +598,14 @@ export interface PartitionState {
   readonly commitIndex: number;
   /** Nodes whose replica is leaving: not wanted any more, but perhaps still a member. Empty: no move is under way. */
   readonly leaving: readonly number[];
+  /**
+   * Nodes whose replica may have forgotten what it acknowledged, as far as the asked broker has heard (from itself, and as
+   * leader or candidate from the others). Their votes count less.
+   */
+  readonly recovering: readonly number[];
 }
 function createPartitionState(fields: Partial<PartitionState> = {}): PartitionState {
-  return { partition: fields.partition ?? 0, leaderId: fields.leaderId ?? 0, leaderEpoch: fields.leaderEpoch ?? 0, replicas: fields.replicas ?? [], inSync: fields.inSync ?? [], logStartOffset: fields.logStartOffset ?? 0, highWatermark: fields.highWatermark ?? 0, bytes: fields.bytes ?? 0, commitIndex: fields.commitIndex ?? 0, leaving: fields.leaving ?? [] };
+  return { partition: fields.partition ?? 0, leaderId: fields.leaderId ?? 0, leaderEpoch: fields.leaderEpoch ?? 0, replicas: fields.replicas ?? [], inSync: fields.inSync ?? [], logStartOffset: fields.logStartOffset ?? 0, highWatermark: fields.highWatermark ?? 0, bytes: fields.bytes ?? 0, commitIndex: fields.commitIndex ?? 0, leaving: fields.leaving ?? [], recovering: fields.recovering ?? [] };
 }
 function sizePartitionState(message: PartitionState): number {
   let size = 0;
@@ -614,6 +619,7 @@ function sizePartitionState(message: PartitionState): number {
   if (message.bytes !== 0) size += 1 + uint64Size(message.bytes, "bytes");
   if (message.commitIndex !== 0) size += 1 + uint64Size(message.commitIndex, "commitIndex");
   if (message.leaving.length > 0) size += 1 + prefixedSize(message.leaving.reduce((sum, item) => sum + uint32Size(item, "leaving"), 0));
+  if (message.recovering.length > 0) size += 1 + prefixedSize(message.recovering.reduce((sum, item) => sum + uint32Size(item, "recovering"), 0));
   return size;
 }
 function writePartitionState(message: PartitionState, writer: Writer): void {
@@ -627,6 +633,7 @@ function writePartitionState(message: PartitionState, writer: Writer): void {
   if (message.bytes !== 0) { writer.varint(64); writer.varint(message.bytes); }
   if (message.commitIndex !== 0) { writer.varint(72); writer.varint(message.commitIndex); }
   if (message.leaving.length > 0) { writer.varint(82); writer.varint(message.leaving.reduce((sum, item) => sum + uint32Size(item, "leaving"), 0)); for (const item of message.leaving) writer.varint(item); }
+  if (message.recovering.length > 0) { writer.varint(90); writer.varint(message.recovering.reduce((sum, item) => sum + uint32Size(item, "recovering"), 0)); for (const item of message.recovering) writer.varint(item); }
 }
 class PartitionStateFields implements PartitionState {
   readonly partition: number;
@@ -639,7 +646,8 @@ class PartitionStateFields implements PartitionState {
   readonly bytes: number;
   readonly commitIndex: number;
   readonly leaving: readonly number[];
-  constructor(f1: number, f2: number, f3: number, f4: number[], f5: number[], f6: number, f7: number, f8: number, f9: number, f10: number[]) {
+  readonly recovering: readonly number[];
+  constructor(f1: number, f2: number, f3: number, f4: number[], f5: number[], f6: number, f7: number, f8: number, f9: number, f10: number[], f11: number[]) {
     this.partition = f1;
     this.leaderId = f2;
     this.leaderEpoch = f3;
@@ -650,6 +658,7 @@ class PartitionStateFields implements PartitionState {
     this.bytes = f8;
     this.commitIndex = f9;
     this.leaving = f10;
+    this.recovering = f11;
   }
 }
 function readPartitionState(reader: Reader): PartitionState {
@@ -663,6 +672,7 @@ function readPartitionState(reader: Reader): PartitionState {
   let f8: number = 0;
   let f9: number = 0;
   const f10: number[] = [];
+  const f11: number[] = [];
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -679,10 +689,12 @@ function readPartitionState(reader: Reader): PartitionState {
       case 72: f9 = reader.uint64(); break;
       case 80: reader.element(); f10.push(reader.uint32()); break;
       case 82: { const outer = reader.enter(); while (reader.more) { reader.element(); f10.push(reader.uint32()); } reader.leave(outer); break; }
+      case 88: reader.element(); f11.push(reader.uint32()); break;
+      case 90: { const outer = reader.enter(); while (reader.more) { reader.element(); f11.push(reader.uint32()); } reader.leave(outer); break; }
       default: reader.skip(tag);
     }
   }
-  return new PartitionStateFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10);
+  return new PartitionStateFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11);
 }
 export const PartitionState: MessageType<PartitionState> = messageType(createPartitionState, sizePartitionState, writePartitionState, readPartitionState);
 
@@ -1974,11 +1986,13 @@ export interface InspectReplicaResponse {
   readonly votersAlive: readonly number[];
   /** Node of the leader that it follows, 0: none. */
   readonly leaderId: number;
-  /** The group has a leader, or enough live voters to elect one: nothing may be forced. */
+  /** The group has a leader, or live voters that can elect one: nothing may be forced. */
   readonly quorumAnswers: boolean;
+  /** Nodes whose replica, as it knows, may have forgotten what it acknowledged; its own among them. */
+  readonly recovering: readonly number[];
 }
 function createInspectReplicaResponse(fields: Partial<InspectReplicaResponse> = {}): InspectReplicaResponse {
-  return { nodeId: fields.nodeId ?? 0, replicaId: fields.replicaId ?? 0, term: fields.term ?? 0, lastTerm: fields.lastTerm ?? 0, lastIndex: fields.lastIndex ?? 0, commitIndex: fields.commitIndex ?? 0, endOffset: fields.endOffset ?? 0, highWatermark: fields.highWatermark ?? 0, logStartOffset: fields.logStartOffset ?? 0, voters: fields.voters ?? [], votersAlive: fields.votersAlive ?? [], leaderId: fields.leaderId ?? 0, quorumAnswers: fields.quorumAnswers ?? false };
+  return { nodeId: fields.nodeId ?? 0, replicaId: fields.replicaId ?? 0, term: fields.term ?? 0, lastTerm: fields.lastTerm ?? 0, lastIndex: fields.lastIndex ?? 0, commitIndex: fields.commitIndex ?? 0, endOffset: fields.endOffset ?? 0, highWatermark: fields.highWatermark ?? 0, logStartOffset: fields.logStartOffset ?? 0, voters: fields.voters ?? [], votersAlive: fields.votersAlive ?? [], leaderId: fields.leaderId ?? 0, quorumAnswers: fields.quorumAnswers ?? false, recovering: fields.recovering ?? [] };
 }
 function sizeInspectReplicaResponse(message: InspectReplicaResponse): number {
   let size = 0;
@@ -1995,6 +2009,7 @@ function sizeInspectReplicaResponse(message: InspectReplicaResponse): number {
   if (message.votersAlive.length > 0) size += 1 + prefixedSize(message.votersAlive.reduce((sum, item) => sum + uint32Size(item, "votersAlive"), 0));
   if (message.leaderId !== 0) size += 1 + uint32Size(message.leaderId, "leaderId");
   if (message.quorumAnswers) size += 1 + 1;
+  if (message.recovering.length > 0) size += 1 + prefixedSize(message.recovering.reduce((sum, item) => sum + uint32Size(item, "recovering"), 0));
   return size;
 }
 function writeInspectReplicaResponse(message: InspectReplicaResponse, writer: Writer): void {
@@ -2011,6 +2026,7 @@ function writeInspectReplicaResponse(message: InspectReplicaResponse, writer: Wr
   if (message.votersAlive.length > 0) { writer.varint(90); writer.varint(message.votersAlive.reduce((sum, item) => sum + uint32Size(item, "votersAlive"), 0)); for (const item of message.votersAlive) writer.varint(item); }
   if (message.leaderId !== 0) { writer.varint(96); writer.varint(message.leaderId); }
   if (message.quorumAnswers) { writer.varint(104); writer.bool(message.quorumAnswers); }
+  if (message.recovering.length > 0) { writer.varint(114); writer.varint(message.recovering.reduce((sum, item) => sum + uint32Size(item, "recovering"), 0)); for (const item of message.recovering) writer.varint(item); }
 }
 class InspectReplicaResponseFields implements InspectReplicaResponse {
   readonly nodeId: number;
@@ -2026,7 +2042,8 @@ class InspectReplicaResponseFields implements InspectReplicaResponse {
   readonly votersAlive: readonly number[];
   readonly leaderId: number;
   readonly quorumAnswers: boolean;
-  constructor(f1: number, f2: number, f3: number, f4: number, f5: number, f6: number, f7: number, f8: number, f9: number, f10: number[], f11: number[], f12: number, f13: boolean) {
+  readonly recovering: readonly number[];
+  constructor(f1: number, f2: number, f3: number, f4: number, f5: number, f6: number, f7: number, f8: number, f9: number, f10: number[], f11: number[], f12: number, f13: boolean, f14: number[]) {
     this.nodeId = f1;
     this.replicaId = f2;
     this.term = f3;
@@ -2040,6 +2057,7 @@ class InspectReplicaResponseFields implements InspectReplicaResponse {
     this.votersAlive = f11;
     this.leaderId = f12;
     this.quorumAnswers = f13;
+    this.recovering = f14;
   }
 }
 function readInspectReplicaResponse(reader: Reader): InspectReplicaResponse {
@@ -2056,6 +2074,7 @@ function readInspectReplicaResponse(reader: Reader): InspectReplicaResponse {
   const f11: number[] = [];
   let f12: number = 0;
   let f13: boolean = false;
+  const f14: number[] = [];
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -2074,10 +2093,12 @@ function readInspectReplicaResponse(reader: Reader): InspectReplicaResponse {
       case 90: { const outer = reader.enter(); while (reader.more) { reader.element(); f11.push(reader.uint32()); } reader.leave(outer); break; }
       case 96: f12 = reader.uint32(); break;
       case 104: f13 = reader.bool(); break;
+      case 112: reader.element(); f14.push(reader.uint32()); break;
+      case 114: { const outer = reader.enter(); while (reader.more) { reader.element(); f14.push(reader.uint32()); } reader.leave(outer); break; }
       default: reader.skip(tag);
     }
   }
-  return new InspectReplicaResponseFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13);
+  return new InspectReplicaResponseFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13, f14);
 }
 export const InspectReplicaResponse: MessageType<InspectReplicaResponse> = messageType(createInspectReplicaResponse, sizeInspectReplicaResponse, writeInspectReplicaResponse, readInspectReplicaResponse);
 

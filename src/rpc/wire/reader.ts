@@ -7,6 +7,8 @@ import { BrokerError } from "../../model/errors.ts";
 
 /** Repeated elements that one request may contain; a broker decodes requests of strangers. */
 export const REQUEST_ELEMENTS_MAX = 65_536;
+/** The same for one message of a stream: a megabyte of the smallest batches. */
+export const STREAM_ELEMENTS_MAX = 16_384;
 /** Repeated elements that one response may contain; it comes from a broker that we chose to ask. */
 export const RESPONSE_ELEMENTS_MAX = 1_000_000;
 

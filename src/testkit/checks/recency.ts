@@ -50,7 +50,7 @@ function endsSeen({ facts }: Evidence): EndSeen[] {
 }
 
 function judge(evidence: Evidence, receipts: ReceiptsByTime, seen: EndSeen, found: Found): void {
-  const { facts, rules } = evidence;
+  const { facts, promises, rules } = evidence;
   const { sends } = facts;
   const furthest = receipts.furthestBefore(seen.beganMs);
   if (furthest === undefined || sends.ackOffset.at(furthest) < seen.end) return;
@@ -63,6 +63,9 @@ function judge(evidence: Evidence, receipts: ReceiptsByTime, seen: EndSeen, foun
   if (missed === undefined) return;
   const lagMs = seen.beganMs - sends.ackMs.at(missed);
   if (lagMs <= rules.staleReadMsMax) return;
+  // Whoever was paused does not know that it was deposed meanwhile.
+  const pausedMs = promises.timeline.pausedMs(sends.ackMs.at(missed), seen.beganMs);
+  if (lagMs - pausedMs <= rules.staleReadMsMax) return;
   report(evidence, "stale-read", missed, seen, found, ` ${Math.round(lagMs)} ms before`);
 }
 

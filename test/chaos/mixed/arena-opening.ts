@@ -112,7 +112,7 @@ function historyOf({ name, partitions }: ArenaOptions): MixedHistory {
 }
 
 async function openNetwork(directory: string, missing: readonly Need[]): Promise<Network> {
-  if (!missing.includes("namespaces")) return await Namespaces.create(FOUNDERS);
+  if (!missing.includes("namespaces")) return Namespaces.create(FOUNDERS);
   const proxies = await Proxies.create(directory);
   for (const id of FOUNDERS) await proxies.addNode(id);
   return proxies;

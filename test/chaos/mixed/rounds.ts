@@ -13,6 +13,7 @@ import {
   waitAllInSync,
 } from "./arena.ts";
 import type { FaultRecord } from "./result.ts";
+import { symptomsOf } from "./symptoms.ts";
 
 const SYNC_TIMEOUT_MS = 60_000;
 const RATE_TIMEOUT_MS = 30_000;
@@ -93,16 +94,24 @@ async function hold(
   led: readonly PlacedView[],
   watches: Watches,
 ): Promise<string | undefined> {
+  const waiting = (): PlacedView[] =>
+    led.filter((view) => kind.losesLeader && firstAckOf(watches, view) === undefined);
   const tookOver = waitUntil(
     "take-over",
     TAKE_OVER_TIMEOUT_MS,
-    () => !kind.losesLeader || led.every((view) => firstAckOf(watches, view) !== undefined),
+    () => waiting().length === 0,
     WATCH_MS,
-  ).catch(() => arena.problems.push(`${kind.name}: ${led.length} partitions: nobody took over`));
+  ).catch(async () => {
+    const stuck = waiting();
+    arena.problems.push(`${kind.name}: nothing acknowledged in ${stuck.length} of ${led.length}`);
+    for (const view of stuck) {
+      for (const line of await symptomsOf(arena, view)) arena.say(line);
+    }
+  });
   const finished = within(`${kind.name} done`, DONE_TIMEOUT_MS, done ?? Promise.resolve());
   const caught = finished.catch((error: unknown) => arena.problems.push(String(error)));
   await Promise.all([pause(kind.holdMs), tookOver, caught]);
-  return await proof();
+  return proof();
 }
 
 /** Returns how long it took until every partition acknowledged a send that began after the fault's end. */

@@ -40,7 +40,7 @@ export async function runEnclosed(): Promise<number> {
       setTimeout(() => child.kill("SIGKILL"), GRACE_MS).unref();
     });
   }
-  return await new Promise((resolve, reject) => {
+  return new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (code) => resolve(code ?? 1));
   });

@@ -9,7 +9,11 @@ import type { MessageType } from "../../../src/rpc/wire/message-type.ts";
 // Every generated codec is compared with protobufjs, an independent implementation, on random messages.
 
 const root = loadProtos();
-const CHUNKED = new Set(["CursorBatches.batches", "RaftMessage.frames"]);
+const CHUNKED = new Set([
+  "CursorBatches.batches",
+  "RaftMessage.frames",
+  "ReadEntriesResponse.frames",
+]);
 const types = ["flotilla.v1", "flotilla.internal.v1"].flatMap((name) =>
   declarations(root.lookup(name) as protobuf.Namespace).filter(
     (item) => item instanceof protobuf.Type,

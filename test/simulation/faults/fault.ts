@@ -2,12 +2,15 @@
 // say that it began, that it bit and when it ends. Made by faults.ts for each step of a plan.
 import type { Random } from "../../../src/base/random.ts";
 import type { FaultStep } from "../plan/seed-plan.ts";
+import type { PublishClient } from "../publish-client.ts";
 import type { SimBroker } from "../sim-broker.ts";
 import type { SimCluster } from "../sim-cluster.ts";
 
 export interface FaultContext {
   readonly cluster: SimCluster;
   readonly step: FaultStep;
+  /** Gives orders to brokers, as the command line does. */
+  readonly operator: PublishClient;
   readonly random: Random;
   /** It does something from now on, to these nodes. */
   begin(brokers: readonly SimBroker[]): void;

@@ -1,7 +1,9 @@
 // Carries out the faults of a plan at their times. Every fault is counted as begun, and as bitten when it demonstrably had
 // an effect. Begun and stopped by simulate.ts.
 import { seededRandom } from "../../../src/base/random.ts";
+import { plainClient } from "../clients.ts";
 import type { FaultStep } from "../plan/seed-plan.ts";
+import type { PublishClient } from "../publish-client.ts";
 import type { SimBroker } from "../sim-broker.ts";
 import type { SimCluster } from "../sim-cluster.ts";
 import type { FaultContext } from "./fault.ts";
@@ -15,6 +17,7 @@ export class Faults {
   readonly bitten = new Map<FaultKind, number>();
   readonly #cluster: SimCluster;
   readonly #steps: readonly FaultStep[];
+  readonly #operator: PublishClient;
   /** Ends what is under way. */
   readonly #active = new Set<() => void>();
   #isStopped = false;
@@ -23,6 +26,7 @@ export class Faults {
   constructor(cluster: SimCluster, steps: readonly FaultStep[]) {
     this.#cluster = cluster;
     this.#steps = steps;
+    this.#operator = plainClient(cluster);
   }
 
   start(): void {
@@ -36,7 +40,7 @@ export class Faults {
   /** Everything is as it should be from here on; nodes that are down start, disks that failed are replaced. */
   stop(): void {
     this.#isStopped = true;
-    for (const { storage } of this.#cluster.brokers) storage.crashHook = undefined;
+    for (const { storage } of this.#cluster.machines) storage.crashHook = undefined;
     for (const end of [...this.#active]) end();
   }
 
@@ -48,6 +52,7 @@ export class Faults {
     return {
       cluster,
       step,
+      operator: this.#operator,
       random: seededRandom(step.draw),
       begin: (brokers: readonly SimBroker[]) => {
         nodes = brokers.map(({ nodeId }) => nodeId);

@@ -41,6 +41,14 @@ export const FAULT_KINDS = [
   "rotten segment",
   "misdirected write",
   "lost disk",
+  // Orders of an operator: who belongs to the cluster, and who holds what.
+  "move",
+  "cancelled move",
+  "rebalance",
+  "grow",
+  "shrink",
+  "cancelled shrink",
+  "metadata voters",
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
@@ -56,6 +64,11 @@ export function losesPageCache(kind: FaultKind): boolean {
 /** A disk is given up and another one takes its place: seldom, and never two at a time. */
 export function endsDisk(kind: FaultKind): boolean {
   return ENDS_DISK.has(kind);
+}
+
+/** Needs more nodes than a partition has replicas. */
+export function needsMoreNodes(kind: FaultKind): boolean {
+  return NEEDS_MORE_NODES.has(kind);
 }
 
 /** What the judge of the history takes it for. */
@@ -93,6 +106,13 @@ export const EFFECTS: Readonly<Record<FaultKind, FaultEffect>> = {
   "rotten segment": "wipe",
   "misdirected write": "wipe",
   "lost disk": "wipe",
+  move: "blip",
+  "cancelled move": "blip",
+  rebalance: "blip",
+  grow: "blip",
+  shrink: "blip",
+  "cancelled shrink": "blip",
+  "metadata voters": "blip",
 };
 
 const LOSES_PAGE_CACHE: ReadonlySet<FaultKind> = new Set<FaultKind>([
@@ -109,4 +129,14 @@ const ENDS_DISK: ReadonlySet<FaultKind> = new Set<FaultKind>([
   "rotten segment",
   "misdirected write",
   "lost disk",
+]);
+
+const NEEDS_MORE_NODES: ReadonlySet<FaultKind> = new Set<FaultKind>([
+  "move",
+  "cancelled move",
+  "rebalance",
+  "grow",
+  "shrink",
+  "cancelled shrink",
+  "metadata voters",
 ]);

@@ -2,6 +2,7 @@
 import * as disk from "./disk-faults.ts";
 import type { Fault } from "./fault.ts";
 import type { FaultKind } from "./kinds.ts";
+import * as members from "./member-faults.ts";
 import * as network from "./network-faults.ts";
 import * as power from "./power-faults.ts";
 import * as processes from "./process-faults.ts";
@@ -40,4 +41,11 @@ export const FAULTS: Readonly<Record<FaultKind, Fault>> = {
   "rotten segment": disk.rottenSegment,
   "misdirected write": disk.misdirectedWrite,
   "lost disk": disk.lostDisk,
+  move: members.move,
+  "cancelled move": members.cancelledMove,
+  rebalance: members.rebalance,
+  grow: members.grow,
+  shrink: members.shrink,
+  "cancelled shrink": members.cancelledShrink,
+  "metadata voters": members.metadataVoters,
 };

@@ -16,9 +16,10 @@ export interface Entry {
   /** Of the entry before it in the same log; undefined at the log's beginning. */
   readonly prevTerm: Term | undefined;
   readonly hash: number;
+  /** It names the members from the moment on at which it is applied. */
+  readonly isMembership: boolean;
   readonly baseOffset: Offset;
   readonly recordCount: number;
-  readonly isMembership: boolean;
   /** Position in the file after it. */
   readonly end: number;
 }

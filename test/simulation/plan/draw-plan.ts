@@ -2,7 +2,13 @@
 // disks, tiny buffers or many clients, others nothing of that. Pure.
 import type { Random } from "../../../src/base/random.ts";
 import type { Acks } from "../../../src/model/durability.ts";
-import { endsDisk, FAULT_KINDS, type FaultKind, losesPageCache } from "../faults/kinds.ts";
+import {
+  endsDisk,
+  FAULT_KINDS,
+  type FaultKind,
+  losesPageCache,
+  needsMoreNodes,
+} from "../faults/kinds.ts";
 import type { FaultStep, ReaderPlan, SeedPlan, TopicPlan, UserPlan } from "./seed-plan.ts";
 
 export interface DrawOptions {
@@ -12,7 +18,10 @@ export interface DrawOptions {
 }
 
 const DURATION_MS = 60_000;
-const FIVE_NODES_PROBABILITY = 0.25;
+const NODES_MIN = 3;
+const FIVE_NODES_PROBABILITY = 0.2;
+/** So many runs may grow. */
+const SPARE_NODES_PROBABILITY = 0.25;
 const KIND_PROBABILITY = 0.35;
 const KINDS_MIN = 4;
 /** Runs without power loss hold all/async to its promise, so not all have it. */
@@ -26,12 +35,14 @@ const SENDS_MAX = 2600;
 
 export function drawPlan(random: Random, options: DrawOptions = {}): SeedPlan {
   const durationMs = options.durationMs ?? DURATION_MS;
-  const nodes = random.next() < FIVE_NODES_PROBABILITY ? 5 : 3;
-  const kinds = options.kinds ?? drawKinds(random);
+  const nodes = random.next() < FIVE_NODES_PROBABILITY ? 5 : NODES_MIN;
+  const spareNodes = random.next() < SPARE_NODES_PROBABILITY ? 2 : 0;
+  const kinds = options.kinds ?? drawKinds(random, nodes + spareNodes > NODES_MIN);
   const topics = drawTopics(random);
   const mayForget = kinds.some(losesPageCache);
   return {
     nodes,
+    spareNodes,
     durationMs,
     network: {
       latencyMsMax: pick(random, [0.5, 1, 1, 5, 25]),
@@ -46,9 +57,11 @@ export function drawPlan(random: Random, options: DrawOptions = {}): SeedPlan {
   };
 }
 
-function drawKinds(random: Random): readonly FaultKind[] {
+function drawKinds(random: Random, hasMoreNodes: boolean): readonly FaultKind[] {
   const hasPowerLoss = random.next() < POWER_LOSS_PROBABILITY;
-  const drawable = FAULT_KINDS.filter((kind) => hasPowerLoss || !losesPageCache(kind));
+  const drawable = FAULT_KINDS.filter(
+    (kind) => (hasPowerLoss || !losesPageCache(kind)) && (hasMoreNodes || !needsMoreNodes(kind)),
+  );
   const kinds = drawable.filter(() => random.next() < KIND_PROBABILITY);
   while (kinds.length < KINDS_MIN) {
     const kind = pick(random, drawable);

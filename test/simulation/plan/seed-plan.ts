@@ -5,7 +5,10 @@ import type { Acks, Flush } from "../../../src/model/durability.ts";
 import type { FaultKind } from "../faults/kinds.ts";
 
 export interface SeedPlan {
+  /** With which the cluster begins. */
   readonly nodes: 3 | 5;
+  /** Empty machines that may join later. */
+  readonly spareNodes?: number | undefined;
   /** Virtual time under faults. */
   readonly durationMs: number;
   readonly network: NetworkPlan;

@@ -1,0 +1,276 @@
+// Damage in sealed segments of running replicas: never served, no reason to stop or to lose a vote, repaired from the others;
+// until then the damaged one does not lead. raft.md T48 to T50 and T67.
+import { afterEach, describe, expect, it } from "vitest";
+import type { MemoryDisk } from "../../src/log/memory-disk.ts";
+import type { Disk } from "../../src/log/ports.ts";
+import { isBrokerError } from "../../src/model/errors.ts";
+import type { NodeId } from "../../src/model/ids.ts";
+import type { LogIndex } from "../../src/model/positions.ts";
+import { setDraft } from "../support/ledger-machine.ts";
+import { type ClusterNode, GROUP, ReplicaCluster } from "../support/replica-cluster.ts";
+
+const SCRUB = { scrubBytesPerSecond: 1 << 20, scrubIntervalMs: 2000 } as const;
+const ALL = 1 << 24;
+
+let cluster: ReplicaCluster;
+
+/** Three replicas whose logs have several sealed segments each, with nothing of them in memory. */
+async function start(
+  options: ConstructorParameters<typeof ReplicaCluster>[0] = {},
+): Promise<ClusterNode> {
+  cluster = new ReplicaCluster({ segmentBytes: 2000, tailBytesMax: 0, ...options });
+  await cluster.start();
+  await cluster.leader();
+  for (let round = 0; round < 6; round += 1) await cluster.putMany(10, 10 * round, 20);
+  await cluster.converge();
+  return cluster.leader();
+}
+
+afterEach(() => {
+  cluster.checkFailures();
+});
+
+function pathOf(disk: Disk, number: number): string {
+  const directory = `groups/${disk.list("groups")[0]}`;
+  const names = disk.list(directory).filter((name) => name.endsWith(".seg"));
+  return `${directory}/${names[number]}`;
+}
+
+/** Changes a byte of a sealed segment on the medium; segments differ by their number. */
+function damage({ memory }: { readonly memory: MemoryDisk }, number: number, at = 1000): void {
+  memory.damage(pathOf(memory, number), (bytes) => {
+    bytes.writeUInt8(bytes.readUInt8(at) ^ 8, at);
+  });
+}
+
+function bytesOf(node: ClusterNode, number: number): Buffer {
+  const file = node.memory.open(pathOf(node.memory, number), { create: false });
+  return Buffer.from(file.readSync(0, file.size));
+}
+
+function sealed(node: ClusterNode, number: number): { first: LogIndex; last: LogIndex } {
+  const info = node.replica.segments()[number];
+  return { first: info?.firstIndex ?? 0, last: info?.lastIndex ?? 0 };
+}
+
+async function readAll(node: ClusterNode): Promise<void> {
+  let next = 1;
+  while (next <= node.replica.watermarks.commitIndex) {
+    const frames = await cluster.clock.until(node.replica.read(next, ALL));
+    next += frames.length;
+  }
+}
+
+async function refusal(node: ClusterNode, { first }: { first: LogIndex }): Promise<unknown> {
+  return cluster.clock.until(node.replica.read(first, ALL).catch((error: unknown) => error));
+}
+
+async function until(what: string, isSo: () => boolean, ms = 20_000): Promise<void> {
+  expect(await cluster.clock.runUntil(isSo, ms), what).toBe(true);
+}
+
+const isWhole = (node: ClusterNode): boolean => node.replica.damagedEntries === 0;
+const count = (node: ClusterNode, name: string): number => node.counters.get(name) ?? 0;
+
+function examineAll(node: ClusterNode): void {
+  for (const { firstIndex } of node.replica.segments()) {
+    void node.replica.scrub(firstIndex, () => Promise.resolve());
+  }
+}
+
+describe("a damaged leader", () => {
+  it("refuses what is damaged, hands over at once, is repaired, and may lead again", async () => {
+    const leader = await start();
+    const original = bytesOf(leader, 1);
+    const { first, last } = sealed(leader, 1);
+    damage(leader, 1);
+    expect(isBrokerError(await refusal(leader, { first }), "LOG_CORRUPT")).toBe(true);
+    await until("another one leads", () =>
+      cluster.live().some((node) => node !== leader && node.replica.isLeaderReady),
+    );
+    await until("it is repaired", () => isWhole(leader) && count(leader, "entries_repaired") > 0);
+    expect(bytesOf(leader, 1).equals(original)).toBe(true);
+    expect(leader.replica.status().failed).toBeUndefined();
+    expect(count(leader, "damaged_ranges_found")).toBe(1);
+    expect(cluster.entriesFetched).toBeLessThan(last - first);
+    await cluster.leaderOn(leader.nodeId);
+    await readAll(leader);
+    await cluster.putMany(5, 100);
+    await cluster.converge();
+  });
+
+  it("a bit that flips on the way from the disk is no damage", async () => {
+    const leader = await start();
+    const effect = { kind: "flip", random: cluster.random } as const;
+    leader.disk.inject({ operations: ["read"], effect });
+    const { first } = sealed(leader, 1);
+    expect(isBrokerError(await refusal(leader, { first }), "LOG_CORRUPT")).toBe(true);
+    await cluster.clock.run(3000);
+    expect(leader.replica.isLeaderReady).toBe(true);
+    expect(count(leader, "damaged_ranges_found")).toBe(0);
+    await readAll(leader);
+  });
+
+  it("goes on leading what is readable when nobody can take over, and repairs itself", async () => {
+    const leader = await start();
+    const others = cluster.live().filter((node) => node !== leader);
+    for (const other of others) {
+      damage(other, 0);
+      examineAll(other);
+    }
+    damage(leader, 2);
+    cluster.network.filter = (_from, _to, { message }) => message.kind !== "timeout-now";
+    expect(isBrokerError(await refusal(leader, sealed(leader, 2)), "LOG_CORRUPT")).toBe(true);
+    await until("all are repaired", () => cluster.live().every(isWhole));
+    // What is being handed over when the last one is repaired is given up within an election timeout.
+    await cluster.clock.run(2000);
+    await cluster.putMany(3, 200);
+    await cluster.converge();
+  });
+});
+
+describe("a damaged follower", () => {
+  it("found by the scrubber: acknowledges on, is repaired", async () => {
+    const leader = await start({ scrub: SCRUB });
+    const [follower, other] = cluster.followers();
+    if (follower === undefined || other === undefined) throw new Error("two followers");
+    const original = bytesOf(follower, 2);
+    damage(follower, 2);
+    await until("it is found", () => count(follower, "damaged_ranges_found") > 0);
+    await until("it is repaired", () => isWhole(follower));
+    expect(bytesOf(follower, 2).equals(original)).toBe(true);
+    expect(count(follower, "scrub_bytes")).toBeGreaterThan(0);
+    expect((await cluster.leader()).nodeId).toBe(leader.nodeId);
+  });
+
+  it("while nobody can give it the entries: it votes and acknowledges, and never leads", async () => {
+    const leader = await start();
+    const [follower, other] = cluster.followers();
+    if (follower === undefined || other === undefined) throw new Error("two followers");
+    // The same entry on all three: nobody can repair it, and nobody may serve it.
+    for (const node of cluster.live()) damage(node, 1);
+    examineAll(follower);
+    await until("it is found", () => !isWhole(follower));
+    const before = follower.replica.watermarks.flushedIndex;
+    await cluster.putMany(5, 300);
+    await until("it follows", () => follower.replica.watermarks.flushedIndex >= before + 5);
+    await cluster.clock.run(5000);
+    expect(isWhole(follower)).toBe(false);
+    examineAll(leader);
+    await cluster.clock.run(30_000);
+    for (const node of cluster.live()) {
+      expect(isWhole(node)).toBe(false);
+      expect(node.replica.status().failed).toBeUndefined();
+      const { first, last } = sealed(node, 1);
+      let refused = 0;
+      for (let index = first; index <= last; index += 1) {
+        if (isBrokerError(await refusal(node, { first: index }), "LOG_CORRUPT")) refused += 1;
+      }
+      expect(refused).toBe(node.replica.damagedEntries);
+    }
+  });
+
+  it("after a restart: still knows, and does not campaign until it is repaired", async () => {
+    const leader = await start();
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    const { nodeId } = follower;
+    damage(follower, 1);
+    cluster.network.isolate(nodeId, cluster.nodeIds);
+    examineAll(follower);
+    await until("it is found", () => !isWhole(follower));
+    await cluster.clock.until(follower.replica.close());
+    await cluster.crash(nodeId, "process");
+    await cluster.restart(nodeId);
+    const again = cluster.node(nodeId);
+    expect(isWhole(again)).toBe(false);
+    await cluster.clock.run(10_000);
+    expect(again.replica.status()).toMatchObject({ role: "follower" });
+    expect(count(again, "elections_started")).toBe(0);
+    cluster.network.heal();
+    await until("it is repaired", () => isWhole(again));
+    expect(bytesOf(again, 1).equals(bytesOf(leader, 1))).toBe(true);
+    await cluster.converge();
+  });
+
+  it("whose damaged entries are not applied yet: applies them when they are repaired", async () => {
+    await start();
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    const { nodeId } = follower;
+    await cluster.stop(nodeId);
+    await cluster.wipeKeyed(nodeId);
+    damage({ memory: cluster.diskOf(nodeId) }, 1);
+    cluster.network.isolate(nodeId, cluster.nodeIds);
+    await cluster.restart(nodeId);
+    cluster.network.heal();
+    const again = cluster.node(nodeId);
+    await until("it is found", () => count(again, "damaged_ranges_found") > 0);
+    await until("it is repaired", () => isWhole(again));
+    await cluster.converge();
+    expect(again.machine.size).toBe(60);
+  });
+});
+
+describe("damage on several replicas", () => {
+  it("at different places on two, and on all three: they repair each other, without a leader if need be", async () => {
+    for (const damaged of [2, 3]) {
+      await start({ scrub: SCRUB });
+      const nodes = cluster.live();
+      const originals = nodes.map((node) => [0, 1, 2, 3].map((number) => bytesOf(node, number)));
+      for (const [at, node] of nodes.slice(0, damaged).entries()) {
+        damage(node, at, 700);
+        damage(node, 3, 300 + 600 * at);
+      }
+      await until("all is found", () =>
+        nodes.slice(0, damaged).every((node) => count(node, "damaged_ranges_found") >= 2),
+      );
+      await until("all is repaired", () => nodes.every(isWhole), 90_000);
+      for (const [at, node] of nodes.entries()) {
+        const now = [0, 1, 2, 3].map((number) => bytesOf(node, number));
+        expect(now.every((bytes, number) => originals[at]?.[number]?.equals(bytes))).toBe(true);
+      }
+      await cluster.putMany(3, 400);
+      await cluster.converge();
+      cluster.checkFailures();
+    }
+  });
+});
+
+describe("limits of repair", () => {
+  it("a replica alone goes on with what it can read", async () => {
+    const node = await start({ nodes: 1 });
+    damage(node, 1);
+    expect(isBrokerError(await refusal(node, sealed(node, 1)), "LOG_CORRUPT")).toBe(true);
+    await cluster.clock.run(5000);
+    expect(node.replica.isLeaderReady).toBe(true);
+    const reply = node.replica.proposeAndApply(setDraft("more", "v"));
+    expect(await cluster.clock.until(reply)).toBeDefined();
+    expect(node.replica.damagedEntries).toBeGreaterThan(0);
+  });
+
+  it("entries that are not committed here are given to nobody", async () => {
+    const leader = await start();
+    const { commitIndex } = leader.replica.watermarks;
+    const wanted = { groupId: GROUP, first: commitIndex + 1, last: commitIndex + 5, bytesMax: 1 };
+    const refused = leader.set.readEntries(wanted).catch((error: unknown) => error);
+    expect(isBrokerError(await cluster.clock.until(refused), "OFFSET_OUT_OF_RANGE")).toBe(true);
+    const unknown = leader.set.readEntries({ ...wanted, groupId: 99 as typeof GROUP });
+    expect(isBrokerError(await unknown.catch((error: unknown) => error), "LEADER_UNKNOWN")).toBe(
+      true,
+    );
+  });
+
+  it("scrubbing keeps to its rate and ends with the node", async () => {
+    await start({ scrub: { scrubBytesPerSecond: 1000, scrubIntervalMs: 1000 } });
+    const [node] = cluster.live();
+    if (node === undefined) throw new Error("a node");
+    await cluster.clock.run(10_000);
+    const before = count(node, "scrub_bytes");
+    await cluster.clock.run(10_000);
+    const read = count(node, "scrub_bytes") - before;
+    expect(read).toBeGreaterThan(5000);
+    expect(read).toBeLessThan(13_000);
+    await cluster.stop(1 as NodeId);
+  });
+});
