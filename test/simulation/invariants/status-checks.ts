@@ -1,6 +1,11 @@
 // What must hold of every replica after every event of its host, by what the replica says of itself and by what stands on
 // the disks: one leader per term, commit rules, completeness, monotonic positions (raft.md §2). Called by invariants.ts.
-import { type GroupId, type NodeId, nodeOfReplica } from "../../../src/model/ids.ts";
+import {
+  type GroupId,
+  type NodeId,
+  nodeOfReplica,
+  type ReplicaId,
+} from "../../../src/model/ids.ts";
 import type { LogIndex, Term } from "../../../src/model/positions.ts";
 import type { Membership } from "../../../src/raft/messages.ts";
 import type { RaftStatus } from "../../../src/raft/raft.ts";
