@@ -1,6 +1,7 @@
 // The tree of files and directories behind MemoryDisk: each node remembers what was not synced, so that a power cut can
 // undo it and let only some of it happen. Of one file's unsynced operations a prefix survives, the next one perhaps in
-// part, now and then with a page of zeros in the new bytes. Of one directory's either a prefix or any subset survives.
+// part, now and then with a page or a sector of zeros in the new bytes. Of one directory's either a prefix or any subset
+// survives.
 import type { Random } from "../base/random.ts";
 
 const PAGE_BYTES = 4096;
