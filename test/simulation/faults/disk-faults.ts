@@ -124,7 +124,7 @@ function slow(context: FaultContext, timing: SimBroker["storage"]["timing"]): bo
 
 /**
  * Changes one sealed segment of a node. It is found when somebody reads there, or at a start that has to look at the
- * segment. Afterwards the disk is replaced, whatever was found.
+ * segment. What was found must be repaired from the other replicas; a disk on which nothing was found is replaced.
  */
 function damage(context: FaultContext, change: (bytes: Buffer, at: number) => void): boolean {
   const { cluster, random } = context;
@@ -132,6 +132,8 @@ function damage(context: FaultContext, change: (bytes: Buffer, at: number) => vo
     const path = sealedSegmentOf(broker, random.integer(0, 2 ** 31));
     if (path === undefined) return;
     cluster.line(`damages ${path} on n${broker.nodeId}`);
+    const found = (): number => cluster.counters.get("damaged_ranges_found") ?? 0;
+    const before = found();
     broker.excuse = { reason: "damage", remedy: "replace" };
     broker.storage.raw.damage(path, (bytes) => {
       change(bytes, random.integer(0, bytes.length));
@@ -144,8 +146,9 @@ function damage(context: FaultContext, change: (bytes: Buffer, at: number) => vo
       else read(context, broker, path);
     });
     context.lasting(() => {
-      if (broker.isAiling) context.bit();
-      broker.isAiling = true;
+      const isFound = found() > before;
+      if (isFound || broker.isAiling) context.bit();
+      if (!isFound) broker.isAiling = true;
       cluster.remedy(broker);
     });
   });
