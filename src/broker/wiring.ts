@@ -8,7 +8,7 @@ import { MemberFrontend } from "../cluster/member-frontend.ts";
 import { MembershipReconciler } from "../cluster/membership-reconciler.ts";
 import { MetadataController } from "../cluster/metadata-controller.ts";
 import { MetadataView } from "../cluster/metadata-image.ts";
-import { MetadataReader } from "../cluster/metadata-reader.ts";
+import { MetadataReader, type MetadataReaderOptions } from "../cluster/metadata-reader.ts";
 import { MetadataState } from "../cluster/metadata-state.ts";
 import { MoveReader } from "../cluster/move-reader.ts";
 import { NodeFencing } from "../cluster/node-frontend.ts";
@@ -208,8 +208,7 @@ export function wireFeatures(
     metadataVoters: () => votersOf(metadata),
     founders: options.nodeFile,
     clock,
-    ledPartition: (groupId) => leaderships.describe(groupId),
-    recoveringNodes: (groupId) => leaderships.recoveringNodes(groupId),
+    ...factsOf(leaderships),
   });
   const topics = new TopicFrontend({
     controller,
@@ -253,6 +252,16 @@ function logMemoryOf({ clock }: NodePorts, foundation: Foundation): LogMemory {
   const { memory, replicas, transport } = foundation;
   const measure = (): number => replicas.tailBytes + transport.queuedBytes;
   return new LogMemory({ clock, budget: memory, measure });
+}
+
+/** What this node's replicas know of partitions. */
+function factsOf(
+  leaderships: LocalLeaderships,
+): Pick<MetadataReaderOptions, "ledPartition" | "recoveringNodes"> {
+  return {
+    ledPartition: (groupId) => leaderships.describe(groupId),
+    recoveringNodes: (groupId) => leaderships.recoveringNodes(groupId),
+  };
 }
 
 function recoveryOf(
