@@ -45,7 +45,7 @@ import { PartitionHost } from "./partition-host.ts";
 import { EntryFetcher } from "./peer/entry-fetcher.ts";
 import { GrpcPeerTransport } from "./peer/peer-transport.ts";
 import { StatusExchange } from "./status-exchange.ts";
-import { UnsafeRecovery } from "./unsafe-recovery.ts";
+import { UnsafeRecovery, type UnsafeRecoveryDeps } from "./unsafe-recovery.ts";
 
 /** Sorts before every group's keys, so an interrupted removal has lost it. */
 const BOOT_ID_KEY = "boot-id";
@@ -245,13 +245,7 @@ export function wireFeatures(
     partitions,
     members: new MemberFrontend(controller, view),
     moves: new MoveReader({ view, leaders, progressOf: (group) => leaderships.progressOf(group) }),
-    recovery: new UnsafeRecovery({
-      nodeId,
-      liveness,
-      view,
-      controller: controllerClient,
-      nowMs: () => clock.monotonicMs(),
-    }),
+    recovery: recoveryOf(ports, nodeId, { liveness, view, controller: controllerClient }),
   };
 }
 
@@ -259,6 +253,14 @@ function logMemoryOf({ clock }: NodePorts, foundation: Foundation): LogMemory {
   const { memory, replicas, transport } = foundation;
   const measure = (): number => replicas.tailBytes + transport.queuedBytes;
   return new LogMemory({ clock, budget: memory, measure });
+}
+
+function recoveryOf(
+  { clock }: NodePorts,
+  nodeId: NodeId,
+  known: Pick<UnsafeRecoveryDeps, "liveness" | "view" | "controller">,
+): UnsafeRecovery {
+  return new UnsafeRecovery({ nodeId, ...known, nowMs: () => clock.monotonicMs() });
 }
 
 export function wireUpkeep(

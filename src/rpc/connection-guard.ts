@@ -45,6 +45,16 @@ export class ConnectionGuard {
     this.#parts = parts;
   }
 
+  /** A new connection: floods of single frames are noticed as they come. */
+  watch(connection: ClientConnection): void {
+    connection.onCheap = () => {
+      const cause = causeOfFrames(connection.cheapFrames);
+      if (cause === undefined) return;
+      connection.onCheap = () => undefined;
+      this.#cut(connection, cause);
+    };
+  }
+
   start(): void {
     this.#cancel = this.#parts.clock.schedule(LOOK_MS, () => {
       this.#look();
@@ -78,7 +88,7 @@ export class ConnectionGuard {
     isSecond: boolean,
   ): CutCause | undefined {
     if (!connection.isGreeted && nowMs - connection.openedMs >= GREETING_MS) return "silent";
-    return isSecond ? causeOf(connection.takeActivity()) : undefined;
+    return causeOf(connection.activity(isSecond));
   }
 
   #lookAtStreams(connection: ClientConnection, nowMs: number): void {
@@ -122,14 +132,23 @@ export class ConnectionGuard {
   }
 }
 
-/** Why a second like this ends a connection. */
+/** Why a second (or the part of it that has passed) ends a connection. */
 export function causeOf(activity: Activity): CutCause | undefined {
-  const { dataBytes, pings, rawBytes, resets, sentBytes, settings, streamsOpened } = activity;
-  if (resets > RESETS_PER_SECOND) return "resets";
-  if (pings + settings > CONTROL_FRAMES_PER_SECOND) return "control-frames";
+  const { dataBytes, rawBytes, sentBytes, streamsOpened } = activity;
+  const cause = causeOfFrames(activity);
+  if (cause !== undefined) return cause;
   const overhead = (dataBytes + sentBytes) * OVERHEAD_RATIO;
   const noise = rawBytes - dataBytes - overhead - streamsOpened * HEADER_BYTES_PER_STREAM;
   return noise > NOISE_BYTES_PER_SECOND ? "noise" : undefined;
+}
+
+function causeOfFrames({
+  pings,
+  resets,
+  settings,
+}: Pick<Activity, "pings" | "resets" | "settings">): CutCause | undefined {
+  if (resets > RESETS_PER_SECOND) return "resets";
+  return pings + settings > CONTROL_FRAMES_PER_SECOND ? "control-frames" : undefined;
 }
 
 /** What is counted and shown for a connection that was ended. */
