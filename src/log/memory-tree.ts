@@ -1,10 +1,13 @@
 // The tree of files and directories behind MemoryDisk: each node remembers what was not synced, so that a power cut can
 // undo it and let only some of it happen. Of one file's unsynced operations a prefix survives, the next one perhaps in
-// part, now and then with a page of zeros in the new bytes. Of one directory's either a prefix or any subset survives.
+// part, now and then with a page or a sector of zeros in the new bytes. Of one directory's either a prefix or any subset
+// survives.
 import type { Random } from "../base/random.ts";
 
 const PAGE_BYTES = 4096;
-/** How often one of the pages that were not synced is not there, though a later one may be. */
+/** What a disk writes whole: the power may go in the middle of a page. */
+const SECTOR_BYTES = 512;
+/** How often a page or sector that was not synced is not there, though a later one may be. */
 const PAGE_LOSS = 0.4;
 
 type FileOperation =
@@ -139,10 +142,11 @@ function crashFile(file: FileNode, random: Random): FileNode {
   return survivor;
 }
 
-/** Zeros all that is new in one page of the bytes from `from` on: it was allocated, but never written. Pages are written whole. */
+/** Zeros all that is new in one page or sector of the bytes from `from` on: it was allocated, but never written. */
 function loseAPage(file: FileNode, from: number, random: Random): void {
   if (file.size === from) return;
   const at = random.integer(from, file.size);
-  const start = Math.max(from, at - (at % PAGE_BYTES));
-  file.data.fill(0, start, Math.min(file.size, start + PAGE_BYTES));
+  const unitBytes = random.next() < 0.5 ? SECTOR_BYTES : PAGE_BYTES;
+  const unitStart = at - (at % unitBytes);
+  file.data.fill(0, Math.max(from, unitStart), Math.min(file.size, unitStart + unitBytes));
 }

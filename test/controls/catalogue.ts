@@ -15,6 +15,7 @@ import { noLogMatching } from "./catalogue/no-log-matching.ts";
 import { noOwnTermEntry } from "./catalogue/no-own-term-entry.ts";
 import { noPreVote } from "./catalogue/no-pre-vote.ts";
 import { noStickiness } from "./catalogue/no-stickiness.ts";
+import { recoveringVoteCounts } from "./catalogue/recovering-vote-counts.ts";
 import { termNotDurable } from "./catalogue/term-not-durable.ts";
 import { tornTailAccepted } from "./catalogue/torn-tail-accepted.ts";
 import { truncationBelowCommit } from "./catalogue/truncation-below-commit.ts";
@@ -43,6 +44,7 @@ export const CONTROLS: readonly Control[] = [
   truncationBelowCommit,
   noLogMatching,
   jointIgnored,
+  recoveringVoteCounts,
   tornTailAccepted,
   dedupeNotReplicated,
   dedupeNotInImages,

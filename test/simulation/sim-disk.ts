@@ -26,8 +26,8 @@ export interface StorageOptions {
   readonly planted?: PlantedDefect | undefined;
 }
 
-/** What a power cut leaves of what was not synced. */
-export type Survival = "some" | "nothing";
+/** What a power cut leaves of what was not synced. "holes": all of a file but its last sector; of the store, not only a prefix. */
+export type Survival = "some" | "holes" | "nothing";
 
 /** Free space below which a broker refuses records. */
 export const LOW_SPACE_BYTES: number = 64 * 1024;
@@ -122,9 +122,11 @@ export class SimStorage {
   /** The machine lost power: what was not synced is gone, wholly or in part; disk and keyed store independently. */
   cutPower(survival: { readonly disk: Survival; readonly keyed: Survival }): void {
     const { view } = this.#options;
-    this.#memory = this.#memory.crash(survival.disk === "some" ? this.#random : LOWEST);
-    const holes = survival.keyed === "some" && this.#random.next() < 0.5;
-    this.#store = this.#store.crash(survival.keyed === "some" ? this.#random : LOWEST, { holes });
+    const draws = { some: this.#random, holes: HOLES, nothing: LOWEST };
+    this.#memory = this.#memory.crash(draws[survival.disk]);
+    const { keyed } = survival;
+    const holes = keyed === "holes" || (keyed === "some" && this.#random.next() < 0.5);
+    this.#store = this.#store.crash(keyed === "nothing" ? LOWEST : this.#random, { holes });
     view.powerLost((path) =>
       this.#memory.exists(path) ? readWhole(this.#memory, path) : undefined,
     );
@@ -172,6 +174,13 @@ function arm(injected: Injected, faults: FaultDisk): void {
   injected.earlierHits += injected.active?.hits ?? 0;
   injected.active = faults.inject({ ...fault, times: (fault.times ?? 1) - injected.earlierHits });
 }
+
+/** All that can survive does, but for the last sector of each file. */
+const HOLES: Random = {
+  next: () => 0,
+  integer: (_, to) => to - 1,
+  uuid: () => "00000000-0000-4000-8000-000000000000",
+};
 
 /** Draws the least of everything: nothing that may be lost survives. */
 const LOWEST: Random = {

@@ -50,7 +50,8 @@ export const tornWrite: Fault = (context) => {
   const broker = pickVictim(context, ({ host }) => host.isUp);
   if (broker === undefined) return false;
   // The first operation is an append, nearly always; before the second one it is there, and nothing has synced it.
-  arm(context, broker, ".seg", 2, { kind: "power", disk: "some", keyed: "some" });
+  const disk: Survival = context.random.next() < 0.5 ? "some" : "holes";
+  arm(context, broker, ".seg", 2, { kind: "power", disk, keyed: "some" });
   return true;
 };
 
@@ -127,7 +128,11 @@ function arm(
 }
 
 function drawDeath({ random }: FaultContext): Death {
-  const survival = (): Survival => (random.next() < 0.7 ? "some" : "nothing");
+  const survival = (): Survival => {
+    const dice = random.next();
+    if (dice < 0.4) return "some";
+    return dice < 0.7 ? "holes" : "nothing";
+  };
   return { kind: "power", disk: survival(), keyed: survival() };
 }
 

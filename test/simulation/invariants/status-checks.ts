@@ -13,6 +13,7 @@ import type { Watermarks } from "../../../src/replica/ports.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
 import { type Findings, isMajority } from "./findings.ts";
 import type { GroupBook } from "./group-book.ts";
+import { checkChangedMembers, checkRecovered } from "./log-checks.ts";
 import type { Entry, LogView } from "./log-view.ts";
 import { checkCleared, checkElection } from "./recovering-checks.ts";
 
@@ -82,7 +83,7 @@ export class StatusChecks {
     this.checks += 1;
     this.#bounds(name, replica, status);
     if (seen !== undefined) this.#monotonic(name, seen, status);
-    else if (log !== undefined) this.#recovered(name, book, log);
+    else if (log !== undefined) checkRecovered(this.#findings, name, book, log);
     const isLeader = status.role === "leader" && status.failed === undefined;
     if (isLeader) this.#leads(node, replica, status, book, log, seen);
     const newestAtStart =
@@ -105,18 +106,6 @@ export class StatusChecks {
       newestAtStart,
       comparedIndex,
     };
-  }
-
-  /** I7, for what a start found on its disk and took for entries. */
-  #recovered(name: string, book: GroupBook, log: LogView): void {
-    for (const { entries } of log.segments) {
-      for (const entry of entries) {
-        const problem = book.learn(entry);
-        if (problem === undefined) continue;
-        const where = `index ${entry.index} of term ${entry.term}`;
-        this.#findings.report(`log matching: ${name} found ${problem} at ${where}`);
-      }
-    }
   }
 
   /** I11, positions of one moment. */
@@ -165,7 +154,12 @@ export class StatusChecks {
     if (isReady) this.#ready(replica, status, book);
     const wasLeading = seen?.ledTerm === term;
     if (wasLeading && status.commitIndex > seen.commitIndex) {
-      this.#changedMembers(replica, status, book, log, seen);
+      const { appliedIndex: after, membership } = seen;
+      checkChangedMembers(this.#findings, book, log, {
+        after,
+        upTo: status.appliedIndex,
+        membership,
+      });
       this.#committedByLeader(replica, status, book, log, seen);
     }
     if (status.durableCommitIndex > (seen?.durableCommitIndex ?? 0)) {
@@ -174,11 +168,11 @@ export class StatusChecks {
     this.#progress(replica, status, log);
   }
 
-  /** I1, I9, I14, and the candidate's half of I4. */
+  /** I1, I9, and the candidate's half of I4. */
   #elected(
     node: NodeId,
     { groupId, replicaId }: Replica,
-    { membership, term }: RaftStatus,
+    { term }: RaftStatus,
     book: GroupBook,
     log: LogView | undefined,
   ): void {
@@ -193,12 +187,6 @@ export class StatusChecks {
     if (book.votes.get(`${replicaId}/${term}`) !== replicaId) {
       this.#findings.report(
         `own vote not durable: n${node} leads group ${groupId} in term ${term}`,
-      );
-    }
-    const votesFor = (id: ReplicaId): boolean => book.votes.get(`${id}/${term}`) === replicaId;
-    if (!isMajority(membership, votesFor)) {
-      this.#findings.report(
-        `elected without a majority: n${node} leads group ${groupId} in term ${term}`,
       );
     }
     const newest = book.committed(book.committedIndex);
@@ -219,27 +207,6 @@ export class StatusChecks {
     this.#findings.report(
       `ready too early: group ${groupId} in term ${term}, its first is ${first}`,
     );
-  }
-
-  /** I14: other members are in force from here on, and those before them had to agree. */
-  #changedMembers(
-    { groupId }: Replica,
-    { appliedIndex }: RaftStatus,
-    book: GroupBook,
-    log: LogView,
-    { appliedIndex: appliedBefore, membership }: Seen,
-  ): void {
-    if (book.isForgiven) return;
-    for (let index = appliedBefore + 1; index <= appliedIndex; index += 1) {
-      const entry = log.entry(index);
-      if (entry?.isMembership !== true) continue;
-      // Only the first one was decided by the members that were seen.
-      if (this.#findings.majorityHolds(groupId, membership, index, entry.term, false)) return;
-      this.#findings.report(
-        `members changed without a majority: group ${groupId} index ${index} is not on a majority of the members before`,
-      );
-      return;
-    }
   }
 
   /** I13 and I15. What names new members is itself counted among the former ones. */
@@ -340,8 +307,12 @@ export class StatusChecks {
     return upTo;
   }
 
+  /** On a majority of logs at this moment; what was lost does not count. */
   #isSafe({ groupId }: GroupBook, { membership }: RaftStatus, { index, term }: Entry): boolean {
-    return this.#findings.majorityHolds(groupId, membership, index, term, false);
+    return isMajority(membership, (id) => {
+      const log = this.#findings.log(groupId, id);
+      return log?.entry(index)?.term === term || index < (log?.segments[0]?.firstIndex ?? 1);
+    });
   }
 }
 
