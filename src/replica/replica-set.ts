@@ -298,7 +298,7 @@ export class ReplicaSet implements PeerReceiver {
   /** Flushes and closes; a replica that failed is not flushed any more. */
   async #finish(replica: Replica): Promise<void> {
     await replica.close();
-    if (replica.isDamaged) this.#unsynced.add(replica.groupId);
+    if (replica.hasFailed) this.#unsynced.add(replica.groupId);
   }
 
   async #remove(groupId: GroupId): Promise<void> {
