@@ -71,7 +71,7 @@ export interface ReplicaSetOptions {
   /** Below this many free bytes proposals are refused with DISK_FULL. Default 0: not checked. */
   readonly diskReserveBytes?: number;
   readonly tailBytesMax?: number;
-  /** How fast sealed segments are verified in the background. Default 0: not at all. */
+  /** How fast segments are verified in the background. Default 0: not at all. */
   readonly scrubBytesPerSecond?: number;
   /** From one such walk to the next. Default: a day. */
   readonly scrubIntervalMs?: number;
