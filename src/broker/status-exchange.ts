@@ -79,6 +79,7 @@ export class StatusExchange {
     const { broadcast, clock, incarnation, metadataIndex, nodeId, replicas } = this.#deps;
     this.#lastToldMs = clock.monotonicMs();
     const led = replicas.all().filter((replica) => replica.isLeaderReady);
+    const recovering = replicas.all().filter(({ record }) => record.recovering);
     broadcast(
       NodeStatus.create({
         nodeId,
@@ -88,6 +89,7 @@ export class StatusExchange {
         draining: this.#isDraining,
         wallClockMs: clock.wallMs(),
         metadataIndex: metadataIndex(),
+        recoveringGroups: recovering.map(({ groupId }) => groupId),
       }),
     );
   }

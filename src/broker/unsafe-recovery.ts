@@ -62,7 +62,8 @@ export class UnsafeRecovery {
     const { membership } = status;
     const isAlive = (id: ReplicaId): boolean => this.#isAlive(replica.groupId, id);
     const voters = [...new Set([...membership.voters, ...(membership.outgoing ?? [])])];
-    const recovering = recoveringMembers(replica.replicaId, status);
+    const heard = voters.filter((id) => this.#saysRecovering(replica.groupId, id));
+    const recovering = [...new Set([...recoveringMembers(replica.replicaId, status), ...heard])];
     const ballotOf = (id: ReplicaId): Ballot | undefined =>
       isAlive(id) ? { granted: true, recovering: recovering.includes(id) } : undefined;
     const canElect = tallyVotes(membership, ballotOf) === "won";
@@ -82,6 +83,10 @@ export class UnsafeRecovery {
       quorumAnswers: replica.leaderNode !== 0 || canElect,
       recovering: recovering.map(nodeOfReplica),
     };
+  }
+
+  #saysRecovering(groupId: GroupId, id: ReplicaId): boolean {
+    return this.#deps.liveness.isRecovering(nodeOfReplica(id), groupId);
   }
 
   /** Its node is alive, and still has the directory that holds it, as far as this node's metadata goes. */

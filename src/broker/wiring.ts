@@ -8,7 +8,7 @@ import { MemberFrontend } from "../cluster/member-frontend.ts";
 import { MembershipReconciler } from "../cluster/membership-reconciler.ts";
 import { MetadataController } from "../cluster/metadata-controller.ts";
 import { MetadataView } from "../cluster/metadata-image.ts";
-import { MetadataReader } from "../cluster/metadata-reader.ts";
+import { MetadataReader, type MetadataReaderOptions } from "../cluster/metadata-reader.ts";
 import { MetadataState } from "../cluster/metadata-state.ts";
 import { MoveReader } from "../cluster/move-reader.ts";
 import { NodeFencing } from "../cluster/node-frontend.ts";
@@ -45,7 +45,7 @@ import { PartitionHost } from "./partition-host.ts";
 import { EntryFetcher } from "./peer/entry-fetcher.ts";
 import { GrpcPeerTransport } from "./peer/peer-transport.ts";
 import { StatusExchange } from "./status-exchange.ts";
-import { UnsafeRecovery } from "./unsafe-recovery.ts";
+import { UnsafeRecovery, type UnsafeRecoveryDeps } from "./unsafe-recovery.ts";
 
 /** Sorts before every group's keys, so an interrupted removal has lost it. */
 const BOOT_ID_KEY = "boot-id";
@@ -208,8 +208,7 @@ export function wireFeatures(
     metadataVoters: () => votersOf(metadata),
     founders: options.nodeFile,
     clock,
-    ledPartition: (groupId) => leaderships.describe(groupId),
-    recoveringNodes: (groupId) => leaderships.recoveringNodes(groupId),
+    ...factsOf(leaderships),
   });
   const topics = new TopicFrontend({
     controller,
@@ -245,13 +244,7 @@ export function wireFeatures(
     partitions,
     members: new MemberFrontend(controller, view),
     moves: new MoveReader({ view, leaders, progressOf: (group) => leaderships.progressOf(group) }),
-    recovery: new UnsafeRecovery({
-      nodeId,
-      liveness,
-      view,
-      controller: controllerClient,
-      nowMs: () => clock.monotonicMs(),
-    }),
+    recovery: recoveryOf(ports, nodeId, { liveness, view, controller: controllerClient }),
   };
 }
 
@@ -259,6 +252,24 @@ function logMemoryOf({ clock }: NodePorts, foundation: Foundation): LogMemory {
   const { memory, replicas, transport } = foundation;
   const measure = (): number => replicas.tailBytes + transport.queuedBytes;
   return new LogMemory({ clock, budget: memory, measure });
+}
+
+/** What this node's replicas know of partitions. */
+function factsOf(
+  leaderships: LocalLeaderships,
+): Pick<MetadataReaderOptions, "ledPartition" | "recoveringNodes"> {
+  return {
+    ledPartition: (groupId) => leaderships.describe(groupId),
+    recoveringNodes: (groupId) => leaderships.recoveringNodes(groupId),
+  };
+}
+
+function recoveryOf(
+  { clock }: NodePorts,
+  nodeId: NodeId,
+  known: Pick<UnsafeRecoveryDeps, "liveness" | "view" | "controller">,
+): UnsafeRecovery {
+  return new UnsafeRecovery({ nodeId, ...known, nowMs: () => clock.monotonicMs() });
 }
 
 export function wireUpkeep(

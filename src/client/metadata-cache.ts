@@ -1,7 +1,7 @@
 // The SDK's copy of the cluster: brokers, controller and the topics in use. Asks any broker that answers, one question at
 // a time, not more often than every few milliseconds. Producers, readers and admin calls find their way through it.
-import type { Clock } from "../base/clock.ts";
-import { sleep } from "../base/clock.ts";
+import { type Cancel, type Clock, sleep } from "../base/clock.ts";
+import { deferred } from "../base/deferred.ts";
 import type { Random } from "../base/random.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
 import { PAGE_SIZE_MAX, PROTOCOL_VERSION_MAX } from "../model/limits.ts";
@@ -12,8 +12,10 @@ import { TopicRoute } from "./topic-route.ts";
 
 /** Two questions are at least so far apart. */
 const INTERVAL_MS_MIN = 20;
-/** One broker is given so long to answer before the next one is asked. */
+/** One broker is given so long to answer. */
 const ANSWER_TIMEOUT_MS = 2000;
+/** After this the next one is asked as well: a broker that was cut off must not add its time to that of the election. */
+const PATIENCE_MS = 300;
 /** Topics remembered. Beyond: the one asked for longest ago is forgotten. */
 const TOPICS_MAX = 10_000;
 
@@ -35,7 +37,7 @@ export class MetadataCache {
   #controllerId = 0;
   #controllerHint: string | undefined;
   #turn: number;
-  /** Endpoints that do not answer at the moment. */
+  /** Endpoints that do not answer, or not usefully, at the moment; the latest found so is the last. */
   readonly #suspects = new Set<string>();
   #running: Promise<void> | undefined;
   /** Topics asked for that the running question does not contain. */
@@ -78,11 +80,12 @@ export class MetadataCache {
     const first = this.#turn % Math.max(1, all.length);
     const turned = [...all.slice(first), ...all.slice(0, first)];
     const sound = turned.filter((endpoint) => !this.#suspects.has(endpoint));
-    return [...sound, ...turned.filter((endpoint) => this.#suspects.has(endpoint))];
+    return [...sound, ...[...this.#suspects].filter((endpoint) => all.includes(endpoint))];
   }
 
-  /** That endpoint does not answer at the moment: it is asked last until it answers again. */
+  /** That endpoint does not answer at the moment: it is asked last until it answers usefully again. */
   suspect(endpoint: string): void {
+    this.#suspects.delete(endpoint);
     this.#suspects.add(endpoint);
   }
 
@@ -136,22 +139,67 @@ export class MetadataCache {
     const { clock } = this.#options;
     const pauseMs = this.#lastMs + INTERVAL_MS_MIN - clock.monotonicMs();
     if (pauseMs > 0) await sleep(clock, pauseMs, this.#abort.signal);
-    let failure: unknown = new BrokerError("INVALID_REQUEST", "no bootstrap endpoint was given");
-    for (const endpoint of this.candidates()) {
-      if (this.#abort.signal.aborted) break;
-      try {
-        await this.#askOne(endpoint);
-        this.#suspects.delete(endpoint);
-        // A broker that was cut off from the others answers, but does not learn who leads now: ask another one next time.
-        if (this.#isLeaderless()) this.avoid();
+    await this.#askInTurn(this.candidates());
+  }
+
+  /** One broker after the other; while one keeps silent the next is asked as well, and the first answer counts. */
+  #askInTurn(candidates: readonly string[]): Promise<void> {
+    const { promise, reject, resolve } = deferred<void>();
+    const { signal } = this.#abort;
+    let failure: Error = new BrokerError("INVALID_REQUEST", "no bootstrap endpoint was given");
+    let asked = 0;
+    let waiting = 0;
+    let isOver = false;
+    let endPatience: Cancel | undefined;
+    const end = (error?: Error): void => {
+      isOver = true;
+      endPatience?.();
+      if (error === undefined) resolve();
+      else reject(error);
+    };
+    const askNext = (): void => {
+      endPatience?.();
+      const endpoint = signal.aborted ? undefined : candidates[asked];
+      if (endpoint === undefined) {
+        if (waiting === 0) end(signal.aborted ? abortError(signal) : failure);
         return;
-      } catch (error) {
-        if (!isBrokerError(error) || error.reason === "CLUSTER_MISMATCH") throw error;
-        this.avoid();
-        failure = error;
       }
+      asked += 1;
+      waiting += 1;
+      endPatience = this.#options.clock.schedule(PATIENCE_MS, () => {
+        this.suspect(endpoint);
+        askNext();
+      });
+      this.#askOne(endpoint).then(
+        () => {
+          this.#weigh(endpoint);
+          if (!isOver) end();
+        },
+        (error: unknown) => {
+          waiting -= 1;
+          if (isOver) return;
+          if (!isBrokerError(error) || error.reason === "CLUSTER_MISMATCH") {
+            end(error instanceof Error ? error : new Error(String(error)));
+            return;
+          }
+          this.avoid();
+          failure = error;
+          askNext();
+        },
+      );
+    };
+    askNext();
+    return promise;
+  }
+
+  /** A broker that was cut off from the others answers, but does not learn who leads now: others are asked before it. */
+  #weigh(endpoint: string): void {
+    if (!this.#isLeaderless()) {
+      this.#suspects.delete(endpoint);
+      return;
     }
-    throw this.#abort.signal.aborted ? (this.#abort.signal.reason as Error) : failure;
+    this.suspect(endpoint);
+    this.avoid();
   }
 
   #isLeaderless(): boolean {
@@ -235,6 +283,10 @@ export class MetadataCache {
     route.update(info, this.#endpoints);
     if (isCurrent) route.updateSettings(info.settings);
   }
+}
+
+function abortError({ reason }: AbortSignal): Error {
+  return reason instanceof Error ? reason : new BrokerError("CLOSED", "the client was closed");
 }
 
 function chunks<T>(items: readonly T[], size: number): T[][] {

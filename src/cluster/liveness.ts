@@ -2,7 +2,7 @@
 // peers; never replicated. The metadata leader derives fencing from it (node-frontend.ts), every
 // node derives fitness for leadership (leader-balancer.ts). Time comes in as an argument, monotonic
 // ms.
-import type { NodeId } from "../model/ids.ts";
+import type { GroupId, NodeId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import { CLOCK_ERROR_MS_MAX, clockErrors } from "./clock-plan.ts";
 import type { NodeRow } from "./node-table.ts";
@@ -19,6 +19,8 @@ interface Heard {
   readonly sinceMs: number;
   /** Its wall clock minus ours when it was heard last. */
   readonly clockOffsetMs: number;
+  /** Groups whose replica there may have forgotten what it acknowledged. */
+  readonly recoveringGroups: readonly number[];
 }
 
 /** Commands that the metadata leader should propose now. */
@@ -57,7 +59,8 @@ export class Liveness {
    * @param clockOffsetMs the sender's wall clock minus ours, ms
    */
   heard(
-    status: Pick<NodeStatusReport, "nodeId" | "incarnation" | "draining">,
+    status: Pick<NodeStatusReport, "nodeId" | "incarnation" | "draining"> &
+      Partial<Pick<NodeStatusReport, "recoveringGroups">>,
     nowMs: number,
     clockOffsetMs = 0,
   ): void {
@@ -76,6 +79,7 @@ export class Liveness {
       lastMs: nowMs,
       sinceMs: isContinued ? before.sinceMs : nowMs,
       clockOffsetMs,
+      recoveringGroups: status.recoveringGroups ?? [],
     });
   }
 
@@ -88,6 +92,11 @@ export class Liveness {
 
   isDraining(nodeId: NodeId): boolean {
     return this.#heard.get(nodeId)?.draining ?? false;
+  }
+
+  /** Did the node say that its replica of the group may have forgotten what it acknowledged? Of this node: false. */
+  isRecovering(nodeId: NodeId, groupId: GroupId): boolean {
+    return this.#heard.get(nodeId)?.recoveringGroups.includes(groupId) ?? false;
   }
 
   /** Its wall clock is near the median of all that are heard of; of others we believe no age and give them no lead. */

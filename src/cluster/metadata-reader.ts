@@ -50,7 +50,7 @@ export interface MetadataReaderOptions {
   readonly clock: Clock;
   /** What this node's leader of a group says; undefined when it does not lead it. */
   readonly ledPartition: (groupId: GroupId) => LedPartition | undefined;
-  /** Nodes whose replicas may have forgotten what they acknowledged, as far as this node's replica knows. */
+  /** Nodes whose replicas may have forgotten what they acknowledged, as far as this node's replica knows; `liveness` knows more. */
   readonly recoveringNodes: (groupId: GroupId) => readonly NodeId[];
 }
 
@@ -136,7 +136,7 @@ export class MetadataReader {
         partition: row.partition,
         ...this.#leader(row),
         replicas: nodesOf(row),
-        recovering: this.#options.recoveringNodes(row.groupId),
+        recovering: this.#recovering(row),
         leaving: row.change?.leaving.map((place) => place.nodeId) ?? [],
       })),
     };
@@ -234,6 +234,15 @@ export class MetadataReader {
   #leader(row: PartitionRow): { readonly leaderId: number; readonly leaderEpoch: number } {
     const known = this.#options.leaders.get(row.groupId);
     return { leaderId: known?.nodeId ?? 0, leaderEpoch: known?.term ?? 0 };
+  }
+
+  /** By what this node's replica knows, and what the nodes say. */
+  #recovering(row: PartitionRow): readonly NodeId[] {
+    const { liveness, recoveringNodes } = this.#options;
+    const said = placementsOf(row)
+      .map((place) => place.nodeId)
+      .filter((nodeId) => liveness.isRecovering(nodeId, row.groupId));
+    return [...new Set([...recoveringNodes(row.groupId), ...said])].sort((a, b) => a - b);
   }
 
   /**

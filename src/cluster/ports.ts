@@ -137,4 +137,6 @@ export interface NodeStatusReport {
   readonly draining: boolean;
   /** The sender's wall clock when it spoke, ms since 1970. */
   readonly wallClockMs: number;
+  /** Groups whose replica there may have forgotten what it acknowledged. */
+  readonly recoveringGroups: readonly number[];
 }

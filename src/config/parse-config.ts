@@ -50,7 +50,7 @@ function resolveDocument(
   document: Document,
   where: (position: number) => string,
 ): ClusterConfig {
-  const value: unknown = document.toJS({ maxAliasCount: 100 });
+  const value = plainValue(source, document);
   const { overrides, problems } = readOverrides(source.environment, configRows(), nodeIdsOf(value));
   for (const override of overrides) applyOverride(value, override);
 
@@ -69,6 +69,16 @@ function resolveDocument(
   }));
   if (problems.length + related.length > 0) throw new ConfigError([...problems, ...related]);
   return resolve(checked.config, source.resolvePath);
+}
+
+/** @throws ConfigError for aliases without an anchor, and for too many */
+function plainValue({ fileName }: ConfigSource, document: Document): unknown {
+  try {
+    return document.toJS({ maxAliasCount: 100 });
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new ConfigError([{ where: `${fileName}:1:1`, key: "", message }]);
+  }
 }
 
 function nodeIdsOf(value: unknown): unknown[] {

@@ -9,10 +9,11 @@ import {
   isPromised,
   planRecovery,
   type RecoveryPlan,
+  type SegmentDamage,
   type SegmentFinding,
 } from "./recovery-plan.ts";
 import { Segment } from "./segment.ts";
-import { bridgeSegment, headerAfter } from "./segment-bridge.ts";
+import { bridgeNewest, bridgeSegment, headerAfter } from "./segment-bridge.ts";
 import { examineSegment } from "./segment-examine.ts";
 import {
   damageMarkName,
@@ -211,7 +212,8 @@ async function bridge(
   const before = { lastIndex: run.lastIndex, lastTerm: run.lastTerm, nextOffset: run.nextOffset };
   const damage = found ?? { position: 0, isShort: false, isFollowed: true, detail };
   one.finding = { name, header, run: before, damage };
-  if (next?.header === undefined || !isPromised(next.header.firstIndex - 1, place)) return false;
+  if (next === undefined) return bridgeLast(place, one, run, damage);
+  if (next.header === undefined || !isPromised(next.header.firstIndex - 1, place)) return false;
   const stored = readIndexFile(place, one, header);
   // A wrong header alone: all frames are there, and the first entry stands for what has to be written anew.
   const first = { first: header.firstIndex, last: header.firstIndex, detail };
@@ -221,9 +223,31 @@ async function bridge(
       : await bridgeSegment({ file, run, next: next.header, stored, detail });
   if (bridged === undefined) return false;
   const { lastIndex, lastTerm, nextOffset } = bridged.index;
-  one.finding = { ...one.finding, bridge: { lastIndex, lastTerm, nextOffset } };
+  const known = { lastIndex, lastTerm, nextOffset, promisedTo: lastIndex };
+  one.finding = { ...one.finding, bridge: known };
   one.index = bridged.index;
   one.hasIndexFile = bridged.index === stored;
+  one.damage = bridged.damage;
+  return true;
+}
+
+/** The same for the newest segment. A torn write at its end, and what may have been lost with the power, is cut as ever. */
+async function bridgeLast(
+  place: LogPlace,
+  one: Found,
+  run: SegmentIndex,
+  damage: SegmentDamage,
+): Promise<boolean> {
+  const isTorn = damage.isShort && !damage.isFollowed;
+  if (isTorn || one.finding === undefined || !isPromised(run.lastIndex + 1, place)) return false;
+  const bridged = await bridgeNewest(one.file, run, damage.detail);
+  const promisedTo = bridged?.damage.at(-1)?.last;
+  if (bridged === undefined || promisedTo === undefined || !isPromised(promisedTo, place)) {
+    return false;
+  }
+  const { lastIndex, lastTerm, nextOffset } = bridged.index;
+  one.finding = { ...one.finding, bridge: { lastIndex, lastTerm, nextOffset, promisedTo } };
+  one.index = bridged.index;
   one.damage = bridged.damage;
   return true;
 }

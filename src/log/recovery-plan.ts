@@ -3,8 +3,8 @@
 //
 // A power cut may leave anything behind of what was not synced: a torn frame, zeros inside, a later segment whose
 // predecessor lost its end. All of that lies above the durable index hint and is cut. Damage at or below the hint is
-// corruption: those entries were promised. A sealed segment whose end is known nevertheless stays, damaged as it is, and is
-// repaired from other replicas; otherwise the log is refused. When only the process died (page cache kept), nothing but the end of the very
+// corruption: those entries were promised. A segment whose end is known nevertheless stays, damaged as it is, and is repaired
+// from other replicas; otherwise the log is refused. When only the process died (page cache kept), nothing but the end of the very
 // last write may be missing, so any other damage is corruption whatever the hint says.
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
 import type { SegmentHeader } from "./segment-format.ts";
@@ -22,7 +22,15 @@ export interface SegmentFinding {
   /** What follows the good run, when it is not the end of the file. */
   readonly damage?: SegmentDamage;
   /** Where the whole segment ends, if that is known in spite of the damage: the log can be opened around it. */
-  readonly bridge?: NonNullable<SegmentFinding["run"]>;
+  readonly bridge?: SegmentBridge;
+}
+
+export interface SegmentBridge {
+  readonly lastIndex: LogIndex;
+  readonly lastTerm: Term;
+  readonly nextOffset: Offset;
+  /** It is damage, and not a torn write, only if everything up to here was promised. */
+  readonly promisedTo: LogIndex;
 }
 
 export interface SegmentDamage {
@@ -72,7 +80,7 @@ export function planRecovery(
       break;
     }
     keep += 1;
-    if (segment.bridge !== undefined && isPromised(segment.bridge.lastIndex, options)) {
+    if (segment.bridge !== undefined && isPromised(segment.bridge.promisedTo, options)) {
       lastIndex = segment.bridge.lastIndex;
       continue;
     }
@@ -96,9 +104,9 @@ export function planRecovery(
   return { kind: "open", keep, cutAt: tear?.cutAt, reason: tear && `${tear.name}: ${tear.detail}` };
 }
 
-/** A sealed segment that ends at `lastIndex` was wholly written once: what is not there is damaged, not torn. */
-export function isPromised(lastIndex: LogIndex, options: RecoveryOptions): boolean {
-  return options.pageCacheKept || lastIndex <= options.durableIndexHint;
+/** Everything up to `index` was written once and can not have been lost: what is not there is damaged, not torn. */
+export function isPromised(index: LogIndex, options: RecoveryOptions): boolean {
+  return options.pageCacheKept || index <= options.durableIndexHint;
 }
 
 /** Why `segment` does not continue `previous`; undefined when it does. */

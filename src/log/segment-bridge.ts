@@ -1,7 +1,8 @@
-// A sealed segment that is damaged, at the start of the node: finds out what it held, so that the log can be opened around
-// the damage. The next segment's header says where this one ends; its index file, or whole frames behind the damage, say
-// more. Nothing is guessed: where the term of an entry can not be told, the log stays closed. Called by log-recovery.ts.
-import { decodeFrame, type Frame, verifyFrame } from "../model/entry-frame.ts";
+// A segment that is damaged, at the start of the node: finds out what it held, so that the log can be opened around the
+// damage. The next segment's header says where a sealed one ends; its index file, or whole frames behind the damage, say
+// more. Behind the newest segment nothing does, so there every entry must end where its own header says. Nothing is guessed:
+// where index or term of an entry can not be told, the log stays closed. Called by log-recovery.ts.
+import { decodeFrame, FRAME_HEADER_BYTES, type Frame, verifyFrame } from "../model/entry-frame.ts";
 import type { DamagedRange, DiskFile } from "./ports.ts";
 import { examineSegment } from "./segment-examine.ts";
 import type { SegmentHeader } from "./segment-format.ts";
@@ -61,6 +62,53 @@ export async function bridgeSegment(sources: BridgeSources): Promise<Bridge | un
   }
   const isWhole = damage.length > 0 && isBefore(index, next);
   return isWhole ? { index, damage } : undefined;
+}
+
+/**
+ * For the newest segment, which ends with the file. A damaged header is believed about its length, and only if the next
+ * entry stands exactly there: what a message contains never does.
+ */
+export async function bridgeNewest(
+  file: DiskFile,
+  run: SegmentIndex,
+  detail: string,
+): Promise<Bridge | undefined> {
+  const index = run;
+  const damage: DamagedRange[] = [];
+  const start = index.end;
+  const bytes = await file.read(start, file.size - start);
+  let at = 0;
+  while (at < bytes.length) {
+    const wanted = index.lastIndex + 1;
+    const frame = decodeFrame(bytes, at);
+    if (!("problem" in frame) && index.refusal(frame) === undefined) {
+      if (verifyFrame(frame) !== undefined) damage.push({ first: wanted, last: wanted, detail });
+      index.add(frame);
+      at += frame.bytes.length;
+      continue;
+    }
+    const next = successorOf(bytes, at);
+    const isNext = next !== undefined && next.frame.index === wanted + 1;
+    if (!isNext || next.frame.term !== index.lastTerm) return undefined;
+    if (next.frame.baseOffset < index.nextOffset) return undefined;
+    damage.push({ first: wanted, last: wanted, detail });
+    const { baseOffset: offset } = next.frame;
+    const { lastAppendTimeMs: timeMs } = index;
+    index.skipTo({ index: wanted + 1, offset, timeMs }, start + next.at);
+    at = next.at;
+  }
+  return damage.length > 0 ? { index, damage } : undefined;
+}
+
+function successorOf(
+  bytes: Buffer,
+  at: number,
+): { readonly frame: Frame; readonly at: number } | undefined {
+  if (bytes.length - at < FRAME_HEADER_BYTES) return undefined;
+  const next = at + bytes.readUInt32BE(at + 4);
+  if (next <= at || next >= bytes.length) return undefined;
+  const frame = decodeFrame(bytes, next);
+  return "problem" in frame ? undefined : { frame, at: next };
 }
 
 export function isBefore(index: SegmentIndex, next: SegmentHeader): boolean {

@@ -156,7 +156,7 @@ export const ERROR_TABLE = {
     7002,
     "later",
     "not-applied",
-    "A bounded queue or count is at its limit; `limit` names it.",
+    "A bounded queue, count or share of the memory budget is at its limit; `limit` names it.",
   ),
   BACKLOG_FULL: row(7003, "later", "not-applied", "The topic's backlog limit is reached."),
   CHANGE_IN_PROGRESS: row(

@@ -48,6 +48,8 @@ export const LANE_BYTES: number = 1 * KIB;
 const HOLDER_BYTES_FREE = 64 * KIB;
 /** A share that is fuller than this is under pressure. */
 const PRESSURE_RATIO = 0.8;
+/** Of those that wait, woken for one release of memory. */
+const WAKE_MAX = 8;
 /** A process that has more than this many times the budget takes nothing in. */
 const EXHAUSTED_RATIO = 1.25;
 
@@ -150,8 +152,14 @@ export class MemoryBudget {
     this.#used[purpose] -= bytes;
     const waiting = this.#waiting[purpose];
     if (waiting.size === 0 || this.free(purpose) === 0) return;
-    this.#waiting[purpose] = new Set();
-    for (const wake of waiting) wake();
+    // A few at a time, the longest waiting first: most would find nothing left. When there is plenty, all.
+    let count = this.#used[purpose] * 2 > this.#limits[purpose] ? WAKE_MAX : waiting.size;
+    for (const wake of waiting) {
+      if (count === 0) return;
+      count -= 1;
+      waiting.delete(wake);
+      wake();
+    }
   }
 
   /** Measured anew by its owner. */

@@ -22,6 +22,8 @@ export interface AdmissionParts {
   readonly windowBytes: number;
   readonly budget: MemoryBudget;
   readonly clock: Clock;
+  /** A new connection. */
+  readonly onConnection: (connection: ClientConnection) => void;
   /** A call was refused or broken off before a handler could. */
   readonly onRefused: (path: string, error: BrokerError) => void;
 }
@@ -51,6 +53,7 @@ export class Admission {
     const { budget, clock, limits } = this.#parts;
     const connection = new ClientConnection(session, budget, clock);
     this.#connections.set(session, connection);
+    this.#parts.onConnection(connection);
     let cancelTimer: Cancel | undefined;
     session.once("close", () => {
       cancelTimer?.();

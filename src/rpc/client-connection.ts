@@ -5,7 +5,7 @@ import type { Clock } from "../base/clock.ts";
 import { MemoryAccount, type MemoryBudget } from "../model/memory-budget.ts";
 import type { StreamMeter } from "./stream-meter.ts";
 
-/** What happened on a connection since the last look. */
+/** What happened on a connection since its counts began anew. */
 export interface Activity {
   readonly rawBytes: number;
   /** Bytes of messages among them, and what may have come for streams that ended before their client did. */
@@ -39,6 +39,9 @@ export class ClientConnection {
   #seenDataBytes = 0;
   #seenSentBytes = 0;
 
+  /** Told of each frame that carries no message, and of each broken stream: a flood must not last until the next look. */
+  onCheap: () => void = () => undefined;
+
   constructor(session: ServerHttp2Session, budget: MemoryBudget, clock: Clock) {
     this.session = session;
     this.account = new MemoryAccount(budget);
@@ -47,10 +50,12 @@ export class ClientConnection {
     this.#idleSinceMs = this.openedMs;
     session.on("ping", () => {
       this.#pings += 1;
+      this.onCheap();
     });
     session.on("remoteSettings", () => {
       this.isGreeted = true;
       this.#settings += 1;
+      this.onCheap();
     });
   }
 
@@ -69,7 +74,10 @@ export class ClientConnection {
     if (!this.streams.delete(meter)) return;
     meter.close();
     this.#closedStreamsBytes += meter.receivedBytes;
-    if (rstCode !== undefined && rstCode !== HTTP2_NO_ERROR) this.#resets += 1;
+    if (rstCode !== undefined && rstCode !== HTTP2_NO_ERROR) {
+      this.#resets += 1;
+      this.onCheap();
+    }
     if (this.streams.size === 0) this.#idleSinceMs = this.#clock.monotonicMs();
   }
 
@@ -78,8 +86,13 @@ export class ClientConnection {
     this.#closedStreamsBytes += windowBytes;
   }
 
-  /** Counts begin anew with each call. */
-  takeActivity(): Activity {
+  /** Frames and broken streams alone; cheap enough to be asked for each of them. */
+  get cheapFrames(): Pick<Activity, "pings" | "settings" | "resets"> {
+    return { pings: this.#pings, settings: this.#settings, resets: this.#resets };
+  }
+
+  /** @param isOver counts begin anew */
+  activity(isOver: boolean): Activity {
     const { bytesRead, bytesWritten } = bytesOf(this.session);
     let dataBytes = this.#closedStreamsBytes;
     for (const { receivedBytes } of this.streams) dataBytes += receivedBytes;
@@ -92,6 +105,7 @@ export class ClientConnection {
       pings: this.#pings,
       settings: this.#settings,
     };
+    if (!isOver) return activity;
     this.#seenRawBytes = bytesRead;
     this.#seenDataBytes = dataBytes;
     this.#seenSentBytes = bytesWritten;

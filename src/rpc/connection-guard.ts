@@ -24,7 +24,7 @@ const LOOK_MS = 250;
 const GREETING_MS = 5000;
 /** Per second; a well-behaved client stays far below each. */
 const NOISE_BYTES_PER_SECOND = 128 * 1024;
-const RESETS_PER_SECOND = 400;
+const RESETS_PER_SECOND = 1000;
 const CONTROL_FRAMES_PER_SECOND = 200;
 /** Frames around messages: a twentieth of the bytes of both directions, and so much per stream. */
 const OVERHEAD_RATIO = 0.05;
@@ -35,6 +35,8 @@ const STALLED_MS = 2000;
 /** While connections are short: so long one may have no call. */
 const IDLE_MS = 2000;
 const CONNECTIONS_RATIO = 0.8;
+/** Silent and idle ones ended in one look: hundreds at once would hold everything else up. */
+const CUTS_PER_LOOK = 24;
 
 export class ConnectionGuard {
   readonly #parts: GuardParts;
@@ -43,6 +45,16 @@ export class ConnectionGuard {
 
   constructor(parts: GuardParts) {
     this.#parts = parts;
+  }
+
+  /** A new connection: floods of single frames are noticed as they come. */
+  watch(connection: ClientConnection): void {
+    connection.onCheap = () => {
+      const cause = causeOfFrames(connection.cheapFrames);
+      if (cause === undefined) return;
+      connection.onCheap = () => undefined;
+      this.#cut(connection, cause);
+    };
   }
 
   start(): void {
@@ -64,8 +76,11 @@ export class ConnectionGuard {
     this.#sinceActivityMs += LOOK_MS;
     const isSecond = this.#sinceActivityMs >= 1000;
     if (isSecond) this.#sinceActivityMs = 0;
+    let silent = 0;
     for (const connection of connections()) {
       const cause = this.#causeToCut(connection, nowMs, isSecond);
+      if (cause === "silent") silent += 1;
+      if (cause === "silent" && silent > CUTS_PER_LOOK) continue;
       if (cause !== undefined) this.#cut(connection, cause);
       else if (isReceiveShort || isSendShort) this.#lookAtStreams(connection, nowMs);
     }
@@ -78,7 +93,7 @@ export class ConnectionGuard {
     isSecond: boolean,
   ): CutCause | undefined {
     if (!connection.isGreeted && nowMs - connection.openedMs >= GREETING_MS) return "silent";
-    return isSecond ? causeOf(connection.takeActivity()) : undefined;
+    return causeOf(connection.activity(isSecond));
   }
 
   #lookAtStreams(connection: ClientConnection, nowMs: number): void {
@@ -112,7 +127,8 @@ export class ConnectionGuard {
     if (surplus <= 0) return;
     const idle = all.filter(({ idleSinceMs }) => nowMs - (idleSinceMs ?? nowMs) >= IDLE_MS);
     idle.sort((left, right) => (left.idleSinceMs ?? 0) - (right.idleSinceMs ?? 0));
-    for (const connection of idle.slice(0, surplus)) this.#cut(connection, "idle");
+    for (const connection of idle.slice(0, Math.min(surplus, CUTS_PER_LOOK)))
+      this.#cut(connection, "idle");
   }
 
   #cut({ session }: ClientConnection, cause: CutCause): void {
@@ -122,14 +138,23 @@ export class ConnectionGuard {
   }
 }
 
-/** Why a second like this ends a connection. */
+/** Why a second (or the part of it that has passed) ends a connection. */
 export function causeOf(activity: Activity): CutCause | undefined {
-  const { dataBytes, pings, rawBytes, resets, sentBytes, settings, streamsOpened } = activity;
-  if (resets > RESETS_PER_SECOND) return "resets";
-  if (pings + settings > CONTROL_FRAMES_PER_SECOND) return "control-frames";
+  const { dataBytes, rawBytes, sentBytes, streamsOpened } = activity;
+  const cause = causeOfFrames(activity);
+  if (cause !== undefined) return cause;
   const overhead = (dataBytes + sentBytes) * OVERHEAD_RATIO;
   const noise = rawBytes - dataBytes - overhead - streamsOpened * HEADER_BYTES_PER_STREAM;
   return noise > NOISE_BYTES_PER_SECOND ? "noise" : undefined;
+}
+
+function causeOfFrames({
+  pings,
+  resets,
+  settings,
+}: Pick<Activity, "pings" | "resets" | "settings">): CutCause | undefined {
+  if (resets > RESETS_PER_SECOND) return "resets";
+  return pings + settings > CONTROL_FRAMES_PER_SECOND ? "control-frames" : undefined;
 }
 
 /** What is counted and shown for a connection that was ended. */

@@ -95,9 +95,17 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
   const budget = options.memory ?? new MemoryBudget(defaultMemoryBudget(Number.MAX_SAFE_INTEGER));
   const paths = new Set<string>();
   const windowBytes = options.receiveWindowBytes ?? receiveWindow(budget);
-  const admission = new Admission({
+  const guard = new ConnectionGuard({
+    clock,
+    budget,
+    connections: () => admission.connections,
+    connectionsMax: limits.connectionsMax,
+    onCut: (cause) => calls.refused(UNKNOWN_PATH, cutError(cause)),
+  });
+  const admission: Admission = new Admission({
     limits,
     windowBytes,
+    onConnection: (connection) => guard.watch(connection),
     budget,
     clock,
     onRefused: (path, error) => calls.refused(paths.has(path) ? path : UNKNOWN_PATH, error),
@@ -107,6 +115,7 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
     {
       windowBytes,
       socketsMax: limits.connectionsMax * 2 + 1,
+      clock,
     },
     {
       onSession: (session) => admission.sessionOpened(session),
@@ -119,13 +128,6 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
   for (const extension of options.extensions ?? []) extension.addToServer(server);
   const port = await bind(server, options);
   hook.assertInstalled();
-  const guard = new ConnectionGuard({
-    clock,
-    budget,
-    connections: () => admission.connections,
-    connectionsMax: limits.connectionsMax,
-    onCut: (cause) => calls.refused(UNKNOWN_PATH, cutError(cause)),
-  });
   guard.start();
   let closing: Promise<void> | undefined;
   return {

@@ -154,6 +154,8 @@ export class FakeBroker {
   bytesSent = 0;
   /** Cut off from the others: it answers, but does not know who leads where it does not. */
   knowsNoLeaders = false;
+  /** Questions get no answer before their time is over. */
+  isMute = false;
 
   constructor(nodeId: number, endpoint: string) {
     this.nodeId = nodeId;
@@ -397,6 +399,11 @@ class FakeConnection implements Connection {
     return new Promise((resolve, reject) => {
       const onAbort = (): void => reject(new BrokerError("CANCELLED", "gave up"));
       options.signal?.addEventListener("abort", onAbort, { once: true });
+      if (broker.isMute) {
+        const late = new BrokerError("DEADLINE", "no answer in time");
+        clock.schedule(options.timeoutMs, () => reject(late));
+        return;
+      }
       clock.schedule(latencyMs, () => {
         if (broker.isDown) {
           options.signal?.removeEventListener("abort", onAbort);

@@ -82,6 +82,39 @@ describe("metadata cache", () => {
     }
   });
 
+  it("leaders: those who did not answer once are asked when the only other one knows none", async () => {
+    for (const cutOff of [0, 1, 2]) {
+      const { time, cluster, cache } = setUp();
+      cluster.addTopic("a", 1);
+      await time.until(cache.refresh("a"));
+      for (const [at, broker] of cluster.brokers.entries()) {
+        broker.knowsNoLeaders = at === cutOff;
+        if (at !== cutOff) cache.suspect(broker.endpoint);
+      }
+      cache.topic("a")?.disown(0, cluster.partition("a", 0).leader);
+      await time.until(cache.refresh("a"));
+      const route = await time.until(cache.refresh("a"));
+      expect(route?.leaderOf(0)).toBeDefined();
+    }
+  });
+
+  it("silence: the next broker is asked as well, and the first answer counts (one is mute)", async () => {
+    for (const mute of [0, 1, 2]) {
+      const { time, cluster, cache } = setUp();
+      for (const [at, broker] of cluster.brokers.entries()) broker.isMute = at === mute;
+      const startMs = time.nowMs;
+      await time.until(cache.refresh());
+      await time.until(cache.refresh());
+      expect(time.nowMs - startMs).toBeLessThan(400);
+    }
+  });
+
+  it("silence: the failure is told when nobody answers (all are mute)", async () => {
+    const { time, cluster, cache } = setUp();
+    for (const broker of cluster.brokers) broker.isMute = true;
+    await expect(time.until(cache.refresh(), 5000)).rejects.toMatchObject({ reason: "DEADLINE" });
+  });
+
   it("another cluster: is refused (a bootstrap endpoint of a different one)", async () => {
     const { time, cluster, cache } = setUp();
     await time.until(cache.refresh());

@@ -72,6 +72,7 @@ function status(id: number, groups: Readonly<Record<number, number>>): NodeStatu
     ledTerms: Object.values(groups),
     draining: false,
     wallClockMs: 0,
+    recoveringGroups: [],
   };
 }
 

@@ -103,8 +103,10 @@ describe("metadata reader", () => {
   });
 
   test("describe: a topic with the state of partitions led here", async () => {
-    const { group, reader } = await setUp();
+    const { group, liveness, reader } = await setUp();
     await group.controller.propose(creation("orders", 2, 2));
+    const status = { nodeId: 1, incarnation: 1, draining: false, recoveringGroups: [1, 9] };
+    liveness.heard(status, 0);
     const answer = reader.describeTopic("orders");
     expect(answer.topic).toEqual({
       name: "orders",
@@ -114,6 +116,7 @@ describe("metadata reader", () => {
       durability: "all/sync",
     });
     expect(answer.partitions[0]).toMatchObject({ partition: 0, highWatermark: 9, inSync: [1] });
+    expect(answer.partitions.map(({ recovering }) => recovering)).toEqual([[1, 2], []]);
     expect(answer.partitions[1]).toMatchObject({ partition: 1, highWatermark: 0, inSync: [] });
     expect(answer.settings.find((setting) => setting.name === "flush")?.isDefault).toBe(true);
     expect(await reasonOf(() => reader.describeTopic("none"))).toBe("UNKNOWN_TOPIC_OR_PARTITION");

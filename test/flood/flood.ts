@@ -50,14 +50,21 @@ export async function flood(options: FloodOptions): Promise<FloodReport> {
   const cluster = await LocalCluster.create({
     extraYaml: `limits:\n  memory:\n    budget: ${options.budgetMib}MiB\nlogging:\n  level: warn\n`,
     execArgv: ["--max-semi-space-size=16"],
+    detached: true,
     ...(options.keep ? { directory: `flood-${process.pid}` } : {}),
   });
+  // They are in sessions of their own: nobody else ends them when this process is ended.
+  const endBrokers = (): void => {
+    for (const { id } of cluster.nodes) cluster.signal(id, "SIGKILL");
+  };
+  process.once("exit", endBrokers);
   try {
     await cluster.up(60_000);
     const target = await prepare(cluster);
     return await run(options, cluster, target);
   } finally {
     await cluster.close();
+    process.removeListener("exit", endBrokers);
   }
 }
 

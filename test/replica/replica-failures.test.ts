@@ -160,7 +160,7 @@ describe("failing disks", () => {
     await cluster.converge();
   });
 
-  it("damage in the newest segment, found after a power cut: is no torn tail when the journal knows better", async () => {
+  it("damage in the newest segment, found after a power cut: is no torn tail when the journal knows better, and is repaired", async () => {
     await start();
     await cluster.leader();
     await cluster.putMany(20, 0);
@@ -168,6 +168,22 @@ describe("failing disks", () => {
     await cluster.clock.run(1500);
     await cluster.crash(1 as NodeId, "power");
     damageMiddle(cluster.diskOf(1 as NodeId));
+    await cluster.restart(1 as NodeId);
+    const { replica } = cluster.node(1 as NodeId);
+    expect(replica.damagedEntries).toBe(1);
+    const isWhole = (): boolean => replica.damagedEntries === 0;
+    expect(await cluster.clock.runUntil(isWhole, 10_000)).toBe(true);
+    await cluster.converge();
+    expect(cluster.node(1 as NodeId).machine.size).toBe(20);
+  });
+
+  it("damage at the very end, behind which nothing tells what there was: is refused", async () => {
+    await start();
+    await cluster.leader();
+    await cluster.putMany(20, 0);
+    await cluster.clock.run(1500);
+    await cluster.crash(1 as NodeId, "power");
+    damageLast(cluster.diskOf(1 as NodeId));
     const opened = cluster.restart(1 as NodeId).catch((caught: unknown) => caught);
     expect(isBrokerError(await opened, "LOG_CORRUPT")).toBe(true);
     const leader = await cluster.leader();
@@ -220,14 +236,23 @@ describe("failing disks", () => {
 
 /** Flips a bit in the middle of the newest segment of the only group. */
 function damageMiddle(disk: Disk): void {
+  flip(disk, (bytes) => Math.floor(bytes.length / 2));
+}
+
+/** In the header of the last entry. */
+function damageLast(disk: Disk): void {
+  flip(disk, (bytes) => bytes.lastIndexOf("FL") + 10);
+}
+
+function flip(disk: Disk, place: (bytes: Buffer) => number): void {
   const directory = `groups/${disk.list("groups")[0]}`;
   const name = disk.list(directory).findLast((one) => one.endsWith(".seg"));
   const file = disk.open(`${directory}/${name}`, { create: false });
   const bytes = Buffer.from(file.readSync(0, file.size));
-  const middle = Math.floor(bytes.length / 2);
-  bytes[middle] = (bytes[middle] ?? 0) ^ 1;
-  file.truncate(middle);
-  file.append([bytes.subarray(middle)]);
+  const at = place(bytes);
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  file.truncate(at);
+  file.append([bytes.subarray(at)]);
   file.close();
 }
 

@@ -61,6 +61,8 @@ function peerEndpoint(nodeId: NodeId): string {
 }
 
 const RETENTION_INTERVAL_MS = 5000;
+const SCRUB_BYTES_PER_SECOND = 1024 * 1024;
+const SCRUB_INTERVAL_MS = 10_000;
 
 export class SimBroker {
   readonly nodeId: NodeId;
@@ -227,6 +229,8 @@ export class SimBroker {
       parkedFetchesMax: PARKED_FETCHES_MAX,
       topicDefaults: { partitions: 1, replicationFactor: 3, settings: {} },
       retentionIntervalMs: RETENTION_INTERVAL_MS,
+      scrubBytesPerSecond: SCRUB_BYTES_PER_SECOND,
+      scrubIntervalMs: SCRUB_INTERVAL_MS,
       trashRetentionMs: 10_000,
     };
   }

@@ -55,7 +55,7 @@ export class WatchedDisk implements Disk {
   rename(from: string, to: string): void {
     this.#before(to);
     this.#inner.rename(from, to);
-    this.#view.renamed(from, to);
+    this.#view.renamed(from, to, () => this.#readWhole(to));
   }
 
   remove(path: string): void {

@@ -36,6 +36,8 @@ export interface LocalClusterOptions {
   /** Data directory per node id, for tests that mount something there. */
   readonly dataDir?: (nodeId: number) => string;
   readonly execArgv?: readonly string[];
+  /** Each broker in a session of its own, as `cluster up` starts them: kernels share processor time by session. */
+  readonly detached?: boolean;
   /** Host per node id; default: loopback. Others need `insecure: true` in the configuration. */
   readonly host?: (nodeId: number) => string;
   /** How one broker is started, beyond what all are. Asked at every start. */
@@ -140,6 +142,7 @@ export class LocalCluster {
     ];
     const child = spawn(program, args, {
       stdio: ["ignore", log, log],
+      detached: this.#options.detached === true,
       env: { ...process.env, UV_THREADPOOL_SIZE: "8", ...this.#options.env, ...launch.env },
     });
     closeSync(log);

@@ -85,25 +85,36 @@ function belongs(current: Collecting | undefined, chunk: SnapshotChunk): Collect
 
 function transferOf(collecting: Collecting): ImageTransfer | undefined {
   const { first } = collecting;
-  let json: unknown;
-  try {
-    json = JSON.parse(first.meta.toString("utf8"));
-  } catch {
-    return undefined;
-  }
-  const meta = json as Record<string, unknown>;
+  const meta = metaOf(first.meta);
+  if (meta === undefined) return undefined;
   return {
     groupId: first.groupId as GroupId,
     from: first.from as ReplicaId,
     to: first.to as ReplicaId,
     term: first.term,
-    meta: {
-      index: Number(meta["index"]),
-      term: Number(meta["term"]),
-      membership: membershipOfJson(meta["membership"]),
-      logStartIndex: Number(meta["logStartIndex"]),
-      logStartPrevTerm: Number(meta["logStartPrevTerm"]),
-    },
+    meta,
     image: Buffer.concat(collecting.pieces),
   };
+}
+
+/** Undefined for anything that chunksOf() does not write: it comes from the network. */
+function metaOf(bytes: Buffer): ImageTransfer["meta"] | undefined {
+  try {
+    const json: unknown = JSON.parse(bytes.toString("utf8"));
+    const fields = (json ?? {}) as Readonly<Record<string, unknown>>;
+    return {
+      index: position(fields["index"]),
+      term: position(fields["term"]),
+      membership: membershipOfJson(fields["membership"]),
+      logStartIndex: position(fields["logStartIndex"]),
+      logStartPrevTerm: position(fields["logStartPrevTerm"]),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+function position(value: unknown): number {
+  if (Number.isSafeInteger(value) && Number(value) >= 0) return Number(value);
+  throw new TypeError("an image names positions in the log");
 }

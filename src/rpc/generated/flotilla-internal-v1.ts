@@ -356,9 +356,11 @@ export interface NodeStatus {
   readonly wallClockMs: number;
   /** Applied index of its metadata replica. */
   readonly metadataIndex: number;
+  /** Groups whose replica there may have forgotten what it acknowledged. */
+  readonly recoveringGroups: readonly number[];
 }
 function createNodeStatus(fields: Partial<NodeStatus> = {}): NodeStatus {
-  return { nodeId: fields.nodeId ?? 0, incarnation: fields.incarnation ?? 0, ledGroups: fields.ledGroups ?? [], ledTerms: fields.ledTerms ?? [], draining: fields.draining ?? false, wallClockMs: fields.wallClockMs ?? 0, metadataIndex: fields.metadataIndex ?? 0 };
+  return { nodeId: fields.nodeId ?? 0, incarnation: fields.incarnation ?? 0, ledGroups: fields.ledGroups ?? [], ledTerms: fields.ledTerms ?? [], draining: fields.draining ?? false, wallClockMs: fields.wallClockMs ?? 0, metadataIndex: fields.metadataIndex ?? 0, recoveringGroups: fields.recoveringGroups ?? [] };
 }
 function sizeNodeStatus(message: NodeStatus): number {
   let size = 0;
@@ -369,6 +371,7 @@ function sizeNodeStatus(message: NodeStatus): number {
   if (message.draining) size += 1 + 1;
   if (message.wallClockMs !== 0) size += 1 + uint64Size(message.wallClockMs, "wallClockMs");
   if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
+  if (message.recoveringGroups.length > 0) size += 1 + prefixedSize(message.recoveringGroups.reduce((sum, item) => sum + uint64Size(item, "recoveringGroups"), 0));
   return size;
 }
 function writeNodeStatus(message: NodeStatus, writer: Writer): void {
@@ -379,6 +382,7 @@ function writeNodeStatus(message: NodeStatus, writer: Writer): void {
   if (message.draining) { writer.varint(40); writer.bool(message.draining); }
   if (message.wallClockMs !== 0) { writer.varint(48); writer.varint(message.wallClockMs); }
   if (message.metadataIndex !== 0) { writer.varint(56); writer.varint(message.metadataIndex); }
+  if (message.recoveringGroups.length > 0) { writer.varint(66); writer.varint(message.recoveringGroups.reduce((sum, item) => sum + uint64Size(item, "recoveringGroups"), 0)); for (const item of message.recoveringGroups) writer.varint(item); }
 }
 class NodeStatusFields implements NodeStatus {
   readonly nodeId: number;
@@ -388,7 +392,8 @@ class NodeStatusFields implements NodeStatus {
   readonly draining: boolean;
   readonly wallClockMs: number;
   readonly metadataIndex: number;
-  constructor(f1: number, f2: number, f3: number[], f4: number[], f5: boolean, f6: number, f7: number) {
+  readonly recoveringGroups: readonly number[];
+  constructor(f1: number, f2: number, f3: number[], f4: number[], f5: boolean, f6: number, f7: number, f8: number[]) {
     this.nodeId = f1;
     this.incarnation = f2;
     this.ledGroups = f3;
@@ -396,6 +401,7 @@ class NodeStatusFields implements NodeStatus {
     this.draining = f5;
     this.wallClockMs = f6;
     this.metadataIndex = f7;
+    this.recoveringGroups = f8;
   }
 }
 function readNodeStatus(reader: Reader): NodeStatus {
@@ -406,6 +412,7 @@ function readNodeStatus(reader: Reader): NodeStatus {
   let f5: boolean = false;
   let f6: number = 0;
   let f7: number = 0;
+  const f8: number[] = [];
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -418,10 +425,12 @@ function readNodeStatus(reader: Reader): NodeStatus {
       case 40: f5 = reader.bool(); break;
       case 48: f6 = reader.uint64(); break;
       case 56: f7 = reader.uint64(); break;
+      case 64: reader.element(); f8.push(reader.uint64()); break;
+      case 66: { const outer = reader.enter(); while (reader.more) { reader.element(); f8.push(reader.uint64()); } reader.leave(outer); break; }
       default: reader.skip(tag);
     }
   }
-  return new NodeStatusFields(f1, f2, f3, f4, f5, f6, f7);
+  return new NodeStatusFields(f1, f2, f3, f4, f5, f6, f7, f8);
 }
 export const NodeStatus: MessageType<NodeStatus> = messageType(createNodeStatus, sizeNodeStatus, writeNodeStatus, readNodeStatus);
 

@@ -2,6 +2,7 @@
 // empty disk that joins the cluster anew, as docs/OPERATIONS.md tells operators; there is only one such node at a time.
 import { isBrokerError } from "../../../src/model/errors.ts";
 import type { GroupId } from "../../../src/model/ids.ts";
+import type { Replica } from "../../../src/replica/replica.ts";
 import { isWhole } from "../health.ts";
 import type { SimBroker } from "../sim-broker.ts";
 import { type Fault, type FaultContext, isRunning, pickVictim } from "./fault.ts";
@@ -12,6 +13,7 @@ const PAGE_BYTES = 4096;
 const FREE_BYTES_MAX = 128 * 1024;
 const REPAIR_LIMIT_MS = 6000;
 const DETECT_MS_MAX = 400;
+const REPAIR_CHECK_MS = 500;
 const READ_BYTES = 1024 * 1024;
 const SEGMENT = /^groups\/(\d+)-\d+\/(\d+)\.seg$/;
 
@@ -54,7 +56,7 @@ export const fsyncError: Fault = (context) => {
   return true;
 };
 
-/** A read brings a wrong bit once: what the checksum shows is never served, and the replica stops. */
+/** A read brings a wrong bit once: what the checksum shows is never served. */
 export const bitFlip: Fault = (context) => {
   const { cluster, random } = context;
   const broker = pickVictim(context, (candidate) => isRunning(candidate) && isWell(candidate));
@@ -123,8 +125,8 @@ function slow(context: FaultContext, timing: SimBroker["storage"]["timing"]): bo
 }
 
 /**
- * Changes one sealed segment of a node. It is found when somebody reads there, or at a start that has to look at the
- * segment. Afterwards the disk is replaced, whatever was found.
+ * Changes one sealed segment of a node. It is found when somebody reads there, at a start that has to look at the segment, or
+ * by the scrub; then the replica repairs itself. Only where a log can not be opened the operator replaces the disk.
  */
 function damage(context: FaultContext, change: (bytes: Buffer, at: number) => void): boolean {
   const { cluster, random } = context;
@@ -136,6 +138,7 @@ function damage(context: FaultContext, change: (bytes: Buffer, at: number) => vo
     broker.storage.raw.damage(path, (bytes) => {
       change(bytes, random.integer(0, bytes.length));
     });
+    const foundBefore = damageFound(context);
     const isAtStart = random.next() < 0.5;
     const afterMs = random.next() * DETECT_MS_MAX;
     cluster.world.schedule(afterMs, () => {
@@ -144,12 +147,40 @@ function damage(context: FaultContext, change: (bytes: Buffer, at: number) => vo
       else read(context, broker, path);
     });
     context.lasting(() => {
-      if (broker.isAiling) context.bit();
-      broker.isAiling = true;
-      cluster.remedy(broker);
+      if (broker.isAiling || damageFound(context) > foundBefore) context.bit();
+      untilRepaired(context, broker, path);
     });
   });
   return true;
+}
+
+function damageFound({ cluster }: FaultContext): number {
+  return cluster.counters.get("damaged_ranges_found") ?? 0;
+}
+
+/** What nobody met so far is looked for; the broker is excused until nothing of it is left. */
+function untilRepaired(context: FaultContext, broker: SimBroker, path: string): void {
+  const { cluster } = context;
+  if (broker.excuse?.reason !== "damage" || broker.isAiling) {
+    cluster.remedy(broker);
+    return;
+  }
+  const replica = replicaOf(broker, path);
+  const isThere = replica !== undefined && broker.isServing;
+  if (isThere) {
+    cluster.run(broker.host, "scrub", async () => {
+      await replica.scrub(Number(SEGMENT.exec(path)?.[2]), () => Promise.resolve());
+      if (replica.damagedEntries > 0) context.bit();
+      else cluster.remedy(broker);
+    });
+  }
+  cluster.world.schedule(REPAIR_CHECK_MS, () => {
+    if (broker.excuse?.reason === "damage") untilRepaired(context, broker, path);
+  });
+}
+
+function replicaOf(broker: SimBroker, path: string): Replica | undefined {
+  return broker.node?.replicas.get(Number(SEGMENT.exec(path)?.[1]) as GroupId);
 }
 
 /** Index files are a cache: without one the whole segment is looked at. */
@@ -162,12 +193,11 @@ function startWithoutIndex(broker: SimBroker, path: string): void {
 
 /** As a reader or a follower that is behind would; what is served must be what was written. */
 function read({ cluster }: FaultContext, broker: SimBroker, path: string): void {
-  const match = SEGMENT.exec(path);
-  const replica = broker.node?.replicas.get(Number(match?.[1]) as GroupId);
+  const replica = replicaOf(broker, path);
   if (replica === undefined) return;
   cluster.run(broker.host, "read", async () => {
     try {
-      const frames = await replica.read(Number(match?.[2]), READ_BYTES);
+      const frames = await replica.read(Number(SEGMENT.exec(path)?.[2]), READ_BYTES);
       for (const frame of frames) cluster.invariants.served(replica, frame);
     } catch (error) {
       if (!isBrokerError(error)) throw error;

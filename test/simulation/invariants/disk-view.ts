@@ -161,14 +161,20 @@ export class DiskView {
     return () => file.journal.synced(size);
   }
 
-  renamed(from: string, to: string): void {
+  /** @param read the whole file under its new name */
+  renamed(from: string, to: string, read: () => Buffer): void {
     const file = this.#files.get(from);
     this.#files.delete(from);
     const image = IMAGE_NAME.exec(to);
     if (image !== null) {
       this.#newImages.push({ groupId: Number(image[1]) as GroupId, index: Number(image[2]) });
     }
-    if (file === undefined) return;
+    if (file === undefined) {
+      // A repaired copy took the place of a segment.
+      if (SEGMENT_PATH.test(to)) this.#files.delete(to);
+      this.opened(to, read);
+      return;
+    }
     this.#files.set(to, file);
     if (file.kind === "journal") this.#newJournal = file.journal;
     const match = SEGMENT_PATH.exec(to);

@@ -1,0 +1,13 @@
+// Every subject; the one with a real broker is opened by whoever wants it.
+import type { Subject } from "../subject.ts";
+import { fileSubjects } from "./files.ts";
+import { recordSubjects } from "./records.ts";
+import { textSubjects } from "./texts.ts";
+import { wireSubjects } from "./wire.ts";
+
+export const SUBJECTS: readonly Subject[] = [
+  ...recordSubjects,
+  ...wireSubjects,
+  ...fileSubjects,
+  ...textSubjects,
+];
