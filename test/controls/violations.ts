@@ -21,7 +21,7 @@ const CHECKS: readonly CheckName[] = [
   { id: "P1", title: "the term is durable before it is used", pattern: /^told before durable: / },
   { id: "I5", title: "flushed means flushed", pattern: /^ack before flush: / },
   { id: "I6", title: "acknowledged means written", pattern: /^false ack: / },
-  { id: "I7", title: "log matching", pattern: /: log matching: |^replicas differ: / },
+  { id: "I7", title: "log matching", pattern: /(^|: )log matching: |^replicas differ: / },
   { id: "I8", title: "a leader never cuts its log", pattern: /a leader cuts its log/ },
   { id: "I9", title: "leader completeness", pattern: /^leader completeness: / },
   { id: "I10", title: "a committed entry never changes", pattern: /^committed entry changed: / },
