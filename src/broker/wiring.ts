@@ -8,7 +8,7 @@ import { MemberFrontend } from "../cluster/member-frontend.ts";
 import { MembershipReconciler } from "../cluster/membership-reconciler.ts";
 import { MetadataController } from "../cluster/metadata-controller.ts";
 import { MetadataView } from "../cluster/metadata-image.ts";
-import { MetadataReader } from "../cluster/metadata-reader.ts";
+import { MetadataReader, type MetadataReaderOptions } from "../cluster/metadata-reader.ts";
 import { MetadataState } from "../cluster/metadata-state.ts";
 import { MoveReader } from "../cluster/move-reader.ts";
 import { NodeFencing } from "../cluster/node-frontend.ts";
@@ -32,6 +32,7 @@ import {
   peerQueueBytes,
   tailBytes,
 } from "../model/memory-budget.ts";
+import { MarkingDisk } from "../replica/marking-disk.ts";
 import type { Replica } from "../replica/replica.ts";
 import { ReplicaSet } from "../replica/replica-set.ts";
 import { requireSoundStorage } from "../replica/storage-failure.ts";
@@ -93,7 +94,8 @@ export interface Upkeep {
 
 /** @throws StorageError when the data directory can not be used */
 export async function openFoundation(ports: NodePorts, options: NodeOptions): Promise<Foundation> {
-  const { clock, disk, keyed, logger, metrics, random } = ports;
+  const { clock, keyed, logger, metrics, random } = ports;
+  const disk = new MarkingDisk(ports.disk);
   const { clusterId, nodeId, directoryId } = options.nodeFile;
   const memory = ports.memory ?? new MemoryBudget(defaultMemoryBudget(Number.MAX_SAFE_INTEGER));
   requireSoundStorage(disk);
@@ -200,8 +202,7 @@ export function wireFeatures(
     metadataVoters: () => votersOf(metadata),
     founders: options.nodeFile,
     clock,
-    ledPartition: (groupId) => leaderships.describe(groupId),
-    recoveringNodes: (groupId) => leaderships.recoveringNodes(groupId),
+    ...factsOf(leaderships),
   });
   const topics = new TopicFrontend({
     controller,
@@ -245,6 +246,16 @@ function logMemoryOf({ clock }: NodePorts, foundation: Foundation): LogMemory {
   const { memory, replicas, transport } = foundation;
   const measure = (): number => replicas.tailBytes + transport.queuedBytes;
   return new LogMemory({ clock, budget: memory, measure });
+}
+
+/** What this node's replicas know of partitions. */
+function factsOf(
+  leaderships: LocalLeaderships,
+): Pick<MetadataReaderOptions, "ledPartition" | "recoveringNodes"> {
+  return {
+    ledPartition: (groupId) => leaderships.describe(groupId),
+    recoveringNodes: (groupId) => leaderships.recoveringNodes(groupId),
+  };
 }
 
 function controllerClientOf(

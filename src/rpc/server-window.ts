@@ -8,7 +8,10 @@ import type {
   ServerHttp2Session,
   ServerHttp2Stream,
 } from "node:http2";
+import type { Socket } from "node:net";
 import type { Server } from "@grpc/grpc-js";
+import type { Clock } from "../base/clock.ts";
+import { AcceptQueue } from "./accept-queue.ts";
 
 /** The private parts that we rely on, in grpc-js 1.14. */
 interface ServerInternals {
@@ -30,15 +33,15 @@ export interface ListenerEvents {
 
 /**
  * @param windowBytes receive window per stream; that of a connection is twice as large
- * @param socketsMax connections that are accepted at all
+ * @param socketsMax connections that are accepted at all; a few per turn of the event loop begin
  * @throws Error when grpc-js no longer has the parts this needs
  */
 export function openServerWindows(
   server: Server,
-  options: { readonly windowBytes: number; readonly socketsMax: number },
+  options: { readonly windowBytes: number; readonly socketsMax: number; readonly clock: Clock },
   events: ListenerEvents,
 ): WindowHook {
-  const { socketsMax, windowBytes } = options;
+  const { clock, socketsMax, windowBytes } = options;
   const internals = server as unknown as ServerInternals;
   const { commonServerOptions: common, createHttp2Server: create } = internals;
   if (common === undefined || typeof create !== "function") throw changedError();
@@ -52,7 +55,12 @@ export function openServerWindows(
     });
     listener.maxConnections = socketsMax;
     const emit = listener.emit.bind(listener);
+    const sockets = new AcceptQueue(clock, (socket) => emit("connection", socket));
     listener.emit = (event: string, ...parts: unknown[]): boolean => {
+      if (event === "connection") {
+        sockets.add(parts[0] as Socket);
+        return true;
+      }
       const [stream, headers] = parts as [ServerHttp2Stream, IncomingHttpHeaders];
       if (event === "stream" && !events.onStream(stream, headers)) return true;
       return emit(event, ...parts);

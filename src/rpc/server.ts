@@ -115,6 +115,7 @@ export async function openGrpcServer(options: GrpcServerOptions): Promise<GrpcSe
     {
       windowBytes,
       socketsMax: limits.connectionsMax * 2 + 1,
+      clock,
     },
     {
       onSession: (session) => admission.sessionOpened(session),

@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { ClusterConfig } from "../../src/config/cluster-config.ts";
 import { ConfigError } from "../../src/config/config-error.ts";
 import type { Environment } from "../../src/config/environment.ts";
+import { memoryBudgetOf } from "../../src/config/memory.ts";
 import { parseConfig } from "../../src/config/parse-config.ts";
 
 const NODES = `cluster: test
@@ -55,6 +56,23 @@ describe("parse-config: accepted", () => {
     const node = parse(text).nodes[0];
     expect(node?.advertised.client).toEqual({ host: "broker-1", port: 9000 });
     expect(node?.advertised.peer).toEqual(node?.peer);
+  });
+
+  it("memory budget: auto leaves it to the machine, a size is taken, too little is refused", () => {
+    expect(parse(NODES).limits.memoryBudgetBytes).toBeUndefined();
+    const given = parse(`${NODES}limits: { memory: { budget: 512MiB } }\n`);
+    expect(given.limits.memoryBudgetBytes).toBe(512 * 1024 * 1024);
+    expect(memoryBudgetOf(given, 1)).toBe(512 * 1024 * 1024);
+    expect(memoryBudgetOf(parse(NODES), 2 * 1024 ** 3)).toBe(1024 ** 3);
+    const variable = parse(NODES, { FLOTILLA_LIMITS__MEMORY__BUDGET: "1GiB" });
+    expect(variable.limits.memoryBudgetBytes).toBe(1024 ** 3);
+    expect(problems(`${NODES}limits: { memory: { budget: 100MiB } }\n`)).toEqual([
+      "cluster.yaml:5:21: limits.memory.budget: 100MiB is outside 256MiB … 1TiB",
+    ]);
+  });
+
+  it("aliases: one without an anchor, and too many, are problems of the file", () => {
+    expect(problems("cluster: *missing\nnodes: []\n")).toEqual([expect.stringContaining("alias")]);
   });
 
   it("clear text: other addresses are accepted with insecure: true", () => {

@@ -43,6 +43,8 @@ export function countError(tally: Tally, error: unknown): void {
     bump(tally.failed, error instanceof Error ? error.message.slice(0, 60) : "unknown");
     return;
   }
+  // Our own doing: the attack ended, or begins anew.
+  if (error.reason === "CANCELLED" && / here$/.test(error.message)) return;
   countReason(tally, error.reason, error.fields["limit"]);
 }
 

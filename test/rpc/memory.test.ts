@@ -189,7 +189,7 @@ test("connections: what a second must look like to end one", () => {
   expect(causeOf({ ...calm, rawBytes: 4 * MIB, streamsOpened: 3000 })).toBeUndefined();
   expect(causeOf({ ...calm, rawBytes: 2 * MIB, sentBytes: 100 * MIB })).toBeUndefined();
   expect(causeOf({ ...calm, rawBytes: MIB })).toBe("noise");
-  expect(causeOf({ ...calm, resets: 1000 })).toBe("resets");
+  expect(causeOf({ ...calm, resets: 1001 })).toBe("resets");
   expect(causeOf({ ...calm, pings: 150, settings: 100 })).toBe("control-frames");
 });
 

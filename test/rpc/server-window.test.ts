@@ -1,5 +1,6 @@
 import { Server } from "@grpc/grpc-js";
 import { afterEach, expect, test } from "vitest";
+import { systemClock } from "../../src/base/clock.ts";
 import { AttachRequest, PeerEnvelope } from "../../src/rpc/generated/flotilla-internal-v1.ts";
 import { LaneBatch, ProduceRequest, ProduceResponse } from "../../src/rpc/generated/flotilla-v1.ts";
 import { peerService, produceService } from "../../src/rpc/methods.ts";
@@ -87,7 +88,7 @@ test("window: a broker sends ahead of a paused client by the client's window", a
 
 test("window: a grpc-js without the private parts is reported at start-up", () => {
   const server = new Server();
-  const options = { windowBytes: MIB, socketsMax: 1 };
+  const options = { windowBytes: MIB, socketsMax: 1, clock: systemClock };
   const events = { onSession: () => {}, onStream: () => true };
   expect(() => openServerWindows(server, options, events).assertInstalled()).toThrow(
     /server-window/,

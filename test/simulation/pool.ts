@@ -13,7 +13,7 @@ interface Waiting {
 }
 
 /** Room for the young: nearly everything that a run makes is garbage soon. */
-const NODE_OPTIONS = ["--max-semi-space-size=64"];
+const NODE_OPTIONS = ["--max-semi-space-size=64", "--single-threaded-gc"];
 
 export class Pool {
   readonly #script: string;

@@ -29,10 +29,11 @@ async function counted(tally: Tally, call: Promise<unknown>): Promise<void> {
 
 const metadataStorm: Attack = {
   name: "metadata-storm",
-  what: "questions for metadata, 400 at a time on each of 2 connections per broker",
+  what: "questions for metadata, 200 at a time on each of 4 connections per broker",
   effects: ["answered", "refused"],
   async run(target, tally, signal) {
-    const connections = [...target.clients, ...target.clients].map((endpoint) => dial(endpoint));
+    const endpoints = [...target.clients, ...target.clients];
+    const connections = [...endpoints, ...endpoints].map((endpoint) => dial(endpoint));
     tally.connected += connections.length;
     const ask = async (connection: Connection): Promise<void> => {
       while (!signal.aborted) {
@@ -40,11 +41,11 @@ const metadataStorm: Attack = {
           tally,
           connection.unary(metadataService.getMetadata, GetMetadataRequest.create(), TIMEOUT),
         );
-        await rest(1, signal);
+        await rest(10, signal);
       }
     };
     await Promise.all(
-      connections.flatMap((connection) => Array.from({ length: 400 }, () => ask(connection))),
+      connections.flatMap((connection) => Array.from({ length: 200 }, () => ask(connection))),
     );
     for (const connection of connections) connection.close();
   },
