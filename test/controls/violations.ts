@@ -46,6 +46,11 @@ const CHECKS: readonly CheckName[] = [
   { id: "I30", title: "success means committed", pattern: /^acknowledged( before flush)?: / },
   { id: "I32", title: "ready after the own entry", pattern: /^ready too early: / },
   { id: "served", title: "damage is never served", pattern: /^damage served: / },
+  {
+    id: "damage",
+    title: "no disk is damaged without a fault",
+    pattern: /^damage without a fault: /,
+  },
   { id: "L1", title: "calm brings leaders", pattern: /^no leader after all faults/ },
   {
     id: "L2",
