@@ -209,14 +209,19 @@ function reportOf(
   };
 }
 
-/** Interrupted: ends the brokers and unmounts before leaving. */
+/** Interrupted, or broken by a defect: ends the brokers and unmounts before leaving. */
 function endOnSignals(): (() => Promise<void>)[] {
   const enders: (() => Promise<void>)[] = [];
+  const leave = (code: number): void => {
+    void Promise.allSettled(enders.map((end) => end())).then(() => process.exit(code));
+  };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => {
-      void Promise.allSettled(enders.map((end) => end())).then(() => process.exit(130));
-    });
+    process.once(signal, () => leave(130));
   }
+  process.once("uncaughtException", (error) => {
+    process.stderr.write(`${textOf(error)}\n`);
+    leave(1);
+  });
   return enders;
 }
 
