@@ -235,7 +235,7 @@ export class ReplicaSet implements PeerReceiver {
     if (replica !== undefined) this.#guard(replica, () => replica.receiveImage(transfer));
   }
 
-  /** Committed entries of a group here, for another replica of it whose own ones are damaged. @throws BrokerError */
+  /** Entries of a group here, for another replica of it whose own ones are damaged. @throws BrokerError */
   async readEntries({ bytesMax, first, groupId, last }: EntriesWanted): Promise<readonly Frame[]> {
     this.#checkOpen();
     const replica = this.#replicas.get(groupId);
