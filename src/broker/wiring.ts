@@ -140,6 +140,7 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
           durableIndexHint: durableCommitIndex,
           pageCacheKept: !unrecovered,
           segmentBytes: segmentBytes.get(groupId) ?? SEGMENT_BYTES_DEFAULT,
+          observer: { onProblem: (problem, error) => logger.warn({ groupId, error }, problem) },
         }),
       fetchEntries: (from, wanted, signal) => entries.fetch(from, wanted, signal),
       onFatal: ports.onFatal,

@@ -2,7 +2,7 @@
 // whatever the power does meanwhile, the old or the new file is there.
 import { describe, expect, it } from "vitest";
 import { type Random, seededRandom } from "../../src/base/random.ts";
-import { FaultDisk } from "../../src/log/fault-disk.ts";
+import { type DiskFault, FaultDisk } from "../../src/log/fault-disk.ts";
 import { MemoryDisk } from "../../src/log/memory-disk.ts";
 import {
   DamageError,
@@ -14,6 +14,7 @@ import {
 import { type GroupLogOptions, openGroupLog } from "../../src/log/segment-log.ts";
 import type { Frame } from "../../src/model/entry-frame.ts";
 import type { GroupId } from "../../src/model/ids.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 import { frame, run } from "./frames.ts";
 
 const ALL = Number.MAX_SAFE_INTEGER;
@@ -357,6 +358,111 @@ describe("segment log: repair", () => {
     expect((await log.read(1, 8, ALL)).length).toBe(8);
   });
 });
+
+describe("segment log: repair of a segment that leaves the log meanwhile", () => {
+  const leave: Readonly<Record<string, (log: GroupLog) => Promise<unknown>>> = {
+    "a prefix is dropped": (log) => log.truncatePrefix(11),
+    "the log is cut before it": async (log) => Promise.resolve(log.truncateSuffix(5)),
+    "the log is reset": (log) => log.reset(20, 2, 19),
+    "the log is reset to the same place": (log) => log.reset(6, 2, 5),
+    "the log is closed": async (log) => Promise.resolve(log.close()),
+  };
+  for (const [what, change] of Object.entries(leave)) {
+    it(`nothing happens (${what}, at any piece)`, async () => {
+      for (const isServed of [true, false]) {
+        const disk = await diskWith();
+        const log = await open(disk);
+        flip(disk, nameOf(6), 64 + 150);
+        await log.examine(6);
+        let first = 0;
+        let files: readonly string[] = [];
+        const leaving: EntrySource = async function* (from, last) {
+          await change(log);
+          first = log.firstIndex;
+          files = disk.list("log").filter((name) => !name.endsWith(".tmp"));
+          if (isServed) yield* intact(from, last);
+          else throw new Error("nobody there");
+        };
+        await log.repair(6, leaving);
+        expect(log.firstIndex).toBe(first);
+        expect(disk.list("log")).toEqual(files);
+        expect(disk.list("log/damaged")).toEqual([]);
+      }
+    });
+  }
+
+  it("dropped while its original is kept, or closed then: the copy goes, the log is right", async () => {
+    for (const how of ["drop", "close"] as const) {
+      const memory = await diskWith();
+      const disk = new FaultDisk(memory);
+      const log = await open(disk);
+      flip(memory, nameOf(6), 64 + 150);
+      await log.examine(6);
+      const clock = new VirtualClock();
+      const effect = { kind: "slow", ms: 50, clock: clock.root } as const;
+      disk.inject({ operations: ["sync"], path: "damaged/", effect });
+      const repaired = log.repair(6, intact);
+      await clock.run(10);
+      expect(memory.list("log/damaged").length, how).toBe(1);
+      if (how === "drop") await log.truncatePrefix(11);
+      else log.close();
+      await clock.until(repaired);
+      expect(memory.list("log").filter((name) => name.endsWith(".tmp"))).toEqual([]);
+      if (how === "drop") expect([log.firstIndex, log.damage]).toEqual([11, []]);
+    }
+  });
+
+  it("an original that can not be kept is reported, whatever fails; the repair goes on", async () => {
+    const failures: readonly DiskFault[] = [
+      { operations: ["makeDirectory"], effect: { kind: "fail", as: "io" } },
+      { operations: ["create"], path: "damaged/", effect: { kind: "fail", as: "missing" } },
+      { operations: ["append"], path: "damaged/", effect: { kind: "short", bytes: 7 } },
+      { operations: ["append"], path: "damaged/", effect: { kind: "fail", as: "full" } },
+      { operations: ["sync"], path: "damaged/", effect: { kind: "fail", as: "io" } },
+    ];
+    for (const fault of failures) {
+      const memory = await diskWith();
+      const disk = new FaultDisk(memory);
+      const problems: string[] = [];
+      const log = await open(disk, {
+        observer: { onProblem: (problem) => problems.push(problem) },
+      });
+      flip(memory, nameOf(1), 64 + 150);
+      await log.examine(1);
+      const { hits } = await repairUnder(disk, log, fault);
+      expect([hits, problems]).toEqual([1, ["a damaged original is not kept"]]);
+      expect(log.damage).toEqual([]);
+      expect(memory.list("log/damaged")).toEqual([]);
+    }
+  });
+
+  it("files of other names among the originals are left alone", async () => {
+    const disk = await diskWith();
+    disk.makeDirectory("log/damaged");
+    for (const name of ["notes.txt", "zz", "9"]) {
+      disk.open(`log/damaged/${name}`, { create: true }).close();
+    }
+    const log = await open(disk);
+    for (let round = 1; round <= 3; round += 1) {
+      flip(disk, nameOf(1), 64 + round * FRAME + 150);
+      await log.examine(1);
+      await log.repair(1, intact);
+    }
+    const kept = disk.list("log/damaged");
+    expect(kept.filter((name) => name.endsWith(".seg")).length).toBe(2);
+    expect(kept).toEqual(expect.arrayContaining(["notes.txt", "zz", "9"]));
+  });
+});
+
+async function repairUnder(
+  disk: FaultDisk,
+  log: GroupLog,
+  fault: DiskFault,
+): Promise<{ readonly hits: number }> {
+  const active = disk.inject(fault);
+  await log.repair(1, intact);
+  return { hits: active.hits };
+}
 
 describe("segment log: a crash during repair", () => {
   it("at every change of the disk: the old file or the new one is there, and a second repair ends it", async () => {
