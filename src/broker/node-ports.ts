@@ -49,7 +49,7 @@ export interface NodeOptions {
   readonly retentionIntervalMs: number;
   /** What removed replicas left is kept this long at least. */
   readonly trashRetentionMs: number;
-  /** How fast sealed segments are verified in the background. Default 0: not at all. */
+  /** How fast segments are verified in the background. Default 0: not at all. */
   readonly scrubBytesPerSecond?: number;
   /** From one such walk to the next. */
   readonly scrubIntervalMs?: number;

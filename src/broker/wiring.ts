@@ -189,15 +189,7 @@ export function wireFeatures(
   const leaders = new LeaderCache(nodeId);
   const liveness = new Liveness(nodeId, clock.monotonicMs());
   const controller = new MetadataController(metadata, view);
-  const controllerClient = new PeerControllerClient({
-    clusterId,
-    nodeId,
-    replica: metadata,
-    controller,
-    connector: ports.connector,
-    endpointOf: (node) => peerEndpoint(options, view, node),
-    peers: options.peers,
-  });
+  const controllerClient = controllerClientOf(ports, options, foundation, controller);
   const leaderships = new LocalLeaderships(replicas, view);
   const reader = new MetadataReader({
     clusterId,
@@ -263,6 +255,19 @@ function factsOf(
     ledPartition: (groupId) => leaderships.describe(groupId),
     recoveringNodes: (groupId) => leaderships.recoveringNodes(groupId),
   };
+}
+
+function controllerClientOf(
+  { connector }: NodePorts,
+  options: NodeOptions,
+  { metadata, view }: Foundation,
+  controller: MetadataController,
+): PeerControllerClient {
+  const { clusterId, nodeId } = options.nodeFile;
+  const endpointOf = (node: NodeId): string | undefined => peerEndpoint(options, view, node);
+  const { peers } = options;
+  const deps = { clusterId, nodeId, replica: metadata, controller, connector, endpointOf, peers };
+  return new PeerControllerClient(deps);
 }
 
 function recoveryOf(

@@ -1,5 +1,11 @@
 // One segment of a group's log: its file, opened when it is needed, and what is known of it.
-import type { DamagedRange, Disk, DiskFile, SegmentInfo } from "./ports.ts";
+import {
+  type DamagedRange,
+  type Disk,
+  type DiskFile,
+  type SegmentInfo,
+  StorageError,
+} from "./ports.ts";
 import {
   damageMarkName,
   encodeSegmentHeader,
@@ -91,8 +97,17 @@ export class Segment {
   setDamage(damage: readonly DamagedRange[]): void {
     this.damage = damage;
     const isMarked = this.#disk.exists(this.markPath);
-    if (damage.length > 0 && !isMarked) this.#disk.open(this.markPath, { create: true }).close();
+    if (damage.length > 0 && !isMarked) this.#mark();
     if (damage.length === 0 && isMarked) this.#disk.remove(this.markPath);
+  }
+
+  /** Without room for the mark the damage is found anew after a restart. */
+  #mark(): void {
+    try {
+      this.#disk.open(this.markPath, { create: true }).close();
+    } catch (error) {
+      if (!(error instanceof StorageError) || error.kind !== "full") throw error;
+    }
   }
 
   removeIndexFile(): void {

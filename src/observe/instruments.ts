@@ -106,11 +106,11 @@ export const INSTRUMENTS = {
   ),
   scrubBytes: counter(
     "flotilla_replica_scrub_bytes_total",
-    "Bytes of sealed segments whose checksums were verified in the background.",
+    "Bytes of segments whose checksums were verified in the background.",
   ),
   scrubRounds: counter(
     "flotilla_replica_scrub_rounds_total",
-    "Walks over all sealed segments that were completed.",
+    "Walks over all segments that were completed.",
   ),
   groupsFailed: counter(
     "flotilla_replica_groups_failed_total",

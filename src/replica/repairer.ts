@@ -64,6 +64,8 @@ export class Repairer {
       if (!this.#context.isLive()) return;
       if (found.length === 0) logger.warn({ groupId, segment, error }, "a read failed once");
       this.refresh();
+      // Whoever needed the entries tries again.
+      this.#context.wake();
     });
   }
 

@@ -28,8 +28,8 @@ export const REPLICA_COUNTERS = {
   damaged_ranges_found: "Runs of entries found damaged on a disk of this node.",
   entries_repaired: "Damaged entries that were repaired from other replicas.",
   repairs_failed: "Attempts to repair damaged entries that did not succeed.",
-  scrub_bytes: "Bytes of sealed segments whose checksums were verified in the background.",
-  scrub_rounds: "Walks over all sealed segments of this node that were completed.",
+  scrub_bytes: "Bytes of segments whose checksums were verified in the background.",
+  scrub_rounds: "Walks over all segments of this node that were completed.",
   groups_failed: "Groups that stopped because their stored data is damaged.",
 } as const;
 

@@ -71,7 +71,7 @@ export interface ReplicaSetOptions {
   /** Below this many free bytes proposals are refused with DISK_FULL. Default 0: not checked. */
   readonly diskReserveBytes?: number;
   readonly tailBytesMax?: number;
-  /** How fast sealed segments are verified in the background. Default 0: not at all. */
+  /** How fast segments are verified in the background. Default 0: not at all. */
   readonly scrubBytesPerSecond?: number;
   /** From one such walk to the next. Default: a day. */
   readonly scrubIntervalMs?: number;
@@ -298,7 +298,7 @@ export class ReplicaSet implements PeerReceiver {
   /** Flushes and closes; a replica that failed is not flushed any more. */
   async #finish(replica: Replica): Promise<void> {
     await replica.close();
-    if (replica.isDamaged) this.#unsynced.add(replica.groupId);
+    if (replica.hasFailed) this.#unsynced.add(replica.groupId);
   }
 
   async #remove(groupId: GroupId): Promise<void> {

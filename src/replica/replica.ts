@@ -123,7 +123,7 @@ export class Replica implements ReplicaHandle {
   }
 
   /** It stopped by itself; what it had not flushed may be lost with the page cache. */
-  get isDamaged(): boolean {
+  get hasFailed(): boolean {
     return this.#failed !== undefined;
   }
 

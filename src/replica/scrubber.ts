@@ -1,4 +1,4 @@
-// Walks over all sealed segments of a node, slowly, again and again, and verifies their checksums, so that damage is found
+// Walks over all segments of a node, the newest ones too, slowly, again and again, and verifies their checksums, so that damage is found
 // and repaired while the other replicas are whole, not when somebody reads there. Started by the replica set.
 import { type Clock, sleep } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
@@ -62,8 +62,9 @@ export class Scrubber {
   }
 
   async #walk(replica: Replica, signal: AbortSignal): Promise<void> {
-    const sealed = replica.segments().filter((segment) => segment.sealed);
-    for (const { firstIndex } of sealed) await this.#examine(replica, firstIndex, signal);
+    for (const { firstIndex } of replica.segments()) {
+      await this.#examine(replica, firstIndex, signal);
+    }
   }
 
   async #examine(replica: Replica, firstIndex: LogIndex, signal: AbortSignal): Promise<void> {

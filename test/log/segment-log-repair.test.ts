@@ -165,6 +165,21 @@ describe("segment log: examination", () => {
     expect(disk.list("log").filter((name) => name.endsWith(".damaged"))).toEqual([]);
   });
 
+  it("without room for the mark it is found anew after a restart", async () => {
+    const memory = await diskWith();
+    const disk = new FaultDisk(memory);
+    const log = await open(disk);
+    flip(memory, nameOf(1), 64 + 2 * FRAME + 150);
+    const effect = { kind: "fail", as: "full" } as const;
+    disk.inject({ operations: ["create"], path: ".damaged", effect });
+    expect((await log.examine(1)).length).toBe(1);
+    expect(log.damage.length).toBe(1);
+    log.close();
+    const again = await open(disk);
+    expect(again.damage).toEqual([]);
+    expect((await again.examine(1)).length).toBe(1);
+  });
+
   it("a cut below the damage takes it away", async () => {
     const disk = await diskWith();
     const log = await open(disk);

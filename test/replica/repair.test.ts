@@ -143,6 +143,20 @@ describe("a damaged follower", () => {
     expect((await cluster.leader()).nodeId).toBe(leader.nodeId);
   });
 
+  it("in its newest segment: found by the scrubber too, and repaired while it is written to", async () => {
+    await start({ scrub: SCRUB });
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    const newest = follower.replica.segments().length - 1;
+    const original = bytesOf(follower, newest);
+    damage(follower, newest, 100);
+    await until("it is found", () => count(follower, "damaged_ranges_found") > 0);
+    await cluster.putMany(5, 500);
+    await until("it is repaired", () => isWhole(follower));
+    expect(bytesOf(follower, newest).subarray(0, original.length).equals(original)).toBe(true);
+    await cluster.converge();
+  });
+
   it("while nobody can give it the entries: it votes and acknowledges, and never leads", async () => {
     const leader = await start();
     const [follower, other] = cluster.followers();

@@ -37,7 +37,6 @@ export function lackOf(cluster: SimCluster, group: GroupId, behindMax = 0): stri
     if (!isMember || replica === undefined) continue;
     const lack = lackOfReplica(replica.status(), status, behindMax);
     if (lack !== undefined) return `n${broker.nodeId} ${lack}`;
-    if (replica.isDamaged) return `n${broker.nodeId} holds damaged entries`;
     if (replica.record.recovering) return `n${broker.nodeId} is recovering`;
     if (replica.damagedEntries > 0) return `n${broker.nodeId} has damaged entries`;
   }

@@ -11,7 +11,7 @@ export async function forceLeader(cluster: SimCluster, group: GroupId): Promise<
   if (!cluster.isAsync(group)) return;
   const choices = cluster.brokers.flatMap(({ host, node }) => {
     const replica = node?.replicas.get(group);
-    if (node === undefined || replica === undefined || replica.isDamaged) return [];
+    if (node === undefined || replica === undefined || replica.hasFailed) return [];
     return [{ host, node, replica, view: node.recovery.inspect(replica) }];
   });
   if (choices.some(({ view }) => view.quorumAnswers)) return;
