@@ -134,6 +134,7 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
       metrics,
       openLog: (directory, { durableCommitIndex, groupId, unrecovered }) =>
         openGroupLog({
+          clock,
           disk,
           directory,
           groupId,

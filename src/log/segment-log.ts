@@ -2,7 +2,7 @@
 // to the page cache; sync(), truncatePrefix() and reset() run one after another and make things durable.
 // Called by the replica room. File formats and what survives which cut: docs/STORAGE-FORMAT.md.
 import { assert } from "../base/assert.ts";
-import type { Clock } from "../base/clock.ts";
+import { type Clock, sleep } from "../base/clock.ts";
 import type { Frame } from "../model/entry-frame.ts";
 import type { GroupId } from "../model/ids.ts";
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
@@ -52,7 +52,7 @@ export interface GroupLogOptions {
   /** The machine ran on since the log was last open, so only the end of the last write may be missing. Default false. */
   readonly pageCacheKept?: boolean;
   readonly observer?: LogObserver;
-  /** Needed by an observer of syncs. */
+  /** Needed by an observer of syncs, and to let the event loop turn while a damaged log is opened. */
   readonly clock?: Clock;
 }
 
@@ -61,6 +61,7 @@ export interface GroupLogOptions {
  * @throws StorageError "corrupt" (damage that is no torn tail; nothing was changed) | "version" | "io" | "full"
  */
 export async function openGroupLog(options: GroupLogOptions): Promise<GroupLog> {
+  const { clock } = options;
   const place: LogPlace = {
     disk: options.disk,
     directory: options.directory,
@@ -68,6 +69,7 @@ export async function openGroupLog(options: GroupLogOptions): Promise<GroupLog> 
     indexBytes: options.indexBytes ?? 64 * 1024,
     durableIndexHint: options.durableIndexHint ?? 0,
     pageCacheKept: options.pageCacheKept ?? false,
+    breathe: () => (clock === undefined ? Promise.resolve() : sleep(clock, 0)),
   };
   const { segments, report } = await recoverSegments(place);
   options.observer?.onRecovery?.(report);

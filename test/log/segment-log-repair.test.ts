@@ -1,6 +1,7 @@
 // Damage in sealed segments: found by reading and by examination, remembered, never served, repaired from elsewhere, and
 // whatever the power does meanwhile, the old or the new file is there.
 import { describe, expect, it } from "vitest";
+import { type Clock, systemClock } from "../../src/base/clock.ts";
 import { type Random, seededRandom } from "../../src/base/random.ts";
 import { type DiskFault, FaultDisk } from "../../src/log/fault-disk.ts";
 import { MemoryDisk } from "../../src/log/memory-disk.ts";
@@ -278,6 +279,98 @@ describe("segment log: opening around damage", () => {
       const read = await again.read(index, index, 1).catch(() => []);
       if (read[0] !== undefined)
         expect(read[0].bytes.equals(frames[index - 1]?.bytes ?? carrier.bytes)).toBe(true);
+    }
+  });
+});
+
+describe("segment log: opening around much damage", () => {
+  const FIRST = 10_000;
+  const LAST = FIRST + 20;
+  const sized = { segmentBytes: 64 + FIRST * FRAME, indexBytes: 64 * 1024 } as const;
+
+  /** A sealed segment of 10,000 frames without index file, zeroed from one entry to another at each of `places`. */
+  async function large(
+    change: (disk: MemoryDisk, placeOf: (index: number) => number) => void,
+  ): Promise<{ log: GroupLog; disk: MemoryDisk; turns: number }> {
+    const disk = new MemoryDisk();
+    const made = await open(disk, { ...sized, durableIndexHint: 0 });
+    made.append(run(1, LAST));
+    await made.sync();
+    made.close();
+    disk.remove(nameOf(1, "idx"));
+    change(disk, (index) => 64 + (index - 1) * FRAME);
+    let turns = 0;
+    const schedule: Clock["schedule"] = (delayMs, action) => {
+      turns += 1;
+      return systemClock.schedule(delayMs, action);
+    };
+    const clock: Clock = { ...systemClock, schedule };
+    const log = await open(disk, { ...sized, durableIndexHint: LAST, clock });
+    return { log, disk, turns };
+  }
+
+  const rangesOf = (log: GroupLog): number[][] =>
+    log.damage.map(({ first, last }) => [first, last]);
+
+  it("two wrong headers far apart: each entry is damaged alone, and others get their turns", async () => {
+    const { log, turns } = await large((disk, placeOf) => {
+      for (const index of [4, FIRST - 3]) flip(disk, nameOf(1), placeOf(index) + 20);
+    });
+    expect(rangesOf(log)).toEqual([
+      [4, 4],
+      [FIRST - 3, FIRST - 3],
+    ]);
+    expect(turns).toBeGreaterThan(4);
+    expect((await log.read(5, FIRST - 4, ALL)).length).toBe(FIRST - 8);
+  });
+
+  it("what hides its length as well: everything between is damaged, in linear time", async () => {
+    const { log, turns } = await large((disk, placeOf) => {
+      const zero = (first: number, last: number): void =>
+        disk.damage(nameOf(1), (bytes) => bytes.fill(0, placeOf(first), placeOf(last + 1)));
+      zero(4, 5);
+      zero(FIRST - 3, FIRST - 2);
+    });
+    expect(rangesOf(log)).toEqual([[4, FIRST - 2]]);
+    expect(turns).toBeGreaterThan(4);
+  });
+
+  it("every tenth header is wrong: each entry is damaged alone", async () => {
+    const { log } = await large((disk, placeOf) => {
+      for (let index = 5; index < FIRST; index += 10) flip(disk, nameOf(1), placeOf(index) + 34);
+    });
+    expect(log.damage.length).toBe(FIRST / 10);
+    expect(log.damage.every(({ first, last }) => first === last)).toBe(true);
+  });
+
+  it("a message full of frames is not taken for its successors, whichever byte of its header is wrong", async () => {
+    const fakes = [3, 4, 5].map((index) => frame({ index, fill: 99, bytes: 10 }).bytes);
+    const inner = Buffer.concat([...fakes, ...fakes]);
+    const carrier = frame({ index: 2, bytes: inner.length });
+    inner.copy(carrier.bytes, carrier.bytes.length - inner.length);
+    const frames = [frame({ index: 1 }), carrier, ...run(3, 8)];
+    const size = 64 + FRAME + carrier.bytes.length + 4 * FRAME;
+    for (let at = 0; at < 72; at += 1) {
+      for (const bit of [1, 4, 128]) {
+        const disk = new MemoryDisk();
+        const made = await open(disk, { segmentBytes: size, durableIndexHint: 0 });
+        made.append(frames);
+        await made.sync();
+        made.close();
+        disk.remove(nameOf(1, "idx"));
+        const fifth = 64 + 3 * FRAME + carrier.bytes.length;
+        disk.damage(nameOf(1), (bytes) => {
+          bytes.writeUInt8(bytes.readUInt8(64 + FRAME + at) ^ bit, 64 + FRAME + at);
+          bytes.writeUInt8(bytes.readUInt8(fifth + 20) ^ 1, fifth + 20);
+        });
+        const log = await open(disk, { segmentBytes: size, durableIndexHint: 8 });
+        for (let index = 1; index <= 8; index += 1) {
+          const read = await log.read(index, index, 1).catch(() => []);
+          const written = frames[index - 1]?.bytes;
+          if (read[0] !== undefined) expect(written?.equals(read[0].bytes)).toBe(true);
+        }
+        expect(log.damage[0]?.first).toBe(2);
+      }
     }
   });
 });
