@@ -136,12 +136,14 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
       metrics,
       openLog: (directory, { durableCommitIndex, groupId, unrecovered }) =>
         openGroupLog({
+          clock,
           disk,
           directory,
           groupId,
           durableIndexHint: durableCommitIndex,
           pageCacheKept: !unrecovered,
           segmentBytes: segmentBytes.get(groupId) ?? SEGMENT_BYTES_DEFAULT,
+          observer: { onProblem: (problem, error) => logger.warn({ groupId, error }, problem) },
         }),
       fetchEntries: (from, wanted, signal) => entries.fetch(from, wanted, signal),
       onFatal: ports.onFatal,

@@ -4,7 +4,7 @@
 import { decodeFrame, type Frame, verifyFrame } from "../model/entry-frame.ts";
 import type { LogIndex } from "../model/positions.ts";
 import type { LogPlace } from "./log-recovery.ts";
-import { type DiskFile, type EntrySource, StorageError } from "./ports.ts";
+import { type Disk, type DiskFile, type EntrySource, StorageError } from "./ports.ts";
 import type { Segment } from "./segment.ts";
 import { examineSegment } from "./segment-examine.ts";
 import { encodeSegmentHeader, segmentName } from "./segment-format.ts";
@@ -15,16 +15,14 @@ const PIECE_BYTES = 1024 * 1024;
 /** Originals that are kept per log; the oldest goes first. */
 const ORIGINALS_MAX = 2;
 const ORIGINALS = "damaged";
+const ORIGINAL_NAME = /^\d{6}-\d{20}\.seg$/;
 
 /** Removed by the next start when it is left behind. */
 export function temporaryOf(segment: Segment): string {
   return `${segment.path}.tmp`;
 }
 
-/**
- * Writes, syncs and verifies the copy. Nothing is left behind when it fails.
- * @returns what is known of the copy
- */
+/** Writes, syncs and verifies the copy. @returns what is known of it */
 export async function writeRepairedCopy(
   place: LogPlace,
   segment: Segment,
@@ -34,47 +32,79 @@ export async function writeRepairedCopy(
   const path = temporaryOf(segment);
   if (disk.exists(path)) disk.remove(path);
   const original = disk.open(segment.path, { create: false });
-  const file = disk.open(path, { create: true });
   try {
-    const copy = new Copy(file, segment.index, place.indexBytes);
-    await fill(copy, original, segment, source);
-    const index = copy.finish(segment.damage.at(-1)?.last === segment.index.lastIndex);
-    await file.sync();
-    const [problem] = await examineSegment(file, index);
-    if (problem !== undefined) throw new StorageError("corrupt", path, problem.detail);
-    return index;
-  } catch (error) {
-    if (disk.exists(path)) disk.remove(path);
-    throw error;
+    const file = disk.open(path, { create: true });
+    try {
+      const copy = new Copy(file, segment.index, place.indexBytes);
+      await fill(copy, original, segment, source);
+      const index = copy.finish(segment.damage.at(-1)?.last === segment.index.lastIndex);
+      await file.sync();
+      const [problem] = await examineSegment(file, index);
+      if (problem !== undefined) throw new StorageError("corrupt", path, problem.detail);
+      return index;
+    } finally {
+      file.close();
+    }
   } finally {
     original.close();
-    file.close();
   }
 }
 
-/** Keeps the damaged original for people to look at, as long as there is room. */
-export async function keepOriginal({ disk, directory }: LogPlace, segment: Segment): Promise<void> {
+/** Removes what was written and not put in place. @returns why it could not */
+export function removeCopy({ disk }: LogPlace, segment: Segment): unknown {
+  const path = temporaryOf(segment);
+  try {
+    if (disk.exists(path)) disk.remove(path);
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/**
+ * Keeps the damaged original for people to look at, as long as there is room.
+ * @returns why it could not: no reason to leave a log unrepaired
+ */
+export async function keepOriginal(place: LogPlace, segment: Segment): Promise<unknown> {
+  const { directory, disk } = place;
   const folder = `${directory}/${ORIGINALS}`;
-  if (disk.freeBytes() < 2 * segment.index.end) return;
-  disk.makeDirectory(folder);
-  const original = disk.open(segment.path, { create: false });
-  const kept = disk.list(folder);
+  try {
+    if (disk.freeBytes() < 2 * segment.index.end) return undefined;
+    const original = disk.open(segment.path, { create: false });
+    try {
+      disk.makeDirectory(folder);
+      await copyOriginal(disk, original, `${folder}/${makeRoom(disk, folder, segment)}`);
+    } finally {
+      original.close();
+    }
+    return undefined;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** Removes the oldest originals, so that one more may be kept. @returns its name; files of other names are left alone */
+function makeRoom(disk: Disk, folder: string, segment: Segment): string {
+  const kept = disk.list(folder).filter((name) => ORIGINAL_NAME.test(name));
   for (const name of kept.slice(0, Math.max(0, kept.length + 1 - ORIGINALS_MAX))) {
     disk.remove(`${folder}/${name}`);
   }
   const number = 1 + Number(kept.at(-1)?.slice(0, 6) ?? 0);
-  const name = `${String(number).padStart(6, "0")}-${segmentName(segment.index.firstIndex)}`;
-  const copy = disk.open(`${folder}/${name}`, { create: true });
+  return `${String(number).padStart(6, "0")}-${segmentName(segment.index.firstIndex)}`;
+}
+
+async function copyOriginal(disk: Disk, original: DiskFile, path: string): Promise<void> {
+  const copy = disk.open(path, { create: true });
   try {
     for (let at = 0; at < original.size; at += PIECE_BYTES) {
       copy.append([await original.read(at, PIECE_BYTES)]);
     }
     await copy.sync();
   } catch (error) {
-    // It is for people only: a disk that fills up must not keep the log from being repaired.
-    if (!(error instanceof StorageError) || error.kind !== "full") throw error;
+    // Half of it would only mislead.
+    disk.remove(path);
+    throw error;
   } finally {
-    original.close();
     copy.close();
   }
 }

@@ -10,6 +10,8 @@ import type { GroupContext } from "./group-context.ts";
 import type { FetchEntries } from "./ports.ts";
 import { entriesOfOthers } from "./repair-source.ts";
 
+const PASSING: ReadonlySet<StorageError["kind"]> = new Set(["corrupt", "full", "missing"]);
+
 /** Between attempts; doubled after each that failed. */
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 60_000;
@@ -184,8 +186,8 @@ export class Repairer {
   }
 }
 
-/** The others, or time, may help. */
+/** The others, or time, may help. A file that is not there was taken away by somebody: no reason for a node to stop. */
 function isPassing(error: unknown): boolean {
   if (isBrokerError(error)) return true;
-  return error instanceof StorageError && (error.kind === "corrupt" || error.kind === "full");
+  return error instanceof StorageError && PASSING.has(error.kind);
 }

@@ -309,6 +309,21 @@ function damageHeader(disk: MemoryDisk, index: LogIndex): void {
 }
 
 describe("limits of repair", () => {
+  it("a segment whose file can not be opened for its repair does not stop the node", async () => {
+    await start();
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    damage(follower, 1);
+    const { disk, memory } = follower;
+    const effect = { kind: "fail", as: "missing" } as const;
+    const path = pathOf(memory, 1);
+    const fault = disk.inject({ operations: ["open"], path, after: 1, effect });
+    examineAll(follower);
+    await until("it was tried", () => fault.hits === 1);
+    await until("it is repaired", () => isWhole(follower));
+    expect(count(follower, "repairs_failed")).toBe(1);
+  });
+
   it("a replica alone goes on with what it can read", async () => {
     const node = await start({ nodes: 1 });
     damage(node, 1);
