@@ -326,6 +326,10 @@ export class SimCluster {
         onFailure: (broker, error) => this.#nodeFailed(broker, error),
         onLog: (broker, level, fields, message) => this.#logged(broker, level, fields, message),
         onBoot: (broker) => this.invariants.booted(broker.nodeId),
+        onOpened: ({ view }) => {
+          this.invariants.metadata(view.image);
+          view.onChange((image) => this.invariants.metadata(image));
+        },
       },
     );
   }
