@@ -14,6 +14,7 @@ import {
   type EntrySource,
   type GroupLog,
   type Pace,
+  type RepairOptions,
   type SegmentInfo,
   StorageError,
 } from "./ports.ts";
@@ -22,7 +23,13 @@ import { isFull, SegmentChain } from "./segment-chain.ts";
 import { examineSegment } from "./segment-examine.ts";
 import { SEGMENT_HEADER_BYTES } from "./segment-format.ts";
 import { lastAtMost, type SegmentIndex, type TermRun } from "./segment-index.ts";
-import { keepOriginal, removeCopy, temporaryOf, writeRepairedCopy } from "./segment-repair.ts";
+import {
+  keepOriginal,
+  type RepairedCopy,
+  removeCopy,
+  temporaryOf,
+  writeRepairedCopy,
+} from "./segment-repair.ts";
 
 const MIB = 1024 * 1024;
 
@@ -260,7 +267,7 @@ class SegmentLog implements GroupLog {
     }
   }
 
-  async repair(index: LogIndex, source: EntrySource): Promise<void> {
+  async repair(index: LogIndex, source: EntrySource, options: RepairOptions = {}): Promise<void> {
     this.#check();
     const segment = this.#chain.holding(index);
     if (segment === undefined || segment.damage.length === 0) return;
@@ -268,7 +275,7 @@ class SegmentLog implements GroupLog {
     if (segment === this.#chain.active) this.#roll();
     const isGone = this.#watch(segment);
     try {
-      const copy = await this.#copyOf(segment, source, isGone);
+      const copy = await this.#copyOf(segment, source, options, isGone);
       if (copy === undefined || isGone()) return;
       // Opens the original before anything is awaited: what is removed from then on can still be read.
       const problem = await keepOriginal(this.#place, segment);
@@ -277,8 +284,9 @@ class SegmentLog implements GroupLog {
       await this.#enqueue(async () => {
         if (isGone()) return;
         this.#reader.forgetPlaces();
-        await this.#chain.replace(segment, temporaryOf(segment), copy);
+        await this.#chain.replace(segment, temporaryOf(segment), copy.index, copy.damage);
       });
+      if (copy.failure !== undefined) throw copy.failure;
     } finally {
       const problem = removeCopy(this.#place, segment);
       if (problem !== undefined) this.#onProblem("the copy of a segment is left over", problem);
@@ -294,10 +302,11 @@ class SegmentLog implements GroupLog {
   async #copyOf(
     segment: Segment,
     source: EntrySource,
+    options: RepairOptions,
     isGone: () => boolean,
-  ): Promise<SegmentIndex | undefined> {
+  ): Promise<RepairedCopy | undefined> {
     try {
-      return await writeRepairedCopy(this.#place, segment, source);
+      return await writeRepairedCopy(this.#place, segment, source, options);
     } catch (error) {
       if (isGone()) return undefined;
       throw error;

@@ -169,7 +169,7 @@ export class Repairer {
     for (const { first } of this.#damage) {
       if (!this.#context.isLive() || this.#context.isLogReplaced()) return;
       try {
-        await log.repair(first, source);
+        await log.repair(first, source, { from: this.#parts.logStart() });
       } catch (error) {
         if (!isPassing(error) || !this.#context.isLive()) throw error;
         metrics.count("repairs_failed");

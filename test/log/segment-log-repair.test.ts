@@ -467,6 +467,81 @@ describe("segment log: repair", () => {
   });
 });
 
+describe("segment log: repair in part", () => {
+  /** Entries that are asked for; those in `known` are given, up to the first that is not. */
+  function partial(known: readonly number[], asked: number[] = []): EntrySource {
+    return async function* (first, last) {
+      for (let at = first; at <= last; at += 1) {
+        asked.push(at);
+        if (!known.includes(at)) throw new Error(`nobody has ${at}`);
+        yield await Promise.resolve(FRAMES.slice(at - 1, at));
+      }
+    };
+  }
+
+  /** Headers are wrong, so that everything up to the next known place is damaged. */
+  async function damagedAt(...entries: number[]): Promise<{ disk: MemoryDisk; log: GroupLog }> {
+    const disk = await diskWith();
+    const log = await open(disk);
+    for (const entry of entries) flip(disk, nameOf(6), 64 + (entry - 6) * FRAME + 20);
+    await log.examine(6);
+    return { disk, log };
+  }
+
+  it("entries below what is needed are not asked for and stay damaged (log start inside the range)", async () => {
+    for (const from of [7, 8, 9, 10]) {
+      const { disk, log } = await damagedAt(6, 7, 8, 9, 10);
+      expect([log.damage[0]?.first, log.damage.at(-1)?.last]).toEqual([6, 10]);
+      const asked: number[] = [];
+      const known = [6, 7, 8, 9, 10].filter((index) => index >= from);
+      await log.repair(6, partial(known, asked), { from });
+      expect(Math.min(...asked)).toBe(from);
+      expect(log.damage.every(({ last }) => last < from)).toBe(true);
+      expect((await log.read(from, 12, ALL)).length).toBe(13 - from);
+      await isServedRightly(log);
+      await log.sync();
+      log.close();
+      disk.removeTree("log/damaged");
+      await isServedRightly(await open(disk));
+    }
+  });
+
+  it("what was given is kept, whatever is missing behind or in another range", async () => {
+    const original = bytesOf(await diskWith(), nameOf(6));
+    for (let bits = 1; bits < 31; bits += 1) {
+      const known = [6, 7, 8, 9, 10].filter((_, at) => (bits & (1 << at)) !== 0);
+      const { disk, log } = await damagedAt(6, 7, 8, 9, 10);
+      const before = log.damage.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+      const error = await errorOf(log.repair(6, partial(known)));
+      expect(error).toBeInstanceOf(Error);
+      const left = log.damage.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+      if (known.includes(6)) expect(left).toBeLessThan(before);
+      expect(bytesOf(disk, nameOf(6)).length).toBe(original.length);
+      await isServedRightly(log);
+      await log.repair(6, intact);
+      expect(log.damage).toEqual([]);
+      expect(bytesOf(disk, nameOf(6)).equals(original)).toBe(true);
+    }
+  });
+
+  it("ends when its pace rejects: the log is as it was", async () => {
+    const { disk, log } = await damagedAt(7);
+    const { damage } = log;
+    const stop = new Error("stop");
+    for (let reads = 0; reads < 3; reads += 1) {
+      let done = 0;
+      const pace = (): Promise<void> => {
+        done += 1;
+        return done > reads ? Promise.reject(stop) : Promise.resolve();
+      };
+      expect(await errorOf(log.repair(6, intact, { pace }))).toBe(stop);
+      expect(log.damage).toEqual(damage);
+      expect(disk.list("log").filter((name) => name.endsWith(".tmp"))).toEqual([]);
+    }
+    await log.repair(6, intact);
+  });
+});
+
 describe("segment log: repair of a segment that leaves the log meanwhile", () => {
   const leave: Readonly<Record<string, (log: GroupLog) => Promise<unknown>>> = {
     "a prefix is dropped": (log) => log.truncatePrefix(11),
