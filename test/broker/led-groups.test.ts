@@ -35,6 +35,7 @@ function status(lastIndex: number, progress: readonly ReplicaProgress[]): RaftSt
     flushedIndex: lastIndex,
     membership: { voters, learners },
     recovering: false,
+    isBlocked: false,
     recoveringPeers: [],
     progress,
     transferringTo: 0,

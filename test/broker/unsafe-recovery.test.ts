@@ -60,6 +60,7 @@ function leaderless(voters: readonly ReplicaId[]): Parameters<UnsafeRecovery["in
       flushedIndex: 5,
       membership: { voters, learners: [] },
       recovering: false,
+      isBlocked: false,
       recoveringPeers: [],
       progress: [],
       transferringTo: 0,

@@ -8,7 +8,7 @@
 //   hard <node> <term> [vote]      preset hard state
 //   tick <node> [count] · campaign <node> · propose <node> <payload[:bytes]> … · read <node> <id> · flush <node>
 //   members <node> 1 2 3 [learners=…] · transfer <node> <to> · unreachable <node> <leader> · rule <node> …
-//   damaged <node> yes|no
+//   damaged <node> yes|no [to=index] [changes=index,…]
 //   take <node>                    takes and prints the output; storage work is queued
 //   hard-done|write-done|flush-done|install-done|clear-done <node> [count] · apply <node> [count]
 //   deliver [<from>-><to>] [kind] [count=n] · drop … · duplicate … · delay … (to the end of the queue) · queue
@@ -497,7 +497,16 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     "rule",
     (d, { words }) => d.running(words[0]).setRule(words[1] === "appended" ? "appended" : "durable"),
   ],
-  ["damaged", (d, { words }) => d.running(words[0]).core.setDamaged(words[1] === "yes")],
+  [
+    "damaged",
+    (d, { words, named }) => {
+      const damage = {
+        lastIndex: Number(named.get("to") ?? 0),
+        changes: ids(named.get("changes")),
+      };
+      d.running(words[0]).core.setDamaged(words[1] === "yes", damage);
+    },
+  ],
   ["members", proposeMembers],
   [
     "transfer",
