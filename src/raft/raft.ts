@@ -352,5 +352,6 @@ function progressOf<H>(state: RaftState<H>): ReplicaProgress[] {
     isRecentlyActive: isRecentlyActive(state, leader, peer),
     isLearner: peer.isLearner,
     recovering: peer.recovering,
+    damaged: peer.damaged,
   }));
 }

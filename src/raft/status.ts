@@ -41,6 +41,7 @@ export interface ReplicaProgress {
   readonly isRecentlyActive: boolean;
   readonly isLearner: boolean;
   readonly recovering: boolean;
+  readonly damaged: boolean;
 }
 
 export type ProposalRefusal =

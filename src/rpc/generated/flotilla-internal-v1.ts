@@ -213,7 +213,7 @@ export interface RaftMessage {
   readonly commitIndex: number;
   /** durableCommitIndex, durableIndex. */
   readonly durableIndex: number;
-  /** Flags: 1 pre, 2 transfer, 4 granted or ok, 8 recovering, 16 flush. */
+  /** Flags: 1 pre, 2 transfer, 4 granted or ok, 8 recovering, 16 flush, 32 damaged. */
   readonly flags: number;
   /** rejectedPrevIndex. */
   readonly rejectedIndex: number;

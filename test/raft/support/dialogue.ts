@@ -15,7 +15,7 @@
 //   run [quiet] [except=2,3] [hold=<kind>] [noapply=2] [noflush=2] [noclear=2]
 //                                  repeats take, completions, applies, deliveries until nothing is left to do
 //   inject <kind> <from> <to> term=… …   a message out of nowhere: last=t/i pre transfer granted prev=t/i entries=t,t
-//                                  commit=i match=i durable=i incarnation=n round=n recovering fence=i (for incarnation=)
+//                                  commit=i match=i durable=i incarnation=n round=n recovering damaged fence=i (for incarnation=)
 //   image <from> <to> [at=index] · image-sent|image-failed <node> <to>
 //   compact <node> <firstIndex> · cut <a> <b> · cut <a>-><b> · isolate <node> · heal
 //   crash <node> [power] · restart <node> · status <node> · entries <node>
@@ -325,7 +325,8 @@ function injected({ words, named }: Arguments): TestMessage {
   const granted = flags.includes("granted");
   const entries = entriesOf(named.get("entries"), prevIndex);
   const known = { commitIndex, durableCommitIndex: commitIndex };
-  const refusal = { rejectedPrevIndex: 0, hintIndex: 0, hintTerm: 0, recovering };
+  const damaged = flags.includes("damaged");
+  const refusal = { rejectedPrevIndex: 0, hintIndex: 0, hintTerm: 0, recovering, damaged };
   switch (kind) {
     case "vote-request":
       return { kind, ...envelope, pre, transfer, lastIndex, lastTerm };
@@ -338,7 +339,7 @@ function injected({ words, named }: Arguments): TestMessage {
     case "heartbeat":
       return { kind, ...envelope, ...known, readRound, ...fence };
     case "heartbeat-response":
-      return { kind, ...envelope, ...answer, readRound, recovering };
+      return { kind, ...envelope, ...answer, readRound, recovering, damaged };
     case "timeout-now":
     case "not-member":
       return { kind, ...envelope };
