@@ -82,7 +82,7 @@ function quorumProblem(node: BrokerNode): string | undefined {
   return atRisk === 0 ? undefined : `${atRisk} groups led here would lose their majority`;
 }
 
-/** Whether the voters that were heard of lately would elect one of themselves. */
+/** Whether the voters that were heard of lately would elect one of themselves soon: damaged ones take their time. */
 function canElectWithout(replica: Replica): boolean {
   const { membership, progress } = replica.status();
   const heard = new Map<ReplicaId, ReplicaProgress>();
@@ -91,7 +91,8 @@ function canElectWithout(replica: Replica): boolean {
     const peer = heard.get(id);
     return peer === undefined ? undefined : { granted: true, recovering: peer.recovering };
   };
-  return tallyVotes(membership, ballotOf) === "won";
+  const hasCandidate = [...heard.values()].some(({ damaged, isLearner }) => !damaged && !isLearner);
+  return hasCandidate && tallyVotes(membership, ballotOf) === "won";
 }
 
 /** Partitions that the metadata places in this directory and that are not open. */

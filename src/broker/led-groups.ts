@@ -43,12 +43,12 @@ export class LocalLeaderships implements LedGroups, Memberships {
     return this.#led().map((replica) => {
       const status = replica.status();
       const row = this.#view.image.partitions.get(replica.groupId);
-      const recovering = recoveringMembers(replica.replicaId, status).map(nodeOfReplica);
+      const unfit = unfitMembers(replica.replicaId, status).map(nodeOfReplica);
       return {
         groupId: replica.groupId,
         replicas: row?.replicas.map((placement) => placement.nodeId) ?? [],
         // Leadership goes to none that may have forgotten what it acknowledged.
-        inSync: inSyncNodes(replica.replicaId, status).filter((id) => !recovering.includes(id)),
+        inSync: inSyncNodes(replica.replicaId, status).filter((id) => !unfit.includes(id)),
         ...membershipOf(replica, status),
       };
     });
@@ -155,6 +155,12 @@ export function recoveringMembers(self: ReplicaId, status: RaftStatus): ReplicaI
   const members = [...voters, ...learners, ...(outgoing ?? [])];
   const others = recoveringPeers.filter((id) => members.includes(id));
   return [...others, ...(recovering ? [self] : [])].sort((a, b) => a - b);
+}
+
+/** Members that no leadership should be moved to: recovering or damaged. */
+export function unfitMembers(self: ReplicaId, status: RaftStatus): ReplicaId[] {
+  const damaged = status.progress.filter((peer) => peer.damaged).map((peer) => peer.replicaId);
+  return [...new Set([...recoveringMembers(self, status), ...damaged])].sort((a, b) => a - b);
 }
 
 /** Nodes with an in-sync voter, this one included, ascending. */

@@ -80,6 +80,9 @@ export class StatusExchange {
     this.#lastToldMs = clock.monotonicMs();
     const led = replicas.all().filter((replica) => replica.isLeaderReady);
     const recovering = replicas.all().filter(({ record }) => record.recovering);
+    const blocked = replicas
+      .all()
+      .filter((one) => one.damagedEntries > 0 && one.status().isBlocked);
     broadcast(
       NodeStatus.create({
         nodeId,
@@ -89,6 +92,7 @@ export class StatusExchange {
         draining: this.#isDraining,
         wallClockMs: clock.wallMs(),
         metadataIndex: metadataIndex(),
+        blockedGroups: blocked.map(({ groupId }) => groupId),
         recoveringGroups: recovering.map(({ groupId }) => groupId),
       }),
     );

@@ -79,7 +79,10 @@ export class UnsafeRecovery {
     const recovering = [...new Set([...recoveringMembers(replica.replicaId, status), ...heard])];
     const ballotOf = (id: ReplicaId): Ballot | undefined =>
       isAlive(id) ? { granted: true, recovering: recovering.includes(id) } : undefined;
-    const canElect = tallyVotes(membership, ballotOf) === "won";
+    const isBlocked = (id: ReplicaId): boolean =>
+      id === replica.replicaId ? status.isBlocked : this.#saysBlocked(replica.groupId, id);
+    const hasCandidate = voters.some((id) => isAlive(id) && !isBlocked(id));
+    const canElect = hasCandidate && tallyVotes(membership, ballotOf) === "won";
     return {
       nodeId,
       replicaId: replica.replicaId,
@@ -100,6 +103,10 @@ export class UnsafeRecovery {
 
   #saysRecovering(groupId: GroupId, id: ReplicaId): boolean {
     return this.#deps.liveness.isRecovering(nodeOfReplica(id), groupId);
+  }
+
+  #saysBlocked(groupId: GroupId, id: ReplicaId): boolean {
+    return this.#deps.liveness.isBlocked(nodeOfReplica(id), groupId);
   }
 
   /** Its node is alive, and still has the directory that holds it, as far as this node's metadata goes. */

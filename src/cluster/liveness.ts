@@ -21,6 +21,8 @@ interface Heard {
   readonly clockOffsetMs: number;
   /** Groups whose replica there may have forgotten what it acknowledged. */
   readonly recoveringGroups: readonly number[];
+  /** Groups whose replica there can not lead. */
+  readonly blockedGroups: readonly number[];
 }
 
 /** Commands that the metadata leader should propose now. */
@@ -60,7 +62,7 @@ export class Liveness {
    */
   heard(
     status: Pick<NodeStatusReport, "nodeId" | "incarnation" | "draining"> &
-      Partial<Pick<NodeStatusReport, "recoveringGroups">>,
+      Partial<Pick<NodeStatusReport, "recoveringGroups" | "blockedGroups">>,
     nowMs: number,
     clockOffsetMs = 0,
   ): void {
@@ -80,6 +82,7 @@ export class Liveness {
       sinceMs: isContinued ? before.sinceMs : nowMs,
       clockOffsetMs,
       recoveringGroups: status.recoveringGroups ?? [],
+      blockedGroups: status.blockedGroups ?? [],
     });
   }
 
@@ -97,6 +100,11 @@ export class Liveness {
   /** Did the node say that its replica of the group may have forgotten what it acknowledged? Of this node: false. */
   isRecovering(nodeId: NodeId, groupId: GroupId): boolean {
     return this.#heard.get(nodeId)?.recoveringGroups.includes(groupId) ?? false;
+  }
+
+  /** Did the node say that its replica of the group can not lead, because of damage? Of this node: false. */
+  isBlocked(nodeId: NodeId, groupId: GroupId): boolean {
+    return this.#heard.get(nodeId)?.blockedGroups.includes(groupId) ?? false;
   }
 
   /** Its wall clock is near the median of all that are heard of; of others we believe no age and give them no lead. */

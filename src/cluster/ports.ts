@@ -139,4 +139,6 @@ export interface NodeStatusReport {
   readonly wallClockMs: number;
   /** Groups whose replica there may have forgotten what it acknowledged. */
   readonly recoveringGroups: readonly number[];
+  /** Groups whose replica there can not lead, because damaged entries keep it from applying what it holds. */
+  readonly blockedGroups: readonly number[];
 }

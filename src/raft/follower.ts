@@ -86,6 +86,7 @@ function refuse<H>(state: RaftState<H>, request: AppendRequest<H>): void {
     hintTerm: log.termAt(hintIndex) ?? 0,
     incarnation: state.options.incarnation,
     recovering: state.recovering,
+    damaged: state.damaged,
   });
 }
 
@@ -154,6 +155,7 @@ export function answerAppends<H>(state: RaftState<H>): void {
     hintTerm: 0,
     incarnation: state.options.incarnation,
     recovering: state.recovering,
+    damaged: state.damaged,
   });
 }
 
@@ -176,5 +178,6 @@ export function handleHeartbeat<H>(state: RaftState<H>, heartbeat: Heartbeat): v
     matchIndex,
     durableIndex,
     recovering: state.recovering,
+    damaged: state.damaged,
   });
 }

@@ -87,6 +87,8 @@ export interface AppendResponse extends Envelope {
   /** Grows with each start of the replica; a new one resets what the leader believed about it. */
   readonly incarnation: number;
   readonly recovering: boolean;
+  /** Entries on its disk can not be read: it should not be asked to lead (damage.ts). */
+  readonly damaged: boolean;
 }
 
 /** Sent per group but bundled per node pair by the host. Never a reason to truncate. */
@@ -110,6 +112,7 @@ export interface HeartbeatResponse extends Envelope {
   readonly matchIndex: LogIndex;
   readonly durableIndex: LogIndex;
   readonly recovering: boolean;
+  readonly damaged: boolean;
 }
 
 export interface TimeoutNow extends Envelope {

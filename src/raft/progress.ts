@@ -40,6 +40,8 @@ export class Progress {
   incarnation = 0;
   /** It may have lost what it acknowledged (recovering.ts). */
   recovering = false;
+  /** It can not read all of its entries (damage.ts). */
+  damaged = false;
   /** Once this round is confirmed, `fenceIndex` is its fence; 0: none was opened for its incarnation. */
   fenceRound = 0;
   fenceIndex: LogIndex = 0;
@@ -60,6 +62,11 @@ export class Progress {
     this.isLearner = isLearner;
     this.next = next;
     this.inflights = new Inflights(window.countMax, window.bytesMax);
+  }
+
+  /** It may be asked to take the leadership over. */
+  get isFitToLead(): boolean {
+    return !this.isLearner && !this.recovering && !this.damaged;
   }
 
   becomeProbe(next: LogIndex): void {
@@ -109,6 +116,7 @@ export class Progress {
     this.flushAskedTo = 0;
     this.toldRound = 0;
     this.recovering = false;
+    this.damaged = false;
     this.fenceRound = 0;
     this.fenceIndex = 0;
     this.stallFactor = 1;

@@ -5,7 +5,7 @@ import type { ReplicaId } from "../model/ids.ts";
 import type { LogIndex, Term } from "../model/positions.ts";
 import { advanceCommit } from "./commit.ts";
 import type { InitialState, RaftOptions } from "./config.ts";
-import { setDamaged } from "./damage.ts";
+import { type Damage, isBlocked, setDamaged } from "./damage.ts";
 import { ownVoteDurable } from "./election.ts";
 import { answerAppends } from "./follower.ts";
 import { isRecentlyActive } from "./leadership.ts";
@@ -63,7 +63,7 @@ export interface RaftCore<H> {
   /** False: after a "caught-up" event, once the host's record says so durably. */
   setRecovering(recovering: boolean): void;
   /** Some entries can not be read from the own disk: while it is so, this replica leaves leading to others (damage.ts). */
-  setDamaged(damaged: boolean): void;
+  setDamaged(damaged: boolean, damage?: Damage): void;
 
   hasReady(): boolean;
   /** Takes everything that is due. Empty arrays where nothing is. */
@@ -199,8 +199,8 @@ class Raft<H> implements RaftCore<H> {
     });
   }
 
-  setDamaged(damaged: boolean): void {
-    this.#run((state) => setDamaged(state, damaged));
+  setDamaged(damaged: boolean, damage?: Damage): void {
+    this.#run((state) => setDamaged(state, damaged, damage));
   }
 
   hasReady(): boolean {
@@ -267,6 +267,7 @@ class Raft<H> implements RaftCore<H> {
       flushedIndex: state.log.storage.flushedIndex,
       membership: state.membership,
       recovering: state.recovering,
+      isBlocked: isBlocked(state),
       recoveringPeers: [...state.recoveringPeers].sort((a, b) => a - b),
       progress: progressOf(state),
       transferringTo: leader === undefined ? 0 : (transfer?.to ?? 0),
@@ -351,5 +352,6 @@ function progressOf<H>(state: RaftState<H>): ReplicaProgress[] {
     isRecentlyActive: isRecentlyActive(state, leader, peer),
     isLearner: peer.isLearner,
     recovering: peer.recovering,
+    damaged: peer.damaged,
   }));
 }

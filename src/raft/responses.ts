@@ -62,6 +62,7 @@ function admit<H>(
     peer.movedAtTick = leader.ticks;
   }
   peer.heardAtTick = leader.ticks;
+  peer.damaged = message.damaged;
   noteRecovering(state, leader, peer, message.recovering);
   return { leader, peer };
 }

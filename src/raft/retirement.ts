@@ -46,11 +46,7 @@ export function retireWhenKnown<H>(state: RaftState<H>): void {
   };
   if (quorumValue(state.membership, knows) < 1) return;
   const heir = leader.peers.find(
-    (peer) =>
-      !peer.isLearner &&
-      !peer.recovering &&
-      peer.match === state.log.lastIndex &&
-      knows(peer.replicaId) === 1,
+    (peer) => peer.isFitToLead && peer.match === state.log.lastIndex && knows(peer.replicaId) === 1,
   );
   if (heir !== undefined) {
     const { id: from, term } = state;

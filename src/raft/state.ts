@@ -61,6 +61,8 @@ export class RaftState<H> {
   readonly recoveringPeers: Set<ReplicaId> = new Set();
   /** Entries on the own disk can not be read (damage.ts). */
   damaged = false;
+  /** The newest of them; 0: none, or not told. */
+  damagedIndex: LogIndex = 0;
 
   commitIndex: LogIndex;
   durableCommitIndex: LogIndex;

@@ -22,6 +22,8 @@ export interface RaftStatus {
   readonly membership: Membership;
   /** This replica may have lost what it acknowledged: its votes count less (recovering.ts). */
   readonly recovering: boolean;
+  /** Damaged entries keep it from applying what it holds, and from leading (damage.ts). */
+  readonly isBlocked: boolean;
   /** Others that said so of themselves when they answered last, ascending. */
   readonly recoveringPeers: readonly ReplicaId[];
   /** Leader only: the others as the leader sees them. */
@@ -39,6 +41,7 @@ export interface ReplicaProgress {
   readonly isRecentlyActive: boolean;
   readonly isLearner: boolean;
   readonly recovering: boolean;
+  readonly damaged: boolean;
 }
 
 export type ProposalRefusal =

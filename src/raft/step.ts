@@ -100,6 +100,7 @@ function stepOlderTerm<H>(state: RaftState<H>, message: Message<H>): void {
         hintTerm: 0,
         incarnation: state.options.incarnation,
         recovering,
+        damaged: state.damaged,
       });
       return;
     default:

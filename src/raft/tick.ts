@@ -1,7 +1,8 @@
 // Time, as the core knows it: election timeouts, heartbeats, the leader's quorum check, the end of a transfer.
 import type { ReplicaId } from "../model/ids.ts";
-import { damagePatienceOf } from "./damage.ts";
+import { damagePatienceOf, isBlocked, isHeldBack } from "./damage.ts";
 import { isPromotable, startPreVote } from "./election.ts";
+import type { LeaderState } from "./leader-state.ts";
 import { hasQuorum } from "./leadership.ts";
 import { patienceOf } from "./recovering.ts";
 import { becomeFollower } from "./roles.ts";
@@ -38,8 +39,15 @@ function tickLeader<H>(state: RaftState<H>): void {
   }
   if (leader.heartbeatElapsed < state.options.heartbeatTicks) return;
   leader.heartbeatElapsed = 0;
-  if (hasQuorum(state)) leader.isHeartbeatDue = true;
-  else becomeFollower(state, state.term, 0, "lost quorum");
+  if (!hasQuorum(state)) becomeFollower(state, state.term, 0, "lost quorum");
+  else if (isStuck(state, leader)) becomeFollower(state, state.term, 0, "blocked by damage");
+  else leader.isHeartbeatDue = true;
+}
+
+/** It found after its election that it can not apply what it holds. Others, damaged or not, may be able to. */
+function isStuck<H>(state: RaftState<H>, leader: LeaderState): boolean {
+  if (leader.isReady || leader.ticks < state.options.electionTicks) return false;
+  return isBlocked(state) && isHeldBack(state);
 }
 
 /** Shortens the wait, and only that: the pre-vote and the others' stickiness decide as ever. */

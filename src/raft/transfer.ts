@@ -7,7 +7,7 @@ import type { TimeoutNow } from "./messages.ts";
 import type { RaftState } from "./state.ts";
 import type { ProposalRefusal } from "./status.ts";
 
-/** To itself: nothing to do, reported as done. To a learner, a stranger or a recovering replica: "unknown-target". */
+/** To itself: nothing to do, reported as done. To a learner, a stranger, a recovering or a damaged replica: "unknown-target". */
 export function transferLeadership<H>(
   state: RaftState<H>,
   to: ReplicaId,
@@ -21,7 +21,7 @@ export function transferLeadership<H>(
   }
   const peer = leader.find(to);
   const isVoter = state.membership.voters.includes(to);
-  if (peer === undefined || peer.isLearner || peer.recovering || !isVoter) return "unknown-target";
+  if (peer?.isFitToLead !== true || !isVoter) return "unknown-target";
   state.transfer = { to, elapsed: 0, isSent: false };
   leader.isSendDue = true;
   sendTimeoutNowWhenReady(state);
@@ -33,8 +33,8 @@ export function sendTimeoutNowWhenReady<H>(state: RaftState<H>): void {
   const { leader, transfer } = state;
   if (leader === undefined || transfer === undefined || transfer.isSent) return;
   const target = leader.find(transfer.to);
-  if (target?.recovering === true) {
-    // It lost its page cache after the transfer began.
+  if (target?.isFitToLead === false) {
+    // It lost its page cache, or found damage, after the transfer began.
     state.endTransfer(0);
     return;
   }

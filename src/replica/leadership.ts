@@ -157,7 +157,8 @@ export class Leadership {
     if (to !== undefined) return membership.voters.find((voter) => nodeOfReplica(voter) === to);
     let best: ReplicaProgress | undefined;
     for (const candidate of progress) {
-      if (candidate.isLearner || candidate.recovering || !candidate.isRecentlyActive) continue;
+      const { damaged, isLearner, isRecentlyActive, recovering } = candidate;
+      if (isLearner || recovering || damaged || !isRecentlyActive) continue;
       if (best === undefined || candidate.matchIndex > best.matchIndex) best = candidate;
     }
     return best?.replicaId;

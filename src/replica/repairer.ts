@@ -86,7 +86,10 @@ export class Repairer {
     this.#forgetBelow(damage, logStart);
     const before = this.#damage;
     this.#damage = relevant;
-    core.setDamaged(relevant.length > 0);
+    core.setDamaged(relevant.length > 0, {
+      lastIndex: relevant.at(-1)?.last ?? 0,
+      changes: log.membershipIndexes(core.status().appliedIndex + 1),
+    });
     const isKnown = ({ first, last }: DamagedRange): boolean =>
       before.some((range) => range.first <= first && range.last >= last);
     for (const { first, last, detail } of relevant.filter((range) => !isKnown(range))) {

@@ -1,5 +1,10 @@
 import { describe, expect, test } from "vitest";
-import { caughtUp, inSyncNodes, recoveringMembers } from "../../src/broker/led-groups.ts";
+import {
+  caughtUp,
+  inSyncNodes,
+  recoveringMembers,
+  unfitMembers,
+} from "../../src/broker/led-groups.ts";
 import { type NodeId, type ReplicaId, replicaIdOf } from "../../src/model/ids.ts";
 import type { RaftStatus, ReplicaProgress } from "../../src/raft/raft.ts";
 
@@ -15,6 +20,7 @@ function peer(nodeId: number, fields: Partial<ReplicaProgress>): ReplicaProgress
     isRecentlyActive: true,
     isLearner: false,
     recovering: false,
+    damaged: false,
     ...fields,
   };
 }
@@ -35,6 +41,7 @@ function status(lastIndex: number, progress: readonly ReplicaProgress[]): RaftSt
     flushedIndex: lastIndex,
     membership: { voters, learners },
     recovering: false,
+    isBlocked: false,
     recoveringPeers: [],
     progress,
     transferringTo: 0,
@@ -66,4 +73,10 @@ test("recovering members: the replica itself and what it heard of others, strang
   const known = { ...status(40, [peer(2, {}), peer(3, {})]), recoveringPeers: [id(3), id(9)] };
   expect(recoveringMembers(id(1), known)).toEqual([id(3)]);
   expect(recoveringMembers(id(1), { ...known, recovering: true })).toEqual([id(1), id(3)]);
+});
+
+test("unfit to lead: whoever may have forgotten, or can not read all of its entries", () => {
+  const peers = [peer(2, { damaged: true }), peer(3, {}), peer(4, {})];
+  const known = { ...status(40, peers), recoveringPeers: [id(4)] };
+  expect(unfitMembers(id(1), known)).toEqual([id(2), id(4)]);
 });

@@ -19,7 +19,7 @@ interface Setup {
   readonly metadata: OneReplicaGroup;
   readonly liveness: Liveness;
   /** Whether nothing may be forced, by what the first replica of the partition knows. It has no leader. */
-  readonly answers: () => boolean;
+  readonly answers: (isBlocked?: boolean) => boolean;
 }
 
 /** A partition of three replicas; only node 1 is heard of. */
@@ -36,11 +36,15 @@ async function setUp(): Promise<Setup> {
     controller: new FakeController(() => ({})),
     nowMs: () => 0,
   });
-  const answers = (): boolean => recovery.inspect(leaderless(voters)).quorumAnswers;
+  const answers = (isBlocked = false): boolean =>
+    recovery.inspect(leaderless(voters, isBlocked)).quorumAnswers;
   return { metadata, liveness, answers };
 }
 
-function leaderless(voters: readonly ReplicaId[]): Parameters<UnsafeRecovery["inspect"]>[0] {
+function leaderless(
+  voters: readonly ReplicaId[],
+  isBlocked: boolean,
+): Parameters<UnsafeRecovery["inspect"]>[0] {
   const positions = { commitIndex: 4, durableCommitIndex: 4, appliedIndex: 4, lastIndex: 5 };
   return {
     groupId: GROUP,
@@ -60,6 +64,7 @@ function leaderless(voters: readonly ReplicaId[]): Parameters<UnsafeRecovery["in
       flushedIndex: 5,
       membership: { voters, learners: [] },
       recovering: false,
+      isBlocked,
       recoveringPeers: [],
       progress: [],
       transferringTo: 0,
@@ -86,6 +91,16 @@ test("a live voter that may have forgotten counts only when all are there", asyn
   expect(answers()).toBe(false);
   hear(liveness, 3);
   expect(answers()).toBe(true);
+});
+
+test("live voters that can not apply what they hold elect nobody, if there is no other", async () => {
+  const { answers, liveness } = await setUp();
+  hear(liveness, 2);
+  expect(answers(true)).toBe(true);
+  const blockedGroups = [GROUP];
+  liveness.heard({ nodeId: 2, incarnation: 1, draining: false, blockedGroups }, 0);
+  expect(answers(true)).toBe(false);
+  expect(answers(false)).toBe(true);
 });
 
 test("a voter whose directory was replaced is gone, although its node is alive", async () => {

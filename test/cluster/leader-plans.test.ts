@@ -73,6 +73,7 @@ function status(id: number, groups: Readonly<Record<number, number>>): NodeStatu
     draining: false,
     wallClockMs: 0,
     recoveringGroups: [],
+    blockedGroups: [],
   };
 }
 

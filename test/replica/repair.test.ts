@@ -4,7 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { MemoryDisk } from "../../src/log/memory-disk.ts";
 import type { Disk } from "../../src/log/ports.ts";
 import { BrokerError, isBrokerError } from "../../src/model/errors.ts";
-import type { NodeId } from "../../src/model/ids.ts";
+import { type NodeId, replicaIdOf } from "../../src/model/ids.ts";
 import type { LogIndex } from "../../src/model/positions.ts";
 import { advanceDraft, setDraft } from "../support/ledger-machine.ts";
 import { type ClusterNode, GROUP, ReplicaCluster } from "../support/replica-cluster.ts";
@@ -297,6 +297,37 @@ describe("damage and no leader", () => {
     for (let n = 0; n < 3; n += 1)
       expect(cluster.node(other.nodeId).machine.get(`u${n}`)).toBe("v");
   });
+});
+
+it("a damaged membership entry that is not applied: nothing is campaigned for before it is known again", async () => {
+  cluster = new ReplicaCluster({ nodes: 4, voters: 3, tailBytesMax: 0 });
+  await cluster.start();
+  const leader = await cluster.leader();
+  await cluster.putMany(5, 0, 20);
+  const [follower] = cluster.followers();
+  if (follower === undefined) throw new Error("a follower");
+  const { voters } = leader.replica.membership;
+  const learners = [replicaIdOf(4 as NodeId, 7)];
+  await cluster.open(4 as NodeId, 7);
+  await cluster.clock.until(leader.replica.changeMembership({ voters, learners }));
+  const index = leader.replica.watermarks.commitIndex;
+  await cluster.putMany(5, 10, 20);
+  await cluster.converge();
+  await cluster.clock.run(3000);
+  const { nodeId } = follower;
+  await cluster.stop(nodeId);
+  await cluster.wipeKeyed(nodeId);
+  damageHeader(cluster.diskOf(nodeId), index);
+  cluster.network.isolate(nodeId, cluster.nodeIds);
+  await cluster.restart(nodeId);
+  const again = cluster.node(nodeId);
+  await cluster.clock.run(15_000);
+  expect(again.replica.status()).toMatchObject({ role: "follower", isBlocked: true });
+  expect(count(again, "elections_started")).toBe(0);
+  cluster.network.heal();
+  await until("it is repaired", () => isWhole(again));
+  await cluster.converge();
+  expect(again.replica.status()).toMatchObject({ isBlocked: false, membership: { learners } });
 });
 
 /** One bit in the header of an entry of the first segment. */

@@ -14,6 +14,7 @@ const TRANSFER = 2;
 const OK = 4;
 const RECOVERING = 8;
 const FLUSH = 16;
+const DAMAGED = 32;
 const NO_FRAMES: readonly Buffer[] = [];
 
 /** While it is filled in. All kinds share one shape and are filled field by field: spreads cost more than the encoding. */
@@ -55,7 +56,7 @@ export function encodeGroupMessage(item: GroupMessage): RaftMessage {
       wire.durableIndex = message.durableIndex;
       wire.readRound = message.readRound;
       wire.incarnation = message.incarnation;
-      wire.flags = flag(message.recovering, RECOVERING);
+      wire.flags = flag(message.recovering, RECOVERING) | flag(message.damaged, DAMAGED);
       return wire;
     case "timeout-now":
     case "not-member":
@@ -106,7 +107,8 @@ function encodeAppendResponse(wire: Wire, message: OfKind<"append-response">): v
   wire.hintIndex = message.hintIndex;
   wire.logTerm = message.hintTerm;
   wire.incarnation = message.incarnation;
-  wire.flags = flag(message.ok, OK) | flag(message.recovering, RECOVERING);
+  wire.flags =
+    flag(message.ok, OK) | flag(message.recovering, RECOVERING) | flag(message.damaged, DAMAGED);
 }
 
 /** @throws BrokerError INVALID_REQUEST when malformed; the caller ends the lane */
@@ -206,6 +208,7 @@ function decodeAppendResponse(wire: RaftMessage): OfKind<"append-response"> {
     hintTerm: wire.logTerm,
     incarnation: wire.incarnation,
     recovering: has(wire.flags, RECOVERING),
+    damaged: has(wire.flags, DAMAGED),
   };
 }
 
@@ -234,6 +237,7 @@ function decodeHeartbeatResponse(wire: RaftMessage): OfKind<"heartbeat-response"
     readRound: wire.readRound,
     incarnation: wire.incarnation,
     recovering: has(wire.flags, RECOVERING),
+    damaged: has(wire.flags, DAMAGED),
   };
 }
 

@@ -213,7 +213,7 @@ export interface RaftMessage {
   readonly commitIndex: number;
   /** durableCommitIndex, durableIndex. */
   readonly durableIndex: number;
-  /** Flags: 1 pre, 2 transfer, 4 granted or ok, 8 recovering, 16 flush. */
+  /** Flags: 1 pre, 2 transfer, 4 granted or ok, 8 recovering, 16 flush, 32 damaged. */
   readonly flags: number;
   /** rejectedPrevIndex. */
   readonly rejectedIndex: number;
@@ -358,9 +358,11 @@ export interface NodeStatus {
   readonly metadataIndex: number;
   /** Groups whose replica there may have forgotten what it acknowledged. */
   readonly recoveringGroups: readonly number[];
+  /** Groups whose replica there can not lead, because damaged entries keep it from applying what it holds. */
+  readonly blockedGroups: readonly number[];
 }
 function createNodeStatus(fields: Partial<NodeStatus> = {}): NodeStatus {
-  return { nodeId: fields.nodeId ?? 0, incarnation: fields.incarnation ?? 0, ledGroups: fields.ledGroups ?? [], ledTerms: fields.ledTerms ?? [], draining: fields.draining ?? false, wallClockMs: fields.wallClockMs ?? 0, metadataIndex: fields.metadataIndex ?? 0, recoveringGroups: fields.recoveringGroups ?? [] };
+  return { nodeId: fields.nodeId ?? 0, incarnation: fields.incarnation ?? 0, ledGroups: fields.ledGroups ?? [], ledTerms: fields.ledTerms ?? [], draining: fields.draining ?? false, wallClockMs: fields.wallClockMs ?? 0, metadataIndex: fields.metadataIndex ?? 0, recoveringGroups: fields.recoveringGroups ?? [], blockedGroups: fields.blockedGroups ?? [] };
 }
 function sizeNodeStatus(message: NodeStatus): number {
   let size = 0;
@@ -372,6 +374,7 @@ function sizeNodeStatus(message: NodeStatus): number {
   if (message.wallClockMs !== 0) size += 1 + uint64Size(message.wallClockMs, "wallClockMs");
   if (message.metadataIndex !== 0) size += 1 + uint64Size(message.metadataIndex, "metadataIndex");
   if (message.recoveringGroups.length > 0) size += 1 + prefixedSize(message.recoveringGroups.reduce((sum, item) => sum + uint64Size(item, "recoveringGroups"), 0));
+  if (message.blockedGroups.length > 0) size += 1 + prefixedSize(message.blockedGroups.reduce((sum, item) => sum + uint64Size(item, "blockedGroups"), 0));
   return size;
 }
 function writeNodeStatus(message: NodeStatus, writer: Writer): void {
@@ -383,6 +386,7 @@ function writeNodeStatus(message: NodeStatus, writer: Writer): void {
   if (message.wallClockMs !== 0) { writer.varint(48); writer.varint(message.wallClockMs); }
   if (message.metadataIndex !== 0) { writer.varint(56); writer.varint(message.metadataIndex); }
   if (message.recoveringGroups.length > 0) { writer.varint(66); writer.varint(message.recoveringGroups.reduce((sum, item) => sum + uint64Size(item, "recoveringGroups"), 0)); for (const item of message.recoveringGroups) writer.varint(item); }
+  if (message.blockedGroups.length > 0) { writer.varint(74); writer.varint(message.blockedGroups.reduce((sum, item) => sum + uint64Size(item, "blockedGroups"), 0)); for (const item of message.blockedGroups) writer.varint(item); }
 }
 class NodeStatusFields implements NodeStatus {
   readonly nodeId: number;
@@ -393,7 +397,8 @@ class NodeStatusFields implements NodeStatus {
   readonly wallClockMs: number;
   readonly metadataIndex: number;
   readonly recoveringGroups: readonly number[];
-  constructor(f1: number, f2: number, f3: number[], f4: number[], f5: boolean, f6: number, f7: number, f8: number[]) {
+  readonly blockedGroups: readonly number[];
+  constructor(f1: number, f2: number, f3: number[], f4: number[], f5: boolean, f6: number, f7: number, f8: number[], f9: number[]) {
     this.nodeId = f1;
     this.incarnation = f2;
     this.ledGroups = f3;
@@ -402,6 +407,7 @@ class NodeStatusFields implements NodeStatus {
     this.wallClockMs = f6;
     this.metadataIndex = f7;
     this.recoveringGroups = f8;
+    this.blockedGroups = f9;
   }
 }
 function readNodeStatus(reader: Reader): NodeStatus {
@@ -413,6 +419,7 @@ function readNodeStatus(reader: Reader): NodeStatus {
   let f6: number = 0;
   let f7: number = 0;
   const f8: number[] = [];
+  const f9: number[] = [];
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -427,10 +434,12 @@ function readNodeStatus(reader: Reader): NodeStatus {
       case 56: f7 = reader.uint64(); break;
       case 64: reader.element(); f8.push(reader.uint64()); break;
       case 66: { const outer = reader.enter(); while (reader.more) { reader.element(); f8.push(reader.uint64()); } reader.leave(outer); break; }
+      case 72: reader.element(); f9.push(reader.uint64()); break;
+      case 74: { const outer = reader.enter(); while (reader.more) { reader.element(); f9.push(reader.uint64()); } reader.leave(outer); break; }
       default: reader.skip(tag);
     }
   }
-  return new NodeStatusFields(f1, f2, f3, f4, f5, f6, f7, f8);
+  return new NodeStatusFields(f1, f2, f3, f4, f5, f6, f7, f8, f9);
 }
 export const NodeStatus: MessageType<NodeStatus> = messageType(createNodeStatus, sizeNodeStatus, writeNodeStatus, readNodeStatus);
 

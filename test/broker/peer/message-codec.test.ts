@@ -44,6 +44,7 @@ const MESSAGES: readonly GroupMessage["message"][] = [
     hintTerm: 2,
     incarnation: 3,
     recovering: true,
+    damaged: false,
   },
   { ...base, kind: "heartbeat", ...fence, commitIndex: 8, durableCommitIndex: 7, readRound: 2 },
   {
@@ -54,6 +55,7 @@ const MESSAGES: readonly GroupMessage["message"][] = [
     matchIndex: 8,
     durableIndex: 7,
     recovering: true,
+    damaged: true,
   },
   { ...base, kind: "timeout-now" },
   { ...base, kind: "not-member" },

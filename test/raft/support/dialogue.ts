@@ -8,14 +8,14 @@
 //   hard <node> <term> [vote]      preset hard state
 //   tick <node> [count] · campaign <node> · propose <node> <payload[:bytes]> … · read <node> <id> · flush <node>
 //   members <node> 1 2 3 [learners=…] · transfer <node> <to> · unreachable <node> <leader> · rule <node> …
-//   damaged <node> yes|no
+//   damaged <node> yes|no [to=index] [changes=index,…]
 //   take <node>                    takes and prints the output; storage work is queued
 //   hard-done|write-done|flush-done|install-done|clear-done <node> [count] · apply <node> [count]
 //   deliver [<from>-><to>] [kind] [count=n] · drop … · duplicate … · delay … (to the end of the queue) · queue
 //   run [quiet] [except=2,3] [hold=<kind>] [noapply=2] [noflush=2] [noclear=2]
 //                                  repeats take, completions, applies, deliveries until nothing is left to do
 //   inject <kind> <from> <to> term=… …   a message out of nowhere: last=t/i pre transfer granted prev=t/i entries=t,t
-//                                  commit=i match=i durable=i incarnation=n round=n recovering fence=i (for incarnation=)
+//                                  commit=i match=i durable=i incarnation=n round=n recovering damaged fence=i (for incarnation=)
 //   image <from> <to> [at=index] · image-sent|image-failed <node> <to>
 //   compact <node> <firstIndex> · cut <a> <b> · cut <a>-><b> · isolate <node> · heal
 //   crash <node> [power] · restart <node> · status <node> · entries <node>
@@ -325,7 +325,8 @@ function injected({ words, named }: Arguments): TestMessage {
   const granted = flags.includes("granted");
   const entries = entriesOf(named.get("entries"), prevIndex);
   const known = { commitIndex, durableCommitIndex: commitIndex };
-  const refusal = { rejectedPrevIndex: 0, hintIndex: 0, hintTerm: 0, recovering };
+  const damaged = flags.includes("damaged");
+  const refusal = { rejectedPrevIndex: 0, hintIndex: 0, hintTerm: 0, recovering, damaged };
   switch (kind) {
     case "vote-request":
       return { kind, ...envelope, pre, transfer, lastIndex, lastTerm };
@@ -338,7 +339,7 @@ function injected({ words, named }: Arguments): TestMessage {
     case "heartbeat":
       return { kind, ...envelope, ...known, readRound, ...fence };
     case "heartbeat-response":
-      return { kind, ...envelope, ...answer, readRound, recovering };
+      return { kind, ...envelope, ...answer, readRound, recovering, damaged };
     case "timeout-now":
     case "not-member":
       return { kind, ...envelope };
@@ -497,7 +498,16 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
     "rule",
     (d, { words }) => d.running(words[0]).setRule(words[1] === "appended" ? "appended" : "durable"),
   ],
-  ["damaged", (d, { words }) => d.running(words[0]).core.setDamaged(words[1] === "yes")],
+  [
+    "damaged",
+    (d, { words, named }) => {
+      const damage = {
+        lastIndex: Number(named.get("to") ?? 0),
+        changes: ids(named.get("changes")),
+      };
+      d.running(words[0]).core.setDamaged(words[1] === "yes", damage);
+    },
+  ],
   ["members", proposeMembers],
   [
     "transfer",
