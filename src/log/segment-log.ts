@@ -278,7 +278,7 @@ class SegmentLog implements GroupLog {
       const copy = await this.#copyOf(segment, source, options, isGone);
       if (copy === undefined || isGone()) return;
       // Opens the original before anything is awaited: what is removed from then on can still be read.
-      const problem = await keepOriginal(this.#place, segment);
+      const problem = await keepOriginal(this.#place, segment, options.pace);
       if (problem !== undefined) this.#onProblem("a damaged original is not kept", problem);
       if (isGone()) return;
       await this.#enqueue(async () => {

@@ -105,7 +105,11 @@ export function removeCopy({ disk }: LogPlace, segment: Segment): unknown {
  * Keeps the damaged original for people to look at, as long as there is room.
  * @returns why it could not: no reason to leave a log unrepaired
  */
-export async function keepOriginal(place: LogPlace, segment: Segment): Promise<unknown> {
+export async function keepOriginal(
+  place: LogPlace,
+  segment: Segment,
+  pace: Pace = noPace,
+): Promise<unknown> {
   const { directory, disk } = place;
   const folder = `${directory}/${ORIGINALS}`;
   try {
@@ -113,7 +117,8 @@ export async function keepOriginal(place: LogPlace, segment: Segment): Promise<u
     const original = disk.open(segment.path, { create: false });
     try {
       disk.makeDirectory(folder);
-      await copyOriginal(disk, original, `${folder}/${makeRoom(disk, folder, segment)}`);
+      const path = `${folder}/${makeRoom(disk, folder, segment)}`;
+      await copyOriginal(disk, paced(original, pace), original.size, path);
     } finally {
       original.close();
     }
@@ -133,10 +138,15 @@ function makeRoom(disk: Disk, folder: string, segment: Segment): string {
   return `${String(number).padStart(6, "0")}-${segmentName(segment.index.firstIndex)}`;
 }
 
-async function copyOriginal(disk: Disk, original: DiskFile, path: string): Promise<void> {
+async function copyOriginal(
+  disk: Disk,
+  original: ReadableFile,
+  size: number,
+  path: string,
+): Promise<void> {
   const copy = disk.open(path, { create: true });
   try {
-    for (let at = 0; at < original.size; at += PIECE_BYTES) {
+    for (let at = 0; at < size; at += PIECE_BYTES) {
       copy.append([await original.read(at, PIECE_BYTES)]);
     }
     await copy.sync();
