@@ -255,7 +255,8 @@ class SegmentLog implements GroupLog {
     // A handle of its own: readers' stay as few as they are.
     const file = this.#place.disk.open(segment.path, { create: false });
     try {
-      const damage = await examineSegment(file, segment.index, pace);
+      const isSealed = segment !== this.#chain.active;
+      const damage = await examineSegment(file, segment.index, pace, isSealed);
       if (isGone()) return [];
       this.#chain.noteDamage(segment, damage);
       return damage;

@@ -7,6 +7,7 @@ import {
   type Disk,
   type DiskFile,
   type EntrySource,
+  isUnreadable,
   type Pace,
   type RepairOptions,
   StorageError,
@@ -76,12 +77,18 @@ export async function writeRepairedCopy(
 
 const noPace: Pace = () => Promise.resolve();
 
+/** What can not be read is damage that was not known: the next attempt knows. */
 function paced(file: DiskFile, pace: Pace): ReadableFile {
   return {
     path: file.path,
     read: async (position, length) => {
       await pace(length);
-      return file.read(position, length);
+      try {
+        return await file.read(position, length);
+      } catch (cause) {
+        if (!isUnreadable(cause)) throw cause;
+        throw new StorageError("corrupt", file.path, "can not be read", { cause });
+      }
     },
   };
 }

@@ -6,6 +6,7 @@ import {
   type DamagedRange,
   type DamageError,
   type EntrySource,
+  isUnreadable,
   type Pace,
   StorageError,
 } from "../log/ports.ts";
@@ -61,7 +62,7 @@ export class Repairer {
 
   /** A read failed. Whether the disk or only the way from it is to blame, a look at the whole segment tells. */
   suspect(error: DamageError): void {
-    const { clock, groupId, log, logger, metrics } = this.#context;
+    const { clock, groupId, logger, metrics } = this.#context;
     const { isKnown, segment } = error;
     const nowMs = clock.monotonicMs();
     const againMs = (this.#examinedMs.get(segment) ?? Number.NEGATIVE_INFINITY) + EXAMINE_AGAIN_MS;
@@ -69,9 +70,9 @@ export class Repairer {
     this.#examinedMs.set(segment, nowMs);
     metrics.count("storage_errors_corrupt");
     this.#context.spawn("examine", async (signal) => {
-      const found = await log.examine(segment, untilAborted(signal));
+      const found = await this.#examine(segment, untilAborted(signal));
       if (!this.#context.isLive()) return;
-      if (found.length === 0) logger.warn({ groupId, segment, error }, "a read failed once");
+      if (found?.length === 0) logger.warn({ groupId, segment, error }, "a read failed once");
       this.refresh();
       // Whoever needed the entries tries again.
       this.#context.wake();
@@ -208,8 +209,21 @@ export class Repairer {
       logger.warn({ groupId, first, error }, "damaged entries could not be repaired yet");
       // More of the segment may be damaged by now.
       const isDamage = error instanceof StorageError && error.kind === "corrupt";
-      if (isDamage && !this.#context.isLogReplaced()) await log.examine(first, pace);
+      if (isDamage && !this.#context.isLogReplaced()) await this.#examine(first, pace);
       return false;
+    }
+  }
+
+  /** Undefined: it could not be looked at, which stops no node: whoever needs the entries asks again. */
+  async #examine(index: LogIndex, pace: Pace): Promise<readonly DamagedRange[] | undefined> {
+    const { groupId, log, logger } = this.#context;
+    try {
+      return await log.examine(index, pace);
+    } catch (error) {
+      const isPassed = isPassing(error) || isUnreadable(error);
+      if (!isPassed || !this.#context.isLive()) throw error;
+      logger.warn({ groupId, index, error }, "a segment was not verified");
+      return undefined;
     }
   }
 

@@ -258,6 +258,36 @@ describe("damage on several replicas", () => {
   });
 });
 
+describe("a disk that does not give bytes back", () => {
+  it("of a sealed segment: no node stops, entries are applied when they are repaired", async () => {
+    await start();
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    const { nodeId } = follower;
+    await cluster.stop(nodeId);
+    await cluster.wipeKeyed(nodeId);
+    const file = pathOf(cluster.diskOf(nodeId), 1);
+    // The log opens from its index files; what is applied has to be read again.
+    cluster.network.isolate(nodeId, cluster.nodeIds);
+    await cluster.boot(nodeId);
+    const again = cluster.node(nodeId);
+    const effect = { kind: "fail", as: "io" } as const;
+    const times = Number.POSITIVE_INFINITY;
+    const opened = cluster.open(nodeId);
+    const fault = again.disk.inject({ operations: ["read"], file, after: 2, times, effect });
+    await opened;
+    cluster.network.heal();
+    await until("it is found", () => count(again, "damaged_ranges_found") > 0);
+    expect(fault.hits).toBeGreaterThan(0);
+    await until("it is repaired", () => count(again, "entries_repaired") > 0);
+    fault.lift();
+    await until("it is whole", () => isWhole(again));
+    await cluster.converge();
+    expect(again.machine.size).toBe(60);
+    expect(again.fatal).toBeUndefined();
+  });
+});
+
 describe("limits of repair", () => {
   it("two groups of a node at a time, one attempt per segment", async () => {
     const groups = 6;
