@@ -43,10 +43,12 @@ export class LocalLeaderships implements LedGroups, Memberships {
     return this.#led().map((replica) => {
       const status = replica.status();
       const row = this.#view.image.partitions.get(replica.groupId);
+      const recovering = recoveringMembers(replica.replicaId, status).map(nodeOfReplica);
       return {
         groupId: replica.groupId,
         replicas: row?.replicas.map((placement) => placement.nodeId) ?? [],
-        inSync: inSyncNodes(replica.replicaId, status),
+        // Leadership goes to none that may have forgotten what it acknowledged.
+        inSync: inSyncNodes(replica.replicaId, status).filter((id) => !recovering.includes(id)),
         ...membershipOf(replica, status),
       };
     });

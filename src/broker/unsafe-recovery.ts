@@ -40,6 +40,19 @@ export interface RecoverWish {
   readonly acceptDataLoss: boolean;
 }
 
+/** What is asked of a replica. */
+export type InspectedReplica = Pick<
+  Replica,
+  | "groupId"
+  | "replicaId"
+  | "status"
+  | "termAt"
+  | "endOffset"
+  | "highWatermark"
+  | "logStartOffset"
+  | "leaderNode"
+>;
+
 export interface UnsafeRecoveryDeps {
   readonly nodeId: NodeId;
   readonly liveness: Liveness;
@@ -56,7 +69,7 @@ export class UnsafeRecovery {
   }
 
   /** What the replica knows now. */
-  inspect(replica: Replica): ReplicaView {
+  inspect(replica: InspectedReplica): ReplicaView {
     const { nodeId } = this.#deps;
     const status = replica.status();
     const { membership } = status;

@@ -156,7 +156,7 @@ async function copyOriginal(
     for (let at = 0; at < size; at += PIECE_BYTES) {
       copy.append([await original.read(at, PIECE_BYTES)]);
     }
-    await copy.sync();
+    // Not synced: it is for people, and a sync that fails would condemn the whole directory.
   } catch (error) {
     // Half of it would only mislead.
     disk.remove(path);

@@ -1,7 +1,6 @@
 // Elections (paper §5.2, §5.4.1; pre-vote: thesis §9.6). A replica whose timer runs out first asks whether it could
 // win; only then does it raise the term. Called by tick.ts, step.ts and transfer.ts.
 import { assert } from "../base/assert.ts";
-import { isHeldBack } from "./damage.ts";
 import { becomeLeader } from "./leadership.ts";
 import { isMember, votersBut } from "./membership.ts";
 import type { VoteRequest, VoteResponse } from "./messages.ts";
@@ -19,7 +18,6 @@ const CARETAKER_TIMEOUTS = 4;
 /** May this replica stand for election now? */
 export function isPromotable<H>(state: RaftState<H>): boolean {
   if (state.notMemberTicks > 0 || state.installing !== undefined) return false;
-  if (isHeldBack(state)) return false;
   if (!state.isSelfVoter && !isCaretaker(state)) return false;
   // A committed configuration that is not applied yet might name other voters.
   const hasUnappliedChange =

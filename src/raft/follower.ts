@@ -105,16 +105,32 @@ function owe<H>(state: RaftState<H>, last: LogIndex, isNews: boolean): void {
 }
 
 /**
+ * What may be said to be here. Under the "durable" rule only what is flushed, even if the leader has the other rule by now
+ * and would count it: this replica is not marked as one that acknowledges more (ADR 0012).
+ */
+function acknowledged<H>(state: RaftState<H>): {
+  readonly matchIndex: LogIndex;
+  readonly durableIndex: LogIndex;
+} {
+  const { agreedIndex } = state.follower;
+  const { flushedIndex, writtenIndex } = state.log.storage;
+  const durableIndex = Math.min(agreedIndex, flushedIndex);
+  const isDurableRule = state.commitRule === "durable";
+  return {
+    matchIndex: isDurableRule ? durableIndex : Math.min(agreedIndex, writtenIndex),
+    durableIndex,
+  };
+}
+
+/**
  * Sends the answer that is due, if any: one for all requests since the last. Under the "durable" rule it speaks of
  * flushed entries only; under "appended" first of written ones, then again as the flush proceeds.
  */
 export function answerAppends<H>(state: RaftState<H>): void {
   const { follower, leaderId } = state;
   if (leaderId === 0 || leaderId === state.id || !state.isTermDurable) return;
-  const { writtenIndex, flushedIndex } = state.log.storage;
   const isDurableRule = state.commitRule === "durable";
-  const flushed = Math.min(follower.agreedIndex, flushedIndex);
-  const match = isDurableRule ? flushed : Math.min(follower.agreedIndex, writtenIndex);
+  const { matchIndex: match, durableIndex: flushed } = acknowledged(state);
   const isDue =
     follower.isAnswerDue ||
     (follower.owedFlushed > 0 && flushed > follower.ackedDurable) ||
@@ -149,8 +165,7 @@ export function handleHeartbeat<H>(state: RaftState<H>, heartbeat: Heartbeat): v
     state.raiseDurableCommit(heartbeat.durableCommitIndex);
   }
   noteFence(state, heartbeat);
-  const { writtenIndex, flushedIndex } = state.log.storage;
-  const matchIndex = Math.min(follower.agreedIndex, writtenIndex);
+  const { matchIndex, durableIndex } = acknowledged(state);
   state.sendInTerm({
     kind: "heartbeat-response",
     from: state.id,
@@ -159,7 +174,7 @@ export function handleHeartbeat<H>(state: RaftState<H>, heartbeat: Heartbeat): v
     readRound: heartbeat.readRound,
     incarnation: state.options.incarnation,
     matchIndex,
-    durableIndex: Math.min(follower.agreedIndex, flushedIndex),
+    durableIndex,
     recovering: state.recovering,
   });
 }

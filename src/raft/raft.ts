@@ -62,7 +62,7 @@ export interface RaftCore<H> {
   setCommitRule(rule: "durable" | "appended"): void;
   /** False: after a "caught-up" event, once the host's record says so durably. */
   setRecovering(recovering: boolean): void;
-  /** Some entries can not be read from the own disk: while it is so, this replica does not stand for election. */
+  /** Some entries can not be read from the own disk: while it is so, this replica leaves leading to others (damage.ts). */
   setDamaged(damaged: boolean): void;
 
   hasReady(): boolean;

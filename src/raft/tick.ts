@@ -1,5 +1,6 @@
 // Time, as the core knows it: election timeouts, heartbeats, the leader's quorum check, the end of a transfer.
 import type { ReplicaId } from "../model/ids.ts";
+import { damagePatienceOf } from "./damage.ts";
 import { isPromotable, startPreVote } from "./election.ts";
 import { hasQuorum } from "./leadership.ts";
 import { patienceOf } from "./recovering.ts";
@@ -18,8 +19,12 @@ export function tick<H>(state: RaftState<H>): void {
   }
   if (state.notMemberTicks > 0) state.notMemberTicks -= 1;
   state.electionElapsed += 1;
-  const wait = state.electionTimeout + patienceOf(state);
-  if (state.electionElapsed >= wait && isPromotable(state)) startPreVote(state);
+  if (state.electionElapsed < state.electionTimeout) return;
+  // Whoever waits longer, or does not stand at all, must not go on sending clients to a leader that is gone.
+  if (state.role === "follower") state.setLeader(0);
+  const patience = patienceOf(state) + damagePatienceOf(state);
+  const isDue = state.electionElapsed >= state.electionTimeout + patience;
+  if (isDue && isPromotable(state)) startPreVote(state);
 }
 
 function tickLeader<H>(state: RaftState<H>): void {

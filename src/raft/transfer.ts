@@ -1,6 +1,7 @@
 // Handing leadership over (thesis §3.10): stop accepting proposals, let the target catch up, tell it to campaign at
 // once; give up after one election timeout and go on leading.
 import type { ReplicaId } from "../model/ids.ts";
+import { isHeldBack } from "./damage.ts";
 import { isPromotable, startElection } from "./election.ts";
 import type { TimeoutNow } from "./messages.ts";
 import type { RaftState } from "./state.ts";
@@ -50,9 +51,9 @@ export function tickTransfer<H>(state: RaftState<H>): void {
   if (state.transfer.elapsed >= state.options.electionTicks) state.endTransfer(0);
 }
 
-/** The leader asks us to take over: no pre-vote, and our requests tell that the leader wants it. Not while we recover. */
+/** The leader asks us to take over: no pre-vote, and our requests tell that the leader wants it. Not while we recover or are damaged. */
 export function handleTimeoutNow<H>(state: RaftState<H>, message: TimeoutNow): void {
   if (state.role !== "follower" || state.leaderId !== message.from || state.recovering) return;
-  if (!isPromotable(state)) return;
+  if (isHeldBack(state) || !isPromotable(state)) return;
   startElection(state, true);
 }

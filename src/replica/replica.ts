@@ -131,7 +131,7 @@ export class Replica implements ReplicaHandle {
     return { ...this.#parts.core.status(), logBytes: this.#log.bytes, failed: this.#failed };
   }
 
-  /** Entries that can not be read from this disk; while there are any, this replica leads only if it is alone. */
+  /** Entries that can not be read from this disk; while there are any, this replica leaves leading to others. */
   get damagedEntries(): number {
     return this.#parts.repairer.damagedEntries;
   }
@@ -253,8 +253,9 @@ export class Replica implements ReplicaHandle {
   }
 
   /**
-   * Committed entries for another replica of the group whose own ones are damaged.
-   * @throws BrokerError OFFSET_OUT_OF_RANGE (not committed here, or gone) | LOG_CORRUPT | LEADER_UNKNOWN | STORAGE_FAILED
+   * Entries for another replica of the group whose own ones are damaged. Committed or not: whoever asks knows the term of
+   * each, and the commit index is low after a start.
+   * @throws BrokerError OFFSET_OUT_OF_RANGE (not here, or gone) | LOG_CORRUPT | LEADER_UNKNOWN | STORAGE_FAILED
    */
   async readForRepair(
     first: LogIndex,
@@ -262,14 +263,14 @@ export class Replica implements ReplicaHandle {
     bytesMax: number,
   ): Promise<readonly Frame[]> {
     this.#checkServing();
-    const { context, loop } = this.#parts;
-    const until = Math.min(last, loop.commitIndex, this.#log.lastIndex);
+    const { context } = this.#parts;
+    const until = Math.min(last, this.#log.lastIndex);
     if (first <= until && first >= this.#log.firstIndex) {
       const frames = await guarded(context, () => this.#log.read(first, until, bytesMax));
       if (frames.length > 0) return frames;
     }
     const fields = { groupId: this.groupId, index: first };
-    throw new BrokerError("OFFSET_OUT_OF_RANGE", "these entries are not committed here", fields);
+    throw new BrokerError("OFFSET_OUT_OF_RANGE", "these entries are not here", fields);
   }
 
   /** For the scrubber: verifies the segment that holds an entry; returns early when the replica ends. */

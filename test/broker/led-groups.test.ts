@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { caughtUp, inSyncNodes } from "../../src/broker/led-groups.ts";
+import { caughtUp, inSyncNodes, recoveringMembers } from "../../src/broker/led-groups.ts";
 import { type NodeId, type ReplicaId, replicaIdOf } from "../../src/model/ids.ts";
 import type { RaftStatus, ReplicaProgress } from "../../src/raft/raft.ts";
 
@@ -60,4 +60,10 @@ describe("caught up", () => {
     const peers = [peer(3, {}), peer(2, {}), peer(4, { isLearner: true })];
     expect(inSyncNodes(id(1), status(40, peers))).toEqual([1, 2, 3]);
   });
+});
+
+test("recovering members: the replica itself and what it heard of others, strangers left out", () => {
+  const known = { ...status(40, [peer(2, {}), peer(3, {})]), recoveringPeers: [id(3), id(9)] };
+  expect(recoveringMembers(id(1), known)).toEqual([id(3)]);
+  expect(recoveringMembers(id(1), { ...known, recovering: true })).toEqual([id(1), id(3)]);
 });

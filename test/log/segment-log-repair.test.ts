@@ -635,7 +635,7 @@ describe("segment log: repair of a segment that leaves the log meanwhile", () =>
       await log.examine(6);
       const clock = new VirtualClock();
       const effect = { kind: "slow", ms: 50, clock: clock.root } as const;
-      disk.inject({ operations: ["sync"], path: "damaged/", effect });
+      disk.inject({ operations: ["read"], file: nameOf(6), after: 1, effect });
       const repaired = log.repair(6, intact);
       await clock.run(10);
       expect(memory.list("log/damaged").length, how).toBe(1);
@@ -653,7 +653,7 @@ describe("segment log: repair of a segment that leaves the log meanwhile", () =>
       { operations: ["create"], path: "damaged/", effect: { kind: "fail", as: "missing" } },
       { operations: ["append"], path: "damaged/", effect: { kind: "short", bytes: 7 } },
       { operations: ["append"], path: "damaged/", effect: { kind: "fail", as: "full" } },
-      { operations: ["sync"], path: "damaged/", effect: { kind: "fail", as: "io" } },
+      { operations: ["read"], file: nameOf(1), after: 1, effect: { kind: "fail", as: "io" } },
     ];
     for (const fault of failures) {
       const memory = await diskWith();

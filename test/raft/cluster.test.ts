@@ -9,8 +9,9 @@ const BLOCK = 25;
 
 function optionsOf(seed: number): ChaosOptions {
   const nodes = 3 + (seed % 3);
-  const rule = seed % 4 === 0 || seed % 4 === 2 ? "appended" : "durable";
-  const canLose = rule === "appended" && seed % 4 === 2;
+  const canLose = seed % 4 === 2;
+  const isLazy = seed % 4 === 0 || canLose;
+  const rule = isLazy ? (seed % 8 < 4 ? "appended" : "changing") : "durable";
   return {
     seed,
     steps: canLose ? 24_000 : 8000,

@@ -191,7 +191,7 @@ describe("a damaged follower", () => {
     }
   });
 
-  it("after a restart: still knows, and does not campaign until it is repaired", async () => {
+  it("after a restart: still knows, and leaves campaigning to others until it is repaired", async () => {
     const leader = await start();
     const [follower] = cluster.followers();
     if (follower === undefined) throw new Error("a follower");
@@ -205,8 +205,8 @@ describe("a damaged follower", () => {
     await cluster.restart(nodeId);
     const again = cluster.node(nodeId);
     expect(isWhole(again)).toBe(false);
-    await cluster.clock.run(10_000);
-    expect(again.replica.status()).toMatchObject({ role: "follower" });
+    await cluster.clock.run(3500);
+    expect(again.replica.status()).toMatchObject({ role: "follower", leaderId: 0 });
     expect(count(again, "elections_started")).toBe(0);
     cluster.network.heal();
     await until("it is repaired", () => isWhole(again));
@@ -287,6 +287,63 @@ describe("a disk that does not give bytes back", () => {
     expect(again.fatal).toBeUndefined();
   });
 });
+
+describe("damage and no leader", () => {
+  it("the same entry on all three, and the leader restarts: one of them leads after a while", async () => {
+    const leader = await start();
+    await cluster.clock.run(10_000);
+    for (const node of cluster.live()) damage(node, 1);
+    for (const node of cluster.live()) examineAll(node);
+    await until("it is found", () => cluster.live().every((node) => !isWhole(node)));
+    await cluster.crash(leader.nodeId, "process");
+    await cluster.clock.run(2500);
+    // Nobody says any more that it leads.
+    for (const { replica } of cluster.live()) expect(replica.leaderNode).not.toBe(leader.nodeId);
+    await cluster.restart(leader.nodeId);
+    await cluster.leader();
+    await cluster.putMany(3, 500);
+    await cluster.converge();
+    expect(cluster.live().some(isWhole)).toBe(false);
+  });
+
+  it("the longest log has a damaged entry that nobody knows to be committed: it is repaired and leads", async () => {
+    cluster = new ReplicaCluster({ segmentBytes: 1 << 20, tailBytesMax: 0 });
+    await cluster.start();
+    const longest = await cluster.leader();
+    await cluster.putMany(10, 0, 20);
+    await cluster.converge();
+    await cluster.clock.run(3000);
+    const [other, gone] = cluster.followers();
+    if (other === undefined || gone === undefined) throw new Error("two followers");
+    await cluster.stop(gone.nodeId);
+    await cluster.putMany(5, 100, 20);
+    const index = longest.replica.watermarks.commitIndex;
+    cluster.network.isolate(other.nodeId, cluster.nodeIds);
+    for (let n = 0; n < 3; n += 1) {
+      longest.replica.proposeAndApply(setDraft(`u${n}`, "v", 20)).catch(() => undefined);
+    }
+    await cluster.clock.run(30);
+    for (const { nodeId } of [longest, other]) await cluster.crash(nodeId, "process");
+    damageHeader(cluster.diskOf(longest.nodeId), index);
+    cluster.network.heal();
+    for (const { nodeId } of [longest, other]) await cluster.restart(nodeId);
+    expect(isWhole(cluster.node(longest.nodeId))).toBe(false);
+    await cluster.leader();
+    await until("it is repaired", () => cluster.live().every(isWhole));
+    await cluster.converge();
+    for (let n = 0; n < 3; n += 1)
+      expect(cluster.node(other.nodeId).machine.get(`u${n}`)).toBe("v");
+  });
+});
+
+/** One bit in the header of an entry of the first segment. */
+function damageHeader(disk: MemoryDisk, index: LogIndex): void {
+  disk.damage(pathOf(disk, 0), (bytes) => {
+    let at = 64;
+    while (Number(bytes.readBigUInt64BE(at + 8)) !== index) at += bytes.readUInt32BE(at + 4);
+    bytes.writeUInt8(bytes.readUInt8(at + 40) ^ 4, at + 40);
+  });
+}
 
 describe("limits of repair", () => {
   it("two groups of a node at a time, one attempt per segment", async () => {
@@ -423,10 +480,10 @@ describe("limits of repair", () => {
     expect(node.replica.damagedEntries).toBeGreaterThan(0);
   });
 
-  it("entries that are not committed here are given to nobody", async () => {
+  it("entries that are not here are given to nobody", async () => {
     const leader = await start();
-    const { commitIndex } = leader.replica.watermarks;
-    const wanted = { groupId: GROUP, first: commitIndex + 1, last: commitIndex + 5, bytesMax: 1 };
+    const { writtenIndex } = leader.replica.watermarks;
+    const wanted = { groupId: GROUP, first: writtenIndex + 1, last: writtenIndex + 5, bytesMax: 1 };
     const refused = leader.set.readEntries(wanted).catch((error: unknown) => error);
     expect(isBrokerError(await cluster.clock.until(refused), "OFFSET_OUT_OF_RANGE")).toBe(true);
     const unknown = leader.set.readEntries({ ...wanted, groupId: 99 as typeof GROUP });

@@ -1,4 +1,4 @@
-// Gives committed entries to other brokers whose own ones are damaged: in pieces, as fast as they are taken, and no more than
+// Gives entries to other brokers whose own ones are damaged: in pieces, as fast as they are taken, and no more than
 // a few MiB per request.
 import type { Frame } from "../../model/entry-frame.ts";
 import { BrokerError, isBrokerError } from "../../model/errors.ts";

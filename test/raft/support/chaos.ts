@@ -10,7 +10,8 @@ import { Losses } from "./losses.ts";
 export interface ChaosOptions {
   readonly seed: number;
   readonly steps: number;
-  readonly rule: "durable" | "appended";
+  /** "changing": each replica learns of another rule by itself, now and then. */
+  readonly rule: "durable" | "appended" | "changing";
   readonly nodes: number;
   readonly voters: number;
   /** Probability of a fault per step, 0 … 1. */
@@ -51,14 +52,14 @@ export class Chaos {
       learners: [],
     };
     this.losses = new Losses(options.lossesMax);
-    this.#checker = new Checker(this.#hosts, options.rule, this.losses);
+    this.#checker = new Checker(this.#hosts, this.losses);
     for (const id of range(options.nodes)) {
       const host = new Host({
         id,
         membership,
         options: {
-          commitRule: options.rule,
-          changes: options.rule === "appended" ? "joint" : "shortest",
+          commitRule: options.rule === "appended" ? "appended" : "durable",
+          changes: options.rule === "durable" ? "shortest" : "joint",
           electionTicks: 10,
           heartbeatTicks: 2,
           random: () => this.#random.next(),
@@ -119,6 +120,11 @@ export class Chaos {
       this.#crash(host);
       return;
     }
+    if (this.#options.rule === "changing" && random.next() < 0.0005) {
+      const rule = host.rule === "durable" ? "appended" : "durable";
+      this.#guard(host, () => host.setRule(rule));
+      return;
+    }
     const choice = random.next();
     if (choice < 0.48)
       for (let count = random.integer(1, 4); count > 0; count -= 1) this.#deliverOne();
@@ -162,7 +168,7 @@ export class Chaos {
     const keep = this.#random.integer(0, 4);
     const isDurable = this.#options.rule === "durable";
     const isPower = this.#random.next() < 0.7 && (isDurable || this.#mayLose(host, keep));
-    if (isPower && this.#options.rule === "appended") this.losses.note(host, keep);
+    if (isPower && !isDurable) this.losses.note(host, keep);
     this.crashes += 1;
     for (const key of this.#reads.keys())
       if (key.startsWith(`${host.id}:`)) this.#reads.delete(key);

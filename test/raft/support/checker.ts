@@ -21,7 +21,6 @@ interface Seen {
 
 export class Checker {
   readonly #hosts: readonly Host[];
-  readonly #rule: "durable" | "appended";
   readonly #leaders = new Map<Term, number>();
   readonly #votes = new Map<string, number>();
   readonly #spoken = new Map<number, Term>();
@@ -33,10 +32,9 @@ export class Checker {
 
   readonly #losses: Losses;
 
-  constructor(hosts: readonly Host[], rule: "durable" | "appended", losses: Losses) {
+  constructor(hosts: readonly Host[], losses: Losses) {
     this.#losses = losses;
     this.#hosts = hosts;
-    this.#rule = rule;
   }
 
   get committedCount(): number {
@@ -154,7 +152,7 @@ export class Checker {
     const isLeading = core.role === "leader";
     if (isLeading && before > 0) {
       assert(core.termAt(commit) === core.term, "I13 only own-term entries are counted");
-      this.#checkHeld(host, commit, this.#rule === "durable" ? "durable" : "cached");
+      this.#checkHeld(host, commit, host.rule === "durable" ? "durable" : "cached");
     }
     for (let index = Math.max(1, before + 1); index <= commit; index += 1) {
       const term = core.termAt(index);

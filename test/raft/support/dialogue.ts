@@ -495,8 +495,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map<string, Command>([
   ["flush", (d, { words }) => d.running(words[0]).core.requestFlush()],
   [
     "rule",
-    (d, { words }) =>
-      d.running(words[0]).core.setCommitRule(words[1] === "appended" ? "appended" : "durable"),
+    (d, { words }) => d.running(words[0]).setRule(words[1] === "appended" ? "appended" : "durable"),
   ],
   ["damaged", (d, { words }) => d.running(words[0]).core.setDamaged(words[1] === "yes")],
   ["members", proposeMembers],

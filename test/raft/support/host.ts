@@ -102,6 +102,8 @@ export class Host {
   // Durable side.
   hard: { term: Term; vote: ReplicaId | 0 } = { term: 0, vote: 0 };
   recovering: boolean;
+  /** It has answered by the rule "appended" once, or may have. */
+  lazy: boolean;
   durable: MediumLog;
   /** Newest durable image; the log may have been dropped up to it. */
   image: AppliedState;
@@ -116,11 +118,15 @@ export class Host {
   flushQueue: IoWork[] = [];
   installing: SnapshotMeta | undefined = undefined;
   commitIndex: LogIndex = 0;
+  /** Replicas learn of another rule at different times. */
+  rule: "durable" | "appended";
 
   constructor(setup: HostOptions) {
     this.setup = setup;
     this.id = replica(setup.id);
     this.recovering = setup.options.recovering;
+    this.rule = setup.options.commitRule;
+    this.lazy = this.rule === "appended";
     this.durable = new MediumLog(1, 0);
     this.cached = new MediumLog(1, 0);
     this.image = { index: 0, term: 0, hash: "", membership: setup.membership };
@@ -139,6 +145,7 @@ export class Host {
     this.#core = createRaftCore<Payload>(
       {
         ...options,
+        commitRule: this.rule,
         recovering: this.recovering,
         replicaId: this.id,
         incarnation: this.incarnation,
@@ -169,6 +176,7 @@ export class Host {
       firstPrevTerm: prevTerm,
       termRuns,
       lastIndex,
+      isLazy: this.lazy,
       unappliedChanges: unapplied.map((entry) => entry.index),
     };
   }
@@ -188,7 +196,7 @@ export class Host {
     if (loss === "power") {
       for (const work of this.flushQueue.slice(0, keep)) this.durable.perform(work);
       this.cached = this.durable.copy();
-      if (this.setup.options.commitRule === "appended") this.recovering = true;
+      if (this.lazy) this.recovering = true;
     }
     this.isClearing = false;
     this.hardQueue = [];
@@ -244,6 +252,13 @@ export class Host {
     this.hard = { term: done.hard.term, vote: done.hard.vote };
     this.core.hardStateDurable(done.seq);
     return true;
+  }
+
+  /** The rule reached this replica; that it is lazy is durable before. */
+  setRule(rule: "durable" | "appended"): void {
+    this.rule = rule;
+    if (rule === "appended") this.lazy = true;
+    this.core.setCommitRule(rule);
   }
 
   /** The record without the mark is durable. */
