@@ -32,6 +32,8 @@ export interface DiskFault {
   readonly operations?: readonly DiskOperation[];
   /** Only paths that contain this text. */
   readonly path?: string;
+  /** Only this path, to the letter. */
+  readonly file?: string;
   /** Matching operations that are let through first. Default 0. */
   readonly after?: number;
   /** How many operations are hit. Default 1; Infinity: until lift(). */
@@ -146,9 +148,10 @@ export class FaultDisk implements Disk {
     const isChange = CHANGING.includes(operation);
     if (isChange) this.#changes += 1;
     for (const state of this.#faults) {
-      const { operations, path: wanted, times, effect } = state.fault;
+      const { operations, path: wanted, file, times, effect } = state.fault;
       if (operations === undefined ? !isChange : !operations.includes(operation)) continue;
       if (wanted !== undefined && !path.includes(wanted)) continue;
+      if (file !== undefined && path !== file) continue;
       if (state.letThrough > 0) {
         state.letThrough -= 1;
         continue;

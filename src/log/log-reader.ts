@@ -2,7 +2,7 @@
 // Reading does not block appends: when the log was cut while a read was under way, the read starts again.
 import { decodeFrame, FRAME_HEADER_BYTES, type Frame, verifyFrame } from "../model/entry-frame.ts";
 import type { LogIndex, Offset } from "../model/positions.ts";
-import { DamageError, StorageError } from "./ports.ts";
+import { DamageError, isUnreadable, StorageError } from "./ports.ts";
 import type { Segment } from "./segment.ts";
 import { lastAtMost } from "./segment-index.ts";
 import { findFrame } from "./segment-scan.ts";
@@ -86,7 +86,7 @@ export class LogReader {
       return await this.indexOfOffset(offset);
     } catch (error) {
       if (this.#isStale(segment, cuts)) return this.indexOfOffset(offset);
-      throw asDamage(segment, error);
+      throw this.#asDamage(segment, error);
     }
   }
 
@@ -106,7 +106,7 @@ export class LogReader {
         if (this.#isStale(segment, cuts)) return await this.offsetOfTime(timeMs);
       } catch (error) {
         if (this.#isStale(segment, cuts)) return this.offsetOfTime(timeMs);
-        throw asDamage(segment, error);
+        throw this.#asDamage(segment, error);
       }
     }
     return undefined;
@@ -154,8 +154,16 @@ export class LogReader {
       return this.#isStale(segment, cuts) ? undefined : chunk;
     } catch (error) {
       if (this.#isStale(segment, cuts)) return undefined;
-      throw error;
+      throw this.#asDamage(segment, error);
     }
+  }
+
+  /** A sealed segment that can not be read is damaged; whether the newest one's disk works, appends and syncs depend on. */
+  #asDamage(segment: Segment, error: unknown): unknown {
+    if (!(error instanceof StorageError) || error instanceof DamageError) return error;
+    const isSealed = segment !== this.#segments().at(-1);
+    const isDamage = error.kind === "corrupt" || (isSealed && isUnreadable(error));
+    return isDamage ? damageOf(segment, error.message, { cause: error }) : error;
   }
 
   #segmentOf(index: LogIndex): Segment | undefined {
@@ -252,11 +260,6 @@ function damageOf(
   { isKnown = false, cause }: { readonly isKnown?: boolean; readonly cause?: unknown } = {},
 ): DamageError {
   return new DamageError({ segment: index.firstIndex, path, isKnown }, detail, { cause });
-}
-
-function asDamage(segment: Segment, error: unknown): unknown {
-  const isDamage = error instanceof StorageError && error.kind === "corrupt";
-  return isDamage ? damageOf(segment, error.message, { cause: error }) : error;
 }
 
 function verifyIfWanted(frame: Frame, from: LogIndex): ReturnType<typeof verifyFrame> {

@@ -67,6 +67,11 @@ export class DamageError extends StorageError {
   }
 }
 
+/** The disk does not give bytes back (an unreadable sector): for whoever needs them as bad as wrong ones. */
+export function isUnreadable(error: unknown): boolean {
+  return error instanceof StorageError && error.kind === "io";
+}
+
 /** Entries of one segment whose bytes are not what was written. What the log knows of them otherwise is right. */
 export interface DamagedRange {
   readonly first: LogIndex;

@@ -10,6 +10,8 @@ import { SegmentIndex, type SparseEntry } from "./segment-index.ts";
 import { findFrame, type ReadableFile, visitFrames } from "./segment-scan.ts";
 
 const PIECE_BYTES = 1024 * 1024;
+/** Of damaged bytes that are taken over: a page, so that one that can not be read takes no others with it. */
+const KEPT_BYTES = 4096;
 /** Frames that are held in memory to find out where the first of them stood. */
 const HELD_BYTES_MAX = 32 * 1024 * 1024;
 
@@ -118,11 +120,22 @@ async function keepTo({ copy, original }: CopyWork, { index, position }: Place):
   if (position < copy.end)
     throw copy.refused(`entry ${index} does not fit before byte ${position}`);
   while (copy.end < position) {
-    const bytes = await original.read(copy.end, Math.min(PIECE_BYTES, position - copy.end));
+    const bytes = await readOrZeros(original, copy.end, Math.min(KEPT_BYTES, position - copy.end));
     if (bytes.length === 0) throw copy.refused(`the file ends before byte ${position}`);
     copy.keep(bytes);
   }
+  copy.flush();
   copy.skipTo(index);
+}
+
+/** Of damaged bytes that can not be read any more nothing is left to keep but their place. */
+async function readOrZeros(file: ReadableFile, position: number, length: number): Promise<Buffer> {
+  try {
+    return await file.read(position, length);
+  } catch (error) {
+    if (error instanceof StorageError && error.kind === "corrupt") return Buffer.alloc(length);
+    throw error;
+  }
 }
 
 async function copyGood(work: CopyWork, last: LogIndex): Promise<void> {
@@ -203,7 +216,6 @@ export class SegmentCopy {
   keep(bytes: Buffer): void {
     this.#isWhole = false;
     this.#write(bytes);
-    this.flush();
   }
 
   /** Behind bytes that were taken over. */

@@ -4,27 +4,59 @@
 // between could be a message that somebody sent. Called by the segment log (scrub, suspicion) and when a log is opened.
 import { decodeFrame, type Frame, verifyFrame } from "../model/entry-frame.ts";
 import type { LogIndex } from "../model/positions.ts";
-import { type DamagedRange, type DiskFile, type Pace, StorageError } from "./ports.ts";
+import {
+  type DamagedRange,
+  type DiskFile,
+  isUnreadable,
+  type Pace,
+  StorageError,
+} from "./ports.ts";
 import { decodeSegmentHeader, SEGMENT_HEADER_BYTES } from "./segment-format.ts";
 import { lastAtMost, type SegmentIndex, type SparseEntry } from "./segment-index.ts";
 
 /** Small pieces: whatever else the node does waits for the checksums of one of them. */
 const PIECE_BYTES = 256 * 1024;
 
-/** Damaged ranges, ascending. @throws StorageError "version" | "io"; what `pace` rejects with */
+/**
+ * Damaged ranges, ascending.
+ * @param isSealed then bytes that can not be read are damaged
+ * @throws StorageError "version" | "io"; what `pace` rejects with
+ */
 export async function examineSegment(
   file: DiskFile,
   index: SegmentIndex,
   pace: Pace = () => Promise.resolve(),
+  isSealed = true,
 ): Promise<DamagedRange[]> {
   const examination = new Examination(file, index);
+  const read = isSealed ? readable : readAnyway;
   await pace(SEGMENT_HEADER_BYTES);
-  examination.header(await file.read(0, SEGMENT_HEADER_BYTES));
+  examination.header((await read(file, 0, SEGMENT_HEADER_BYTES)) ?? Buffer.alloc(0));
   while (!examination.isDone) {
-    await pace(examination.wanted);
-    examination.take(await file.read(examination.position, examination.wanted));
+    const { position, wanted } = examination;
+    await pace(wanted);
+    const bytes = await read(file, position, wanted);
+    if (bytes === undefined) examination.unreadable();
+    else examination.take(bytes);
   }
   return examination.damage;
+}
+
+function readAnyway(file: DiskFile, position: number, length: number): Promise<Buffer> {
+  return file.read(position, length);
+}
+
+async function readable(
+  file: DiskFile,
+  position: number,
+  length: number,
+): Promise<Buffer | undefined> {
+  try {
+    return await file.read(position, length);
+  } catch (error) {
+    if (isUnreadable(error)) return undefined;
+    throw error;
+  }
 }
 
 class Examination {
@@ -69,6 +101,17 @@ class Examination {
       return;
     }
     if (!this.isDone) this.#note(this.#next, this.#next, "the segment's header");
+  }
+
+  /** The bytes from `position` on: first fewer of them are tried, up to the next place that is known. */
+  unreadable(): void {
+    const next = this.#sparseFrom(this.#next + 1)?.position ?? this.#end;
+    const { wanted } = this;
+    this.#pieceBytes = Math.min(PIECE_BYTES, next - this.position);
+    if (this.wanted >= wanted) {
+      this.#pieceBytes = PIECE_BYTES;
+      this.#skip("can not be read");
+    }
   }
 
   /** Looks at the frames in bytes that were read from `position` on. */

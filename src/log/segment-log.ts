@@ -255,7 +255,8 @@ class SegmentLog implements GroupLog {
     // A handle of its own: readers' stay as few as they are.
     const file = this.#place.disk.open(segment.path, { create: false });
     try {
-      const damage = await examineSegment(file, segment.index, pace);
+      const isSealed = segment !== this.#chain.active;
+      const damage = await examineSegment(file, segment.index, pace, isSealed);
       if (isGone()) return [];
       this.#chain.noteDamage(segment, damage);
       return damage;
@@ -278,7 +279,7 @@ class SegmentLog implements GroupLog {
       const copy = await this.#copyOf(segment, source, options, isGone);
       if (copy === undefined || isGone()) return;
       // Opens the original before anything is awaited: what is removed from then on can still be read.
-      const problem = await keepOriginal(this.#place, segment);
+      const problem = await keepOriginal(this.#place, segment, options.pace);
       if (problem !== undefined) this.#onProblem("a damaged original is not kept", problem);
       if (isGone()) return;
       await this.#enqueue(async () => {

@@ -7,6 +7,7 @@ import {
   type Disk,
   type DiskFile,
   type EntrySource,
+  isUnreadable,
   type Pace,
   type RepairOptions,
   StorageError,
@@ -76,12 +77,18 @@ export async function writeRepairedCopy(
 
 const noPace: Pace = () => Promise.resolve();
 
+/** What can not be read is damage that was not known: the next attempt knows. */
 function paced(file: DiskFile, pace: Pace): ReadableFile {
   return {
     path: file.path,
     read: async (position, length) => {
       await pace(length);
-      return file.read(position, length);
+      try {
+        return await file.read(position, length);
+      } catch (cause) {
+        if (!isUnreadable(cause)) throw cause;
+        throw new StorageError("corrupt", file.path, "can not be read", { cause });
+      }
     },
   };
 }
@@ -105,7 +112,11 @@ export function removeCopy({ disk }: LogPlace, segment: Segment): unknown {
  * Keeps the damaged original for people to look at, as long as there is room.
  * @returns why it could not: no reason to leave a log unrepaired
  */
-export async function keepOriginal(place: LogPlace, segment: Segment): Promise<unknown> {
+export async function keepOriginal(
+  place: LogPlace,
+  segment: Segment,
+  pace: Pace = noPace,
+): Promise<unknown> {
   const { directory, disk } = place;
   const folder = `${directory}/${ORIGINALS}`;
   try {
@@ -113,7 +124,8 @@ export async function keepOriginal(place: LogPlace, segment: Segment): Promise<u
     const original = disk.open(segment.path, { create: false });
     try {
       disk.makeDirectory(folder);
-      await copyOriginal(disk, original, `${folder}/${makeRoom(disk, folder, segment)}`);
+      const path = `${folder}/${makeRoom(disk, folder, segment)}`;
+      await copyOriginal(disk, paced(original, pace), original.size, path);
     } finally {
       original.close();
     }
@@ -133,13 +145,18 @@ function makeRoom(disk: Disk, folder: string, segment: Segment): string {
   return `${String(number).padStart(6, "0")}-${segmentName(segment.index.firstIndex)}`;
 }
 
-async function copyOriginal(disk: Disk, original: DiskFile, path: string): Promise<void> {
+async function copyOriginal(
+  disk: Disk,
+  original: ReadableFile,
+  size: number,
+  path: string,
+): Promise<void> {
   const copy = disk.open(path, { create: true });
   try {
-    for (let at = 0; at < original.size; at += PIECE_BYTES) {
+    for (let at = 0; at < size; at += PIECE_BYTES) {
       copy.append([await original.read(at, PIECE_BYTES)]);
     }
-    await copy.sync();
+    // Not synced: it is for people, and a sync that fails would condemn the whole directory.
   } catch (error) {
     // Half of it would only mislead.
     disk.remove(path);

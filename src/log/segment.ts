@@ -95,8 +95,8 @@ export class Segment {
 
   /** Notes what is damaged, here and beside the file; on disk with the next sync of the directory. */
   setDamage(damage: readonly DamagedRange[]): void {
-    this.damage = damage;
     const isMarked = this.#disk.exists(this.markPath);
+    this.damage = damage;
     if (damage.length > 0 && !isMarked) this.#mark();
     if (damage.length === 0 && isMarked) this.#disk.remove(this.markPath);
   }

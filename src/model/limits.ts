@@ -61,3 +61,6 @@ export const PAGE_SIZE_MAX = 1000;
 /** Protocol versions that a broker speaks, both inclusive. Others: UNSUPPORTED_VERSION. */
 export const PROTOCOL_VERSION_MIN = 1;
 export const PROTOCOL_VERSION_MAX = 1;
+
+/** Groups of a node that repair damaged entries at the same time; the others wait and ask again within a second. */
+export const REPAIRS_MAX = 2;

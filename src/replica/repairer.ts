@@ -2,12 +2,20 @@
 // and stands for none (raft/damage.ts), fetches the entries from the other replicas and has the log put them in place. It
 // goes on following meanwhile: which entries it holds, and the newest of them, are known as ever. Driven by failed reads,
 // by the scrubber and, about once a second, by the replica.
-import { type DamagedRange, type DamageError, type Pace, StorageError } from "../log/ports.ts";
+import {
+  type DamagedRange,
+  type DamageError,
+  type EntrySource,
+  isUnreadable,
+  type Pace,
+  StorageError,
+} from "../log/ports.ts";
 import { isBrokerError } from "../model/errors.ts";
 import { type NodeId, nodeOfReplica } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import type { GroupContext } from "./group-context.ts";
 import type { FetchEntries } from "./ports.ts";
+import type { RepairLimit } from "./repair-limit.ts";
 import { entriesOfOthers } from "./repair-source.ts";
 
 const PASSING: ReadonlySet<StorageError["kind"]> = new Set(["corrupt", "full", "missing"]);
@@ -23,6 +31,8 @@ const HAND_OVER_AGAIN_MS = 10_000;
 export interface RepairParts {
   /** Undefined: there is no way to ask other nodes. */
   readonly fetch: FetchEntries | undefined;
+  /** Of the node. */
+  readonly limit: RepairLimit;
   /** Nobody reads below it any more. */
   readonly logStart: () => LogIndex;
   readonly transfer: (to: NodeId) => Promise<void>;
@@ -47,22 +57,22 @@ export class Repairer {
 
   /** Entries that somebody may still ask for and that can not be read here. */
   get damagedEntries(): number {
-    return this.#damage.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+    return entriesIn(this.#damage);
   }
 
   /** A read failed. Whether the disk or only the way from it is to blame, a look at the whole segment tells. */
   suspect(error: DamageError): void {
-    const { clock, groupId, log, logger, metrics } = this.#context;
+    const { clock, groupId, logger, metrics } = this.#context;
     const { isKnown, segment } = error;
     const nowMs = clock.monotonicMs();
     const againMs = (this.#examinedMs.get(segment) ?? Number.NEGATIVE_INFINITY) + EXAMINE_AGAIN_MS;
     if (isKnown || nowMs < againMs || this.#context.isLogReplaced()) return;
     this.#examinedMs.set(segment, nowMs);
     metrics.count("storage_errors_corrupt");
-    this.#context.spawn("examine", async () => {
-      const found = await log.examine(segment);
+    this.#context.spawn("examine", async (signal) => {
+      const found = await this.#examine(segment, untilAborted(signal));
       if (!this.#context.isLive()) return;
-      if (found.length === 0) logger.warn({ groupId, segment, error }, "a read failed once");
+      if (found?.length === 0) logger.warn({ groupId, segment, error }, "a read failed once");
       this.refresh();
       // Whoever needed the entries tries again.
       this.#context.wake();
@@ -155,38 +165,96 @@ export class Repairer {
     const { clock } = this.#context;
     const { fetch } = this.#parts;
     if (fetch === undefined || this.#isRepairing || clock.monotonicMs() < this.#repairAtMs) return;
+    const end = this.#parts.limit.begin();
+    if (end === undefined) return;
     this.#isRepairing = true;
     this.#context.spawn("repair", async (signal) => {
       try {
-        await this.#attempt(entriesOfOthers(this.#context, fetch, signal));
+        await this.#attempt(entriesOfOthers(this.#context, fetch, signal), untilAborted(signal));
       } finally {
         this.#isRepairing = false;
+        end();
       }
       if (this.#context.isLive()) this.refresh();
     });
   }
 
-  async #attempt(source: ReturnType<typeof entriesOfOthers>): Promise<void> {
-    const { clock, groupId, log, logger, metrics } = this.#context;
+  /** Once for each damaged segment. */
+  async #attempt(source: EntrySource, pace: Pace): Promise<void> {
+    const { clock, log, metrics } = this.#context;
     const entries = this.damagedEntries;
-    for (const { first } of this.#damage) {
+    let isRefused = false;
+    for (const segment of this.#damagedSegments()) {
       if (!this.#context.isLive() || this.#context.isLogReplaced()) return;
-      try {
-        await log.repair(first, source, { from: this.#parts.logStart() });
-      } catch (error) {
-        if (!isPassing(error) || !this.#context.isLive()) throw error;
-        metrics.count("repairs_failed");
-        logger.warn({ groupId, first, error }, "damaged entries could not be repaired yet");
-        this.#repairAtMs = clock.monotonicMs() + this.#retryMs;
-        this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX);
-        // More of the segment may be damaged by now.
-        const isDamage = error instanceof StorageError && error.kind === "corrupt";
-        if (isDamage && !this.#context.isLogReplaced()) await log.examine(first);
-      }
+      if (!(await this.#repairSegment(segment, source, pace))) isRefused = true;
     }
-    const left = log.damage.reduce((sum, range) => sum + range.last - range.first + 1, 0);
-    if (left < entries) metrics.count("entries_repaired", entries - left);
+    if (isRefused) {
+      this.#repairAtMs = clock.monotonicMs() + this.#retryMs;
+      this.#retryMs = Math.min(this.#retryMs * 2, RETRY_MS_MAX);
+    }
+    const logStart = this.#parts.logStart();
+    const left = log.damage.filter(({ last }) => last >= logStart);
+    const repaired = entries - entriesIn(left);
+    if (repaired > 0) metrics.count("entries_repaired", repaired);
   }
+
+  /** @returns false when it, or some of it, has to be tried again */
+  async #repairSegment(segment: DamagedSegment, source: EntrySource, pace: Pace): Promise<boolean> {
+    const { groupId, log, logger, metrics } = this.#context;
+    const { bytes, first } = segment;
+    try {
+      this.#parts.limit.requireRoom(bytes);
+      await log.repair(first, source, { from: this.#parts.logStart(), pace });
+      return true;
+    } catch (error) {
+      if (!isPassing(error) || !this.#context.isLive()) throw error;
+      metrics.count("repairs_failed");
+      logger.warn({ groupId, first, error }, "damaged entries could not be repaired yet");
+      // More of the segment may be damaged by now.
+      const isDamage = error instanceof StorageError && error.kind === "corrupt";
+      if (isDamage && !this.#context.isLogReplaced()) await this.#examine(first, pace);
+      return false;
+    }
+  }
+
+  /** Undefined: it could not be looked at, which stops no node: whoever needs the entries asks again. */
+  async #examine(index: LogIndex, pace: Pace): Promise<readonly DamagedRange[] | undefined> {
+    const { groupId, log, logger } = this.#context;
+    try {
+      return await log.examine(index, pace);
+    } catch (error) {
+      const isPassed = isPassing(error) || isUnreadable(error);
+      if (!isPassed || !this.#context.isLive()) throw error;
+      logger.warn({ groupId, index, error }, "a segment was not verified");
+      return undefined;
+    }
+  }
+
+  #damagedSegments(): DamagedSegment[] {
+    const segments: DamagedSegment[] = [];
+    for (const { bytes, firstIndex, lastIndex } of this.#context.log.segments()) {
+      const range = this.#damage.find(({ first }) => first >= firstIndex && first <= lastIndex);
+      if (range !== undefined) segments.push({ first: range.first, bytes });
+    }
+    return segments;
+  }
+}
+
+interface DamagedSegment {
+  /** The first damaged entry that is needed. */
+  readonly first: LogIndex;
+  readonly bytes: number;
+}
+
+function entriesIn(ranges: readonly DamagedRange[]): number {
+  return ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+}
+
+function untilAborted(signal: AbortSignal): Pace {
+  return () => {
+    signal.throwIfAborted();
+    return Promise.resolve();
+  };
 }
 
 /** The others, or time, may help. A file that is not there was taken away by somebody: no reason for a node to stop. */

@@ -22,6 +22,7 @@ import type { FetchEntries, Logger, PeerTransport, StateMachine } from "./ports.
 import { leadershipLost, Proposals } from "./proposals.ts";
 import { ReadyLoop } from "./ready-loop.ts";
 import { clearMark, reportMark } from "./recovering-mark.ts";
+import type { RepairLimit } from "./repair-limit.ts";
 import { Repairer } from "./repairer.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 import { Snapshotter } from "./snapshotter.ts";
@@ -38,6 +39,7 @@ export interface NodeStores {
   readonly scheduler: FlushScheduler;
   readonly transport: PeerTransport;
   readonly fetchEntries: FetchEntries | undefined;
+  readonly repairs: RepairLimit;
 }
 
 export type RaftTuning = Omit<
@@ -130,6 +132,7 @@ export class ReplicaParts {
     if (record.recovering) reportMark(context);
     this.repairer = new Repairer(context, {
       fetch: stores.fetchEntries,
+      limit: stores.repairs,
       logStart: () => this.apply.position.logStart.index,
       transfer: (to) => this.leadership.transfer(to),
     });

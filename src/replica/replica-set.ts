@@ -34,6 +34,7 @@ import type {
   PeerReceiver,
   PeerTransport,
 } from "./ports.ts";
+import { RepairLimit } from "./repair-limit.ts";
 import { Replica, type ReplicaDeps } from "./replica.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 import type { RaftTuning, ReplicaStart } from "./replica-parts.ts";
@@ -96,6 +97,7 @@ export class ReplicaSet implements PeerReceiver {
   readonly #ticker: Ticker;
   readonly #unsynced: UnsyncedGroups;
   readonly #scrubber: Scrubber;
+  readonly #repairs: RepairLimit;
   #dirty = new Set<Replica>();
   #isTurnDue = false;
   #isDiskFull = false;
@@ -123,6 +125,7 @@ export class ReplicaSet implements PeerReceiver {
       () => this.#tick(),
       (lateMs) => this.#stalled(lateMs),
     );
+    this.#repairs = new RepairLimit(() => deps.disk.freeBytes(), this.#diskReserveBytes);
     this.#scrubber = new Scrubber(
       {
         clock,
@@ -403,6 +406,7 @@ export class ReplicaSet implements PeerReceiver {
       metrics,
       transport,
       fetchEntries: this.#deps.fetchEntries,
+      repairs: this.#repairs,
       journal: this.#journalFlusher,
       scheduler: this.#scheduler,
       wake: (replica) => this.#wake(replica),

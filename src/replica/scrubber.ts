@@ -1,5 +1,5 @@
-// Walks over all segments of a node, the newest ones too, slowly, again and again, and verifies their checksums, so that damage is found
-// and repaired while the other replicas are whole, not when somebody reads there. Started by the replica set.
+// Walks over all segments of a node, the newest ones too, slowly, again and again, and verifies their checksums, so that
+// damage is found and repaired while the other replicas are whole, not when somebody reads there. Started by the replica set.
 import { type Clock, sleep } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import { TaskGroup } from "../base/task-group.ts";
@@ -54,11 +54,18 @@ export class Scrubber {
     await sleep(clock, random.next() * Math.min(intervalMs, START_MS_MAX), signal);
     for (;;) {
       const startedMs = clock.monotonicMs();
-      for (const replica of this.#deps.replicas()) await this.#walk(replica, signal);
+      for (const replica of this.#inTurn()) await this.#walk(replica, signal);
       metrics.count("scrub_rounds");
       const restMs = startedMs + intervalMs - clock.monotonicMs();
       await sleep(clock, Math.max(restMs, 1), signal);
     }
+  }
+
+  /** From a random one on: where nodes restart more often than a walk lasts, the last ones have their turn, too. */
+  #inTurn(): readonly Replica[] {
+    const replicas = this.#deps.replicas();
+    const start = replicas.length === 0 ? 0 : this.#deps.random.integer(0, replicas.length);
+    return [...replicas.slice(start), ...replicas.slice(0, start)];
   }
 
   async #walk(replica: Replica, signal: AbortSignal): Promise<void> {

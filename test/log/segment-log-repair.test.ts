@@ -467,6 +467,58 @@ describe("segment log: repair", () => {
   });
 });
 
+describe("segment log: bytes that can not be read", () => {
+  const fault = {
+    operations: ["read"],
+    times: ALL,
+    effect: { kind: "fail", as: "io" },
+  } as const satisfies DiskFault;
+
+  it("in a sealed segment: damage, for readers and for an examination; it is repaired", async () => {
+    const memory = await diskWith();
+    const original = bytesOf(memory, nameOf(6));
+    const disk = new FaultDisk(memory);
+    const log = await open(disk);
+    const active = disk.inject({ ...fault, file: nameOf(6) });
+    for (const read of [log.read(7, 7, 1), log.indexOfOffset(7), log.offsetOfTime(1007)]) {
+      expect(await errorOf(read)).toMatchObject({
+        name: "StorageError",
+        kind: "corrupt",
+        segment: 6,
+      });
+    }
+    expect(await log.examine(6)).toMatchObject([{ first: 6, last: 10 }]);
+    expect((await log.read(1, 5, ALL)).length).toBe(5);
+    await log.repair(6, intact);
+    active.lift();
+    expect(log.damage).toEqual([]);
+    expect(bytesOf(memory, nameOf(6)).equals(original)).toBe(true);
+  });
+
+  it("met by a repair: it is refused, a look finds them, the next one succeeds", async () => {
+    const memory = await diskWith();
+    const disk = new FaultDisk(memory);
+    const log = await open(disk);
+    flip(memory, nameOf(6), 64 + 150);
+    await log.examine(6);
+    const active = disk.inject({ ...fault, file: nameOf(6) });
+    expect(await errorOf(log.repair(6, intact))).toMatchObject({ kind: "corrupt" });
+    expect((await log.examine(6))[0]).toMatchObject({ first: 6, last: 10 });
+    await log.repair(6, intact);
+    active.lift();
+    expect((await log.read(1, 12, ALL)).length).toBe(12);
+  });
+
+  it("in the newest segment: an error, as ever", async () => {
+    const disk = new FaultDisk(await diskWith());
+    const log = await open(disk);
+    disk.inject({ ...fault, file: nameOf(11) });
+    expect(await errorOf(log.read(11, 12, ALL))).toMatchObject({ kind: "io" });
+    expect(await errorOf(log.examine(11))).toMatchObject({ kind: "io" });
+    expect(log.damage).toEqual([]);
+  });
+});
+
 describe("segment log: repair in part", () => {
   /** Entries that are asked for; those in `known` are given, up to the first that is not. */
   function partial(known: readonly number[], asked: number[] = []): EntrySource {
@@ -583,7 +635,7 @@ describe("segment log: repair of a segment that leaves the log meanwhile", () =>
       await log.examine(6);
       const clock = new VirtualClock();
       const effect = { kind: "slow", ms: 50, clock: clock.root } as const;
-      disk.inject({ operations: ["sync"], path: "damaged/", effect });
+      disk.inject({ operations: ["read"], file: nameOf(6), after: 1, effect });
       const repaired = log.repair(6, intact);
       await clock.run(10);
       expect(memory.list("log/damaged").length, how).toBe(1);
@@ -601,7 +653,7 @@ describe("segment log: repair of a segment that leaves the log meanwhile", () =>
       { operations: ["create"], path: "damaged/", effect: { kind: "fail", as: "missing" } },
       { operations: ["append"], path: "damaged/", effect: { kind: "short", bytes: 7 } },
       { operations: ["append"], path: "damaged/", effect: { kind: "fail", as: "full" } },
-      { operations: ["sync"], path: "damaged/", effect: { kind: "fail", as: "io" } },
+      { operations: ["read"], file: nameOf(1), after: 1, effect: { kind: "fail", as: "io" } },
     ];
     for (const fault of failures) {
       const memory = await diskWith();

@@ -1,11 +1,13 @@
 // Damage in sealed segments of running replicas: never served, no reason to stop or to lose a vote, repaired from the others;
 // until then the damaged one does not lead. raft.md T48 to T50 and T67.
 import { afterEach, describe, expect, it } from "vitest";
+import { sleep } from "../../src/base/clock.ts";
 import type { MemoryDisk } from "../../src/log/memory-disk.ts";
 import type { Disk } from "../../src/log/ports.ts";
 import { BrokerError, isBrokerError } from "../../src/model/errors.ts";
-import { type NodeId, replicaIdOf } from "../../src/model/ids.ts";
+import { type GroupId, type NodeId, replicaIdOf } from "../../src/model/ids.ts";
 import type { LogIndex } from "../../src/model/positions.ts";
+import type { Replica } from "../../src/replica/replica.ts";
 import { advanceDraft, setDraft } from "../support/ledger-machine.ts";
 import { type ClusterNode, GROUP, ReplicaCluster } from "../support/replica-cluster.ts";
 
@@ -71,6 +73,11 @@ async function until(what: string, isSo: () => boolean, ms = 20_000): Promise<vo
 
 const isWhole = (node: ClusterNode): boolean => node.replica.damagedEntries === 0;
 const count = (node: ClusterNode, name: string): number => node.counters.get(name) ?? 0;
+
+function leaderOf(groupId: GroupId): Replica | undefined {
+  const replicas = cluster.live().map(({ set }) => set.get(groupId));
+  return replicas.find((replica) => replica?.isLeaderReady === true);
+}
 
 function examineAll(node: ClusterNode): void {
   for (const { firstIndex } of node.replica.segments()) {
@@ -251,6 +258,36 @@ describe("damage on several replicas", () => {
   });
 });
 
+describe("a disk that does not give bytes back", () => {
+  it("of a sealed segment: no node stops, entries are applied when they are repaired", async () => {
+    await start();
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    const { nodeId } = follower;
+    await cluster.stop(nodeId);
+    await cluster.wipeKeyed(nodeId);
+    const file = pathOf(cluster.diskOf(nodeId), 1);
+    // The log opens from its index files; what is applied has to be read again.
+    cluster.network.isolate(nodeId, cluster.nodeIds);
+    await cluster.boot(nodeId);
+    const again = cluster.node(nodeId);
+    const effect = { kind: "fail", as: "io" } as const;
+    const times = Number.POSITIVE_INFINITY;
+    const opened = cluster.open(nodeId);
+    const fault = again.disk.inject({ operations: ["read"], file, after: 2, times, effect });
+    await opened;
+    cluster.network.heal();
+    await until("it is found", () => count(again, "damaged_ranges_found") > 0);
+    expect(fault.hits).toBeGreaterThan(0);
+    await until("it is repaired", () => count(again, "entries_repaired") > 0);
+    fault.lift();
+    await until("it is whole", () => isWhole(again));
+    await cluster.converge();
+    expect(again.machine.size).toBe(60);
+    expect(again.fatal).toBeUndefined();
+  });
+});
+
 describe("damage and no leader", () => {
   it("the same entry on all three, and the leader restarts: one of them leads after a while", async () => {
     const leader = await start();
@@ -340,6 +377,86 @@ function damageHeader(disk: MemoryDisk, index: LogIndex): void {
 }
 
 describe("limits of repair", () => {
+  it("two groups of a node at a time, one attempt per segment", async () => {
+    const groups = 6;
+    await start({ groups });
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    for (let group = 2; group <= groups; group += 1) {
+      const isLed = (): boolean => leaderOf(group as GroupId) !== undefined;
+      await until("it is led", isLed);
+      const leader = leaderOf(group as GroupId);
+      for (let put = 0; put < 20; put += 1) {
+        const reply = leader?.proposeAndApply(setDraft(`k${put}`, "v", 20)) ?? Promise.resolve();
+        await cluster.clock.until(reply);
+      }
+    }
+    await cluster.clock.run(1000);
+    const { memory } = follower;
+    for (const directory of memory.list("groups")) {
+      const path = `groups/${directory}/${"1".padStart(20, "0")}.seg`;
+      // Two ranges in the segment.
+      memory.damage(path, (bytes) => {
+        for (const at of [84, 1500]) bytes.writeUInt8(bytes.readUInt8(at) ^ 8, at);
+      });
+    }
+    let running = 0;
+    let most = 0;
+    for (const node of cluster.live()) {
+      const readEntries = node.set.readEntries.bind(node.set);
+      node.set.readEntries = async (wanted) => {
+        running += 1;
+        most = Math.max(most, running);
+        await sleep(node.clock, 300);
+        running -= 1;
+        return readEntries(wanted);
+      };
+    }
+    for (const replica of follower.set.all()) void replica.scrub(1, () => Promise.resolve());
+    await until("all are damaged", () => count(follower, "damaged_ranges_found") >= groups);
+    await until("all are repaired", () =>
+      follower.set.all().every(({ damagedEntries }) => damagedEntries === 0),
+    );
+    expect(most).toBe(2);
+    expect(count(follower, "repairs_failed")).toBe(0);
+  });
+
+  it("waits for room for two copies of the segment, without asking for entries", async () => {
+    await start();
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    const { memory } = follower;
+    memory.setCapacity(1 << 30);
+    const used = (1 << 30) - memory.freeBytes();
+    const { bytes = 0 } = follower.replica.segments()[1] ?? {};
+    memory.setCapacity(used + bytes + 500);
+    damage(follower, 1);
+    examineAll(follower);
+    await until("it was tried", () => count(follower, "repairs_failed") > 0);
+    await cluster.clock.run(5000);
+    expect(cluster.entriesFetched).toBe(0);
+    expect(isWhole(follower)).toBe(false);
+    memory.setCapacity(undefined);
+    await until("it is repaired", () => isWhole(follower));
+  });
+
+  it("a replica that closes ends its repair and its look at a segment within a piece", async () => {
+    await start();
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    damage(follower, 1);
+    examineAll(follower);
+    await until("it is found", () => !isWhole(follower));
+    const effect = { kind: "slow", ms: 10_000, clock: follower.clock } as const;
+    const times = Number.POSITIVE_INFINITY;
+    const fault = follower.disk.inject({ operations: ["read"], path: ".seg", times, effect });
+    await until("its repair reads", () => fault.hits > 0);
+    const hits = fault.hits;
+    await cluster.clock.until(follower.replica.close());
+    expect(fault.hits - hits).toBeLessThanOrEqual(1);
+    expect(isWhole(follower)).toBe(false);
+  });
+
   it("what lies below the log start is not asked for, even in the same damaged range", async () => {
     const leader = await start();
     const [follower] = cluster.followers();
