@@ -135,6 +135,10 @@ export interface GroupMessage {
 /** Entries of a group, wanted by one replica of it from another. */
 export interface EntriesWanted {
   readonly groupId: GroupId;
+  /** Who wants them. */
+  readonly from: ReplicaId;
+  /** Who is asked; another replica on that node gives nothing. */
+  readonly to: ReplicaId;
   readonly first: LogIndex;
   /** Inclusive. */
   readonly last: LogIndex;
@@ -143,7 +147,7 @@ export interface EntriesWanted {
 }
 
 /**
- * Asks another node for committed entries from `first` on: at least one, in order, about `bytesMax` bytes. Given by the
+ * Asks another node for entries from `first` on: at least one, in order, about `bytesMax` bytes. Given by the
  * broker. Rejects with a BrokerError when the node can not be reached, does not have them, or has them damaged.
  */
 export type FetchEntries = (

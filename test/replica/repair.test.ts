@@ -354,13 +354,31 @@ describe("limits of repair", () => {
   it("entries that are not here are given to nobody", async () => {
     const leader = await start();
     const { writtenIndex } = leader.replica.watermarks;
-    const wanted = { groupId: GROUP, first: writtenIndex + 1, last: writtenIndex + 5, bytesMax: 1 };
-    const refused = leader.set.readEntries(wanted).catch((error: unknown) => error);
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    const pair = { from: follower.replica.replicaId, to: leader.replica.replicaId };
+    const wanted = {
+      groupId: GROUP,
+      ...pair,
+      first: writtenIndex + 1,
+      last: writtenIndex + 5,
+      bytesMax: 1,
+    };
+    const by = follower.nodeId;
+    const refused = leader.set.readEntries(by, wanted).catch((error: unknown) => error);
     expect(isBrokerError(await cluster.clock.until(refused), "OFFSET_OUT_OF_RANGE")).toBe(true);
-    const unknown = leader.set.readEntries({ ...wanted, groupId: 99 as typeof GROUP });
+    const unknown = leader.set.readEntries(by, { ...wanted, groupId: 99 as typeof GROUP });
     expect(isBrokerError(await unknown.catch((error: unknown) => error), "LEADER_UNKNOWN")).toBe(
       true,
     );
+    const first = { first: 1, last: 5 };
+    const former = { ...wanted, ...first, to: replicaIdOf(leader.nodeId, 9) };
+    const stale = await leader.set.readEntries(by, former).catch((error: unknown) => error);
+    expect(isBrokerError(stale, "STALE_REPLICA")).toBe(true);
+    const other = leader.set.readEntries(leader.nodeId, { ...wanted, ...first });
+    expect(isBrokerError(await other.catch((error: unknown) => error), "STALE_REPLICA")).toBe(true);
+    const given = leader.set.readEntries(by, { ...wanted, ...first });
+    expect((await cluster.clock.until(given))[0]?.index).toBe(1);
   });
 
   it("scrubbing keeps to its rate and ends with the node", async () => {

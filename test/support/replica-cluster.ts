@@ -423,7 +423,7 @@ export class ReplicaCluster {
       throw new BrokerError("UNREACHABLE", "the node is not there");
     }
     this.entriesFetched += wanted.last - wanted.first + 1;
-    return node.set.readEntries({ ...wanted, bytesMax: 500 });
+    return node.set.readEntries(to, { ...wanted, bytesMax: 500 });
   }
 
   #openLog(disk: Disk, directory: string, record: HardStateRecord): Promise<GroupLog> {
