@@ -7,7 +7,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/integration/**", "test/chaos/**", "test/package/**"],
+          exclude: ["test/integration/**", "test/package/**"],
           testTimeout: 20_000,
         },
       },

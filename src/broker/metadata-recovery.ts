@@ -21,7 +21,6 @@ import {
   StorageError,
 } from "../log/ports.ts";
 import { openRealDisk } from "../log/real-disk.ts";
-import { openGroupLog } from "../log/segment-log.ts";
 import {
   METADATA_GROUP,
   nodeOfReplica,
@@ -37,6 +36,7 @@ import { noReplicaMetrics } from "../replica/replica-metrics.ts";
 import { ReplicaSet } from "../replica/replica-set.ts";
 import { requireSoundStorage } from "../replica/storage-failure.ts";
 import { bootId, openKeyedStore } from "./data-directory.ts";
+import { openCopyOfLog, openMetadataLog } from "./metadata-log.ts";
 
 /** What the directory's replica of the metadata group holds. */
 export interface MetadataReplicaView {
@@ -68,8 +68,9 @@ export class MetadataRecovery {
   }
 
   /**
-   * Takes the directory's lock and looks; changes nothing that matters.
-   * @throws StorageError "locked" (its broker runs), "missing" (not formatted, or no metadata replica), "corrupt"
+   * Takes the directory's lock and looks; the log is not touched.
+   * @throws StorageError "locked" (its broker runs), "missing" (not formatted, or no metadata replica), "corrupt" (entries of
+   * the metadata are damaged: another node's replica has to be taken)
    */
   static async open(dataDir: string): Promise<MetadataRecovery> {
     const disk = openRealDisk(dataDir);
@@ -108,7 +109,7 @@ export class MetadataRecovery {
       transport: { send: () => undefined, sendImage: (_to, _transfer, done) => done(false) },
       logger: SILENT,
       metrics: noReplicaMetrics,
-      openLog: (directory) => openLog(this.#disk, directory, this.#journal),
+      openLog: (directory, record) => openMetadataLog(this.#disk, directory, record),
       onFatal: (error) => {
         failure = error;
       },
@@ -136,11 +137,6 @@ const SILENT = {
   error: (): void => undefined,
 };
 
-function openLog(disk: Disk, directory: string, journal: HardStateJournal): Promise<GroupLog> {
-  const pageCacheKept = journal.get(METADATA_GROUP)?.unrecovered === false;
-  return openGroupLog({ disk, directory, groupId: METADATA_GROUP, pageCacheKept });
-}
-
 async function look(disk: Disk, journal: HardStateJournal): Promise<Found> {
   const nodeFile = readNodeFile(disk);
   const { clusterId, nodeId } = nodeFile;
@@ -150,7 +146,7 @@ async function look(disk: Disk, journal: HardStateJournal): Promise<Found> {
   }
   const { replicaId } = record;
   const directory = directoryOf(disk, replicaId);
-  const log = await openLog(disk, directory, journal);
+  const log = await openCopyOfLog(disk, directory, record);
   try {
     const newest = await newestMembership(log);
     const membership: Membership =

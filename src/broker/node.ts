@@ -9,6 +9,7 @@ import type { MemberFrontend } from "../cluster/member-frontend.ts";
 import type { MetadataController } from "../cluster/metadata-controller.ts";
 import type { MetadataView } from "../cluster/metadata-image.ts";
 import type { MetadataReader } from "../cluster/metadata-reader.ts";
+import { MetadataWatch } from "../cluster/metadata-watch.ts";
 import type { MoveReader } from "../cluster/move-reader.ts";
 import { NodeRegistration } from "../cluster/node-frontend.ts";
 import type { ProducerIds } from "../cluster/producer-ids.ts";
@@ -47,6 +48,8 @@ export class BrokerNode {
   readonly #features: Features;
   readonly #upkeep: Upkeep;
   readonly #tasks: TaskGroup;
+  readonly #watch: MetadataWatch;
+  #isRegistering = false;
   #isRegistered = false;
   #isDraining = false;
   #isRemoved = false;
@@ -61,6 +64,11 @@ export class BrokerNode {
     this.#features = wireFeatures(ports, options, foundation);
     this.#upkeep = wireUpkeep(ports, options, foundation, this.#features);
     this.#tasks = new TaskGroup((name, error) => this.#taskFailed(name, error));
+    this.#watch = new MetadataWatch({
+      clock: ports.clock,
+      version: () => this.view.image.version,
+      onStuck: () => this.#spawnRegistration(),
+    });
   }
 
   /**
@@ -135,7 +143,10 @@ export class BrokerNode {
       receive: (from, messages) => replicas.receive(from, messages),
       receiveImage: (from, transfer) => replicas.receiveImage(from, transfer),
       nodeUnreachable: (node) => replicas.nodeUnreachable(node),
-      receiveStatus: (from, news) => status.receive(from, news),
+      receiveStatus: (from, news) => {
+        status.receive(from, news);
+        this.#watch.heard(news.metadataIndex);
+      },
     });
     transport.setPeers(this.options.peers);
     this.#followEndpoints();
@@ -156,7 +167,7 @@ export class BrokerNode {
     balancer.start();
     memberships.start();
     trash.start();
-    this.#tasks.spawn("register", (signal) => this.#register(signal));
+    this.#spawnRegistration();
   }
 
   /** Hands every leadership over, as far as others can take them, and takes no new ones. Bounded by `timeoutMs`. */
@@ -186,6 +197,7 @@ export class BrokerNode {
     const { entries, journal, replicas, transport } = this.#foundation;
     const { balancer, fencing, memberships, reconciler, status, trash } = this.#upkeep;
     await this.#tasks.close();
+    this.#watch.close();
     await Promise.all([memberships.close(), balancer.close(), fencing.close(), reconciler.close()]);
     status.close();
     trash.close();
@@ -208,6 +220,16 @@ export class BrokerNode {
       const { groupId } = replica;
       this.ports.logger.warn({ groupId, reason }, "leadership could not be handed over");
     }
+  }
+
+  /** At the start, and when this node seems to be left out: the answer tells whether it still belongs to the cluster. */
+  #spawnRegistration(): void {
+    if (this.#isRegistering) return;
+    this.#isRegistering = true;
+    this.#tasks.spawn("register", async (signal) => {
+      await this.#register(signal);
+      this.#isRegistering = false;
+    });
   }
 
   async #register(signal: AbortSignal): Promise<void> {
@@ -236,6 +258,7 @@ export class BrokerNode {
       await this.#giveMetadataReplicaUp(registered.metadataRevision);
       return;
     }
+    if (!this.#isRegistered) this.#watch.start();
     this.#isRegistered = true;
     logger.info({ nodeId: this.nodeId, index: registered.registeredIndex }, "registered");
     if (nodeFile.metadataRevision === 0) return;

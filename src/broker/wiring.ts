@@ -32,6 +32,7 @@ import {
   peerQueueBytes,
   tailBytes,
 } from "../model/memory-budget.ts";
+import { MarkingDisk } from "../replica/marking-disk.ts";
 import type { Replica } from "../replica/replica.ts";
 import { ReplicaSet } from "../replica/replica-set.ts";
 import { requireSoundStorage } from "../replica/storage-failure.ts";
@@ -93,7 +94,8 @@ export interface Upkeep {
 
 /** @throws StorageError when the data directory can not be used */
 export async function openFoundation(ports: NodePorts, options: NodeOptions): Promise<Foundation> {
-  const { clock, disk, keyed, logger, metrics, random } = ports;
+  const { clock, keyed, logger, metrics, random } = ports;
+  const disk = new MarkingDisk(ports.disk);
   const { clusterId, nodeId, directoryId } = options.nodeFile;
   const memory = ports.memory ?? new MemoryBudget(defaultMemoryBudget(Number.MAX_SAFE_INTEGER));
   requireSoundStorage(disk);
@@ -134,12 +136,14 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
       metrics,
       openLog: (directory, { durableCommitIndex, groupId, unrecovered }) =>
         openGroupLog({
+          clock,
           disk,
           directory,
           groupId,
           durableIndexHint: durableCommitIndex,
           pageCacheKept: !unrecovered,
           segmentBytes: segmentBytes.get(groupId) ?? SEGMENT_BYTES_DEFAULT,
+          observer: { onProblem: (problem, error) => logger.warn({ groupId, error }, problem) },
         }),
       fetchEntries: (from, wanted, signal) => entries.fetch(from, wanted, signal),
       onFatal: ports.onFatal,

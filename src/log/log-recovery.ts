@@ -37,6 +37,8 @@ export interface LogPlace {
   readonly indexBytes: number;
   readonly durableIndexHint: LogIndex;
   readonly pageCacheKept: boolean;
+  /** Lets the event loop turn: awaited between pieces of long work. */
+  readonly breathe: () => Promise<void>;
 }
 
 /** What a recovery had to do; for the log that people read. */
@@ -208,6 +210,7 @@ async function bridge(
   next: Found | undefined,
 ): Promise<boolean> {
   const { name, file } = one;
+  const { breathe } = place;
   const detail = found?.detail ?? one.problem ?? "damaged";
   const before = { lastIndex: run.lastIndex, lastTerm: run.lastTerm, nextOffset: run.nextOffset };
   const damage = found ?? { position: 0, isShort: false, isFollowed: true, detail };
@@ -220,7 +223,7 @@ async function bridge(
   const bridged =
     found === undefined && run.lastIndex >= first.first
       ? { index: run, damage: [first] }
-      : await bridgeSegment({ file, run, next: next.header, stored, detail });
+      : await bridgeSegment({ file, run, next: next.header, stored, detail, breathe });
   if (bridged === undefined) return false;
   const { lastIndex, lastTerm, nextOffset } = bridged.index;
   const known = { lastIndex, lastTerm, nextOffset, promisedTo: lastIndex };
@@ -240,7 +243,7 @@ async function bridgeLast(
 ): Promise<boolean> {
   const isTorn = damage.isShort && !damage.isFollowed;
   if (isTorn || one.finding === undefined || !isPromised(run.lastIndex + 1, place)) return false;
-  const bridged = await bridgeNewest(one.file, run, damage.detail);
+  const bridged = await bridgeNewest(one.file, run, damage.detail, place.breathe);
   const promisedTo = bridged?.damage.at(-1)?.last;
   if (bridged === undefined || promisedTo === undefined || !isPromised(promisedTo, place)) {
     return false;

@@ -76,11 +76,21 @@ export interface DamagedRange {
   readonly detail: string;
 }
 
-/** Gives entries [first, last] from elsewhere, in order, in pieces of bounded size. Throws when it has no (more) of them. */
+/**
+ * Gives entries [first, last] from elsewhere, in order, in pieces of bounded size. Throws when it has no (more) of them: those
+ * it gave are used nevertheless.
+ */
 export type EntrySource = (first: LogIndex, last: LogIndex) => AsyncIterable<readonly Frame[]>;
 
 /** Awaited before each piece of so many bytes is read; rejects to end the walk. */
 export type Pace = (bytes: number) => Promise<void>;
+
+export interface RepairOptions {
+  /** Nobody needs what is below. Default: all is needed. */
+  readonly from?: LogIndex;
+  /** For what is read from the disk. */
+  readonly pace?: Pace;
+}
 
 export type KeyedWrite =
   | { readonly type: "put"; readonly key: string; readonly value: Uint8Array }
@@ -156,10 +166,11 @@ export interface GroupLog {
   /**
    * Writes the segment that holds `index` anew, with what `source` gives for its damaged entries: a copy beside it, verified
    * and synced, takes its place by one rename; the original goes to the directory's `damaged/`. Nothing happens when the
-   * segment left the log meanwhile. Whatever is refused or fails before the rename leaves the log as it was.
+   * segment left the log meanwhile. Entries that the source does not give stay damaged; so do those below `options.from`,
+   * which it is not asked for. Whatever else is refused or fails before the rename leaves the log as it was.
    * @throws StorageError "corrupt" when the source's entries do not fit; what the source throws; "full"
    */
-  repair(index: LogIndex, source: EntrySource): Promise<void>;
+  repair(index: LogIndex, source: EntrySource, options?: RepairOptions): Promise<void>;
   close(): void;
 }
 

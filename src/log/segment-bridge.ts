@@ -2,11 +2,18 @@
 // damage. The next segment's header says where a sealed one ends; its index file, or whole frames behind the damage, say
 // more. Behind the newest segment nothing does, so there every entry must end where its own header says. Nothing is guessed:
 // where index or term of an entry can not be told, the log stays closed. Called by log-recovery.ts.
-import { decodeFrame, FRAME_HEADER_BYTES, type Frame, verifyFrame } from "../model/entry-frame.ts";
+import {
+  decodeFrame,
+  FRAME_HEADER_BYTES,
+  type Frame,
+  SECTION_HEADER_BYTES,
+  verifyFrame,
+} from "../model/entry-frame.ts";
 import type { DamagedRange, DiskFile } from "./ports.ts";
 import { examineSegment } from "./segment-examine.ts";
 import type { SegmentHeader } from "./segment-format.ts";
 import type { SegmentIndex } from "./segment-index.ts";
+import { Breath, type Breathe, TailSearch } from "./segment-tail.ts";
 
 export interface Bridge {
   /** Of the whole segment, damaged entries included. */
@@ -23,6 +30,7 @@ export interface BridgeSources {
   /** From the index file, which was not checked against the segment's end. */
   readonly stored: SegmentIndex | undefined;
   readonly detail: string;
+  readonly breathe: Breathe;
 }
 
 export async function bridgeSegment(sources: BridgeSources): Promise<Bridge | undefined> {
@@ -37,9 +45,12 @@ export async function bridgeSegment(sources: BridgeSources): Promise<Bridge | un
   };
   const start = index.end;
   const bytes = await file.read(start, file.size - start);
+  const breath = new Breath(sources.breathe);
+  const tails = new TailSearch(bytes, next, breath);
   let at = 0;
   while (index.lastIndex + 1 < next.firstIndex) {
     const frame = decodeFrame(bytes, at);
+    if (breath.isDue(frame)) await breath.take();
     if (!("problem" in frame) && index.refusal(frame) === undefined) {
       // The header is right, so place and term of what follows are, too.
       if (verifyFrame(frame) !== undefined) note(frame.index);
@@ -47,7 +58,9 @@ export async function bridgeSegment(sources: BridgeSources): Promise<Bridge | un
       at += frame.bytes.length;
       continue;
     }
-    const tail = tailBehind(bytes, at, index, next);
+    const isFrame = !("problem" in frame);
+    const tail =
+      (isFrame ? undefined : oneLost(bytes, at, index)) ?? (await tails.behind(at, index));
     const reached = tail ?? {
       frame: { index: next.firstIndex, term: next.prevTerm, baseOffset: next.baseOffset },
       at: bytes.length,
@@ -72,15 +85,18 @@ export async function bridgeNewest(
   file: DiskFile,
   run: SegmentIndex,
   detail: string,
+  breathe: Breathe,
 ): Promise<Bridge | undefined> {
   const index = run;
   const damage: DamagedRange[] = [];
   const start = index.end;
   const bytes = await file.read(start, file.size - start);
+  const breath = new Breath(breathe);
   let at = 0;
   while (at < bytes.length) {
     const wanted = index.lastIndex + 1;
     const frame = decodeFrame(bytes, at);
+    if (breath.isDue(frame)) await breath.take();
     if (!("problem" in frame) && index.refusal(frame) === undefined) {
       if (verifyFrame(frame) !== undefined) damage.push({ first: wanted, last: wanted, detail });
       index.add(frame);
@@ -100,6 +116,32 @@ export async function bridgeNewest(
   return damage.length > 0 ? { index, damage } : undefined;
 }
 
+/**
+ * The frame behind a single lost entry: where the damaged header's length leads to, if the lengths of the entry's own
+ * sections say the same and the next entry stands there. So a message that contains frames is not taken for its successors,
+ * whichever bits of the header are wrong.
+ */
+function oneLost(
+  bytes: Buffer,
+  at: number,
+  index: SegmentIndex,
+): { readonly frame: Frame; readonly at: number } | undefined {
+  const next = successorOf(bytes, at);
+  if (next === undefined || next.frame.index !== index.lastIndex + 2) return undefined;
+  if (next.frame.term < index.lastTerm || next.frame.baseOffset < index.nextOffset)
+    return undefined;
+  return isFilled(bytes, at + FRAME_HEADER_BYTES, next.at) ? next : undefined;
+}
+
+/** Sections, by their own lengths, fill [from, end) exactly. */
+function isFilled(bytes: Buffer, from: number, end: number): boolean {
+  let at = from;
+  while (at + SECTION_HEADER_BYTES <= end) {
+    at += SECTION_HEADER_BYTES + bytes.readUInt32BE(at + 4);
+  }
+  return at === end;
+}
+
 function successorOf(
   bytes: Buffer,
   at: number,
@@ -116,51 +158,6 @@ export function isBefore(index: SegmentIndex, next: SegmentHeader): boolean {
     index.lastIndex + 1 === next.firstIndex &&
     index.lastTerm === next.prevTerm &&
     index.nextOffset === next.baseOffset
-  );
-}
-
-/**
- * The first frame behind the damage from which whole frames lead exactly to the next segment. At least one entry must be
- * missing before it: so the bytes of a message that looks like frames are not taken for its successors.
- */
-function tailBehind(
-  bytes: Buffer,
-  from: number,
-  index: SegmentIndex,
-  next: SegmentHeader,
-): { readonly frame: Frame; readonly at: number } | undefined {
-  for (let at = bytes.indexOf("FL", from + 1); at !== -1; at = bytes.indexOf("FL", at + 1)) {
-    const frame = decodeFrame(bytes, at);
-    if ("problem" in frame || frame.index < index.lastIndex + 2) continue;
-    if (frame.term < index.lastTerm || frame.baseOffset < index.nextOffset) continue;
-    if (leadsTo(bytes, at, next)) return { frame, at };
-  }
-  return undefined;
-}
-
-function leadsTo(bytes: Buffer, from: number, next: SegmentHeader): boolean {
-  let at = from;
-  let previous: Frame | undefined;
-  while (at < bytes.length) {
-    const frame = decodeFrame(bytes, at);
-    if ("problem" in frame) return false;
-    if (previous !== undefined && !follows(previous, frame)) return false;
-    previous = frame;
-    at += frame.bytes.length;
-  }
-  const end = previous && { ...previous, baseOffset: previous.baseOffset + previous.recordCount };
-  return (
-    end !== undefined &&
-    end.index + 1 === next.firstIndex &&
-    end.term === next.prevTerm &&
-    end.baseOffset === next.baseOffset
-  );
-}
-
-function follows(previous: Frame, frame: Frame): boolean {
-  const { index, term, baseOffset, recordCount } = previous;
-  return (
-    frame.index === index + 1 && frame.term >= term && frame.baseOffset === baseOffset + recordCount
   );
 }
 

@@ -153,8 +153,13 @@ export class SegmentChain {
     await this.#syncDirectory();
   }
 
-  /** Puts the repaired copy of a sealed segment in its place, durably. Either file is complete, so a crash leaves a whole one. */
-  async replace(segment: Segment, copyPath: string, index: SegmentIndex): Promise<void> {
+  /** Puts the repaired copy of a sealed segment in its place, durably, with what is still damaged in it. Either file is complete, so a crash leaves a whole one. */
+  async replace(
+    segment: Segment,
+    copyPath: string,
+    index: SegmentIndex,
+    damage: readonly DamagedRange[],
+  ): Promise<void> {
     segment.closeFile();
     this.#place.disk.rename(copyPath, segment.path);
     this.#bytes += index.end - segment.index.end;
@@ -162,7 +167,7 @@ export class SegmentChain {
     // The copy was synced as a whole.
     segment.isDirty = false;
     await this.#syncDirectory();
-    segment.setDamage([]);
+    segment.setDamage(damage);
     this.#isDirectoryDirty = true;
     if (!segment.hasIndexFile) this.#unindexed = [...this.#unindexed, segment];
   }

@@ -73,6 +73,15 @@ export class SegmentIndex implements SegmentSummary {
     return index;
   }
 
+  /** The same with more places that are known. */
+  withSparse(more: readonly SparseEntry[]): SegmentIndex {
+    const isNew = ({ index }: SparseEntry): boolean =>
+      !this.#sparse.some((entry) => entry.index === index);
+    const sparse = [...this.#sparse, ...more.filter(isNew)];
+    sparse.sort((left, right) => left.index - right.index);
+    return SegmentIndex.from(this.header, this.#spacingBytes, { ...summaryOf(this), sparse });
+  }
+
   get firstIndex(): LogIndex {
     return this.header.firstIndex;
   }
@@ -204,6 +213,13 @@ export class SegmentIndex implements SegmentSummary {
   #place(number: number): number {
     return this.#sparse[number]?.position ?? SEGMENT_HEADER_BYTES;
   }
+}
+
+function summaryOf(index: SegmentSummary): SegmentSummary {
+  const { end, lastAppendTimeMs, lastIndex, lastPosition, lastTerm, nextOffset } = index;
+  const { memberships, sparse, termRuns } = index;
+  const ends = { end, lastAppendTimeMs, lastIndex, lastPosition, lastTerm, nextOffset };
+  return { ...ends, memberships, sparse, termRuns };
 }
 
 /** Number of the last item whose key is ≤ `wanted`, −1 when there is none. Keys ascend. */

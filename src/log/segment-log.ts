@@ -2,7 +2,7 @@
 // to the page cache; sync(), truncatePrefix() and reset() run one after another and make things durable.
 // Called by the replica room. File formats and what survives which cut: docs/STORAGE-FORMAT.md.
 import { assert } from "../base/assert.ts";
-import type { Clock } from "../base/clock.ts";
+import { type Clock, sleep } from "../base/clock.ts";
 import type { Frame } from "../model/entry-frame.ts";
 import type { GroupId } from "../model/ids.ts";
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
@@ -14,14 +14,22 @@ import {
   type EntrySource,
   type GroupLog,
   type Pace,
+  type RepairOptions,
   type SegmentInfo,
   StorageError,
 } from "./ports.ts";
+import type { Segment } from "./segment.ts";
 import { isFull, SegmentChain } from "./segment-chain.ts";
 import { examineSegment } from "./segment-examine.ts";
 import { SEGMENT_HEADER_BYTES } from "./segment-format.ts";
 import { lastAtMost, type SegmentIndex, type TermRun } from "./segment-index.ts";
-import { keepOriginal, temporaryOf, writeRepairedCopy } from "./segment-repair.ts";
+import {
+  keepOriginal,
+  type RepairedCopy,
+  removeCopy,
+  temporaryOf,
+  writeRepairedCopy,
+} from "./segment-repair.ts";
 
 const MIB = 1024 * 1024;
 
@@ -29,6 +37,8 @@ const MIB = 1024 * 1024;
 export interface LogObserver {
   onSync?(durationMs: number, bytes: number): void;
   onRecovery?(report: RecoveryReport): void;
+  /** Something that the log can do without went wrong. */
+  onProblem?(problem: string, error: unknown): void;
 }
 
 export interface GroupLogOptions {
@@ -49,7 +59,7 @@ export interface GroupLogOptions {
   /** The machine ran on since the log was last open, so only the end of the last write may be missing. Default false. */
   readonly pageCacheKept?: boolean;
   readonly observer?: LogObserver;
-  /** Needed by an observer of syncs. */
+  /** Needed by an observer of syncs, and to let the event loop turn while a damaged log is opened. */
   readonly clock?: Clock;
 }
 
@@ -58,6 +68,7 @@ export interface GroupLogOptions {
  * @throws StorageError "corrupt" (damage that is no torn tail; nothing was changed) | "version" | "io" | "full"
  */
 export async function openGroupLog(options: GroupLogOptions): Promise<GroupLog> {
+  const { clock } = options;
   const place: LogPlace = {
     disk: options.disk,
     directory: options.directory,
@@ -65,6 +76,7 @@ export async function openGroupLog(options: GroupLogOptions): Promise<GroupLog> 
     indexBytes: options.indexBytes ?? 64 * 1024,
     durableIndexHint: options.durableIndexHint ?? 0,
     pageCacheKept: options.pageCacheKept ?? false,
+    breathe: () => (clock === undefined ? Promise.resolve() : sleep(clock, 0)),
   };
   const { segments, report } = await recoverSegments(place);
   options.observer?.onRecovery?.(report);
@@ -239,8 +251,7 @@ class SegmentLog implements GroupLog {
     this.#check();
     const segment = this.#chain.holding(index);
     if (segment === undefined) return [];
-    const { cuts } = this.#reader;
-    const isGone = (): boolean => this.#isClosed || segment.isRemoved || cuts !== this.#reader.cuts;
+    const isGone = this.#watch(segment);
     // A handle of its own: readers' stay as few as they are.
     const file = this.#place.disk.open(segment.path, { create: false });
     try {
@@ -256,28 +267,60 @@ class SegmentLog implements GroupLog {
     }
   }
 
-  async repair(index: LogIndex, source: EntrySource): Promise<void> {
+  async repair(index: LogIndex, source: EntrySource, options: RepairOptions = {}): Promise<void> {
     this.#check();
     const segment = this.#chain.holding(index);
     if (segment === undefined || segment.damage.length === 0) return;
     // What is written to can not be replaced: what comes next goes to a segment of its own.
     if (segment === this.#chain.active) this.#roll();
-    const { cuts } = this.#reader;
-    const copy = await writeRepairedCopy(this.#place, segment, source);
-    await keepOriginal(this.#place, segment);
-    const path = temporaryOf(segment);
-    await this.#enqueue(async () => {
-      if (segment.isRemoved || cuts !== this.#reader.cuts) this.#place.disk.remove(path);
-      else {
+    const isGone = this.#watch(segment);
+    try {
+      const copy = await this.#copyOf(segment, source, options, isGone);
+      if (copy === undefined || isGone()) return;
+      // Opens the original before anything is awaited: what is removed from then on can still be read.
+      const problem = await keepOriginal(this.#place, segment);
+      if (problem !== undefined) this.#onProblem("a damaged original is not kept", problem);
+      if (isGone()) return;
+      await this.#enqueue(async () => {
+        if (isGone()) return;
         this.#reader.forgetPlaces();
-        await this.#chain.replace(segment, path, copy);
-      }
-    });
+        await this.#chain.replace(segment, temporaryOf(segment), copy.index, copy.damage);
+      });
+      if (copy.failure !== undefined) throw copy.failure;
+    } finally {
+      const problem = removeCopy(this.#place, segment);
+      if (problem !== undefined) this.#onProblem("the copy of a segment is left over", problem);
+    }
   }
 
   close(): void {
     this.#isClosed = true;
     this.#chain.close();
+  }
+
+  /** @returns undefined when the segment left the log meanwhile: an error then means nothing */
+  async #copyOf(
+    segment: Segment,
+    source: EntrySource,
+    options: RepairOptions,
+    isGone: () => boolean,
+  ): Promise<RepairedCopy | undefined> {
+    try {
+      return await writeRepairedCopy(this.#place, segment, source, options);
+    } catch (error) {
+      if (isGone()) return undefined;
+      throw error;
+    }
+  }
+
+  /** Tells from now on whether what a segment's file holds may be no part of the log any more. */
+  #watch(segment: Segment): () => boolean {
+    const { cuts } = this.#reader;
+    return () => this.#isClosed || segment.isRemoved || cuts !== this.#reader.cuts;
+  }
+
+  #onProblem(problem: string, error: unknown): void {
+    this.#observer?.onProblem?.(problem, error);
   }
 
   get #newest(): SegmentIndex {

@@ -11,6 +11,9 @@ import type { SegmentDamage } from "./recovery-plan.ts";
 import { SEGMENT_HEADER_BYTES, type SegmentHeader } from "./segment-format.ts";
 import { SegmentIndex } from "./segment-index.ts";
 
+/** What a walk needs of a file. */
+export type ReadableFile = Pick<DiskFile, "path" | "read">;
+
 const SCAN_BYTES = 4 * 1024 * 1024;
 const LOOKUP_BYTES = 96 * 1024;
 const VISIT_BYTES = 1024 * 1024;
@@ -54,7 +57,7 @@ export async function scanSegment(
  * batches' own are not. @throws StorageError "corrupt" | "version"
  */
 export async function findFrame(
-  file: DiskFile,
+  file: ReadableFile,
   position: number,
   end: number,
   isWanted: (frame: Frame) => boolean,
@@ -71,7 +74,7 @@ export async function findFrame(
 
 /** Calls `visit` for each frame in [position, end) until it returns a text. @throws StorageError "corrupt" | "version" */
 export async function visitFrames(
-  file: DiskFile,
+  file: ReadableFile,
   position: number,
   end: number,
   visit: (frame: Frame) => string | undefined,
@@ -103,7 +106,7 @@ export function findFrameSync(
  * Frames are views of the chunks that were read.
  */
 async function walk(
-  file: DiskFile,
+  file: ReadableFile,
   position: number,
   end: number,
   chunkBytes: number,
@@ -150,13 +153,13 @@ async function hasFrameBehind(file: DiskFile, index: SegmentIndex): Promise<bool
   return false;
 }
 
-function damaged(file: DiskFile, problem: string | FrameProblem): StorageError {
+function damaged(file: ReadableFile, problem: string | FrameProblem): StorageError {
   if (typeof problem === "string") return new StorageError("corrupt", file.path, problem);
   if (problem.problem === "version") return newerVersion(file, problem);
   return new StorageError("corrupt", file.path, `byte ${problem.position}: ${problem.detail}`);
 }
 
-function newerVersion(file: DiskFile, { position, detail }: FrameProblem): StorageError {
+function newerVersion(file: ReadableFile, { position, detail }: FrameProblem): StorageError {
   const message = `byte ${position}: ${detail} is not known here; a newer program wrote it`;
   return new StorageError("version", file.path, message);
 }

@@ -10,6 +10,8 @@ import type { GroupContext } from "./group-context.ts";
 import type { FetchEntries } from "./ports.ts";
 import { entriesOfOthers } from "./repair-source.ts";
 
+const PASSING: ReadonlySet<StorageError["kind"]> = new Set(["corrupt", "full", "missing"]);
+
 /** Between attempts; doubled after each that failed. */
 const RETRY_MS_MIN = 1000;
 const RETRY_MS_MAX = 60_000;
@@ -170,7 +172,7 @@ export class Repairer {
     for (const { first } of this.#damage) {
       if (!this.#context.isLive() || this.#context.isLogReplaced()) return;
       try {
-        await log.repair(first, source);
+        await log.repair(first, source, { from: this.#parts.logStart() });
       } catch (error) {
         if (!isPassing(error) || !this.#context.isLive()) throw error;
         metrics.count("repairs_failed");
@@ -187,8 +189,8 @@ export class Repairer {
   }
 }
 
-/** The others, or time, may help. */
+/** The others, or time, may help. A file that is not there was taken away by somebody: no reason for a node to stop. */
 function isPassing(error: unknown): boolean {
   if (isBrokerError(error)) return true;
-  return error instanceof StorageError && (error.kind === "corrupt" || error.kind === "full");
+  return error instanceof StorageError && PASSING.has(error.kind);
 }

@@ -36,9 +36,9 @@ import type {
 } from "./ports.ts";
 import { Replica, type ReplicaDeps } from "./replica.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
-import type { RaftTuning } from "./replica-parts.ts";
+import type { RaftTuning, ReplicaStart } from "./replica-parts.ts";
 import { Scrubber } from "./scrubber.ts";
-import { markStorageFailed } from "./storage-failure.ts";
+import { isStorageFailed, markStorageFailed } from "./storage-failure.ts";
 import type { Succession } from "./succession.ts";
 import { Ticker } from "./ticker.ts";
 import { UnsyncedGroups } from "./unsynced-groups.ts";
@@ -274,7 +274,7 @@ export class ReplicaSet implements PeerReceiver {
     const isOpen = this.#replicas.get(groupId);
     if (isOpen?.replicaId === replicaId) return isOpen;
     if (isOpen !== undefined) throw new BrokerError("STALE_REPLICA", "another replica is open");
-    const start = await this.#opener.open(options);
+    const start = await this.#startOf(options);
     try {
       this.#checkOpen();
       const { incarnation } = this.#deps.journal;
@@ -287,6 +287,16 @@ export class ReplicaSet implements PeerReceiver {
       return replica;
     } catch (error) {
       start.log.close();
+      throw error;
+    }
+  }
+
+  /** A sync that failed while the log was opened is as final as any other: nobody may try it again. */
+  async #startOf(options: GroupOptions): Promise<ReplicaStart> {
+    try {
+      return await this.#opener.open(options);
+    } catch (error) {
+      if (isStorageFailed(this.#deps.disk)) this.#fail(error);
       throw error;
     }
   }

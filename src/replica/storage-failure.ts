@@ -19,9 +19,13 @@ export function markStorageFailed(disk: Disk): void {
   }
 }
 
+export function isStorageFailed(disk: Disk): boolean {
+  return disk.exists(MARKER);
+}
+
 /** @throws StorageError "io" when a former run could not flush */
 export function requireSoundStorage(disk: Disk): void {
-  if (!disk.exists(MARKER)) return;
+  if (!isStorageFailed(disk)) return;
   throw new StorageError(
     "io",
     MARKER,

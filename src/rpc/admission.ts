@@ -80,6 +80,8 @@ export class Admission {
 
   /** True when grpc-js may have the stream; otherwise it was answered here. */
   admits(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): boolean {
+    // Its session may have failed before we hear of it; nobody else listens yet, and grpc-js listens once.
+    stream.on("error", () => undefined);
     const path = headers[":path"] ?? "";
     const connection = stream.session === undefined ? undefined : this.#connectionOf(stream);
     if (connection === undefined) {

@@ -53,7 +53,8 @@ export class ConnectionGuard {
       const cause = causeOfFrames(connection.cheapFrames);
       if (cause === undefined) return;
       connection.onCheap = () => undefined;
-      this.#cut(connection, cause);
+      // Not from within the frame's own callback: Node 20 can fail an assertion when its session goes away there.
+      this.#parts.clock.schedule(0, () => this.#cut(connection, cause));
     };
   }
 

@@ -130,7 +130,7 @@ export class StreamMeter {
         if (!stream.closed) stream.close(HTTP2_ENHANCE_YOUR_CALM);
       });
     } else if (!stream.headersSent) answerRefused(stream, error, this.#clock);
-    else stream.close(HTTP2_ENHANCE_YOUR_CALM);
+    else this.#clock.defer(() => stream.close(HTTP2_ENHANCE_YOUR_CALM));
   }
 
   /** Breaks off a client that takes nothing: no trailer would reach it. */

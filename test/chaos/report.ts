@@ -124,12 +124,25 @@ function countTable(report: Report): string {
   }
   if (powerCuts !== undefined) {
     table.push(["power cuts", powerCuts.cuts.length]);
+    table.push(...lossRows(powerCuts));
     if (powerCuts.verdict !== undefined)
       table.push(...verdictRows("power cuts: ", powerCuts.verdict));
     if (powerCuts.broken !== undefined)
       table.push(["power cuts: did not come back", powerCuts.broken]);
   }
   return table.toString();
+}
+
+function lossRows({ cuts }: PowerCuts): [string, number][] {
+  const losses = cuts.map(({ loss }) => loss);
+  const lost = losses.reduce((sum, loss) => sum + loss.lost, 0);
+  const rows: [string, number][] = [["power cuts: acknowledged and gone", lost]];
+  if (lost === 0) return rows;
+  const oldestMs = Math.max(...losses.map((loss) => loss.oldestMs));
+  rows.push(["power cuts: oldest loss, ms before the cut", Math.round(oldestMs)]);
+  const bytes = Math.max(...losses.map(({ bytesMax }) => bytesMax));
+  rows.push(["power cuts: most bytes lost of one partition", bytes]);
+  return rows;
 }
 
 /** Without colours: the output often goes to a file. */

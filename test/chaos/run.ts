@@ -7,12 +7,15 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { seededRandom } from "../../src/base/random.ts";
+import { appendShard } from "./evidence/shard.ts";
 import { mountProblem } from "./image-mounts.ts";
 import { type LeaderChaos, runLeaderChaos } from "./leader-chaos.ts";
 import { mixedRun } from "./mixed/mixed-run.ts";
 import { enclosureProblem, furnish, isEnclosed, runEnclosed } from "./network/enclosure.ts";
 import { type ChaosOptions, parseOptions } from "./options.ts";
 import { lostIn, type PowerCutRun, type PowerCuts, runPowerCuts } from "./power-cut.ts";
+import { ASYNC_BYTES_MAX } from "./power-loss.ts";
+import { powerShardOf } from "./power-shard.ts";
 import { type Outcome, printReport, type Report } from "./report.ts";
 import { checkTheJudge } from "./self-check.ts";
 import { watchStandstill } from "./standstill.ts";
@@ -127,6 +130,7 @@ async function powerPart(
   say: (text: string) => void,
 ): Promise<void> {
   if (options.powerCuts === 0 && !options.lyingDisk) return;
+  const startMs = performance.now();
   const obstacle = await mountProblem();
   if (obstacle !== undefined) {
     findings.skipped.push(`power cuts: disk images cannot be mounted here (${obstacle})`);
@@ -138,6 +142,9 @@ async function powerPart(
     findings.powerCuts = cuts;
     if (options.lyingDisk) judgeControl(cuts, findings.problems);
     else judgePowerCuts(cuts, options, findings.problems);
+    const seconds = (performance.now() - startMs) / 1000;
+    const shard = powerShardOf(cuts, options, seconds, findings.problems);
+    if (options.shard !== undefined && !options.lyingDisk) appendShard(options.shard, shard);
   } catch (error) {
     const text = `the power cuts broke off: ${textOf(error)}`;
     findings.problems.push(text);
@@ -150,6 +157,17 @@ function judgePowerCuts(cuts: PowerCuts, options: ChaosOptions, problems: string
   problems.push(...found.map((problem) => `power cuts: ${problem}`));
   if (cuts.cuts.length < options.powerCuts)
     problems.push(`only ${cuts.cuts.length} power cuts made`);
+  const lost = cuts.cuts.reduce((sum, { loss }) => sum + loss.lost, 0);
+  if (options.flush === "sync") {
+    if (lost > 0) problems.push(`power cuts: ${lost} acknowledged messages are gone`);
+    return;
+  }
+  if (lost === 0)
+    problems.push("power cuts: nothing was ever lost of all/async: nothing is proved");
+  for (const { loss } of cuts.cuts) {
+    if (loss.bytesMax <= ASYNC_BYTES_MAX) continue;
+    problems.push(`power cuts: ${loss.bytesMax} bytes of one partition were lost at once`);
+  }
 }
 
 /** What else goes wrong on lying disks is none of our promises; only loss shows that the cut is one. */
@@ -191,14 +209,19 @@ function reportOf(
   };
 }
 
-/** Interrupted: ends the brokers and unmounts before leaving. */
+/** Interrupted, or broken by a defect: ends the brokers and unmounts before leaving. */
 function endOnSignals(): (() => Promise<void>)[] {
   const enders: (() => Promise<void>)[] = [];
+  const leave = (code: number): void => {
+    void Promise.allSettled(enders.map((end) => end())).then(() => process.exit(code));
+  };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.once(signal, () => {
-      void Promise.allSettled(enders.map((end) => end())).then(() => process.exit(130));
-    });
+    process.once(signal, () => leave(130));
   }
+  process.once("uncaughtException", (error) => {
+    process.stderr.write(`${textOf(error)}\n`);
+    leave(1);
+  });
   return enders;
 }
 

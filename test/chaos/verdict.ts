@@ -44,3 +44,25 @@ export function problemsOf({ counts }: Verdict): string[] {
 export function anomalyCount({ counts }: Verdict): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
+
+/** Of runs with histories of their own. */
+export function sumOfVerdicts(verdicts: readonly Verdict[]): Verdict | undefined {
+  const [first, ...rest] = verdicts;
+  if (first === undefined) return undefined;
+  return rest.reduce((sum, one) => {
+    const counts: Record<string, number> = { ...sum.counts };
+    for (const [kind, count] of Object.entries(one.counts)) {
+      counts[kind] = (counts[kind] ?? 0) + count;
+    }
+    return {
+      sent: sum.sent + one.sent,
+      acknowledged: sum.acknowledged + one.acknowledged,
+      failed: sum.failed + one.failed,
+      unknown: sum.unknown + one.unknown,
+      read: sum.read + one.read,
+      duplicateReceipts: sum.duplicateReceipts + one.duplicateReceipts,
+      anomalies: [...sum.anomalies, ...one.anomalies],
+      counts,
+    };
+  }, first);
+}

@@ -65,6 +65,8 @@ describe("violations", () => {
       id: "A3",
       title: "duplicate-in-log",
     });
+    expect(checkOf("group 1 on n2: log matching: other bytes at index 3").id).toBe("I7");
+    expect(checkOf("log matching: group 1 on n2 found other bytes at index 3").id).toBe("I7");
     expect(checkOf("something new").id).toBe("other");
   });
 

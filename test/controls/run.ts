@@ -44,6 +44,9 @@ async function main(): Promise<number> {
 async function runAll(builds: Builds, options: ControlOptions): Promise<Report> {
   const { controls, jobs } = options;
   const seeds = seedsTo(options.seeds);
+  // Now, while the builds are what the directories hold.
+  const src = treeHash(join(ROOT, "src"));
+  const simulation = treeHash(join(ROOT, "test/simulation"));
   const progress = new Progress(process.stderr, controls.length);
   const queue = controls.entries();
   const hunted: Hunted[] = [];
@@ -59,8 +62,8 @@ async function runAll(builds: Builds, options: ControlOptions): Promise<Report> 
   const twin = await checkTwin(builds, seedsTo(last), jobs, progress);
   progress.end();
   return {
-    src: treeHash(join(ROOT, "src")),
-    simulation: treeHash(join(ROOT, "test/simulation")),
+    src,
+    simulation,
     seeds: options.seeds,
     skipped: SKIPPED.filter((seed) => seed <= options.seeds),
     controls: hunted.map((one) => ({ ...one, isTwinGood: isClean(twin.failed, one) })),

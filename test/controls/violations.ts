@@ -21,7 +21,7 @@ const CHECKS: readonly CheckName[] = [
   { id: "P1", title: "the term is durable before it is used", pattern: /^told before durable: / },
   { id: "I5", title: "flushed means flushed", pattern: /^ack before flush: / },
   { id: "I6", title: "acknowledged means written", pattern: /^false ack: / },
-  { id: "I7", title: "log matching", pattern: /: log matching: |^replicas differ: / },
+  { id: "I7", title: "log matching", pattern: /(^|: )log matching: |^replicas differ: / },
   { id: "I8", title: "a leader never cuts its log", pattern: /a leader cuts its log/ },
   { id: "I9", title: "leader completeness", pattern: /^leader completeness: / },
   { id: "I10", title: "a committed entry never changes", pattern: /^committed entry changed: / },
@@ -46,6 +46,11 @@ const CHECKS: readonly CheckName[] = [
   { id: "I30", title: "success means committed", pattern: /^acknowledged( before flush)?: / },
   { id: "I32", title: "ready after the own entry", pattern: /^ready too early: / },
   { id: "served", title: "damage is never served", pattern: /^damage served: / },
+  {
+    id: "damage",
+    title: "no disk is damaged without a fault",
+    pattern: /^damage without a fault: /,
+  },
   { id: "L1", title: "calm brings leaders", pattern: /^no leader after all faults/ },
   {
     id: "L2",

@@ -162,7 +162,7 @@ test("a leader: found when somebody reads, never served, led away from, repaired
   expect(await found(node)).toBe(1);
   await until("it is repaired", async () => (await damaged(node)) === 0);
   expect(await repaired(node)).toBe(1);
-  expect((await leader()).id).not.toBe(node.id);
+  await until("another one leads", async () => (await leader()).id !== node.id);
   expect(readFileSync(segmentOf(node, 2)).equals(original)).toBe(true);
   expect(readdirSync(join(directoryOf(node), "damaged")).length).toBe(1);
   await expectEqualFiles([0, 1, 2, 3]);

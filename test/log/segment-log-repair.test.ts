@@ -1,8 +1,9 @@
 // Damage in sealed segments: found by reading and by examination, remembered, never served, repaired from elsewhere, and
 // whatever the power does meanwhile, the old or the new file is there.
 import { describe, expect, it } from "vitest";
+import { type Clock, systemClock } from "../../src/base/clock.ts";
 import { type Random, seededRandom } from "../../src/base/random.ts";
-import { FaultDisk } from "../../src/log/fault-disk.ts";
+import { type DiskFault, FaultDisk } from "../../src/log/fault-disk.ts";
 import { MemoryDisk } from "../../src/log/memory-disk.ts";
 import {
   DamageError,
@@ -14,6 +15,7 @@ import {
 import { type GroupLogOptions, openGroupLog } from "../../src/log/segment-log.ts";
 import type { Frame } from "../../src/model/entry-frame.ts";
 import type { GroupId } from "../../src/model/ids.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 import { frame, run } from "./frames.ts";
 
 const ALL = Number.MAX_SAFE_INTEGER;
@@ -281,6 +283,98 @@ describe("segment log: opening around damage", () => {
   });
 });
 
+describe("segment log: opening around much damage", () => {
+  const FIRST = 10_000;
+  const LAST = FIRST + 20;
+  const sized = { segmentBytes: 64 + FIRST * FRAME, indexBytes: 64 * 1024 } as const;
+
+  /** A sealed segment of 10,000 frames without index file, zeroed from one entry to another at each of `places`. */
+  async function large(
+    change: (disk: MemoryDisk, placeOf: (index: number) => number) => void,
+  ): Promise<{ log: GroupLog; disk: MemoryDisk; turns: number }> {
+    const disk = new MemoryDisk();
+    const made = await open(disk, { ...sized, durableIndexHint: 0 });
+    made.append(run(1, LAST));
+    await made.sync();
+    made.close();
+    disk.remove(nameOf(1, "idx"));
+    change(disk, (index) => 64 + (index - 1) * FRAME);
+    let turns = 0;
+    const schedule: Clock["schedule"] = (delayMs, action) => {
+      turns += 1;
+      return systemClock.schedule(delayMs, action);
+    };
+    const clock: Clock = { ...systemClock, schedule };
+    const log = await open(disk, { ...sized, durableIndexHint: LAST, clock });
+    return { log, disk, turns };
+  }
+
+  const rangesOf = (log: GroupLog): number[][] =>
+    log.damage.map(({ first, last }) => [first, last]);
+
+  it("two wrong headers far apart: each entry is damaged alone, and others get their turns", async () => {
+    const { log, turns } = await large((disk, placeOf) => {
+      for (const index of [4, FIRST - 3]) flip(disk, nameOf(1), placeOf(index) + 20);
+    });
+    expect(rangesOf(log)).toEqual([
+      [4, 4],
+      [FIRST - 3, FIRST - 3],
+    ]);
+    expect(turns).toBeGreaterThan(4);
+    expect((await log.read(5, FIRST - 4, ALL)).length).toBe(FIRST - 8);
+  });
+
+  it("what hides its length as well: everything between is damaged, in linear time", async () => {
+    const { log, turns } = await large((disk, placeOf) => {
+      const zero = (first: number, last: number): void =>
+        disk.damage(nameOf(1), (bytes) => bytes.fill(0, placeOf(first), placeOf(last + 1)));
+      zero(4, 5);
+      zero(FIRST - 3, FIRST - 2);
+    });
+    expect(rangesOf(log)).toEqual([[4, FIRST - 2]]);
+    expect(turns).toBeGreaterThan(4);
+  });
+
+  it("every tenth header is wrong: each entry is damaged alone", async () => {
+    const { log } = await large((disk, placeOf) => {
+      for (let index = 5; index < FIRST; index += 10) flip(disk, nameOf(1), placeOf(index) + 34);
+    });
+    expect(log.damage.length).toBe(FIRST / 10);
+    expect(log.damage.every(({ first, last }) => first === last)).toBe(true);
+  });
+
+  it("a message full of frames is not taken for its successors, whichever byte of its header is wrong", async () => {
+    const fakes = [3, 4, 5].map((index) => frame({ index, fill: 99, bytes: 10 }).bytes);
+    const inner = Buffer.concat([...fakes, ...fakes]);
+    const carrier = frame({ index: 2, bytes: inner.length });
+    inner.copy(carrier.bytes, carrier.bytes.length - inner.length);
+    const frames = [frame({ index: 1 }), carrier, ...run(3, 8)];
+    const size = 64 + FRAME + carrier.bytes.length + 4 * FRAME;
+    for (let at = 0; at < 72; at += 1) {
+      for (const bit of [1, 4, 128]) {
+        const disk = new MemoryDisk();
+        const made = await open(disk, { segmentBytes: size, durableIndexHint: 0 });
+        made.append(frames);
+        await made.sync();
+        made.close();
+        disk.remove(nameOf(1, "idx"));
+        const fifth = 64 + 3 * FRAME + carrier.bytes.length;
+        disk.damage(nameOf(1), (bytes) => {
+          bytes.writeUInt8(bytes.readUInt8(64 + FRAME + at) ^ bit, 64 + FRAME + at);
+          bytes.writeUInt8(bytes.readUInt8(fifth + 20) ^ 1, fifth + 20);
+        });
+        const log = await open(disk, { segmentBytes: size, durableIndexHint: 8 });
+        for (let index = 1; index <= 8; index += 1) {
+          const read = await log.read(index, index, 1).catch(() => []);
+          const written = frames[index - 1]?.bytes;
+          if (read[0] !== undefined) expect(written?.equals(read[0].bytes)).toBe(true);
+        }
+        expect(log.damage[0]?.first).toBe(2);
+      }
+    }
+  });
+});
+
 describe("segment log: repair", () => {
   it("of the newest segment: what comes next goes to a new one", async () => {
     const disk = await diskWith();
@@ -372,6 +466,186 @@ describe("segment log: repair", () => {
     expect((await log.read(1, 8, ALL)).length).toBe(8);
   });
 });
+
+describe("segment log: repair in part", () => {
+  /** Entries that are asked for; those in `known` are given, up to the first that is not. */
+  function partial(known: readonly number[], asked: number[] = []): EntrySource {
+    return async function* (first, last) {
+      for (let at = first; at <= last; at += 1) {
+        asked.push(at);
+        if (!known.includes(at)) throw new Error(`nobody has ${at}`);
+        yield await Promise.resolve(FRAMES.slice(at - 1, at));
+      }
+    };
+  }
+
+  /** Headers are wrong, so that everything up to the next known place is damaged. */
+  async function damagedAt(...entries: number[]): Promise<{ disk: MemoryDisk; log: GroupLog }> {
+    const disk = await diskWith();
+    const log = await open(disk);
+    for (const entry of entries) flip(disk, nameOf(6), 64 + (entry - 6) * FRAME + 20);
+    await log.examine(6);
+    return { disk, log };
+  }
+
+  it("entries below what is needed are not asked for and stay damaged (log start inside the range)", async () => {
+    for (const from of [7, 8, 9, 10]) {
+      const { disk, log } = await damagedAt(6, 7, 8, 9, 10);
+      expect([log.damage[0]?.first, log.damage.at(-1)?.last]).toEqual([6, 10]);
+      const asked: number[] = [];
+      const known = [6, 7, 8, 9, 10].filter((index) => index >= from);
+      await log.repair(6, partial(known, asked), { from });
+      expect(Math.min(...asked)).toBe(from);
+      expect(log.damage.every(({ last }) => last < from)).toBe(true);
+      expect((await log.read(from, 12, ALL)).length).toBe(13 - from);
+      await isServedRightly(log);
+      await log.sync();
+      log.close();
+      disk.removeTree("log/damaged");
+      await isServedRightly(await open(disk));
+    }
+  });
+
+  it("what was given is kept, whatever is missing behind or in another range", async () => {
+    const original = bytesOf(await diskWith(), nameOf(6));
+    for (let bits = 1; bits < 31; bits += 1) {
+      const known = [6, 7, 8, 9, 10].filter((_, at) => (bits & (1 << at)) !== 0);
+      const { disk, log } = await damagedAt(6, 7, 8, 9, 10);
+      const before = log.damage.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+      const error = await errorOf(log.repair(6, partial(known)));
+      expect(error).toBeInstanceOf(Error);
+      const left = log.damage.reduce((sum, { first, last }) => sum + last - first + 1, 0);
+      if (known.includes(6)) expect(left).toBeLessThan(before);
+      expect(bytesOf(disk, nameOf(6)).length).toBe(original.length);
+      await isServedRightly(log);
+      await log.repair(6, intact);
+      expect(log.damage).toEqual([]);
+      expect(bytesOf(disk, nameOf(6)).equals(original)).toBe(true);
+    }
+  });
+
+  it("ends when its pace rejects: the log is as it was", async () => {
+    const { disk, log } = await damagedAt(7);
+    const { damage } = log;
+    const stop = new Error("stop");
+    for (let reads = 0; reads < 3; reads += 1) {
+      let done = 0;
+      const pace = (): Promise<void> => {
+        done += 1;
+        return done > reads ? Promise.reject(stop) : Promise.resolve();
+      };
+      expect(await errorOf(log.repair(6, intact, { pace }))).toBe(stop);
+      expect(log.damage).toEqual(damage);
+      expect(disk.list("log").filter((name) => name.endsWith(".tmp"))).toEqual([]);
+    }
+    await log.repair(6, intact);
+  });
+});
+
+describe("segment log: repair of a segment that leaves the log meanwhile", () => {
+  const leave: Readonly<Record<string, (log: GroupLog) => Promise<unknown>>> = {
+    "a prefix is dropped": (log) => log.truncatePrefix(11),
+    "the log is cut before it": async (log) => Promise.resolve(log.truncateSuffix(5)),
+    "the log is reset": (log) => log.reset(20, 2, 19),
+    "the log is reset to the same place": (log) => log.reset(6, 2, 5),
+    "the log is closed": async (log) => Promise.resolve(log.close()),
+  };
+  for (const [what, change] of Object.entries(leave)) {
+    it(`nothing happens (${what}, at any piece)`, async () => {
+      for (const isServed of [true, false]) {
+        const disk = await diskWith();
+        const log = await open(disk);
+        flip(disk, nameOf(6), 64 + 150);
+        await log.examine(6);
+        let first = 0;
+        let files: readonly string[] = [];
+        const leaving: EntrySource = async function* (from, last) {
+          await change(log);
+          first = log.firstIndex;
+          files = disk.list("log").filter((name) => !name.endsWith(".tmp"));
+          if (isServed) yield* intact(from, last);
+          else throw new Error("nobody there");
+        };
+        await log.repair(6, leaving);
+        expect(log.firstIndex).toBe(first);
+        expect(disk.list("log")).toEqual(files);
+        expect(disk.list("log/damaged")).toEqual([]);
+      }
+    });
+  }
+
+  it("dropped while its original is kept, or closed then: the copy goes, the log is right", async () => {
+    for (const how of ["drop", "close"] as const) {
+      const memory = await diskWith();
+      const disk = new FaultDisk(memory);
+      const log = await open(disk);
+      flip(memory, nameOf(6), 64 + 150);
+      await log.examine(6);
+      const clock = new VirtualClock();
+      const effect = { kind: "slow", ms: 50, clock: clock.root } as const;
+      disk.inject({ operations: ["sync"], path: "damaged/", effect });
+      const repaired = log.repair(6, intact);
+      await clock.run(10);
+      expect(memory.list("log/damaged").length, how).toBe(1);
+      if (how === "drop") await log.truncatePrefix(11);
+      else log.close();
+      await clock.until(repaired);
+      expect(memory.list("log").filter((name) => name.endsWith(".tmp"))).toEqual([]);
+      if (how === "drop") expect([log.firstIndex, log.damage]).toEqual([11, []]);
+    }
+  });
+
+  it("an original that can not be kept is reported, whatever fails; the repair goes on", async () => {
+    const failures: readonly DiskFault[] = [
+      { operations: ["makeDirectory"], effect: { kind: "fail", as: "io" } },
+      { operations: ["create"], path: "damaged/", effect: { kind: "fail", as: "missing" } },
+      { operations: ["append"], path: "damaged/", effect: { kind: "short", bytes: 7 } },
+      { operations: ["append"], path: "damaged/", effect: { kind: "fail", as: "full" } },
+      { operations: ["sync"], path: "damaged/", effect: { kind: "fail", as: "io" } },
+    ];
+    for (const fault of failures) {
+      const memory = await diskWith();
+      const disk = new FaultDisk(memory);
+      const problems: string[] = [];
+      const log = await open(disk, {
+        observer: { onProblem: (problem) => problems.push(problem) },
+      });
+      flip(memory, nameOf(1), 64 + 150);
+      await log.examine(1);
+      const { hits } = await repairUnder(disk, log, fault);
+      expect([hits, problems]).toEqual([1, ["a damaged original is not kept"]]);
+      expect(log.damage).toEqual([]);
+      expect(memory.list("log/damaged")).toEqual([]);
+    }
+  });
+
+  it("files of other names among the originals are left alone", async () => {
+    const disk = await diskWith();
+    disk.makeDirectory("log/damaged");
+    for (const name of ["notes.txt", "zz", "9"]) {
+      disk.open(`log/damaged/${name}`, { create: true }).close();
+    }
+    const log = await open(disk);
+    for (let round = 1; round <= 3; round += 1) {
+      flip(disk, nameOf(1), 64 + round * FRAME + 150);
+      await log.examine(1);
+      await log.repair(1, intact);
+    }
+    const kept = disk.list("log/damaged");
+    expect(kept.filter((name) => name.endsWith(".seg")).length).toBe(2);
+    expect(kept).toEqual(expect.arrayContaining(["notes.txt", "zz", "9"]));
+  });
+});
+
+async function repairUnder(
+  disk: FaultDisk,
+  log: GroupLog,
+  fault: DiskFault,
+): Promise<{ readonly hits: number }> {
+  const active = disk.inject(fault);
+  await log.repair(1, intact);
+  return { hits: active.hits };
+}
 
 describe("segment log: a crash during repair", () => {
   it("at every change of the disk: the old file or the new one is there, and a second repair ends it", async () => {

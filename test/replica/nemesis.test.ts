@@ -120,7 +120,8 @@ class Nemesis {
 
 describe("random faults", () => {
   for (const flush of ["sync", "async"] as const) {
-    it(`acknowledged entries survive on all replicas (flush ${flush})`, async () => {
+    const name = `acknowledged entries survive on all replicas (flush ${flush})`;
+    it(name, { timeout: 120_000 }, async () => {
       let acked = 0;
       let images = 0;
       let lost = 0;

@@ -3,10 +3,11 @@
 import { afterEach, describe, expect, it } from "vitest";
 import type { MemoryDisk } from "../../src/log/memory-disk.ts";
 import type { Disk } from "../../src/log/ports.ts";
-import { isBrokerError } from "../../src/model/errors.ts";
+
+import { BrokerError, isBrokerError } from "../../src/model/errors.ts";
 import { type NodeId, replicaIdOf } from "../../src/model/ids.ts";
 import type { LogIndex } from "../../src/model/positions.ts";
-import { setDraft } from "../support/ledger-machine.ts";
+import { advanceDraft, setDraft } from "../support/ledger-machine.ts";
 import { type ClusterNode, GROUP, ReplicaCluster } from "../support/replica-cluster.ts";
 
 const SCRUB = { scrubBytesPerSecond: 1 << 20, scrubIntervalMs: 2000 } as const;
@@ -340,6 +341,49 @@ function damageHeader(disk: MemoryDisk, index: LogIndex): void {
 }
 
 describe("limits of repair", () => {
+  it("what lies below the log start is not asked for, even in the same damaged range", async () => {
+    const leader = await start();
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    const { first } = sealed(follower, 1);
+    const logStart = first + 3;
+    await cluster.clock.until(leader.replica.proposeAndApply(advanceDraft(logStart)));
+    await cluster.converge();
+    await cluster.clock.run(3000);
+    const asked: LogIndex[] = [];
+    for (const { set } of cluster.live()) {
+      const readEntries = set.readEntries.bind(set);
+      set.readEntries = async (by, wanted) => {
+        asked.push(wanted.first);
+        if (wanted.first < logStart) throw new BrokerError("OFFSET_OUT_OF_RANGE", "dropped");
+        return readEntries(by, wanted);
+      };
+    }
+    const number = follower.replica.segments().findIndex(({ firstIndex }) => firstIndex === first);
+    damage(follower, number, 64 + 20);
+    examineAll(follower);
+    await until("it is found", () => count(follower, "damaged_ranges_found") > 0);
+    await until("it is repaired", () => isWhole(follower));
+    expect(Math.min(...asked)).toBe(logStart);
+    const frames = await cluster.clock.until(follower.replica.read(logStart, ALL));
+    expect(frames[0]?.index).toBe(logStart);
+  });
+
+  it("a segment whose file can not be opened for its repair does not stop the node", async () => {
+    await start();
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    damage(follower, 1);
+    const { disk, memory } = follower;
+    const effect = { kind: "fail", as: "missing" } as const;
+    const path = pathOf(memory, 1);
+    const fault = disk.inject({ operations: ["open"], path, after: 1, effect });
+    examineAll(follower);
+    await until("it was tried", () => fault.hits === 1);
+    await until("it is repaired", () => isWhole(follower));
+    expect(count(follower, "repairs_failed")).toBe(1);
+  });
+
   it("a replica alone goes on with what it can read", async () => {
     const node = await start({ nodes: 1 });
     damage(node, 1);

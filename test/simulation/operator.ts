@@ -12,6 +12,10 @@ export async function forceLeader(cluster: SimCluster, group: GroupId): Promise<
   const choices = cluster.brokers.flatMap(({ host, node }) => {
     const replica = node?.replicas.get(group);
     if (node === undefined || replica === undefined || replica.hasFailed) return [];
+    // One that was placed here lately, and never joined, knows of nobody's losses.
+    const { replicaId } = replica;
+    const { outgoing, voters } = replica.status().membership;
+    if (![...voters, ...(outgoing ?? [])].includes(replicaId)) return [];
     return [{ host, node, replica, view: node.recovery.inspect(replica) }];
   });
   if (choices.some(({ view }) => view.quorumAnswers)) return;

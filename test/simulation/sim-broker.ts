@@ -26,6 +26,8 @@ export interface BrokerEvents {
   onLog(broker: SimBroker, level: LogLevel, fields: object, message: string): void;
   /** A new incarnation is about to open its directory. */
   onBoot(broker: SimBroker): void;
+  /** It has recovered what is on its disk, and is about to start. */
+  onOpened(node: BrokerNode): void;
 }
 
 export type LogLevel = "info" | "warn" | "error";
@@ -206,6 +208,7 @@ export class SimBroker {
     if (generation !== host.generation) return;
     registerPeerServices(node, this.#network.listen(peerEndpoint(this.nodeId), host));
     registerClientServices(node, this.#network.listen(clientEndpoint(this.nodeId), host));
+    this.#events.onOpened(node);
     node.start();
     this.node = node;
   }

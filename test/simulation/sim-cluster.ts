@@ -33,6 +33,8 @@ export interface Leadership {
 }
 
 const VIOLATIONS_MAX = 20;
+/** As src/replica/repairer.ts says it. */
+const DAMAGE_FOUND = "entries are damaged on this disk";
 const START_LIMIT_MS = 20_000;
 
 export class SimCluster {
@@ -324,6 +326,10 @@ export class SimCluster {
         onFailure: (broker, error) => this.#nodeFailed(broker, error),
         onLog: (broker, level, fields, message) => this.#logged(broker, level, fields, message),
         onBoot: (broker) => this.invariants.booted(broker.nodeId),
+        onOpened: ({ view }) => {
+          this.invariants.metadata(view.image);
+          view.onChange((image) => this.invariants.metadata(image));
+        },
       },
     );
   }
@@ -347,7 +353,12 @@ export class SimCluster {
     if (level === "info") return;
     const text = `n${broker.nodeId} ${level}: ${message}`;
     this.line(text, `${text} ${describe(fields)}`);
-    if (level === "warn") return;
+    if (level === "warn") {
+      // Repaired in silence, a log that was recovered wrongly would pass for a good one.
+      if (message !== DAMAGE_FOUND || broker.excuse !== undefined) return;
+      this.violation(`damage without a fault: on n${broker.nodeId} ${describe(fields)}`);
+      return;
+    }
     if (broker.mayLeave && "error" in fields && isRetirement(fields.error)) return;
     if (broker.excuse !== undefined) broker.isAiling = true;
     else this.#unexcused(broker, fields, message);

@@ -133,7 +133,8 @@ function split(scene: Scene): Promise<Injury> {
 }
 
 function cutClient(scene: Scene): Promise<Injury> {
-  return cut(scene, [...pairs([targetOf(scene)], [CLIENT])]);
+  // A broker that hears nothing from the client has nothing to say to it.
+  return cut(scene, [...pairs([targetOf(scene)], [CLIENT])], [CLIENT]);
 }
 
 async function flap(scene: Scene): Promise<Injury> {
@@ -202,10 +203,14 @@ function* pairs(side: readonly number[], others: readonly number[]): Generator<W
   }
 }
 
-/** It bit when every sender that was cut off lost something. */
-async function cut({ arena }: Scene, ways: readonly Way[]): Promise<Injury> {
+/** It bit when every sender that was cut off (or every one of `witnesses`) lost something. */
+async function cut(
+  { arena }: Scene,
+  ways: readonly Way[],
+  witnesses?: readonly number[],
+): Promise<Injury> {
   const { network } = arena;
-  const senders = [...new Set(ways.map(([from]) => from))];
+  const senders = witnesses ?? [...new Set(ways.map(([from]) => from))];
   const before = await Promise.all(senders.map((id) => network.swallowed(id)));
   for (const [from, to] of ways) await network.block(from, to);
   return {

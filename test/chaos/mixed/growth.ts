@@ -26,7 +26,8 @@ export function grow(arena: Arena): Promise<FaultRecord> {
 
 /** The nodes that came leave again, with their replicas. */
 export function shrink(arena: Arena): Promise<FaultRecord> {
-  return runFault(arena, { ...GROWTH, name: "shrinking to three", inflict: shrinkNow }, 5);
+  const kind: FaultKind = { ...GROWTH, name: "shrinking to three", inflict: shrinkNow };
+  return runFault(arena, { ...kind, effect: "restart" }, 5);
 }
 
 async function growNow({ arena }: { readonly arena: Arena }): Promise<Injury> {

@@ -2,7 +2,6 @@
 import type { Rules } from "../../../src/testkit/index.ts";
 
 export const EXCUSES: Partial<Rules> = {
-  // Known gap (1) of docs/GUARANTEES.md: a replica that lost unflushed entries votes like any other.
-  lazyVoters: true,
+  lazyVoters: false,
   allowedLogLines: [],
 };

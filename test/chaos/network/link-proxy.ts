@@ -89,7 +89,8 @@ export class LinkProxy {
       dialer.resetAndDestroy();
       return;
     }
-    const target = connect({ host: this.#host, port: this.#port, allowHalfOpen: true });
+    const address = { host: this.#host, port: this.#port, allowHalfOpen: true, isDirect: true };
+    const target = connect(address);
     const pair: Pair = { dialer, target };
     this.#pairs.add(pair);
     this.#pipe(pair, dialer, target, "up");
@@ -114,9 +115,14 @@ export class LinkProxy {
       }),
     );
     to.on("drain", () => from.resume());
-    from.on("end", () => pass(() => to.end()));
+    // Nor does the other side hear that it ended, while nothing gets through.
+    from.on("end", () => {
+      if (!isBlocked()) to.end();
+    });
     from.on("error", () => this.#end(pair));
-    from.on("close", () => pass(() => this.#end(pair)));
+    from.on("close", () => {
+      if (!isBlocked()) this.#end(pair);
+    });
   }
 
   #end(pair: Pair): void {

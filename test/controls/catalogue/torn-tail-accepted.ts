@@ -3,7 +3,7 @@ import type { Control } from "../control.ts";
 export const tornTailAccepted: Control = {
   name: "torn-tail-accepted",
   breaks: "Recovery takes a frame whose batch does not match its checksum for an entry.",
-  expects: ["I7", "I10", "L5"],
+  expects: ["damage", "I7", "I10", "L5"],
   patch: [
     {
       file: "log/segment-scan.ts",

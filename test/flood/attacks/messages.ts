@@ -2,6 +2,7 @@
 import type { BrokerError } from "../../../src/model/errors.ts";
 import { BatchBuilder } from "../../../src/model/record-batch-builder.ts";
 import {
+  GetMetadataRequest,
   LaneBatch,
   OpenLane,
   OpenProducerRequest,
@@ -10,7 +11,7 @@ import {
   PublishMessage,
   PublishRequest,
 } from "../../../src/rpc/generated/flotilla-v1.ts";
-import { produceService } from "../../../src/rpc/methods.ts";
+import { metadataService, produceService } from "../../../src/rpc/methods.ts";
 import type { Connection, MessageStream } from "../../../src/rpc/ports.ts";
 import { type Attack, pick, rest, type Target } from "../attack.ts";
 import { countError, countReason, type Tally } from "../tally.ts";
@@ -56,15 +57,19 @@ function sendBatch(stream: Produce, number: number, batch: Buffer): boolean {
 
 const bigBatches: Attack = {
   name: "big-batches",
-  what: "batches of 8 MiB on 4 streams per broker, half of which read no acknowledgements",
+  what: "batches of 8 MiB on 2 streams per broker, one of which reads no acknowledgements",
   effects: ["refused", "answered"],
   async run(target, tally, signal) {
     const batch = batchOf(Buffer.alloc(8 * MIB - KIB));
     while (!signal.aborted) {
       const connections = target.clients.map((endpoint) => dial(endpoint));
-      tally.connected += connections.length;
+      // A starved attacker needs its connections first: afterwards it is busy with making batches.
+      const ready = connections.map((connection) =>
+        connection.unary(metadataService.getMetadata, GetMetadataRequest.create(), TIMEOUT),
+      );
+      tally.connected += (await Promise.allSettled(ready)).length;
       const lanes = connections.flatMap((connection) =>
-        Array.from({ length: 4 }, (_, place) => {
+        Array.from({ length: 2 }, (_, place) => {
           const stream = openLane(connection, target, place % target.partitions, tally);
           if (place % 2 === 1) stream.pause();
           return { stream, number: 0, isOpen: true };

@@ -7,6 +7,8 @@ import { isWhole } from "../health.ts";
 import type { SimBroker } from "../sim-broker.ts";
 import { type Fault, type FaultContext, isRunning, pickVictim } from "./fault.ts";
 
+/** From a read to what follows from it, virtual ms. */
+const JUDGED_MS = 1000;
 const SLOW = { syncMsMin: 20, syncMsMax: 400 } as const;
 const HUNG = { syncMsMin: 1500, syncMsMax: 6000 } as const;
 const PAGE_BYTES = 4096;
@@ -71,7 +73,10 @@ export const bitFlip: Fault = (context) => {
   context.lasting(() => {
     if (fault.hits > 0) context.bit();
     fault.lift();
-    cluster.remedy(broker);
+    // What was read meanwhile may be judged a little later.
+    cluster.world.schedule(JUDGED_MS, () => {
+      if (broker.excuse?.reason === "bit flip") cluster.remedy(broker);
+    });
   });
   return true;
 };

@@ -4,7 +4,7 @@ import { decodeFrame, FRAME_HEADER_BYTES } from "../../../src/model/entry-frame.
 import type { GroupId, NodeId, ReplicaId } from "../../../src/model/ids.ts";
 import type { LogIndex } from "../../../src/model/positions.ts";
 import { type HardStateView, JournalFile } from "./journal-view.ts";
-import { type Entry, entryOf, framesFrom, LogView, SegmentView } from "./log-view.ts";
+import { type Entry, entryOf, framesFrom, intactFrom, LogView, SegmentView } from "./log-view.ts";
 
 export interface DiskEvents {
   /** An entry was written; not told of entries that are found at a start. */
@@ -221,7 +221,7 @@ export class DiskView {
     for (const [at, segment] of log.segments.entries()) {
       const path = paths.get(segment);
       const bytes = path === undefined ? undefined : left(path);
-      const found = bytes === undefined ? [] : framesFrom(bytes, SEGMENT_HEADER_BYTES);
+      const found = bytes === undefined ? [] : intactFrom(bytes, SEGMENT_HEADER_BYTES);
       if (found.length >= segment.entries.length) continue;
       const behind = log.segments.slice(at + 1).flatMap(({ entries }) => entries);
       return [...segment.entries.slice(found.length), ...behind];

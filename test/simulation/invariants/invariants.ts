@@ -2,6 +2,7 @@
 // hold, what they tell each other and what they answer. README.md says which invariant of the catalogue is checked where.
 // Used by sim-cluster.ts.
 import { crc32c } from "../../../src/base/crc32c.ts";
+import type { MetadataImage } from "../../../src/cluster/metadata-image.ts";
 import type { Frame } from "../../../src/model/entry-frame.ts";
 import type { GroupId, NodeId } from "../../../src/model/ids.ts";
 import type { Offset, Term } from "../../../src/model/positions.ts";
@@ -12,6 +13,7 @@ import { DiskChecks, type LiveReplica } from "./disk-checks.ts";
 import { DiskView } from "./disk-view.ts";
 import { Findings } from "./findings.ts";
 import type { LogView } from "./log-view.ts";
+import { MetadataChecks } from "./metadata-checks.ts";
 import { StatusChecks } from "./status-checks.ts";
 import { WireChecks } from "./wire-checks.ts";
 
@@ -30,6 +32,7 @@ export class Invariants {
   readonly #wire: WireChecks;
   readonly #disk: DiskChecks;
   readonly #clients: ClientChecks;
+  readonly #metadata: MetadataChecks;
   readonly #options: InvariantsOptions;
 
   constructor(options: InvariantsOptions) {
@@ -39,6 +42,7 @@ export class Invariants {
     this.#wire = new WireChecks(this.#findings);
     this.#disk = new DiskChecks(this.#findings, (log) => this.#live(log));
     this.#clients = new ClientChecks(this.#findings);
+    this.#metadata = new MetadataChecks(options.report);
   }
 
   get elections(): number {
@@ -87,6 +91,11 @@ export class Invariants {
   forgive(group: GroupId): void {
     this.#findings.forgiven.add(group);
     this.#findings.book(group).forgive();
+  }
+
+  /** A node's metadata, at a start and after every change. */
+  metadata(image: MetadataImage): void {
+    this.#metadata.check(image);
   }
 
   /** After an event on the node's host. */

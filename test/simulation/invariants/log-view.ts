@@ -1,7 +1,12 @@
 // What stands in one replica's log, seen from its disk: which entries are in the page cache, and up to where they would
 // survive a power cut. Kept by disk-view.ts from the writes that pass by; asked by the checks.
 import { crc32c } from "../../../src/base/crc32c.ts";
-import { decodeFrame, FRAME_HEADER_BYTES, type Frame } from "../../../src/model/entry-frame.ts";
+import {
+  decodeFrame,
+  FRAME_HEADER_BYTES,
+  type Frame,
+  verifyFrame,
+} from "../../../src/model/entry-frame.ts";
 import {
   type GroupId,
   type NodeId,
@@ -153,4 +158,11 @@ export function framesFrom(bytes: Buffer, position: number): Frame[] {
     at += frame.bytes.length;
   }
   return frames;
+}
+
+/** … up to the first one that a recovery does not take. */
+export function intactFrom(bytes: Buffer, position: number): Frame[] {
+  const frames = framesFrom(bytes, position);
+  const damaged = frames.findIndex((frame) => verifyFrame(frame) !== undefined);
+  return damaged < 0 ? frames : frames.slice(0, damaged);
 }

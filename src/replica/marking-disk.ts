@@ -1,0 +1,97 @@
+// A disk that leaves the mark of storage-failure.ts whenever a sync fails, whoever asked for it: after any failed fsync the
+// kernel may call lost pages clean, so no later sync of this directory proves anything. Put around the real disk by the
+// broker; everything else passes through.
+import { type Disk, type DiskFile, StorageError } from "../log/ports.ts";
+import { markStorageFailed } from "./storage-failure.ts";
+
+export class MarkingDisk implements Disk {
+  readonly #disk: Disk;
+
+  constructor(disk: Disk) {
+    this.#disk = disk;
+  }
+
+  open(path: string, options: { readonly create: boolean }): DiskFile {
+    return new MarkingFile(this.#disk.open(path, options), this.#disk);
+  }
+
+  async syncDirectory(directory: string): Promise<void> {
+    await marking(this.#disk, this.#disk.syncDirectory(directory));
+  }
+
+  exists(path: string): boolean {
+    return this.#disk.exists(path);
+  }
+  list(directory: string): string[] {
+    return this.#disk.list(directory);
+  }
+  makeDirectory(path: string): void {
+    this.#disk.makeDirectory(path);
+  }
+  rename(from: string, to: string): void {
+    this.#disk.rename(from, to);
+  }
+  remove(path: string): void {
+    this.#disk.remove(path);
+  }
+  removeTree(path: string): void {
+    this.#disk.removeTree(path);
+  }
+  freeBytes(): number {
+    return this.#disk.freeBytes();
+  }
+}
+
+class MarkingFile implements DiskFile {
+  readonly #file: DiskFile;
+  readonly #disk: Disk;
+
+  constructor(file: DiskFile, disk: Disk) {
+    this.#file = file;
+    this.#disk = disk;
+  }
+
+  get path(): string {
+    return this.#file.path;
+  }
+  get size(): number {
+    return this.#file.size;
+  }
+
+  sync(): Promise<void> {
+    return marking(this.#disk, this.#file.sync());
+  }
+
+  append(chunks: readonly Uint8Array[]): void {
+    this.#file.append(chunks);
+  }
+  read(position: number, length: number): Promise<Buffer> {
+    return this.#file.read(position, length);
+  }
+  readSync(position: number, length: number): Buffer {
+    return this.#file.readSync(position, length);
+  }
+  truncate(size: number): void {
+    this.#file.truncate(size);
+  }
+  close(): void {
+    this.#file.close();
+  }
+}
+
+async function marking(disk: Disk, sync: Promise<void>): Promise<void> {
+  try {
+    await sync;
+  } catch (error) {
+    if (isAboutTheDisk(error)) markStorageFailed(disk);
+    throw error;
+  }
+}
+
+/** Not a file that was closed meanwhile. */
+function isAboutTheDisk(error: unknown): boolean {
+  if (!(error instanceof StorageError) || (error.kind !== "io" && error.kind !== "full"))
+    return false;
+  const { cause } = error;
+  return !(cause instanceof Error && "code" in cause && cause.code === "EBADF");
+}
