@@ -39,6 +39,8 @@ export interface StateMachine {
   pairs(): Iterable<readonly [string, Uint8Array]>;
   /** Log start decided by a replicated command (AdvanceLogStart); 1 when never advanced. Only grows. */
   readonly logStartIndex: LogIndex;
+  /** Nobody reads applied entries: an image stands for all of them. Where it is not so, an image must not replace what can be read. */
+  readonly standsForLog?: boolean;
 }
 
 /** A new entry, before the replica gives it its position. */

@@ -331,6 +331,43 @@ it("a damaged membership entry that is not applied: nothing is campaigned for be
   expect(again.replica.status()).toMatchObject({ isBlocked: false, membership: { learners } });
 });
 
+describe("a learner of a damaged leader that nobody can repair", () => {
+  async function addLearner(
+    standsForLog: boolean,
+  ): Promise<{ leader: ClusterNode; learner: ClusterNode }> {
+    const leader = await start({ nodes: 2, voters: 1, standsForLog });
+    damage(leader, 1);
+    examineAll(leader);
+    await until("it is found", () => !isWhole(leader));
+    const TWO = 2 as NodeId;
+    await cluster.open(TWO, 7);
+    const { voters } = leader.replica.membership;
+    const learners = [replicaIdOf(TWO, 7)];
+    await cluster.clock.until(leader.replica.changeMembership({ voters, learners }));
+    return { leader, learner: cluster.node(TWO) };
+  }
+
+  it("gets an image where the state stands for the log", async () => {
+    const { learner, leader } = await addLearner(true);
+    await cluster.converge();
+    await cluster.putMany(5, 300);
+    await cluster.converge();
+    expect(count(learner, "images_installed")).toBe(1);
+    expect(isWhole(leader)).toBe(false);
+    expect(leader.replica.isLeaderReady).toBe(true);
+  });
+
+  it("gets none where that would drop what can be read", async () => {
+    const { learner, leader } = await addLearner(false);
+    await cluster.clock.run(30_000);
+    const { first } = sealed(leader, 1);
+    expect(count(learner, "images_installed")).toBe(0);
+    expect(learner.replica.watermarks.writtenIndex).toBeGreaterThanOrEqual(first - 1);
+    expect(learner.replica.watermarks.writtenIndex).toBeLessThan(sealed(leader, 1).last);
+    await cluster.putMany(5, 300);
+  });
+});
+
 /** One bit in the header of an entry of the first segment. */
 function damageHeader(disk: MemoryDisk, index: LogIndex): void {
   disk.damage(pathOf(disk, 0), (bytes) => {
