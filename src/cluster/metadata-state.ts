@@ -55,6 +55,7 @@ export const KEY_HASH = "murmur2/4096";
 export class MetadataState implements StateMachine {
   /** Its log is cut by images, never by a command. */
   readonly logStartIndex: LogIndex = 1;
+  readonly standsForLog = true;
   readonly #table: MetadataTable;
 
   constructor(view: MetadataView) {

@@ -157,6 +157,24 @@ function encodeImage(image: StateImage): Buffer {
   return bytes;
 }
 
+/** Exactly `count` pairs between `from` and `end`; undefined when the bytes hold something else. Images come from peers too. */
+function pairsOf(
+  bytes: Buffer,
+  { from, end, count }: { readonly from: number; readonly end: number; readonly count: number },
+): (readonly [string, Uint8Array])[] | undefined {
+  const pairs: (readonly [string, Uint8Array])[] = [];
+  let at = from;
+  for (let left = count; left > 0; left -= 1) {
+    const keyFrom = at + 8;
+    if (keyFrom > end) return undefined;
+    const valueFrom = keyFrom + bytes.readUInt32BE(at);
+    at = valueFrom + bytes.readUInt32BE(at + 4);
+    if (at > end) return undefined;
+    pairs.push([bytes.toString("utf8", keyFrom, valueFrom), bytes.subarray(valueFrom, at)]);
+  }
+  return at === end ? pairs : undefined;
+}
+
 /** Values are views of `bytes`. */
 function decodeImage(bytes: Buffer, path: string): StateImage {
   const end = bytes.length - CRC_BYTES;
@@ -171,13 +189,9 @@ function decodeImage(bytes: Buffer, path: string): StateImage {
     throw new StorageError("version", path, "a newer program wrote this state image");
   }
   const metaEnd = FIXED_BYTES + bytes.readUInt32BE(32);
-  const pairs: (readonly [string, Uint8Array])[] = [];
-  let at = metaEnd;
-  for (let left = bytes.readUInt32BE(36); left > 0; left -= 1) {
-    const keyFrom = at + 8;
-    const valueFrom = keyFrom + bytes.readUInt32BE(at);
-    at = valueFrom + bytes.readUInt32BE(at + 4);
-    pairs.push([bytes.toString("utf8", keyFrom, valueFrom), bytes.subarray(valueFrom, at)]);
+  const pairs = pairsOf(bytes, { from: metaEnd, end, count: bytes.readUInt32BE(36) });
+  if (pairs === undefined) {
+    throw new StorageError("corrupt", path, "lengths in the state image do not add up");
   }
   return {
     groupId: readU64(bytes, 8) as GroupId,

@@ -39,6 +39,8 @@ export interface StateMachine {
   pairs(): Iterable<readonly [string, Uint8Array]>;
   /** Log start decided by a replicated command (AdvanceLogStart); 1 when never advanced. Only grows. */
   readonly logStartIndex: LogIndex;
+  /** Nobody reads applied entries: an image stands for all of them. Where it is not so, an image must not replace what can be read. */
+  readonly standsForLog?: boolean;
 }
 
 /** A new entry, before the replica gives it its position. */
@@ -135,6 +137,10 @@ export interface GroupMessage {
 /** Entries of a group, wanted by one replica of it from another. */
 export interface EntriesWanted {
   readonly groupId: GroupId;
+  /** Who wants them. */
+  readonly from: ReplicaId;
+  /** Who is asked; another replica on that node gives nothing. */
+  readonly to: ReplicaId;
   readonly first: LogIndex;
   /** Inclusive. */
   readonly last: LogIndex;
@@ -143,7 +149,7 @@ export interface EntriesWanted {
 }
 
 /**
- * Asks another node for committed entries from `first` on: at least one, in order, about `bytesMax` bytes. Given by the
+ * Asks another node for entries from `first` on: at least one, in order, about `bytesMax` bytes. Given by the
  * broker. Rejects with a BrokerError when the node can not be reached, does not have them, or has them damaged.
  */
 export type FetchEntries = (

@@ -196,7 +196,9 @@ export class ReadyLoop {
         if (log.firstIndex > prevIndex + 1) return;
         throw error;
       }
-      if (!isCurrent() || frames === undefined || frames.length === 0) return;
+      if (!isCurrent()) return;
+      if (frames === undefined) this.#giveImageInstead(prevIndex + 1);
+      if (frames === undefined || frames.length === 0) return;
       const entries = frames.map(entryOfFrame);
       this.#context.send({
         kind: "append-request",
@@ -212,6 +214,17 @@ export class ReadyLoop {
       });
       this.#context.wake();
     });
+  }
+
+  /** A follower waits for an entry that can not be read. Where the state stands for the log, it needs no entry. */
+  #giveImageInstead(index: LogIndex): void {
+    const { core, groupId, log, logger, stateMachine } = this.#context;
+    const range = log.damage.find(({ first, last }) => first <= index && index <= last);
+    const isCovered = range !== undefined && range.last <= this.#parts.apply.appliedIndex;
+    if (stateMachine.standsForLog !== true || !isCovered) return;
+    logger.info({ groupId, index }, "a follower gets an image instead of damaged entries");
+    core.compacted(range.last + 1);
+    this.#context.wake();
   }
 }
 

@@ -39,7 +39,9 @@ async function onePiece(
     signal.throwIfAborted();
     const from = nodeOfReplica(replicaId);
     try {
-      const frames = await fetch(from, { groupId, first, last, bytesMax: PIECE_BYTES }, signal);
+      const pair = { from: context.replicaId, to: replicaId };
+      const range = { first, last, bytesMax: PIECE_BYTES };
+      const frames = await fetch(from, { groupId, ...pair, ...range }, signal);
       const problem = refusal(context, frames, first, last);
       if (problem === undefined) return frames;
       logger.warn({ groupId, from, index: first, problem }, "entries for a repair do not fit");

@@ -239,11 +239,15 @@ export class ReplicaSet implements PeerReceiver {
   }
 
   /** Entries of a group here, for another replica of it whose own ones are damaged. @throws BrokerError */
-  async readEntries({ bytesMax, first, groupId, last }: EntriesWanted): Promise<readonly Frame[]> {
+  async readEntries(from: NodeId, wanted: EntriesWanted): Promise<readonly Frame[]> {
     this.#checkOpen();
-    const replica = this.#replicas.get(groupId);
-    if (replica === undefined) {
+    const { bytesMax, first, groupId, last } = wanted;
+    if (!this.#replicas.has(groupId)) {
       throw new BrokerError("LEADER_UNKNOWN", "no replica of the group is open here", { groupId });
+    }
+    const replica = this.#addressee(from, groupId, wanted);
+    if (replica === undefined) {
+      throw new BrokerError("STALE_REPLICA", "the replica that is asked is not here", { groupId });
     }
     return replica.readForRepair(first, last, bytesMax);
   }

@@ -225,7 +225,12 @@ export class Snapshotter {
 
   /** Where the log of whoever installs the image begins: the readers' log start, as far as this log still has it. */
   #restart(applied: AppliedRecord): ImageRecord["restart"] {
-    const { log } = this.#context;
+    const { core, log, stateMachine } = this.#context;
+    // The core treats the log as beginning behind damage (ready-loop.ts): its receiver begins where the state ends.
+    const isShortened = core.termAt(log.firstIndex - 1) === undefined;
+    if (stateMachine.standsForLog === true && isShortened) {
+      return { index: applied.index + 1, offset: applied.nextOffset, prevTerm: applied.term };
+    }
     const { index, offset } = applied.logStart;
     if (index > log.firstIndex && index <= applied.index) {
       const prevTerm = log.termAt(index - 1);

@@ -20,6 +20,7 @@ function optionsOf(seed: number): ChaosOptions {
     voters: seed % 5 === 0 ? nodes : 3,
     // Two of five fixed voters, or one of whatever three or more are left, are fewer than a majority.
     lossesMax: canLose ? (isFixed(seed, nodes) ? 2 : 1) : 0,
+    hasDamage: seed % 7 === 3,
     votersMin: isFixed(seed, nodes) ? nodes + 1 : canLose ? 3 : 1,
     faults: [0.02, 0.05, 0.1, 0.2][seed % 4 === 3 ? (seed >> 2) % 4 : seed % 3] ?? 0.05,
   };

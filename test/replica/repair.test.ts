@@ -367,6 +367,43 @@ it("a damaged membership entry that is not applied: nothing is campaigned for be
   expect(again.replica.status()).toMatchObject({ isBlocked: false, membership: { learners } });
 });
 
+describe("a learner of a damaged leader that nobody can repair", () => {
+  async function addLearner(
+    standsForLog: boolean,
+  ): Promise<{ leader: ClusterNode; learner: ClusterNode }> {
+    const leader = await start({ nodes: 2, voters: 1, standsForLog });
+    damage(leader, 1);
+    examineAll(leader);
+    await until("it is found", () => !isWhole(leader));
+    const TWO = 2 as NodeId;
+    await cluster.open(TWO, 7);
+    const { voters } = leader.replica.membership;
+    const learners = [replicaIdOf(TWO, 7)];
+    await cluster.clock.until(leader.replica.changeMembership({ voters, learners }));
+    return { leader, learner: cluster.node(TWO) };
+  }
+
+  it("gets an image where the state stands for the log", async () => {
+    const { learner, leader } = await addLearner(true);
+    await cluster.converge();
+    await cluster.putMany(5, 300);
+    await cluster.converge();
+    expect(count(learner, "images_installed")).toBe(1);
+    expect(isWhole(leader)).toBe(false);
+    expect(leader.replica.isLeaderReady).toBe(true);
+  });
+
+  it("gets none where that would drop what can be read", async () => {
+    const { learner, leader } = await addLearner(false);
+    await cluster.clock.run(30_000);
+    const { first } = sealed(leader, 1);
+    expect(count(learner, "images_installed")).toBe(0);
+    expect(learner.replica.watermarks.writtenIndex).toBeGreaterThanOrEqual(first - 1);
+    expect(learner.replica.watermarks.writtenIndex).toBeLessThan(sealed(leader, 1).last);
+    await cluster.putMany(5, 300);
+  });
+});
+
 /** One bit in the header of an entry of the first segment. */
 function damageHeader(disk: MemoryDisk, index: LogIndex): void {
   disk.damage(pathOf(disk, 0), (bytes) => {
@@ -404,12 +441,12 @@ describe("limits of repair", () => {
     let most = 0;
     for (const node of cluster.live()) {
       const readEntries = node.set.readEntries.bind(node.set);
-      node.set.readEntries = async (wanted) => {
+      node.set.readEntries = async (from, wanted) => {
         running += 1;
         most = Math.max(most, running);
         await sleep(node.clock, 300);
         running -= 1;
-        return readEntries(wanted);
+        return readEntries(from, wanted);
       };
     }
     for (const replica of follower.set.all()) void replica.scrub(1, () => Promise.resolve());
@@ -469,10 +506,10 @@ describe("limits of repair", () => {
     const asked: LogIndex[] = [];
     for (const { set } of cluster.live()) {
       const readEntries = set.readEntries.bind(set);
-      set.readEntries = async (wanted) => {
+      set.readEntries = async (by, wanted) => {
         asked.push(wanted.first);
         if (wanted.first < logStart) throw new BrokerError("OFFSET_OUT_OF_RANGE", "dropped");
-        return readEntries(wanted);
+        return readEntries(by, wanted);
       };
     }
     const number = follower.replica.segments().findIndex(({ firstIndex }) => firstIndex === first);
@@ -514,13 +551,31 @@ describe("limits of repair", () => {
   it("entries that are not here are given to nobody", async () => {
     const leader = await start();
     const { writtenIndex } = leader.replica.watermarks;
-    const wanted = { groupId: GROUP, first: writtenIndex + 1, last: writtenIndex + 5, bytesMax: 1 };
-    const refused = leader.set.readEntries(wanted).catch((error: unknown) => error);
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    const pair = { from: follower.replica.replicaId, to: leader.replica.replicaId };
+    const wanted = {
+      groupId: GROUP,
+      ...pair,
+      first: writtenIndex + 1,
+      last: writtenIndex + 5,
+      bytesMax: 1,
+    };
+    const by = follower.nodeId;
+    const refused = leader.set.readEntries(by, wanted).catch((error: unknown) => error);
     expect(isBrokerError(await cluster.clock.until(refused), "OFFSET_OUT_OF_RANGE")).toBe(true);
-    const unknown = leader.set.readEntries({ ...wanted, groupId: 99 as typeof GROUP });
+    const unknown = leader.set.readEntries(by, { ...wanted, groupId: 99 as typeof GROUP });
     expect(isBrokerError(await unknown.catch((error: unknown) => error), "LEADER_UNKNOWN")).toBe(
       true,
     );
+    const first = { first: 1, last: 5 };
+    const former = { ...wanted, ...first, to: replicaIdOf(leader.nodeId, 9) };
+    const stale = await leader.set.readEntries(by, former).catch((error: unknown) => error);
+    expect(isBrokerError(stale, "STALE_REPLICA")).toBe(true);
+    const other = leader.set.readEntries(leader.nodeId, { ...wanted, ...first });
+    expect(isBrokerError(await other.catch((error: unknown) => error), "STALE_REPLICA")).toBe(true);
+    const given = leader.set.readEntries(by, { ...wanted, ...first });
+    expect((await cluster.clock.until(given))[0]?.index).toBe(1);
   });
 
   it("scrubbing keeps to its rate and ends with the node", async () => {

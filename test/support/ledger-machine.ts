@@ -16,6 +16,11 @@ export class LedgerMachine implements StateMachine {
   /** What this instance applied since it was made (not part of the state). */
   readonly appliedKeys: string[] = [];
   restores = 0;
+  readonly standsForLog: boolean;
+
+  constructor(standsForLog = false) {
+    this.standsForLog = standsForLog;
+  }
 
   get logStartIndex(): LogIndex {
     return this.#logStartIndex;

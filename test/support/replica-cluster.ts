@@ -45,6 +45,8 @@ export interface ClusterOptions {
   readonly syncMs?: number;
   readonly segmentBytes?: number;
   readonly tailBytesMax?: number;
+  /** Of the state machines: nobody reads applied entries. Default: false. */
+  readonly standsForLog?: boolean;
   readonly scrub?: { readonly scrubBytesPerSecond: number; readonly scrubIntervalMs: number };
   /** Added to each node's wall clock. */
   readonly skewMs?: readonly number[];
@@ -150,7 +152,7 @@ export class ReplicaCluster {
   async open(nodeId: NodeId, revision = 0): Promise<void> {
     const node = this.node(nodeId);
     for (let number = 1; number <= (this.#options.groups ?? 1); number += 1) {
-      const stateMachine = new LedgerMachine();
+      const stateMachine = new LedgerMachine(this.#options.standsForLog);
       node.machines.set(number as GroupId, stateMachine);
       const opened = node.set.openGroup({
         groupId: number as GroupId,
@@ -423,7 +425,7 @@ export class ReplicaCluster {
       throw new BrokerError("UNREACHABLE", "the node is not there");
     }
     this.entriesFetched += wanted.last - wanted.first + 1;
-    return node.set.readEntries({ ...wanted, bytesMax: 500 });
+    return node.set.readEntries(to, { ...wanted, bytesMax: 500 });
   }
 
   #openLog(disk: Disk, directory: string, record: HardStateRecord): Promise<GroupLog> {

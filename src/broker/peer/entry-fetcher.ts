@@ -55,7 +55,7 @@ export class EntryFetcher {
 
   #receive(
     connection: Connection,
-    { bytesMax, first, groupId, last }: EntriesWanted,
+    { bytesMax, first, from, groupId, last, to }: EntriesWanted,
     signal: AbortSignal,
   ): Promise<Frame[]> {
     const { clusterId, nodeId } = this.#deps;
@@ -66,6 +66,8 @@ export class EntryFetcher {
       firstIndex: first,
       lastIndex: last,
       bytesMax,
+      from,
+      to,
     });
     const stream = connection.serverStream(peerService.readEntries, request);
     const frames: Frame[] = [];

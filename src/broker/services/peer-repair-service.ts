@@ -2,7 +2,7 @@
 // a few MiB per request.
 import type { Frame } from "../../model/entry-frame.ts";
 import { BrokerError, isBrokerError } from "../../model/errors.ts";
-import type { GroupId } from "../../model/ids.ts";
+import type { GroupId, NodeId, ReplicaId } from "../../model/ids.ts";
 import type { LogIndex } from "../../model/positions.ts";
 import {
   type ReadEntriesRequest,
@@ -56,15 +56,21 @@ async function answer(
 
 async function piece(
   node: BrokerNode,
-  { firstIndex, groupId, lastIndex }: ReadEntriesRequest,
+  request: ReadEntriesRequest,
   first: LogIndex,
   bytesMax: number,
 ): Promise<readonly Frame[] | undefined> {
   try {
-    const wanted = { groupId: groupId as GroupId, first, last: lastIndex, bytesMax };
-    return await node.replicas.readEntries(wanted);
+    return await node.replicas.readEntries(request.nodeId as NodeId, {
+      groupId: request.groupId as GroupId,
+      from: request.from as ReplicaId,
+      to: request.to as ReplicaId,
+      first,
+      last: request.lastIndex,
+      bytesMax,
+    });
   } catch (error) {
-    if (first > firstIndex && isBrokerError(error)) return undefined;
+    if (first > request.firstIndex && isBrokerError(error)) return undefined;
     throw error;
   }
 }

@@ -658,9 +658,13 @@ export interface ReadEntriesRequest {
   readonly lastIndex: number;
   /** About how many bytes the whole answer may have; at most 8 MiB count. */
   readonly bytesMax: number;
+  /** The asking replica. */
+  readonly from: number;
+  /** The replica that is asked; refused with STALE_REPLICA when another one is there. */
+  readonly to: number;
 }
 function createReadEntriesRequest(fields: Partial<ReadEntriesRequest> = {}): ReadEntriesRequest {
-  return { clusterId: fields.clusterId ?? "", nodeId: fields.nodeId ?? 0, groupId: fields.groupId ?? 0, firstIndex: fields.firstIndex ?? 0, lastIndex: fields.lastIndex ?? 0, bytesMax: fields.bytesMax ?? 0 };
+  return { clusterId: fields.clusterId ?? "", nodeId: fields.nodeId ?? 0, groupId: fields.groupId ?? 0, firstIndex: fields.firstIndex ?? 0, lastIndex: fields.lastIndex ?? 0, bytesMax: fields.bytesMax ?? 0, from: fields.from ?? 0, to: fields.to ?? 0 };
 }
 function sizeReadEntriesRequest(message: ReadEntriesRequest): number {
   let size = 0;
@@ -670,6 +674,8 @@ function sizeReadEntriesRequest(message: ReadEntriesRequest): number {
   if (message.firstIndex !== 0) size += 1 + uint64Size(message.firstIndex, "firstIndex");
   if (message.lastIndex !== 0) size += 1 + uint64Size(message.lastIndex, "lastIndex");
   if (message.bytesMax !== 0) size += 1 + uint64Size(message.bytesMax, "bytesMax");
+  if (message.from !== 0) size += 1 + uint64Size(message.from, "from");
+  if (message.to !== 0) size += 1 + uint64Size(message.to, "to");
   return size;
 }
 function writeReadEntriesRequest(message: ReadEntriesRequest, writer: Writer): void {
@@ -679,6 +685,8 @@ function writeReadEntriesRequest(message: ReadEntriesRequest, writer: Writer): v
   if (message.firstIndex !== 0) { writer.varint(32); writer.varint(message.firstIndex); }
   if (message.lastIndex !== 0) { writer.varint(40); writer.varint(message.lastIndex); }
   if (message.bytesMax !== 0) { writer.varint(48); writer.varint(message.bytesMax); }
+  if (message.from !== 0) { writer.varint(56); writer.varint(message.from); }
+  if (message.to !== 0) { writer.varint(64); writer.varint(message.to); }
 }
 class ReadEntriesRequestFields implements ReadEntriesRequest {
   readonly clusterId: string;
@@ -687,13 +695,17 @@ class ReadEntriesRequestFields implements ReadEntriesRequest {
   readonly firstIndex: number;
   readonly lastIndex: number;
   readonly bytesMax: number;
-  constructor(f1: string, f2: number, f3: number, f4: number, f5: number, f6: number) {
+  readonly from: number;
+  readonly to: number;
+  constructor(f1: string, f2: number, f3: number, f4: number, f5: number, f6: number, f7: number, f8: number) {
     this.clusterId = f1;
     this.nodeId = f2;
     this.groupId = f3;
     this.firstIndex = f4;
     this.lastIndex = f5;
     this.bytesMax = f6;
+    this.from = f7;
+    this.to = f8;
   }
 }
 function readReadEntriesRequest(reader: Reader): ReadEntriesRequest {
@@ -703,6 +715,8 @@ function readReadEntriesRequest(reader: Reader): ReadEntriesRequest {
   let f4: number = 0;
   let f5: number = 0;
   let f6: number = 0;
+  let f7: number = 0;
+  let f8: number = 0;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -712,10 +726,12 @@ function readReadEntriesRequest(reader: Reader): ReadEntriesRequest {
       case 32: f4 = reader.uint64(); break;
       case 40: f5 = reader.uint64(); break;
       case 48: f6 = reader.uint64(); break;
+      case 56: f7 = reader.uint64(); break;
+      case 64: f8 = reader.uint64(); break;
       default: reader.skip(tag);
     }
   }
-  return new ReadEntriesRequestFields(f1, f2, f3, f4, f5, f6);
+  return new ReadEntriesRequestFields(f1, f2, f3, f4, f5, f6, f7, f8);
 }
 export const ReadEntriesRequest: MessageType<ReadEntriesRequest> = messageType(createReadEntriesRequest, sizeReadEntriesRequest, writeReadEntriesRequest, readReadEntriesRequest);
 

@@ -18,6 +18,8 @@ export interface ChaosOptions {
   readonly faults: number;
   /** Rule "appended": so many replicas may lose one unflushed entry; 0: nobody loses power. */
   readonly lossesMax: number;
+  /** Replicas find and repair damage now and then. */
+  readonly hasDamage: boolean;
   /** A configuration keeps so many voters. */
   readonly votersMin: number;
 }
@@ -94,6 +96,13 @@ export class Chaos {
     for (let step = 0; step < this.#options.steps; step += 1) this.#step(this.#options.faults);
     this.#cuts.clear();
     for (const host of this.#hosts) if (!host.isUp) host.start();
+    // Half of the damage is never repaired: what is applied is served by somebody.
+    if (this.#options.hasDamage) {
+      for (const host of this.#hosts) {
+        const isDamaged = this.#random.next() < 0.5;
+        host.core.setDamaged(isDamaged, { lastIndex: host.state.index, changes: [] });
+      }
+    }
     // Calm: everything is delivered and completed; time goes on slowly in comparison.
     for (let round = 0; round < 400; round += 1) {
       for (const host of this.#hosts) this.#guard(host, () => host.core.tick());
@@ -125,6 +134,10 @@ export class Chaos {
       this.#guard(host, () => host.setRule(rule));
       return;
     }
+    if (this.#options.hasDamage && random.next() < 0.01) {
+      this.#damage(host);
+      return;
+    }
     const choice = random.next();
     if (choice < 0.48)
       for (let count = random.integer(1, 4); count > 0; count -= 1) this.#deliverOne();
@@ -143,6 +156,16 @@ export class Chaos {
       const { leaderId } = host.core;
       if (leaderId !== 0) this.#guard(host, () => host.core.leaderUnreachable(leaderId));
     } else this.#sendImage(random.next() < 0.8);
+  }
+
+  #damage(host: Host): void {
+    const { core, state } = host;
+    const lastIndex = this.#random.integer(1, core.lastIndex + 2);
+    const changes = host.cached.entries
+      .filter(({ index, kind }) => kind === "membership" && index > state.index)
+      .map(({ index }) => index);
+    const isDamaged = this.#random.next() < 0.5;
+    this.#guard(host, () => core.setDamaged(isDamaged, { lastIndex, changes }));
   }
 
   #fault(host: Host): void {
