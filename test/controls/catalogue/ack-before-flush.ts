@@ -7,8 +7,8 @@ export const ackBeforeFlush: Control = {
   patch: [
     {
       file: "raft/follower.ts",
-      find: "const flushed = Math.min(follower.agreedIndex, flushedIndex);",
-      replace: "const flushed = Math.min(follower.agreedIndex, writtenIndex);",
+      find: "const durableIndex = Math.min(agreedIndex, flushedIndex);",
+      replace: "const durableIndex = Math.min(agreedIndex, writtenIndex);",
     },
   ],
 };
