@@ -8,9 +8,9 @@ export const noCheckQuorum: Control = {
   patch: [
     {
       file: "raft/tick.ts",
-      find: `if (hasQuorum(state)) leader.isHeartbeatDue = true;
-  else becomeFollower(state, state.term, 0, "lost quorum");`,
-      replace: "leader.isHeartbeatDue = true;",
+      find: `if (!hasQuorum(state)) becomeFollower(state, state.term, 0, "lost quorum");
+  else if`,
+      replace: "if",
     },
   ],
 };
