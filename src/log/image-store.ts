@@ -23,6 +23,7 @@ class FileImageStore implements ImageStore {
   readonly #directory: string;
   /** Saves and removals run one after another. */
   #queue: Promise<unknown> = Promise.resolve();
+  #areNamesSettled = false;
 
   constructor(disk: Disk, directory: string) {
     this.#disk = disk;
@@ -36,6 +37,7 @@ class FileImageStore implements ImageStore {
 
   load(groupId: GroupId): Promise<StateImage | undefined> {
     return this.#enqueue(async () => {
+      await this.#settleNames();
       this.#removeTemporaries(groupId);
       for (const name of this.#namesOf(groupId).toReversed()) {
         const path = `${this.#directory}/${name}`;
@@ -91,6 +93,16 @@ class FileImageStore implements ImageStore {
     const others = this.#namesOf(groupId).filter((other) => other !== name);
     for (const other of others) this.#disk.remove(`${this.#directory}/${other}`);
     if (others.some((other) => other > name)) await this.#disk.syncDirectory(this.#directory);
+  }
+
+  /**
+   * A process before this one may have died between the rename of an image and the sync of the directory. Logs are dropped
+   * below what is loaded here, so the name must be as durable as the content. Once: saves of this store sync for themselves.
+   */
+  async #settleNames(): Promise<void> {
+    if (this.#areNamesSettled || !this.#disk.exists(this.#directory)) return;
+    await this.#disk.syncDirectory(this.#directory);
+    this.#areNamesSettled = true;
   }
 
   async #makeDirectory(): Promise<void> {
