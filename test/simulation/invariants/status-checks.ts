@@ -231,7 +231,10 @@ export class StatusChecks {
     };
     const isRight =
       (change === undefined || isHeld(seen.membership, change)) &&
-      (change === commitIndex || isHeld(membership, commitIndex));
+      (change === commitIndex ||
+        isHeld(membership, commitIndex) ||
+        // Committed in one step with the change: the new members count only once it is applied.
+        (change !== undefined && isHeld(seen.membership, commitIndex)));
     if (isRight) return;
     const how = isSync ? "durably " : "";
     this.#findings.report(
