@@ -33,6 +33,7 @@ import { membershipOfFrame } from "../replica/frames.ts";
 import { groupDirectory } from "../replica/group-directory.ts";
 import { decodeImageRecord } from "../replica/group-records.ts";
 import { noReplicaMetrics } from "../replica/replica-metrics.ts";
+import { MarkingDisk } from "../replica/marking-disk.ts";
 import { ReplicaSet } from "../replica/replica-set.ts";
 import { requireSoundStorage } from "../replica/storage-failure.ts";
 import { bootId, openKeyedStore } from "./data-directory.ts";
@@ -73,7 +74,7 @@ export class MetadataRecovery {
    * the metadata are damaged: another node's replica has to be taken)
    */
   static async open(dataDir: string): Promise<MetadataRecovery> {
-    const disk = openRealDisk(dataDir);
+    const disk = new MarkingDisk(openRealDisk(dataDir));
     readNodeFile(disk);
     requireSoundStorage(disk);
     const keyed = await openKeyedStore(join(dataDir, "keyed"));

@@ -39,7 +39,7 @@ import { Replica, type ReplicaDeps } from "./replica.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 import type { RaftTuning, ReplicaStart } from "./replica-parts.ts";
 import { Scrubber } from "./scrubber.ts";
-import { isStorageFailed, markStorageFailed } from "./storage-failure.ts";
+import { isStorageFailed } from "./storage-failure.ts";
 import type { Succession } from "./succession.ts";
 import { Ticker } from "./ticker.ts";
 import { UnsyncedGroups } from "./unsynced-groups.ts";
@@ -110,11 +110,7 @@ export class ReplicaSet implements PeerReceiver {
     this.#deps = deps;
     this.#diskReserveBytes = options.diskReserveBytes ?? 0;
     this.#tuning = raftTuning(options, deps.random);
-    this.#scheduler = new FlushScheduler(clock, metrics, (error) => {
-      // Only a failed flush leaves the disk in doubt; other failures say nothing about what was promised before.
-      if (error instanceof StorageError) markStorageFailed(deps.disk);
-      this.#fail(error);
-    });
+    this.#scheduler = new FlushScheduler(clock, metrics, (error) => this.#fail(error));
     this.#journalFlusher = new JournalFlusher(deps.journal, this.#scheduler, clock, metrics);
     this.#opener = new GroupOpener({ ...deps, journalFlusher: this.#journalFlusher });
     this.#unsynced = new UnsyncedGroups(deps.journal);

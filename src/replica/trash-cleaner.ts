@@ -5,8 +5,9 @@ import type { Disk } from "../log/ports.ts";
 import { TRASH } from "./group-directory.ts";
 import type { Logger } from "./ports.ts";
 
-/** Between two looks at what there is. */
+/** Between two looks at what there is, at most and at least. */
 const CHECK_MS = 60_000;
+const CHECK_MS_MIN = 1000;
 /** Between two files: unlinking a segment of 64 MiB takes a file system some milliseconds. */
 const STEP_MS = 20;
 
@@ -42,7 +43,7 @@ export class TrashCleaner {
   #look(): void {
     if (this.#isClosed) return;
     const due = this.#attempt(() => this.#due());
-    if (due === undefined) this.#again(Math.min(CHECK_MS, Math.max(STEP_MS, this.#retentionMs)));
+    if (due === undefined) this.#again(Math.min(CHECK_MS, Math.max(CHECK_MS_MIN, this.#retentionMs)));
     else this.#empty(due);
   }
 

@@ -55,7 +55,7 @@ describe("trash cleaner", () => {
     const { clock, disk, cleaner, throwAway } = scene(0);
     cleaner.start();
     throwAway("7-1");
-    await clock.run(1000);
+    await clock.run(1500);
     expect(disk.list("trash")).toEqual([]);
     cleaner.close();
     throwAway("8-1");
