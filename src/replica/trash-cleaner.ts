@@ -43,7 +43,8 @@ export class TrashCleaner {
   #look(): void {
     if (this.#isClosed) return;
     const due = this.#attempt(() => this.#due());
-    if (due === undefined) this.#again(Math.min(CHECK_MS, Math.max(CHECK_MS_MIN, this.#retentionMs)));
+    if (due === undefined)
+      this.#again(Math.min(CHECK_MS, Math.max(CHECK_MS_MIN, this.#retentionMs)));
     else this.#empty(due);
   }
 
