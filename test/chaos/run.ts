@@ -7,7 +7,7 @@ import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { seededRandom } from "../../src/base/random.ts";
-import { appendShard } from "./evidence/shard.ts";
+import { appendShard } from "../support/shard-files.ts";
 import { mountProblem } from "./image-mounts.ts";
 import { type LeaderChaos, runLeaderChaos } from "./leader-chaos.ts";
 import { mixedRun } from "./mixed/mixed-run.ts";

@@ -3,11 +3,12 @@
 // Also: --shrink SEED [--save NAME] makes a failing seed small; --scenario NAME runs a named one; --faults "kill,pause" and
 // --verbose for those who look at one seed; --json for programs.
 import { join } from "node:path";
+import { appendShard } from "../support/shard-files.ts";
 import { historyFileOf } from "./jobs.ts";
 import { type RunOptions, readOptions } from "./options.ts";
 import { Pool } from "./pool.ts";
 import { formatScenario, readScenario, writeScenario } from "./scenario.ts";
-import { appendShard, shardOf } from "./shard.ts";
+import { shardOf } from "./shard.ts";
 import { shrink } from "./shrink.ts";
 import { planOf, type SimulationOptions, type SimulationResult } from "./simulate.ts";
 import { addResult, newTotals, tableOf, virtualHours } from "./totals.ts";

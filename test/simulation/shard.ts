@@ -1,8 +1,8 @@
 // A shard of evidence: one line of JSON that says which seeds ran on which source, and what came of it. Shards are added
 // up by evidence.ts; only those of one and the same source may be.
-import { appendFileSync, mkdirSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
+import { parseShards, sourceConflict } from "../support/shard-files.ts";
 import { FAULT_KINDS } from "./faults/kinds.ts";
 import { COUNTED } from "./simulate.ts";
 import { newTotals, type Totals, virtualHours } from "./totals.ts";
@@ -59,27 +59,15 @@ export function shardOf(totals: Totals, { from, isRepeatable, root, seconds }: S
   };
 }
 
-export function appendShard(file: string, shard: Shard): void {
-  mkdirSync(dirname(file), { recursive: true });
-  appendFileSync(file, `${JSON.stringify(shard)}\n`);
-}
-
 /** @throws Error with the number of the line that is no shard */
-export function readShards(text: string, name: string): Shard[] {
-  return text.split("\n").flatMap((line, at) => {
-    if (line.trim() === "") return [];
-    try {
-      return [SHARD.parse(JSON.parse(line))];
-    } catch (cause) {
-      throw new Error(`${name}:${at + 1} is no shard`, { cause });
-    }
-  });
+export function readShards(lines: string, name: string): Shard[] {
+  return parseShards(SHARD, lines, name);
 }
 
 /** @returns why these shards cannot be added up; undefined when they can */
 export function conflictIn(shards: readonly Shard[]): string | undefined {
-  const sources = new Set(shards.map(({ src }) => src));
-  if (sources.size > 1) return `they are about different sources: ${[...sources].join(", ")}`;
+  const conflict = sourceConflict(shards);
+  if (conflict !== undefined) return conflict;
   const sorted = [...shards].sort((a, b) => a.from - b.from);
   for (const [at, shard] of sorted.entries()) {
     const before = sorted[at - 1];

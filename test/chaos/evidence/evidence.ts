@@ -1,9 +1,8 @@
 // npm run evidence:chaos [-- --src HASH|present] [FILES]: adds up the shards in docs/evidence/chaos (or those given), and
 // refuses to mix shards of different sources. Exits 1 when it refuses, or when the evidence is against the source.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { treeHash } from "../../simulation/tree-hash.ts";
+import { chosenShards } from "../../support/shard-files.ts";
 import { conflictIn, type MixedShard, type PowerShard, readShards, type Shard } from "./shard.ts";
 import { mixedTables, powerTable } from "./tables.ts";
 import { shortcomingsOf, slowKinds, sumMixed, sumPower } from "./totals.ts";
@@ -13,25 +12,16 @@ const DIRECTORY = "docs/evidence/chaos";
 const CUTS = 200;
 
 function main(): number {
-  const { positionals, values } = parseArgs({
-    allowPositionals: true,
-    options: { src: { type: "string" } },
-  });
   const present = treeHash(join(ROOT, "src"));
-  const wanted = values.src === "present" ? present : values.src;
-  const files = positionals.length > 0 ? positionals : filesOf(join(ROOT, DIRECTORY));
-  const all = files.flatMap((file) => readShards(readFileSync(file, "utf8"), file));
-  const shards = all.filter(({ src }) => wanted === undefined || src.startsWith(wanted));
-  if (shards.length === 0) {
-    print(`no shards in ${positionals.length > 0 ? positionals.join(", ") : DIRECTORY}`);
-    return 1;
-  }
-  const conflict = conflictIn(shards);
-  if (conflict !== undefined) {
-    print(`these shards cannot be added up: ${conflict}`);
-    return 1;
-  }
-  const src = shards[0]?.src ?? "";
+  const shards = chosenShards({
+    root: ROOT,
+    directory: DIRECTORY,
+    present,
+    read: readShards,
+    conflictIn,
+  });
+  if (shards === undefined) return 1;
+  const [{ src }] = shards;
   print(
     `${shards.length} shards about source ${src}${src === present ? " (the present one)" : ""}`,
   );
@@ -60,12 +50,6 @@ function showPower(shards: readonly Shard[]): readonly string[] {
     if (totals.cuts < CUTS) print(`NOT YET  ${totals.cuts} power cuts of ${CUTS}`);
     return totals.problems;
   });
-}
-
-function filesOf(directory: string): string[] {
-  if (!existsSync(directory)) return [];
-  const names = readdirSync(directory).filter((name) => name.endsWith(".jsonl"));
-  return names.sort().map((name) => join(directory, name));
 }
 
 function print(line: string): void {

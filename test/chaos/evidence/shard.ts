@@ -1,8 +1,7 @@
 // A shard of evidence: one line of JSON that says which source ran, what was done to it and what came of it. Shards are
 // added up by totals.ts; only those of one and the same source may be.
-import { appendFileSync, mkdirSync } from "node:fs";
-import { dirname } from "node:path";
 import { z } from "zod";
+import { parseShards, sourceConflict } from "../../support/shard-files.ts";
 
 const VERSION = 1;
 const count = z.number().int().nonnegative();
@@ -75,27 +74,15 @@ export type Shard = z.infer<typeof SHARD>;
 
 export const SHARD_VERSION = VERSION;
 
-export function appendShard(file: string, shard: Shard): void {
-  mkdirSync(dirname(file), { recursive: true });
-  appendFileSync(file, `${JSON.stringify(shard)}\n`);
-}
-
 /** @throws Error with the number of the line that is no shard */
 export function readShards(lines: string, name: string): Shard[] {
-  return lines.split("\n").flatMap((line, at) => {
-    if (line.trim() === "") return [];
-    try {
-      return [SHARD.parse(JSON.parse(line))];
-    } catch (cause) {
-      throw new Error(`${name}:${at + 1} is no shard`, { cause });
-    }
-  });
+  return parseShards(SHARD, lines, name);
 }
 
 /** @returns why these shards cannot be added up; undefined when they can */
 export function conflictIn(shards: readonly Shard[]): string | undefined {
-  const sources = new Set(shards.map(({ src }) => src));
-  if (sources.size > 1) return `they are about different sources: ${[...sources].join(", ")}`;
+  const conflict = sourceConflict(shards);
+  if (conflict !== undefined) return conflict;
   const seen = new Set<string>();
   for (const shard of shards) {
     const run = `${shard.type} ${shard.type === "mixed" ? "" : shard.flush} ${shard.seed} ${shard.seconds}`;

@@ -1,5 +1,6 @@
 // The command line's side of mixed faults: the report, the evidence, and the judgement of the times of all faults together.
-import { appendShard, type MixedShard } from "../evidence/shard.ts";
+import { appendShard } from "../../support/shard-files.ts";
+import type { MixedShard } from "../evidence/shard.ts";
 import { mixedTables } from "../evidence/tables.ts";
 import { shortcomingsOf, slowKinds, sumMixed } from "../evidence/totals.ts";
 import type { PowerCutRun } from "../power-cut.ts";
