@@ -146,6 +146,36 @@ export const ERROR_TABLE = {
     "unknown",
     "The sequence is older than the batches this partition remembers; it was stored earlier, its offset is no longer known.",
   ),
+  UNKNOWN_SUBSCRIPTION: row(
+    5001,
+    "reroute",
+    "not-applied",
+    "No such subscription here; the broker's metadata may lag behind a recent create.",
+  ),
+  SUBSCRIPTION_EXISTS: row(
+    5002,
+    "never",
+    "not-applied",
+    "A subscription of that name exists already.",
+  ),
+  FILTER_MISMATCH: row(
+    5003,
+    "never",
+    "not-applied",
+    "The consumer expects another filter than the subscription has: `expected`, `actual`.",
+  ),
+  STALE_DELIVERY: row(
+    5004,
+    "never",
+    "not-applied",
+    "The consumer does not hold these messages any more: their deadline passed, or they were handed out again.",
+  ),
+  CONSUMER_REPLACED: row(
+    5005,
+    "never",
+    "not-applied",
+    "A later stream with the same consumer id took over.",
+  ),
   QUOTA_EXCEEDED: row(
     7001,
     "later",

@@ -15,6 +15,7 @@ const PRODUCE = "flotilla.v1.ProduceService";
 const FETCH = "flotilla.v1.FetchService";
 const METADATA = "flotilla.v1.MetadataService";
 const ADMIN = "flotilla.v1.AdminService";
+const SUBSCRIPTION = "flotilla.v1.SubscriptionService";
 const PEER = "flotilla.internal.v1.PeerService";
 
 export const produceService: {
@@ -67,6 +68,83 @@ export const metadataService: {
     v1.GetMetadataRequest,
     v1.GetMetadataResponse,
   ),
+};
+
+export const subscriptionService: {
+  readonly createSubscription: Unary<v1.CreateSubscriptionRequest, v1.CreateSubscriptionResponse>;
+  readonly alterSubscription: Unary<v1.AlterSubscriptionRequest, v1.AlterSubscriptionResponse>;
+  readonly deleteSubscription: Unary<v1.DeleteSubscriptionRequest, v1.DeleteSubscriptionResponse>;
+  readonly listSubscriptions: Unary<v1.ListSubscriptionsRequest, v1.ListSubscriptionsResponse>;
+  readonly describeSubscription: Unary<
+    v1.DescribeSubscriptionRequest,
+    v1.DescribeSubscriptionResponse
+  >;
+  readonly getProgress: Unary<v1.GetProgressRequest, v1.GetProgressResponse>;
+  readonly seek: Unary<v1.SeekRequest, v1.SeekResponse>;
+  readonly explain: Unary<v1.ExplainRequest, v1.ExplainResponse>;
+  readonly listParkedKeys: Unary<v1.ListParkedKeysRequest, v1.ListParkedKeysResponse>;
+  readonly releaseKey: Unary<v1.ReleaseKeyRequest, v1.ReleaseKeyResponse>;
+  readonly subscribe: Bidi<v1.SubscribeRequest, v1.SubscribeResponse>;
+} = {
+  createSubscription: method(
+    SUBSCRIPTION,
+    "CreateSubscription",
+    "unary",
+    v1.CreateSubscriptionRequest,
+    v1.CreateSubscriptionResponse,
+  ),
+  alterSubscription: method(
+    SUBSCRIPTION,
+    "AlterSubscription",
+    "unary",
+    v1.AlterSubscriptionRequest,
+    v1.AlterSubscriptionResponse,
+  ),
+  deleteSubscription: method(
+    SUBSCRIPTION,
+    "DeleteSubscription",
+    "unary",
+    v1.DeleteSubscriptionRequest,
+    v1.DeleteSubscriptionResponse,
+  ),
+  listSubscriptions: method(
+    SUBSCRIPTION,
+    "ListSubscriptions",
+    "unary",
+    v1.ListSubscriptionsRequest,
+    v1.ListSubscriptionsResponse,
+  ),
+  describeSubscription: method(
+    SUBSCRIPTION,
+    "DescribeSubscription",
+    "unary",
+    v1.DescribeSubscriptionRequest,
+    v1.DescribeSubscriptionResponse,
+  ),
+  getProgress: method(
+    SUBSCRIPTION,
+    "GetProgress",
+    "unary",
+    v1.GetProgressRequest,
+    v1.GetProgressResponse,
+  ),
+  seek: method(SUBSCRIPTION, "Seek", "unary", v1.SeekRequest, v1.SeekResponse),
+  explain: method(SUBSCRIPTION, "Explain", "unary", v1.ExplainRequest, v1.ExplainResponse),
+  listParkedKeys: method(
+    SUBSCRIPTION,
+    "ListParkedKeys",
+    "unary",
+    v1.ListParkedKeysRequest,
+    v1.ListParkedKeysResponse,
+  ),
+  releaseKey: method(
+    SUBSCRIPTION,
+    "ReleaseKey",
+    "unary",
+    v1.ReleaseKeyRequest,
+    v1.ReleaseKeyResponse,
+  ),
+  subscribe: method(SUBSCRIPTION, "Subscribe", "bidi", v1.SubscribeRequest, v1.SubscribeResponse),
 };
 
 export const adminService: {

@@ -54,6 +54,136 @@ function readQueryOutcomeResponseOutcome(reader: Reader): QueryOutcomeResponseOu
   }
 }
 
+/** In which order messages go out, and to how many consumers. */
+export type SubscriptionMode = "shared" | "keyed" | "fifo" | "exclusive";
+const numbersOfSubscriptionMode: Record<SubscriptionMode, number> = {
+  "shared": 1,
+  "keyed": 2,
+  "fifo": 3,
+  "exclusive": 4,
+};
+function readSubscriptionMode(reader: Reader): SubscriptionMode | undefined {
+  const value = reader.uint32();
+  switch (value) {
+    case 0: return undefined;
+    case 1: return "shared";
+    case 2: return "keyed";
+    case 3: return "fifo";
+    case 4: return "exclusive";
+    default: throw unknownEnumValue("SubscriptionMode", value);
+  }
+}
+
+/** What happens to an ordered message that failed for the last time. Modes other than SHARED. */
+export type FailurePolicy = "stop" | "park" | "skip";
+const numbersOfFailurePolicy: Record<FailurePolicy, number> = {
+  "stop": 1,
+  "park": 2,
+  "skip": 3,
+};
+function readFailurePolicy(reader: Reader): FailurePolicy | undefined {
+  const value = reader.uint32();
+  switch (value) {
+    case 0: return undefined;
+    case 1: return "stop";
+    case 2: return "park";
+    case 3: return "skip";
+    default: throw unknownEnumValue("FailurePolicy", value);
+  }
+}
+
+/** A position in a partition. */
+export type PositionKind = "earliest" | "latest" | "time" | "offset";
+const numbersOfPositionKind: Record<PositionKind, number> = {
+  "earliest": 1,
+  "latest": 2,
+  "time": 3,
+  "offset": 4,
+};
+function readPositionKind(reader: Reader): PositionKind | undefined {
+  const value = reader.uint32();
+  switch (value) {
+    case 0: return undefined;
+    case 1: return "earliest";
+    case 2: return "latest";
+    case 3: return "time";
+    case 4: return "offset";
+    default: throw unknownEnumValue("PositionKind", value);
+  }
+}
+
+/** What became of a message. */
+export type MessageFate = "ready" | "settled" | "leased" | "filtered" | "waiting" | "parked" | "delayed" | "dead" | "paused" | "absent";
+const numbersOfMessageFate: Record<MessageFate, number> = {
+  "ready": 1,
+  "settled": 2,
+  "leased": 3,
+  "filtered": 4,
+  "waiting": 5,
+  "parked": 6,
+  "delayed": 7,
+  "dead": 8,
+  "paused": 9,
+  "absent": 10,
+};
+function readMessageFate(reader: Reader): MessageFate | undefined {
+  const value = reader.uint32();
+  switch (value) {
+    case 0: return undefined;
+    case 1: return "ready";
+    case 2: return "settled";
+    case 3: return "leased";
+    case 4: return "filtered";
+    case 5: return "waiting";
+    case 6: return "parked";
+    case 7: return "delayed";
+    case 8: return "dead";
+    case 9: return "paused";
+    case 10: return "absent";
+    default: throw unknownEnumValue("MessageFate", value);
+  }
+}
+
+/** Form of the deliveries. */
+export type DeliveryForm = "messages" | "batches";
+const numbersOfDeliveryForm: Record<DeliveryForm, number> = {
+  "messages": 1,
+  "batches": 2,
+};
+function readDeliveryForm(reader: Reader): DeliveryForm | undefined {
+  const value = reader.uint32();
+  switch (value) {
+    case 0: return undefined;
+    case 1: return "messages";
+    case 2: return "batches";
+    default: throw unknownEnumValue("DeliveryForm", value);
+  }
+}
+
+/** What to do with delivered messages. */
+export type SettleKind = "ack" | "nack" | "reject" | "release" | "extend" | "begun";
+const numbersOfSettleKind: Record<SettleKind, number> = {
+  "ack": 1,
+  "nack": 2,
+  "reject": 3,
+  "release": 4,
+  "extend": 5,
+  "begun": 6,
+};
+function readSettleKind(reader: Reader): SettleKind | undefined {
+  const value = reader.uint32();
+  switch (value) {
+    case 0: return undefined;
+    case 1: return "ack";
+    case 2: return "nack";
+    case 3: return "reject";
+    case 4: return "release";
+    case 5: return "extend";
+    case 6: return "begun";
+    default: throw unknownEnumValue("SettleKind", value);
+  }
+}
+
 /** Creates a topic. */
 export interface CreateTopicRequest {
   /** [A-Za-z0-9._-], 1 to 200 characters, namespaces separated by "/"; must not begin with "__". */
@@ -4117,3 +4247,2510 @@ function readQueryOutcomeResponse(reader: Reader): QueryOutcomeResponse {
   return new QueryOutcomeResponseFields(f1, f2, f3);
 }
 export const QueryOutcomeResponse: MessageType<QueryOutcomeResponse> = messageType(createQueryOutcomeResponse, sizeQueryOutcomeResponse, writeQueryOutcomeResponse, readQueryOutcomeResponse);
+
+/** Which topics. Exactly one field is set. */
+export interface TopicSelection {
+  /** Names, 1 to 64. */
+  readonly names: readonly string[];
+  /** Patterns over the parts between "/": "*" one part, "#" any number; 1 to 16. */
+  readonly patterns: readonly string[];
+  /** RE2 syntax, matched against the whole name; at most 256 characters. */
+  readonly regex: string;
+}
+function createTopicSelection(fields: Partial<TopicSelection> = {}): TopicSelection {
+  return { names: fields.names ?? [], patterns: fields.patterns ?? [], regex: fields.regex ?? "" };
+}
+function sizeTopicSelection(message: TopicSelection): number {
+  let size = 0;
+  for (const item of message.names) size += 1 + stringSize(item);
+  for (const item of message.patterns) size += 1 + stringSize(item);
+  if (message.regex !== "") size += 1 + stringSize(message.regex);
+  return size;
+}
+function writeTopicSelection(message: TopicSelection, writer: Writer): void {
+  for (const item of message.names) { writer.varint(10); writer.string(item); }
+  for (const item of message.patterns) { writer.varint(18); writer.string(item); }
+  if (message.regex !== "") { writer.varint(26); writer.string(message.regex); }
+}
+class TopicSelectionFields implements TopicSelection {
+  readonly names: readonly string[];
+  readonly patterns: readonly string[];
+  readonly regex: string;
+  constructor(f1: string[], f2: string[], f3: string) {
+    this.names = f1;
+    this.patterns = f2;
+    this.regex = f3;
+  }
+}
+function readTopicSelection(reader: Reader): TopicSelection {
+  const f1: string[] = [];
+  const f2: string[] = [];
+  let f3: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: reader.element(); f1.push(reader.string()); break;
+      case 18: reader.element(); f2.push(reader.string()); break;
+      case 26: f3 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new TopicSelectionFields(f1, f2, f3);
+}
+export const TopicSelection: MessageType<TopicSelection> = messageType(createTopicSelection, sizeTopicSelection, writeTopicSelection, readTopicSelection);
+
+/** Where a subscription begins in topics that exist when it is created. In later ones it begins at the earliest message. */
+export interface StartPosition {
+  /** What the position is. */
+  readonly kind?: PositionKind | undefined;
+  /** TIME: ms since 1970. */
+  readonly timeMs: number;
+}
+function createStartPosition(fields: Partial<StartPosition> = {}): StartPosition {
+  return { kind: fields.kind, timeMs: fields.timeMs ?? 0 };
+}
+function sizeStartPosition(message: StartPosition): number {
+  let size = 0;
+  if (message.kind !== undefined) size += 1 + 1;
+  if (message.timeMs !== 0) size += 1 + int64Size(message.timeMs, "timeMs");
+  return size;
+}
+function writeStartPosition(message: StartPosition, writer: Writer): void {
+  if (message.kind !== undefined) { writer.varint(8); writer.varint(numbersOfPositionKind[message.kind]); }
+  if (message.timeMs !== 0) { writer.varint(16); writer.signed(message.timeMs); }
+}
+class StartPositionFields implements StartPosition {
+  readonly kind?: PositionKind | undefined;
+  readonly timeMs: number;
+  constructor(f1: PositionKind | undefined, f2: number) {
+    this.kind = f1;
+    this.timeMs = f2;
+  }
+}
+function readStartPosition(reader: Reader): StartPosition {
+  let f1: PositionKind | undefined = undefined;
+  let f2: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = readPositionKind(reader); break;
+      case 16: f2 = reader.int64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new StartPositionFields(f1, f2);
+}
+export const StartPosition: MessageType<StartPosition> = messageType(createStartPosition, sizeStartPosition, writeStartPosition, readStartPosition);
+
+/** How failed messages are tried again. */
+export interface RetryPolicy {
+  /** Failures after which a message is dead, 1 to 1000 (0: 16). */
+  readonly attemptsMax: number;
+  /** Delay after the n-th failure, ms each, at most 64; the last one repeats. Empty: exponential. */
+  readonly delaysMs: readonly number[];
+  /** First delay, ms (0: 1000). */
+  readonly initialMs: number;
+  /** Longest delay, ms, at most 7 days (0: 600000). */
+  readonly maxMs: number;
+  /** From one delay to the next, percent, 100 to 1000 (0: 200, each is twice the one before). */
+  readonly multiplierPercent: number;
+  /** A delay is drawn between 100 − jitter and 100 percent of what it would be, 0 to 100 (absent: 20). */
+  readonly jitterPercent?: number | undefined;
+}
+function createRetryPolicy(fields: Partial<RetryPolicy> = {}): RetryPolicy {
+  return { attemptsMax: fields.attemptsMax ?? 0, delaysMs: fields.delaysMs ?? [], initialMs: fields.initialMs ?? 0, maxMs: fields.maxMs ?? 0, multiplierPercent: fields.multiplierPercent ?? 0, jitterPercent: fields.jitterPercent };
+}
+function sizeRetryPolicy(message: RetryPolicy): number {
+  let size = 0;
+  if (message.attemptsMax !== 0) size += 1 + uint32Size(message.attemptsMax, "attemptsMax");
+  if (message.delaysMs.length > 0) size += 1 + prefixedSize(message.delaysMs.reduce((sum, item) => sum + uint64Size(item, "delaysMs"), 0));
+  if (message.initialMs !== 0) size += 1 + uint64Size(message.initialMs, "initialMs");
+  if (message.maxMs !== 0) size += 1 + uint64Size(message.maxMs, "maxMs");
+  if (message.multiplierPercent !== 0) size += 1 + uint32Size(message.multiplierPercent, "multiplierPercent");
+  if (message.jitterPercent !== undefined) size += 1 + uint32Size(message.jitterPercent, "jitterPercent");
+  return size;
+}
+function writeRetryPolicy(message: RetryPolicy, writer: Writer): void {
+  if (message.attemptsMax !== 0) { writer.varint(8); writer.varint(message.attemptsMax); }
+  if (message.delaysMs.length > 0) { writer.varint(18); writer.varint(message.delaysMs.reduce((sum, item) => sum + uint64Size(item, "delaysMs"), 0)); for (const item of message.delaysMs) writer.varint(item); }
+  if (message.initialMs !== 0) { writer.varint(24); writer.varint(message.initialMs); }
+  if (message.maxMs !== 0) { writer.varint(32); writer.varint(message.maxMs); }
+  if (message.multiplierPercent !== 0) { writer.varint(40); writer.varint(message.multiplierPercent); }
+  if (message.jitterPercent !== undefined) { writer.varint(48); writer.varint(message.jitterPercent); }
+}
+class RetryPolicyFields implements RetryPolicy {
+  readonly attemptsMax: number;
+  readonly delaysMs: readonly number[];
+  readonly initialMs: number;
+  readonly maxMs: number;
+  readonly multiplierPercent: number;
+  readonly jitterPercent?: number | undefined;
+  constructor(f1: number, f2: number[], f3: number, f4: number, f5: number, f6: number | undefined) {
+    this.attemptsMax = f1;
+    this.delaysMs = f2;
+    this.initialMs = f3;
+    this.maxMs = f4;
+    this.multiplierPercent = f5;
+    this.jitterPercent = f6;
+  }
+}
+function readRetryPolicy(reader: Reader): RetryPolicy {
+  let f1: number = 0;
+  const f2: number[] = [];
+  let f3: number = 0;
+  let f4: number = 0;
+  let f5: number = 0;
+  let f6: number | undefined = undefined;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      case 16: reader.element(); f2.push(reader.uint64()); break;
+      case 18: { const outer = reader.enter(); while (reader.more) { reader.element(); f2.push(reader.uint64()); } reader.leave(outer); break; }
+      case 24: f3 = reader.uint64(); break;
+      case 32: f4 = reader.uint64(); break;
+      case 40: f5 = reader.uint32(); break;
+      case 48: f6 = reader.uint32(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new RetryPolicyFields(f1, f2, f3, f4, f5, f6);
+}
+export const RetryPolicy: MessageType<RetryPolicy> = messageType(createRetryPolicy, sizeRetryPolicy, writeRetryPolicy, readRetryPolicy);
+
+/** Where messages go that failed for the last time or were rejected. */
+export interface DeadLetterPolicy {
+  /** False: such messages are tried again for ever at the longest delay. */
+  readonly enabled: boolean;
+  /** Empty: "dlq/" and the subscription's name. Created if need be. */
+  readonly topic: string;
+}
+function createDeadLetterPolicy(fields: Partial<DeadLetterPolicy> = {}): DeadLetterPolicy {
+  return { enabled: fields.enabled ?? false, topic: fields.topic ?? "" };
+}
+function sizeDeadLetterPolicy(message: DeadLetterPolicy): number {
+  let size = 0;
+  if (message.enabled) size += 1 + 1;
+  if (message.topic !== "") size += 1 + stringSize(message.topic);
+  return size;
+}
+function writeDeadLetterPolicy(message: DeadLetterPolicy, writer: Writer): void {
+  if (message.enabled) { writer.varint(8); writer.bool(message.enabled); }
+  if (message.topic !== "") { writer.varint(18); writer.string(message.topic); }
+}
+class DeadLetterPolicyFields implements DeadLetterPolicy {
+  readonly enabled: boolean;
+  readonly topic: string;
+  constructor(f1: boolean, f2: string) {
+    this.enabled = f1;
+    this.topic = f2;
+  }
+}
+function readDeadLetterPolicy(reader: Reader): DeadLetterPolicy {
+  let f1: boolean = false;
+  let f2: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.bool(); break;
+      case 18: f2 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new DeadLetterPolicyFields(f1, f2);
+}
+export const DeadLetterPolicy: MessageType<DeadLetterPolicy> = messageType(createDeadLetterPolicy, sizeDeadLetterPolicy, writeDeadLetterPolicy, readDeadLetterPolicy);
+
+/** What a subscription is. */
+export interface SubscriptionDefinition {
+  /** Rules as for topic names. */
+  readonly name: string;
+  /** Which topics. */
+  readonly topics?: TopicSelection | undefined;
+  /** JSON of the filter (docs/SUBSCRIPTIONS.md); empty: every message. */
+  readonly filter: string;
+  /** Order and sharing. Cannot be altered. */
+  readonly mode?: SubscriptionMode | undefined;
+  /** Failed messages. */
+  readonly retry?: RetryPolicy | undefined;
+  /** Dead messages. */
+  readonly deadLetter?: DeadLetterPolicy | undefined;
+  /** Ordered modes only. */
+  readonly onFailure?: FailurePolicy | undefined;
+  /** Time to settle a message, ms, 1000 to 43200000 (0: 30000). */
+  readonly ackDeadlineMs: number;
+  /** Cannot be altered. */
+  readonly start?: StartPosition | undefined;
+  /** Nothing is handed out before this time, ms since 1970; 0: not paused; 2^53 − 1: until resumed. */
+  readonly pausedUntilMs: number;
+}
+function createSubscriptionDefinition(fields: Partial<SubscriptionDefinition> = {}): SubscriptionDefinition {
+  return { name: fields.name ?? "", topics: fields.topics, filter: fields.filter ?? "", mode: fields.mode, retry: fields.retry, deadLetter: fields.deadLetter, onFailure: fields.onFailure, ackDeadlineMs: fields.ackDeadlineMs ?? 0, start: fields.start, pausedUntilMs: fields.pausedUntilMs ?? 0 };
+}
+function sizeSubscriptionDefinition(message: SubscriptionDefinition): number {
+  let size = 0;
+  if (message.name !== "") size += 1 + stringSize(message.name);
+  if (message.topics !== undefined) size += 1 + prefixedSize(sizeTopicSelection(message.topics));
+  if (message.filter !== "") size += 1 + stringSize(message.filter);
+  if (message.mode !== undefined) size += 1 + 1;
+  if (message.retry !== undefined) size += 1 + prefixedSize(sizeRetryPolicy(message.retry));
+  if (message.deadLetter !== undefined) size += 1 + prefixedSize(sizeDeadLetterPolicy(message.deadLetter));
+  if (message.onFailure !== undefined) size += 1 + 1;
+  if (message.ackDeadlineMs !== 0) size += 1 + uint64Size(message.ackDeadlineMs, "ackDeadlineMs");
+  if (message.start !== undefined) size += 1 + prefixedSize(sizeStartPosition(message.start));
+  if (message.pausedUntilMs !== 0) size += 1 + uint64Size(message.pausedUntilMs, "pausedUntilMs");
+  return size;
+}
+function writeSubscriptionDefinition(message: SubscriptionDefinition, writer: Writer): void {
+  if (message.name !== "") { writer.varint(10); writer.string(message.name); }
+  if (message.topics !== undefined) { writer.varint(18); writer.varint(sizeTopicSelection(message.topics)); writeTopicSelection(message.topics, writer); }
+  if (message.filter !== "") { writer.varint(26); writer.string(message.filter); }
+  if (message.mode !== undefined) { writer.varint(32); writer.varint(numbersOfSubscriptionMode[message.mode]); }
+  if (message.retry !== undefined) { writer.varint(42); writer.varint(sizeRetryPolicy(message.retry)); writeRetryPolicy(message.retry, writer); }
+  if (message.deadLetter !== undefined) { writer.varint(50); writer.varint(sizeDeadLetterPolicy(message.deadLetter)); writeDeadLetterPolicy(message.deadLetter, writer); }
+  if (message.onFailure !== undefined) { writer.varint(56); writer.varint(numbersOfFailurePolicy[message.onFailure]); }
+  if (message.ackDeadlineMs !== 0) { writer.varint(64); writer.varint(message.ackDeadlineMs); }
+  if (message.start !== undefined) { writer.varint(74); writer.varint(sizeStartPosition(message.start)); writeStartPosition(message.start, writer); }
+  if (message.pausedUntilMs !== 0) { writer.varint(80); writer.varint(message.pausedUntilMs); }
+}
+class SubscriptionDefinitionFields implements SubscriptionDefinition {
+  readonly name: string;
+  readonly topics?: TopicSelection | undefined;
+  readonly filter: string;
+  readonly mode?: SubscriptionMode | undefined;
+  readonly retry?: RetryPolicy | undefined;
+  readonly deadLetter?: DeadLetterPolicy | undefined;
+  readonly onFailure?: FailurePolicy | undefined;
+  readonly ackDeadlineMs: number;
+  readonly start?: StartPosition | undefined;
+  readonly pausedUntilMs: number;
+  constructor(f1: string, f2: TopicSelection | undefined, f3: string, f4: SubscriptionMode | undefined, f5: RetryPolicy | undefined, f6: DeadLetterPolicy | undefined, f7: FailurePolicy | undefined, f8: number, f9: StartPosition | undefined, f10: number) {
+    this.name = f1;
+    this.topics = f2;
+    this.filter = f3;
+    this.mode = f4;
+    this.retry = f5;
+    this.deadLetter = f6;
+    this.onFailure = f7;
+    this.ackDeadlineMs = f8;
+    this.start = f9;
+    this.pausedUntilMs = f10;
+  }
+}
+function readSubscriptionDefinition(reader: Reader): SubscriptionDefinition {
+  let f1: string = "";
+  let f2: TopicSelection | undefined = undefined;
+  let f3: string = "";
+  let f4: SubscriptionMode | undefined = undefined;
+  let f5: RetryPolicy | undefined = undefined;
+  let f6: DeadLetterPolicy | undefined = undefined;
+  let f7: FailurePolicy | undefined = undefined;
+  let f8: number = 0;
+  let f9: StartPosition | undefined = undefined;
+  let f10: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: f2 = reader.message(readTopicSelection); break;
+      case 26: f3 = reader.string(); break;
+      case 32: f4 = readSubscriptionMode(reader); break;
+      case 42: f5 = reader.message(readRetryPolicy); break;
+      case 50: f6 = reader.message(readDeadLetterPolicy); break;
+      case 56: f7 = readFailurePolicy(reader); break;
+      case 64: f8 = reader.uint64(); break;
+      case 74: f9 = reader.message(readStartPosition); break;
+      case 80: f10 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new SubscriptionDefinitionFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10);
+}
+export const SubscriptionDefinition: MessageType<SubscriptionDefinition> = messageType(createSubscriptionDefinition, sizeSubscriptionDefinition, writeSubscriptionDefinition, readSubscriptionDefinition);
+
+/** Creates. */
+export interface CreateSubscriptionRequest {
+  /** Without version. */
+  readonly definition?: SubscriptionDefinition | undefined;
+  /** Only check, change nothing. */
+  readonly validateOnly: boolean;
+}
+function createCreateSubscriptionRequest(fields: Partial<CreateSubscriptionRequest> = {}): CreateSubscriptionRequest {
+  return { definition: fields.definition, validateOnly: fields.validateOnly ?? false };
+}
+function sizeCreateSubscriptionRequest(message: CreateSubscriptionRequest): number {
+  let size = 0;
+  if (message.definition !== undefined) size += 1 + prefixedSize(sizeSubscriptionDefinition(message.definition));
+  if (message.validateOnly) size += 1 + 1;
+  return size;
+}
+function writeCreateSubscriptionRequest(message: CreateSubscriptionRequest, writer: Writer): void {
+  if (message.definition !== undefined) { writer.varint(10); writer.varint(sizeSubscriptionDefinition(message.definition)); writeSubscriptionDefinition(message.definition, writer); }
+  if (message.validateOnly) { writer.varint(16); writer.bool(message.validateOnly); }
+}
+class CreateSubscriptionRequestFields implements CreateSubscriptionRequest {
+  readonly definition?: SubscriptionDefinition | undefined;
+  readonly validateOnly: boolean;
+  constructor(f1: SubscriptionDefinition | undefined, f2: boolean) {
+    this.definition = f1;
+    this.validateOnly = f2;
+  }
+}
+function readCreateSubscriptionRequest(reader: Reader): CreateSubscriptionRequest {
+  let f1: SubscriptionDefinition | undefined = undefined;
+  let f2: boolean = false;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.message(readSubscriptionDefinition); break;
+      case 16: f2 = reader.bool(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new CreateSubscriptionRequestFields(f1, f2);
+}
+export const CreateSubscriptionRequest: MessageType<CreateSubscriptionRequest> = messageType(createCreateSubscriptionRequest, sizeCreateSubscriptionRequest, writeCreateSubscriptionRequest, readCreateSubscriptionRequest);
+
+/** Created. */
+export interface CreateSubscriptionResponse {
+  /** UUID; empty after validate_only. */
+  readonly subscriptionId: string;
+  /** What topics match now. */
+  readonly topics: readonly string[];
+}
+function createCreateSubscriptionResponse(fields: Partial<CreateSubscriptionResponse> = {}): CreateSubscriptionResponse {
+  return { subscriptionId: fields.subscriptionId ?? "", topics: fields.topics ?? [] };
+}
+function sizeCreateSubscriptionResponse(message: CreateSubscriptionResponse): number {
+  let size = 0;
+  if (message.subscriptionId !== "") size += 1 + stringSize(message.subscriptionId);
+  for (const item of message.topics) size += 1 + stringSize(item);
+  return size;
+}
+function writeCreateSubscriptionResponse(message: CreateSubscriptionResponse, writer: Writer): void {
+  if (message.subscriptionId !== "") { writer.varint(10); writer.string(message.subscriptionId); }
+  for (const item of message.topics) { writer.varint(18); writer.string(item); }
+}
+class CreateSubscriptionResponseFields implements CreateSubscriptionResponse {
+  readonly subscriptionId: string;
+  readonly topics: readonly string[];
+  constructor(f1: string, f2: string[]) {
+    this.subscriptionId = f1;
+    this.topics = f2;
+  }
+}
+function readCreateSubscriptionResponse(reader: Reader): CreateSubscriptionResponse {
+  let f1: string = "";
+  const f2: string[] = [];
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: reader.element(); f2.push(reader.string()); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new CreateSubscriptionResponseFields(f1, f2);
+}
+export const CreateSubscriptionResponse: MessageType<CreateSubscriptionResponse> = messageType(createCreateSubscriptionResponse, sizeCreateSubscriptionResponse, writeCreateSubscriptionResponse, readCreateSubscriptionResponse);
+
+/** Alters. */
+export interface AlterSubscriptionRequest {
+  /** The new definition; its name says which. */
+  readonly definition?: SubscriptionDefinition | undefined;
+  /** The version that it replaces; 0: whatever it is. */
+  readonly version: number;
+}
+function createAlterSubscriptionRequest(fields: Partial<AlterSubscriptionRequest> = {}): AlterSubscriptionRequest {
+  return { definition: fields.definition, version: fields.version ?? 0 };
+}
+function sizeAlterSubscriptionRequest(message: AlterSubscriptionRequest): number {
+  let size = 0;
+  if (message.definition !== undefined) size += 1 + prefixedSize(sizeSubscriptionDefinition(message.definition));
+  if (message.version !== 0) size += 1 + uint64Size(message.version, "version");
+  return size;
+}
+function writeAlterSubscriptionRequest(message: AlterSubscriptionRequest, writer: Writer): void {
+  if (message.definition !== undefined) { writer.varint(10); writer.varint(sizeSubscriptionDefinition(message.definition)); writeSubscriptionDefinition(message.definition, writer); }
+  if (message.version !== 0) { writer.varint(16); writer.varint(message.version); }
+}
+class AlterSubscriptionRequestFields implements AlterSubscriptionRequest {
+  readonly definition?: SubscriptionDefinition | undefined;
+  readonly version: number;
+  constructor(f1: SubscriptionDefinition | undefined, f2: number) {
+    this.definition = f1;
+    this.version = f2;
+  }
+}
+function readAlterSubscriptionRequest(reader: Reader): AlterSubscriptionRequest {
+  let f1: SubscriptionDefinition | undefined = undefined;
+  let f2: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.message(readSubscriptionDefinition); break;
+      case 16: f2 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new AlterSubscriptionRequestFields(f1, f2);
+}
+export const AlterSubscriptionRequest: MessageType<AlterSubscriptionRequest> = messageType(createAlterSubscriptionRequest, sizeAlterSubscriptionRequest, writeAlterSubscriptionRequest, readAlterSubscriptionRequest);
+
+/** Altered. */
+export interface AlterSubscriptionResponse {
+  /** The new version. */
+  readonly version: number;
+}
+function createAlterSubscriptionResponse(fields: Partial<AlterSubscriptionResponse> = {}): AlterSubscriptionResponse {
+  return { version: fields.version ?? 0 };
+}
+function sizeAlterSubscriptionResponse(message: AlterSubscriptionResponse): number {
+  let size = 0;
+  if (message.version !== 0) size += 1 + uint64Size(message.version, "version");
+  return size;
+}
+function writeAlterSubscriptionResponse(message: AlterSubscriptionResponse, writer: Writer): void {
+  if (message.version !== 0) { writer.varint(8); writer.varint(message.version); }
+}
+class AlterSubscriptionResponseFields implements AlterSubscriptionResponse {
+  readonly version: number;
+  constructor(f1: number) {
+    this.version = f1;
+  }
+}
+function readAlterSubscriptionResponse(reader: Reader): AlterSubscriptionResponse {
+  let f1: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new AlterSubscriptionResponseFields(f1);
+}
+export const AlterSubscriptionResponse: MessageType<AlterSubscriptionResponse> = messageType(createAlterSubscriptionResponse, sizeAlterSubscriptionResponse, writeAlterSubscriptionResponse, readAlterSubscriptionResponse);
+
+/** Deletes. */
+export interface DeleteSubscriptionRequest {
+  /** Name. */
+  readonly name: string;
+}
+function createDeleteSubscriptionRequest(fields: Partial<DeleteSubscriptionRequest> = {}): DeleteSubscriptionRequest {
+  return { name: fields.name ?? "" };
+}
+function sizeDeleteSubscriptionRequest(message: DeleteSubscriptionRequest): number {
+  let size = 0;
+  if (message.name !== "") size += 1 + stringSize(message.name);
+  return size;
+}
+function writeDeleteSubscriptionRequest(message: DeleteSubscriptionRequest, writer: Writer): void {
+  if (message.name !== "") { writer.varint(10); writer.string(message.name); }
+}
+class DeleteSubscriptionRequestFields implements DeleteSubscriptionRequest {
+  readonly name: string;
+  constructor(f1: string) {
+    this.name = f1;
+  }
+}
+function readDeleteSubscriptionRequest(reader: Reader): DeleteSubscriptionRequest {
+  let f1: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new DeleteSubscriptionRequestFields(f1);
+}
+export const DeleteSubscriptionRequest: MessageType<DeleteSubscriptionRequest> = messageType(createDeleteSubscriptionRequest, sizeDeleteSubscriptionRequest, writeDeleteSubscriptionRequest, readDeleteSubscriptionRequest);
+
+/** Done. */
+export interface DeleteSubscriptionResponse {
+}
+function createDeleteSubscriptionResponse(_fields: Partial<DeleteSubscriptionResponse> = {}): DeleteSubscriptionResponse {
+  return {  };
+}
+function sizeDeleteSubscriptionResponse(_message: DeleteSubscriptionResponse): number {
+  return 0;
+}
+function writeDeleteSubscriptionResponse(_message: DeleteSubscriptionResponse, _writer: Writer): void {
+}
+function readDeleteSubscriptionResponse(reader: Reader): DeleteSubscriptionResponse {
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      default: reader.skip(tag);
+    }
+  }
+  return {};
+}
+export const DeleteSubscriptionResponse: MessageType<DeleteSubscriptionResponse> = messageType(createDeleteSubscriptionResponse, sizeDeleteSubscriptionResponse, writeDeleteSubscriptionResponse, readDeleteSubscriptionResponse);
+
+/** A page of subscriptions. */
+export interface ListSubscriptionsRequest {
+  /** Items per page, 1 to 1000 (0: 100). */
+  readonly pageSize: number;
+  /** From the previous answer. */
+  readonly pageToken: string;
+  /** Only names with this prefix. */
+  readonly prefix: string;
+  /** Only those that match this topic; empty: all. */
+  readonly topic: string;
+}
+function createListSubscriptionsRequest(fields: Partial<ListSubscriptionsRequest> = {}): ListSubscriptionsRequest {
+  return { pageSize: fields.pageSize ?? 0, pageToken: fields.pageToken ?? "", prefix: fields.prefix ?? "", topic: fields.topic ?? "" };
+}
+function sizeListSubscriptionsRequest(message: ListSubscriptionsRequest): number {
+  let size = 0;
+  if (message.pageSize !== 0) size += 1 + uint32Size(message.pageSize, "pageSize");
+  if (message.pageToken !== "") size += 1 + stringSize(message.pageToken);
+  if (message.prefix !== "") size += 1 + stringSize(message.prefix);
+  if (message.topic !== "") size += 1 + stringSize(message.topic);
+  return size;
+}
+function writeListSubscriptionsRequest(message: ListSubscriptionsRequest, writer: Writer): void {
+  if (message.pageSize !== 0) { writer.varint(8); writer.varint(message.pageSize); }
+  if (message.pageToken !== "") { writer.varint(18); writer.string(message.pageToken); }
+  if (message.prefix !== "") { writer.varint(26); writer.string(message.prefix); }
+  if (message.topic !== "") { writer.varint(34); writer.string(message.topic); }
+}
+class ListSubscriptionsRequestFields implements ListSubscriptionsRequest {
+  readonly pageSize: number;
+  readonly pageToken: string;
+  readonly prefix: string;
+  readonly topic: string;
+  constructor(f1: number, f2: string, f3: string, f4: string) {
+    this.pageSize = f1;
+    this.pageToken = f2;
+    this.prefix = f3;
+    this.topic = f4;
+  }
+}
+function readListSubscriptionsRequest(reader: Reader): ListSubscriptionsRequest {
+  let f1: number = 0;
+  let f2: string = "";
+  let f3: string = "";
+  let f4: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      case 18: f2 = reader.string(); break;
+      case 26: f3 = reader.string(); break;
+      case 34: f4 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ListSubscriptionsRequestFields(f1, f2, f3, f4);
+}
+export const ListSubscriptionsRequest: MessageType<ListSubscriptionsRequest> = messageType(createListSubscriptionsRequest, sizeListSubscriptionsRequest, writeListSubscriptionsRequest, readListSubscriptionsRequest);
+
+/** Subscriptions in name order. */
+export interface ListSubscriptionsResponse {
+  /** The page. */
+  readonly subscriptions: readonly Subscription[];
+  /** Empty on the last page. */
+  readonly nextPageToken: string;
+}
+function createListSubscriptionsResponse(fields: Partial<ListSubscriptionsResponse> = {}): ListSubscriptionsResponse {
+  return { subscriptions: fields.subscriptions ?? [], nextPageToken: fields.nextPageToken ?? "" };
+}
+function sizeListSubscriptionsResponse(message: ListSubscriptionsResponse): number {
+  let size = 0;
+  for (const item of message.subscriptions) size += 1 + prefixedSize(sizeSubscription(item));
+  if (message.nextPageToken !== "") size += 1 + stringSize(message.nextPageToken);
+  return size;
+}
+function writeListSubscriptionsResponse(message: ListSubscriptionsResponse, writer: Writer): void {
+  for (const item of message.subscriptions) { writer.varint(10); writer.varint(sizeSubscription(item)); writeSubscription(item, writer); }
+  if (message.nextPageToken !== "") { writer.varint(18); writer.string(message.nextPageToken); }
+}
+class ListSubscriptionsResponseFields implements ListSubscriptionsResponse {
+  readonly subscriptions: readonly Subscription[];
+  readonly nextPageToken: string;
+  constructor(f1: Subscription[], f2: string) {
+    this.subscriptions = f1;
+    this.nextPageToken = f2;
+  }
+}
+function readListSubscriptionsResponse(reader: Reader): ListSubscriptionsResponse {
+  const f1: Subscription[] = [];
+  let f2: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: reader.element(); f1.push(reader.message(readSubscription)); break;
+      case 18: f2 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ListSubscriptionsResponseFields(f1, f2);
+}
+export const ListSubscriptionsResponse: MessageType<ListSubscriptionsResponse> = messageType(createListSubscriptionsResponse, sizeListSubscriptionsResponse, writeListSubscriptionsResponse, readListSubscriptionsResponse);
+
+/** A subscription as it stands in the metadata. */
+export interface Subscription {
+  /** UUID, never used again. */
+  readonly subscriptionId: string;
+  /** Grows with each change. */
+  readonly version: number;
+  /** The definition, defaults filled in. */
+  readonly definition?: SubscriptionDefinition | undefined;
+}
+function createSubscription(fields: Partial<Subscription> = {}): Subscription {
+  return { subscriptionId: fields.subscriptionId ?? "", version: fields.version ?? 0, definition: fields.definition };
+}
+function sizeSubscription(message: Subscription): number {
+  let size = 0;
+  if (message.subscriptionId !== "") size += 1 + stringSize(message.subscriptionId);
+  if (message.version !== 0) size += 1 + uint64Size(message.version, "version");
+  if (message.definition !== undefined) size += 1 + prefixedSize(sizeSubscriptionDefinition(message.definition));
+  return size;
+}
+function writeSubscription(message: Subscription, writer: Writer): void {
+  if (message.subscriptionId !== "") { writer.varint(10); writer.string(message.subscriptionId); }
+  if (message.version !== 0) { writer.varint(16); writer.varint(message.version); }
+  if (message.definition !== undefined) { writer.varint(26); writer.varint(sizeSubscriptionDefinition(message.definition)); writeSubscriptionDefinition(message.definition, writer); }
+}
+class SubscriptionFields implements Subscription {
+  readonly subscriptionId: string;
+  readonly version: number;
+  readonly definition?: SubscriptionDefinition | undefined;
+  constructor(f1: string, f2: number, f3: SubscriptionDefinition | undefined) {
+    this.subscriptionId = f1;
+    this.version = f2;
+    this.definition = f3;
+  }
+}
+function readSubscription(reader: Reader): Subscription {
+  let f1: string = "";
+  let f2: number = 0;
+  let f3: SubscriptionDefinition | undefined = undefined;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 16: f2 = reader.uint64(); break;
+      case 26: f3 = reader.message(readSubscriptionDefinition); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new SubscriptionFields(f1, f2, f3);
+}
+export const Subscription: MessageType<Subscription> = messageType(createSubscription, sizeSubscription, writeSubscription, readSubscription);
+
+/** Asks for one. */
+export interface DescribeSubscriptionRequest {
+  /** Name. */
+  readonly name: string;
+}
+function createDescribeSubscriptionRequest(fields: Partial<DescribeSubscriptionRequest> = {}): DescribeSubscriptionRequest {
+  return { name: fields.name ?? "" };
+}
+function sizeDescribeSubscriptionRequest(message: DescribeSubscriptionRequest): number {
+  let size = 0;
+  if (message.name !== "") size += 1 + stringSize(message.name);
+  return size;
+}
+function writeDescribeSubscriptionRequest(message: DescribeSubscriptionRequest, writer: Writer): void {
+  if (message.name !== "") { writer.varint(10); writer.string(message.name); }
+}
+class DescribeSubscriptionRequestFields implements DescribeSubscriptionRequest {
+  readonly name: string;
+  constructor(f1: string) {
+    this.name = f1;
+  }
+}
+function readDescribeSubscriptionRequest(reader: Reader): DescribeSubscriptionRequest {
+  let f1: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new DescribeSubscriptionRequestFields(f1);
+}
+export const DescribeSubscriptionRequest: MessageType<DescribeSubscriptionRequest> = messageType(createDescribeSubscriptionRequest, sizeDescribeSubscriptionRequest, writeDescribeSubscriptionRequest, readDescribeSubscriptionRequest);
+
+/** One subscription and where it is kept. */
+export interface DescribeSubscriptionResponse {
+  /** The definition. */
+  readonly subscription?: Subscription | undefined;
+  /** Topics that match now, in name order, at most 10000. */
+  readonly topics: readonly MatchedTopic[];
+}
+function createDescribeSubscriptionResponse(fields: Partial<DescribeSubscriptionResponse> = {}): DescribeSubscriptionResponse {
+  return { subscription: fields.subscription, topics: fields.topics ?? [] };
+}
+function sizeDescribeSubscriptionResponse(message: DescribeSubscriptionResponse): number {
+  let size = 0;
+  if (message.subscription !== undefined) size += 1 + prefixedSize(sizeSubscription(message.subscription));
+  for (const item of message.topics) size += 1 + prefixedSize(sizeMatchedTopic(item));
+  return size;
+}
+function writeDescribeSubscriptionResponse(message: DescribeSubscriptionResponse, writer: Writer): void {
+  if (message.subscription !== undefined) { writer.varint(10); writer.varint(sizeSubscription(message.subscription)); writeSubscription(message.subscription, writer); }
+  for (const item of message.topics) { writer.varint(18); writer.varint(sizeMatchedTopic(item)); writeMatchedTopic(item, writer); }
+}
+class DescribeSubscriptionResponseFields implements DescribeSubscriptionResponse {
+  readonly subscription?: Subscription | undefined;
+  readonly topics: readonly MatchedTopic[];
+  constructor(f1: Subscription | undefined, f2: MatchedTopic[]) {
+    this.subscription = f1;
+    this.topics = f2;
+  }
+}
+function readDescribeSubscriptionResponse(reader: Reader): DescribeSubscriptionResponse {
+  let f1: Subscription | undefined = undefined;
+  const f2: MatchedTopic[] = [];
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.message(readSubscription); break;
+      case 18: reader.element(); f2.push(reader.message(readMatchedTopic)); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new DescribeSubscriptionResponseFields(f1, f2);
+}
+export const DescribeSubscriptionResponse: MessageType<DescribeSubscriptionResponse> = messageType(createDescribeSubscriptionResponse, sizeDescribeSubscriptionResponse, writeDescribeSubscriptionResponse, readDescribeSubscriptionResponse);
+
+/** A topic of a subscription. */
+export interface MatchedTopic {
+  /** UUID. */
+  readonly topicId: string;
+  /** Name. */
+  readonly name: string;
+  /** Number of partitions. */
+  readonly partitions: number;
+}
+function createMatchedTopic(fields: Partial<MatchedTopic> = {}): MatchedTopic {
+  return { topicId: fields.topicId ?? "", name: fields.name ?? "", partitions: fields.partitions ?? 0 };
+}
+function sizeMatchedTopic(message: MatchedTopic): number {
+  let size = 0;
+  if (message.topicId !== "") size += 1 + stringSize(message.topicId);
+  if (message.name !== "") size += 1 + stringSize(message.name);
+  if (message.partitions !== 0) size += 1 + uint32Size(message.partitions, "partitions");
+  return size;
+}
+function writeMatchedTopic(message: MatchedTopic, writer: Writer): void {
+  if (message.topicId !== "") { writer.varint(10); writer.string(message.topicId); }
+  if (message.name !== "") { writer.varint(18); writer.string(message.name); }
+  if (message.partitions !== 0) { writer.varint(24); writer.varint(message.partitions); }
+}
+class MatchedTopicFields implements MatchedTopic {
+  readonly topicId: string;
+  readonly name: string;
+  readonly partitions: number;
+  constructor(f1: string, f2: string, f3: number) {
+    this.topicId = f1;
+    this.name = f2;
+    this.partitions = f3;
+  }
+}
+function readMatchedTopic(reader: Reader): MatchedTopic {
+  let f1: string = "";
+  let f2: string = "";
+  let f3: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: f2 = reader.string(); break;
+      case 24: f3 = reader.uint32(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new MatchedTopicFields(f1, f2, f3);
+}
+export const MatchedTopic: MessageType<MatchedTopic> = messageType(createMatchedTopic, sizeMatchedTopic, writeMatchedTopic, readMatchedTopic);
+
+/** Asks the leader of partitions. */
+export interface GetProgressRequest {
+  /** Name. */
+  readonly subscription: string;
+  /** UUID of a topic; empty: all that the asked broker leads. */
+  readonly topicId: string;
+}
+function createGetProgressRequest(fields: Partial<GetProgressRequest> = {}): GetProgressRequest {
+  return { subscription: fields.subscription ?? "", topicId: fields.topicId ?? "" };
+}
+function sizeGetProgressRequest(message: GetProgressRequest): number {
+  let size = 0;
+  if (message.subscription !== "") size += 1 + stringSize(message.subscription);
+  if (message.topicId !== "") size += 1 + stringSize(message.topicId);
+  return size;
+}
+function writeGetProgressRequest(message: GetProgressRequest, writer: Writer): void {
+  if (message.subscription !== "") { writer.varint(10); writer.string(message.subscription); }
+  if (message.topicId !== "") { writer.varint(18); writer.string(message.topicId); }
+}
+class GetProgressRequestFields implements GetProgressRequest {
+  readonly subscription: string;
+  readonly topicId: string;
+  constructor(f1: string, f2: string) {
+    this.subscription = f1;
+    this.topicId = f2;
+  }
+}
+function readGetProgressRequest(reader: Reader): GetProgressRequest {
+  let f1: string = "";
+  let f2: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: f2 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new GetProgressRequestFields(f1, f2);
+}
+export const GetProgressRequest: MessageType<GetProgressRequest> = messageType(createGetProgressRequest, sizeGetProgressRequest, writeGetProgressRequest, readGetProgressRequest);
+
+/** Partitions of the subscription that the asked broker leads. */
+export interface GetProgressResponse {
+  /** In order of topic name and partition. */
+  readonly partitions: readonly PartitionProgress[];
+}
+function createGetProgressResponse(fields: Partial<GetProgressResponse> = {}): GetProgressResponse {
+  return { partitions: fields.partitions ?? [] };
+}
+function sizeGetProgressResponse(message: GetProgressResponse): number {
+  let size = 0;
+  for (const item of message.partitions) size += 1 + prefixedSize(sizePartitionProgress(item));
+  return size;
+}
+function writeGetProgressResponse(message: GetProgressResponse, writer: Writer): void {
+  for (const item of message.partitions) { writer.varint(10); writer.varint(sizePartitionProgress(item)); writePartitionProgress(item, writer); }
+}
+class GetProgressResponseFields implements GetProgressResponse {
+  readonly partitions: readonly PartitionProgress[];
+  constructor(f1: PartitionProgress[]) {
+    this.partitions = f1;
+  }
+}
+function readGetProgressResponse(reader: Reader): GetProgressResponse {
+  const f1: PartitionProgress[] = [];
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: reader.element(); f1.push(reader.message(readPartitionProgress)); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new GetProgressResponseFields(f1);
+}
+export const GetProgressResponse: MessageType<GetProgressResponse> = messageType(createGetProgressResponse, sizeGetProgressResponse, writeGetProgressResponse, readGetProgressResponse);
+
+/** A subscription in one partition. */
+export interface PartitionProgress {
+  /** Name of the topic. */
+  readonly topic: string;
+  /** UUID of the topic. */
+  readonly topicId: string;
+  /** 0-based. */
+  readonly partition: number;
+  /** The partition keeps a cursor. False for moments after a creation. */
+  readonly attached: boolean;
+  /** The lowest offset that is not settled. */
+  readonly cursor: number;
+  /** First offset that readers may ask for. */
+  readonly logStartOffset: number;
+  /** End of what is committed. */
+  readonly highWatermark: number;
+  /** Messages from the cursor on that are not settled. */
+  readonly unsettledMessages: number;
+  /** Their bytes, estimated from the log's average. */
+  readonly unsettledBytes: number;
+  /** Append time of the message at the cursor, ms since 1970; 0: none is unsettled. */
+  readonly oldestUnsettledMs: number;
+  /** Handed out and not settled. */
+  readonly outstandingMessages: number;
+  /** Failed and waiting for their next attempt. */
+  readonly retryingMessages: number;
+  /** Keys that are parked. */
+  readonly parkedKeys: number;
+  /** Messages that were dropped by retention before they were settled, since the subscription began. */
+  readonly droppedMessages: number;
+  /** Consumers that the leader sees. */
+  readonly consumers: number;
+  /** The consumer that the partition belongs to (EXCLUSIVE). */
+  readonly activeConsumer: string;
+  /** Messages settled by consumers, by filter and as dead letters, since this leader began. */
+  readonly acknowledgedMessages: number;
+  /** See above. */
+  readonly filteredMessages: number;
+  /** See above. */
+  readonly deadMessages: number;
+  /** Nothing is handed out because a message failed for good under STOP: its offset plus one; 0: not stopped. */
+  readonly stoppedAtPlusOne: number;
+}
+function createPartitionProgress(fields: Partial<PartitionProgress> = {}): PartitionProgress {
+  return { topic: fields.topic ?? "", topicId: fields.topicId ?? "", partition: fields.partition ?? 0, attached: fields.attached ?? false, cursor: fields.cursor ?? 0, logStartOffset: fields.logStartOffset ?? 0, highWatermark: fields.highWatermark ?? 0, unsettledMessages: fields.unsettledMessages ?? 0, unsettledBytes: fields.unsettledBytes ?? 0, oldestUnsettledMs: fields.oldestUnsettledMs ?? 0, outstandingMessages: fields.outstandingMessages ?? 0, retryingMessages: fields.retryingMessages ?? 0, parkedKeys: fields.parkedKeys ?? 0, droppedMessages: fields.droppedMessages ?? 0, consumers: fields.consumers ?? 0, activeConsumer: fields.activeConsumer ?? "", acknowledgedMessages: fields.acknowledgedMessages ?? 0, filteredMessages: fields.filteredMessages ?? 0, deadMessages: fields.deadMessages ?? 0, stoppedAtPlusOne: fields.stoppedAtPlusOne ?? 0 };
+}
+function sizePartitionProgress(message: PartitionProgress): number {
+  let size = 0;
+  if (message.topic !== "") size += 1 + stringSize(message.topic);
+  if (message.topicId !== "") size += 1 + stringSize(message.topicId);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.attached) size += 1 + 1;
+  if (message.cursor !== 0) size += 1 + uint64Size(message.cursor, "cursor");
+  if (message.logStartOffset !== 0) size += 1 + uint64Size(message.logStartOffset, "logStartOffset");
+  if (message.highWatermark !== 0) size += 1 + uint64Size(message.highWatermark, "highWatermark");
+  if (message.unsettledMessages !== 0) size += 1 + uint64Size(message.unsettledMessages, "unsettledMessages");
+  if (message.unsettledBytes !== 0) size += 1 + uint64Size(message.unsettledBytes, "unsettledBytes");
+  if (message.oldestUnsettledMs !== 0) size += 1 + uint64Size(message.oldestUnsettledMs, "oldestUnsettledMs");
+  if (message.outstandingMessages !== 0) size += 1 + uint64Size(message.outstandingMessages, "outstandingMessages");
+  if (message.retryingMessages !== 0) size += 1 + uint64Size(message.retryingMessages, "retryingMessages");
+  if (message.parkedKeys !== 0) size += 1 + uint64Size(message.parkedKeys, "parkedKeys");
+  if (message.droppedMessages !== 0) size += 1 + uint64Size(message.droppedMessages, "droppedMessages");
+  if (message.consumers !== 0) size += 1 + uint32Size(message.consumers, "consumers");
+  if (message.activeConsumer !== "") size += 2 + stringSize(message.activeConsumer);
+  if (message.acknowledgedMessages !== 0) size += 2 + uint64Size(message.acknowledgedMessages, "acknowledgedMessages");
+  if (message.filteredMessages !== 0) size += 2 + uint64Size(message.filteredMessages, "filteredMessages");
+  if (message.deadMessages !== 0) size += 2 + uint64Size(message.deadMessages, "deadMessages");
+  if (message.stoppedAtPlusOne !== 0) size += 2 + uint64Size(message.stoppedAtPlusOne, "stoppedAtPlusOne");
+  return size;
+}
+function writePartitionProgress(message: PartitionProgress, writer: Writer): void {
+  if (message.topic !== "") { writer.varint(10); writer.string(message.topic); }
+  if (message.topicId !== "") { writer.varint(18); writer.string(message.topicId); }
+  if (message.partition !== 0) { writer.varint(24); writer.signed(message.partition); }
+  if (message.attached) { writer.varint(32); writer.bool(message.attached); }
+  if (message.cursor !== 0) { writer.varint(40); writer.varint(message.cursor); }
+  if (message.logStartOffset !== 0) { writer.varint(48); writer.varint(message.logStartOffset); }
+  if (message.highWatermark !== 0) { writer.varint(56); writer.varint(message.highWatermark); }
+  if (message.unsettledMessages !== 0) { writer.varint(64); writer.varint(message.unsettledMessages); }
+  if (message.unsettledBytes !== 0) { writer.varint(72); writer.varint(message.unsettledBytes); }
+  if (message.oldestUnsettledMs !== 0) { writer.varint(80); writer.varint(message.oldestUnsettledMs); }
+  if (message.outstandingMessages !== 0) { writer.varint(88); writer.varint(message.outstandingMessages); }
+  if (message.retryingMessages !== 0) { writer.varint(96); writer.varint(message.retryingMessages); }
+  if (message.parkedKeys !== 0) { writer.varint(104); writer.varint(message.parkedKeys); }
+  if (message.droppedMessages !== 0) { writer.varint(112); writer.varint(message.droppedMessages); }
+  if (message.consumers !== 0) { writer.varint(120); writer.varint(message.consumers); }
+  if (message.activeConsumer !== "") { writer.varint(130); writer.string(message.activeConsumer); }
+  if (message.acknowledgedMessages !== 0) { writer.varint(136); writer.varint(message.acknowledgedMessages); }
+  if (message.filteredMessages !== 0) { writer.varint(144); writer.varint(message.filteredMessages); }
+  if (message.deadMessages !== 0) { writer.varint(152); writer.varint(message.deadMessages); }
+  if (message.stoppedAtPlusOne !== 0) { writer.varint(160); writer.varint(message.stoppedAtPlusOne); }
+}
+class PartitionProgressFields implements PartitionProgress {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly attached: boolean;
+  readonly cursor: number;
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+  readonly unsettledMessages: number;
+  readonly unsettledBytes: number;
+  readonly oldestUnsettledMs: number;
+  readonly outstandingMessages: number;
+  readonly retryingMessages: number;
+  readonly parkedKeys: number;
+  readonly droppedMessages: number;
+  readonly consumers: number;
+  readonly activeConsumer: string;
+  readonly acknowledgedMessages: number;
+  readonly filteredMessages: number;
+  readonly deadMessages: number;
+  readonly stoppedAtPlusOne: number;
+  constructor(f1: string, f2: string, f3: number, f4: boolean, f5: number, f6: number, f7: number, f8: number, f9: number, f10: number, f11: number, f12: number, f13: number, f14: number, f15: number, f16: string, f17: number, f18: number, f19: number, f20: number) {
+    this.topic = f1;
+    this.topicId = f2;
+    this.partition = f3;
+    this.attached = f4;
+    this.cursor = f5;
+    this.logStartOffset = f6;
+    this.highWatermark = f7;
+    this.unsettledMessages = f8;
+    this.unsettledBytes = f9;
+    this.oldestUnsettledMs = f10;
+    this.outstandingMessages = f11;
+    this.retryingMessages = f12;
+    this.parkedKeys = f13;
+    this.droppedMessages = f14;
+    this.consumers = f15;
+    this.activeConsumer = f16;
+    this.acknowledgedMessages = f17;
+    this.filteredMessages = f18;
+    this.deadMessages = f19;
+    this.stoppedAtPlusOne = f20;
+  }
+}
+function readPartitionProgress(reader: Reader): PartitionProgress {
+  let f1: string = "";
+  let f2: string = "";
+  let f3: number = 0;
+  let f4: boolean = false;
+  let f5: number = 0;
+  let f6: number = 0;
+  let f7: number = 0;
+  let f8: number = 0;
+  let f9: number = 0;
+  let f10: number = 0;
+  let f11: number = 0;
+  let f12: number = 0;
+  let f13: number = 0;
+  let f14: number = 0;
+  let f15: number = 0;
+  let f16: string = "";
+  let f17: number = 0;
+  let f18: number = 0;
+  let f19: number = 0;
+  let f20: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: f2 = reader.string(); break;
+      case 24: f3 = reader.int32(); break;
+      case 32: f4 = reader.bool(); break;
+      case 40: f5 = reader.uint64(); break;
+      case 48: f6 = reader.uint64(); break;
+      case 56: f7 = reader.uint64(); break;
+      case 64: f8 = reader.uint64(); break;
+      case 72: f9 = reader.uint64(); break;
+      case 80: f10 = reader.uint64(); break;
+      case 88: f11 = reader.uint64(); break;
+      case 96: f12 = reader.uint64(); break;
+      case 104: f13 = reader.uint64(); break;
+      case 112: f14 = reader.uint64(); break;
+      case 120: f15 = reader.uint32(); break;
+      case 130: f16 = reader.string(); break;
+      case 136: f17 = reader.uint64(); break;
+      case 144: f18 = reader.uint64(); break;
+      case 152: f19 = reader.uint64(); break;
+      case 160: f20 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new PartitionProgressFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13, f14, f15, f16, f17, f18, f19, f20);
+}
+export const PartitionProgress: MessageType<PartitionProgress> = messageType(createPartitionProgress, sizePartitionProgress, writePartitionProgress, readPartitionProgress);
+
+/** Moves a cursor. */
+export interface SeekRequest {
+  /** Name. */
+  readonly subscription: string;
+  /** UUID of the topic. */
+  readonly topicId: string;
+  /** 0-based. */
+  readonly partition: number;
+  /** What the target is. */
+  readonly kind?: PositionKind | undefined;
+  /** OFFSET: inclusive; clamped to what is kept. */
+  readonly offset: number;
+  /** TIME: ms since 1970. */
+  readonly timeMs: number;
+  /** Only tell what would happen. */
+  readonly dryRun: boolean;
+}
+function createSeekRequest(fields: Partial<SeekRequest> = {}): SeekRequest {
+  return { subscription: fields.subscription ?? "", topicId: fields.topicId ?? "", partition: fields.partition ?? 0, kind: fields.kind, offset: fields.offset ?? 0, timeMs: fields.timeMs ?? 0, dryRun: fields.dryRun ?? false };
+}
+function sizeSeekRequest(message: SeekRequest): number {
+  let size = 0;
+  if (message.subscription !== "") size += 1 + stringSize(message.subscription);
+  if (message.topicId !== "") size += 1 + stringSize(message.topicId);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.kind !== undefined) size += 1 + 1;
+  if (message.offset !== 0) size += 1 + uint64Size(message.offset, "offset");
+  if (message.timeMs !== 0) size += 1 + int64Size(message.timeMs, "timeMs");
+  if (message.dryRun) size += 1 + 1;
+  return size;
+}
+function writeSeekRequest(message: SeekRequest, writer: Writer): void {
+  if (message.subscription !== "") { writer.varint(10); writer.string(message.subscription); }
+  if (message.topicId !== "") { writer.varint(18); writer.string(message.topicId); }
+  if (message.partition !== 0) { writer.varint(24); writer.signed(message.partition); }
+  if (message.kind !== undefined) { writer.varint(32); writer.varint(numbersOfPositionKind[message.kind]); }
+  if (message.offset !== 0) { writer.varint(40); writer.varint(message.offset); }
+  if (message.timeMs !== 0) { writer.varint(48); writer.signed(message.timeMs); }
+  if (message.dryRun) { writer.varint(56); writer.bool(message.dryRun); }
+}
+class SeekRequestFields implements SeekRequest {
+  readonly subscription: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly kind?: PositionKind | undefined;
+  readonly offset: number;
+  readonly timeMs: number;
+  readonly dryRun: boolean;
+  constructor(f1: string, f2: string, f3: number, f4: PositionKind | undefined, f5: number, f6: number, f7: boolean) {
+    this.subscription = f1;
+    this.topicId = f2;
+    this.partition = f3;
+    this.kind = f4;
+    this.offset = f5;
+    this.timeMs = f6;
+    this.dryRun = f7;
+  }
+}
+function readSeekRequest(reader: Reader): SeekRequest {
+  let f1: string = "";
+  let f2: string = "";
+  let f3: number = 0;
+  let f4: PositionKind | undefined = undefined;
+  let f5: number = 0;
+  let f6: number = 0;
+  let f7: boolean = false;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: f2 = reader.string(); break;
+      case 24: f3 = reader.int32(); break;
+      case 32: f4 = readPositionKind(reader); break;
+      case 40: f5 = reader.uint64(); break;
+      case 48: f6 = reader.int64(); break;
+      case 56: f7 = reader.bool(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new SeekRequestFields(f1, f2, f3, f4, f5, f6, f7);
+}
+export const SeekRequest: MessageType<SeekRequest> = messageType(createSeekRequest, sizeSeekRequest, writeSeekRequest, readSeekRequest);
+
+/** Moved. */
+export interface SeekResponse {
+  /** The cursor before. */
+  readonly from: number;
+  /** The cursor now (or what it would be). */
+  readonly to: number;
+  /** Unsettled messages that will not be delivered. */
+  readonly skippedMessages: number;
+  /** Settled messages that will be delivered again. */
+  readonly repeatedMessages: number;
+}
+function createSeekResponse(fields: Partial<SeekResponse> = {}): SeekResponse {
+  return { from: fields.from ?? 0, to: fields.to ?? 0, skippedMessages: fields.skippedMessages ?? 0, repeatedMessages: fields.repeatedMessages ?? 0 };
+}
+function sizeSeekResponse(message: SeekResponse): number {
+  let size = 0;
+  if (message.from !== 0) size += 1 + uint64Size(message.from, "from");
+  if (message.to !== 0) size += 1 + uint64Size(message.to, "to");
+  if (message.skippedMessages !== 0) size += 1 + uint64Size(message.skippedMessages, "skippedMessages");
+  if (message.repeatedMessages !== 0) size += 1 + uint64Size(message.repeatedMessages, "repeatedMessages");
+  return size;
+}
+function writeSeekResponse(message: SeekResponse, writer: Writer): void {
+  if (message.from !== 0) { writer.varint(8); writer.varint(message.from); }
+  if (message.to !== 0) { writer.varint(16); writer.varint(message.to); }
+  if (message.skippedMessages !== 0) { writer.varint(24); writer.varint(message.skippedMessages); }
+  if (message.repeatedMessages !== 0) { writer.varint(32); writer.varint(message.repeatedMessages); }
+}
+class SeekResponseFields implements SeekResponse {
+  readonly from: number;
+  readonly to: number;
+  readonly skippedMessages: number;
+  readonly repeatedMessages: number;
+  constructor(f1: number, f2: number, f3: number, f4: number) {
+    this.from = f1;
+    this.to = f2;
+    this.skippedMessages = f3;
+    this.repeatedMessages = f4;
+  }
+}
+function readSeekResponse(reader: Reader): SeekResponse {
+  let f1: number = 0;
+  let f2: number = 0;
+  let f3: number = 0;
+  let f4: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint64(); break;
+      case 16: f2 = reader.uint64(); break;
+      case 24: f3 = reader.uint64(); break;
+      case 32: f4 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new SeekResponseFields(f1, f2, f3, f4);
+}
+export const SeekResponse: MessageType<SeekResponse> = messageType(createSeekResponse, sizeSeekResponse, writeSeekResponse, readSeekResponse);
+
+/** Asks about one message. */
+export interface ExplainRequest {
+  /** Name of the subscription. */
+  readonly subscription: string;
+  /** UUID of the topic. */
+  readonly topicId: string;
+  /** 0-based. */
+  readonly partition: number;
+  /** The message's. */
+  readonly offset: number;
+}
+function createExplainRequest(fields: Partial<ExplainRequest> = {}): ExplainRequest {
+  return { subscription: fields.subscription ?? "", topicId: fields.topicId ?? "", partition: fields.partition ?? 0, offset: fields.offset ?? 0 };
+}
+function sizeExplainRequest(message: ExplainRequest): number {
+  let size = 0;
+  if (message.subscription !== "") size += 1 + stringSize(message.subscription);
+  if (message.topicId !== "") size += 1 + stringSize(message.topicId);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.offset !== 0) size += 1 + uint64Size(message.offset, "offset");
+  return size;
+}
+function writeExplainRequest(message: ExplainRequest, writer: Writer): void {
+  if (message.subscription !== "") { writer.varint(10); writer.string(message.subscription); }
+  if (message.topicId !== "") { writer.varint(18); writer.string(message.topicId); }
+  if (message.partition !== 0) { writer.varint(24); writer.signed(message.partition); }
+  if (message.offset !== 0) { writer.varint(32); writer.varint(message.offset); }
+}
+class ExplainRequestFields implements ExplainRequest {
+  readonly subscription: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly offset: number;
+  constructor(f1: string, f2: string, f3: number, f4: number) {
+    this.subscription = f1;
+    this.topicId = f2;
+    this.partition = f3;
+    this.offset = f4;
+  }
+}
+function readExplainRequest(reader: Reader): ExplainRequest {
+  let f1: string = "";
+  let f2: string = "";
+  let f3: number = 0;
+  let f4: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: f2 = reader.string(); break;
+      case 24: f3 = reader.int32(); break;
+      case 32: f4 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ExplainRequestFields(f1, f2, f3, f4);
+}
+export const ExplainRequest: MessageType<ExplainRequest> = messageType(createExplainRequest, sizeExplainRequest, writeExplainRequest, readExplainRequest);
+
+/** The answer. */
+export interface ExplainResponse {
+  /** What became of it. */
+  readonly fate?: MessageFate | undefined;
+  /** LEASED: the consumer's id. */
+  readonly consumer: string;
+  /** LEASED: when the lease ends; DELAYED: when it is due; ms since 1970. */
+  readonly untilMs: number;
+  /** FILTERED: JSON of the filter. */
+  readonly filter: string;
+  /** WAITING: the offset of the message that it waits for; PARKED: of the one that parked its key. */
+  readonly behindOffset: number;
+  /** WAITING and PARKED: the key, when it has one. */
+  readonly key?: Buffer | undefined;
+  /** Times handed out under this leader. */
+  readonly handedOut: number;
+  /** Failures, newest last, at most 16. */
+  readonly failures: readonly FailedAttempt[];
+  /** How often it failed. */
+  readonly failed: number;
+  /** One sentence for people. */
+  readonly sentence: string;
+}
+function createExplainResponse(fields: Partial<ExplainResponse> = {}): ExplainResponse {
+  return { fate: fields.fate, consumer: fields.consumer ?? "", untilMs: fields.untilMs ?? 0, filter: fields.filter ?? "", behindOffset: fields.behindOffset ?? 0, key: fields.key, handedOut: fields.handedOut ?? 0, failures: fields.failures ?? [], failed: fields.failed ?? 0, sentence: fields.sentence ?? "" };
+}
+function sizeExplainResponse(message: ExplainResponse): number {
+  let size = 0;
+  if (message.fate !== undefined) size += 1 + 1;
+  if (message.consumer !== "") size += 1 + stringSize(message.consumer);
+  if (message.untilMs !== 0) size += 1 + uint64Size(message.untilMs, "untilMs");
+  if (message.filter !== "") size += 1 + stringSize(message.filter);
+  if (message.behindOffset !== 0) size += 1 + uint64Size(message.behindOffset, "behindOffset");
+  if (message.key !== undefined) size += 1 + prefixedSize(message.key.length);
+  if (message.handedOut !== 0) size += 1 + uint32Size(message.handedOut, "handedOut");
+  for (const item of message.failures) size += 1 + prefixedSize(sizeFailedAttempt(item));
+  if (message.failed !== 0) size += 1 + uint32Size(message.failed, "failed");
+  if (message.sentence !== "") size += 1 + stringSize(message.sentence);
+  return size;
+}
+function writeExplainResponse(message: ExplainResponse, writer: Writer): void {
+  if (message.fate !== undefined) { writer.varint(8); writer.varint(numbersOfMessageFate[message.fate]); }
+  if (message.consumer !== "") { writer.varint(18); writer.string(message.consumer); }
+  if (message.untilMs !== 0) { writer.varint(24); writer.varint(message.untilMs); }
+  if (message.filter !== "") { writer.varint(34); writer.string(message.filter); }
+  if (message.behindOffset !== 0) { writer.varint(40); writer.varint(message.behindOffset); }
+  if (message.key !== undefined) { writer.varint(50); writer.bytes(message.key); }
+  if (message.handedOut !== 0) { writer.varint(56); writer.varint(message.handedOut); }
+  for (const item of message.failures) { writer.varint(66); writer.varint(sizeFailedAttempt(item)); writeFailedAttempt(item, writer); }
+  if (message.failed !== 0) { writer.varint(72); writer.varint(message.failed); }
+  if (message.sentence !== "") { writer.varint(82); writer.string(message.sentence); }
+}
+class ExplainResponseFields implements ExplainResponse {
+  readonly fate?: MessageFate | undefined;
+  readonly consumer: string;
+  readonly untilMs: number;
+  readonly filter: string;
+  readonly behindOffset: number;
+  readonly key?: Buffer | undefined;
+  readonly handedOut: number;
+  readonly failures: readonly FailedAttempt[];
+  readonly failed: number;
+  readonly sentence: string;
+  constructor(f1: MessageFate | undefined, f2: string, f3: number, f4: string, f5: number, f6: Buffer | undefined, f7: number, f8: FailedAttempt[], f9: number, f10: string) {
+    this.fate = f1;
+    this.consumer = f2;
+    this.untilMs = f3;
+    this.filter = f4;
+    this.behindOffset = f5;
+    this.key = f6;
+    this.handedOut = f7;
+    this.failures = f8;
+    this.failed = f9;
+    this.sentence = f10;
+  }
+}
+function readExplainResponse(reader: Reader): ExplainResponse {
+  let f1: MessageFate | undefined = undefined;
+  let f2: string = "";
+  let f3: number = 0;
+  let f4: string = "";
+  let f5: number = 0;
+  let f6: Buffer | undefined = undefined;
+  let f7: number = 0;
+  const f8: FailedAttempt[] = [];
+  let f9: number = 0;
+  let f10: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = readMessageFate(reader); break;
+      case 18: f2 = reader.string(); break;
+      case 24: f3 = reader.uint64(); break;
+      case 34: f4 = reader.string(); break;
+      case 40: f5 = reader.uint64(); break;
+      case 50: f6 = reader.bytes(); break;
+      case 56: f7 = reader.uint32(); break;
+      case 66: reader.element(); f8.push(reader.message(readFailedAttempt)); break;
+      case 72: f9 = reader.uint32(); break;
+      case 82: f10 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ExplainResponseFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10);
+}
+export const ExplainResponse: MessageType<ExplainResponse> = messageType(createExplainResponse, sizeExplainResponse, writeExplainResponse, readExplainResponse);
+
+/** A failure of one message. */
+export interface FailedAttempt {
+  /** ms since 1970. */
+  readonly timeMs: number;
+  /** "nack", "reject", "deadline" or "session-lost". */
+  readonly cause: string;
+  /** What the consumer said, at most 256 characters. */
+  readonly error: string;
+}
+function createFailedAttempt(fields: Partial<FailedAttempt> = {}): FailedAttempt {
+  return { timeMs: fields.timeMs ?? 0, cause: fields.cause ?? "", error: fields.error ?? "" };
+}
+function sizeFailedAttempt(message: FailedAttempt): number {
+  let size = 0;
+  if (message.timeMs !== 0) size += 1 + uint64Size(message.timeMs, "timeMs");
+  if (message.cause !== "") size += 1 + stringSize(message.cause);
+  if (message.error !== "") size += 1 + stringSize(message.error);
+  return size;
+}
+function writeFailedAttempt(message: FailedAttempt, writer: Writer): void {
+  if (message.timeMs !== 0) { writer.varint(8); writer.varint(message.timeMs); }
+  if (message.cause !== "") { writer.varint(18); writer.string(message.cause); }
+  if (message.error !== "") { writer.varint(26); writer.string(message.error); }
+}
+class FailedAttemptFields implements FailedAttempt {
+  readonly timeMs: number;
+  readonly cause: string;
+  readonly error: string;
+  constructor(f1: number, f2: string, f3: string) {
+    this.timeMs = f1;
+    this.cause = f2;
+    this.error = f3;
+  }
+}
+function readFailedAttempt(reader: Reader): FailedAttempt {
+  let f1: number = 0;
+  let f2: string = "";
+  let f3: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint64(); break;
+      case 18: f2 = reader.string(); break;
+      case 26: f3 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new FailedAttemptFields(f1, f2, f3);
+}
+export const FailedAttempt: MessageType<FailedAttempt> = messageType(createFailedAttempt, sizeFailedAttempt, writeFailedAttempt, readFailedAttempt);
+
+/** A page of parked keys of one partition. */
+export interface ListParkedKeysRequest {
+  /** Name of the subscription. */
+  readonly subscription: string;
+  /** UUID of the topic. */
+  readonly topicId: string;
+  /** 0-based. */
+  readonly partition: number;
+  /** Items per page, 1 to 1000 (0: 100). */
+  readonly pageSize: number;
+  /** From the previous answer. */
+  readonly pageToken: string;
+}
+function createListParkedKeysRequest(fields: Partial<ListParkedKeysRequest> = {}): ListParkedKeysRequest {
+  return { subscription: fields.subscription ?? "", topicId: fields.topicId ?? "", partition: fields.partition ?? 0, pageSize: fields.pageSize ?? 0, pageToken: fields.pageToken ?? "" };
+}
+function sizeListParkedKeysRequest(message: ListParkedKeysRequest): number {
+  let size = 0;
+  if (message.subscription !== "") size += 1 + stringSize(message.subscription);
+  if (message.topicId !== "") size += 1 + stringSize(message.topicId);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.pageSize !== 0) size += 1 + uint32Size(message.pageSize, "pageSize");
+  if (message.pageToken !== "") size += 1 + stringSize(message.pageToken);
+  return size;
+}
+function writeListParkedKeysRequest(message: ListParkedKeysRequest, writer: Writer): void {
+  if (message.subscription !== "") { writer.varint(10); writer.string(message.subscription); }
+  if (message.topicId !== "") { writer.varint(18); writer.string(message.topicId); }
+  if (message.partition !== 0) { writer.varint(24); writer.signed(message.partition); }
+  if (message.pageSize !== 0) { writer.varint(32); writer.varint(message.pageSize); }
+  if (message.pageToken !== "") { writer.varint(42); writer.string(message.pageToken); }
+}
+class ListParkedKeysRequestFields implements ListParkedKeysRequest {
+  readonly subscription: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly pageSize: number;
+  readonly pageToken: string;
+  constructor(f1: string, f2: string, f3: number, f4: number, f5: string) {
+    this.subscription = f1;
+    this.topicId = f2;
+    this.partition = f3;
+    this.pageSize = f4;
+    this.pageToken = f5;
+  }
+}
+function readListParkedKeysRequest(reader: Reader): ListParkedKeysRequest {
+  let f1: string = "";
+  let f2: string = "";
+  let f3: number = 0;
+  let f4: number = 0;
+  let f5: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: f2 = reader.string(); break;
+      case 24: f3 = reader.int32(); break;
+      case 32: f4 = reader.uint32(); break;
+      case 42: f5 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ListParkedKeysRequestFields(f1, f2, f3, f4, f5);
+}
+export const ListParkedKeysRequest: MessageType<ListParkedKeysRequest> = messageType(createListParkedKeysRequest, sizeListParkedKeysRequest, writeListParkedKeysRequest, readListParkedKeysRequest);
+
+/** In order of the offsets that parked them. */
+export interface ListParkedKeysResponse {
+  /** The page. */
+  readonly keys: readonly ParkedKey[];
+  /** Empty on the last page. */
+  readonly nextPageToken: string;
+}
+function createListParkedKeysResponse(fields: Partial<ListParkedKeysResponse> = {}): ListParkedKeysResponse {
+  return { keys: fields.keys ?? [], nextPageToken: fields.nextPageToken ?? "" };
+}
+function sizeListParkedKeysResponse(message: ListParkedKeysResponse): number {
+  let size = 0;
+  for (const item of message.keys) size += 1 + prefixedSize(sizeParkedKey(item));
+  if (message.nextPageToken !== "") size += 1 + stringSize(message.nextPageToken);
+  return size;
+}
+function writeListParkedKeysResponse(message: ListParkedKeysResponse, writer: Writer): void {
+  for (const item of message.keys) { writer.varint(10); writer.varint(sizeParkedKey(item)); writeParkedKey(item, writer); }
+  if (message.nextPageToken !== "") { writer.varint(18); writer.string(message.nextPageToken); }
+}
+class ListParkedKeysResponseFields implements ListParkedKeysResponse {
+  readonly keys: readonly ParkedKey[];
+  readonly nextPageToken: string;
+  constructor(f1: ParkedKey[], f2: string) {
+    this.keys = f1;
+    this.nextPageToken = f2;
+  }
+}
+function readListParkedKeysResponse(reader: Reader): ListParkedKeysResponse {
+  const f1: ParkedKey[] = [];
+  let f2: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: reader.element(); f1.push(reader.message(readParkedKey)); break;
+      case 18: f2 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ListParkedKeysResponseFields(f1, f2);
+}
+export const ListParkedKeysResponse: MessageType<ListParkedKeysResponse> = messageType(createListParkedKeysResponse, sizeListParkedKeysResponse, writeListParkedKeysResponse, readListParkedKeysResponse);
+
+/** A parked key. */
+export interface ParkedKey {
+  /** Absent: the messages without a key (FIFO), or the whole partition (STOP). */
+  readonly key?: Buffer | undefined;
+  /** The message that failed. */
+  readonly offset: number;
+  /** Since when, ms since 1970. */
+  readonly sinceMs: number;
+  /** Newest last, at most 16. */
+  readonly failures: readonly FailedAttempt[];
+}
+function createParkedKey(fields: Partial<ParkedKey> = {}): ParkedKey {
+  return { key: fields.key, offset: fields.offset ?? 0, sinceMs: fields.sinceMs ?? 0, failures: fields.failures ?? [] };
+}
+function sizeParkedKey(message: ParkedKey): number {
+  let size = 0;
+  if (message.key !== undefined) size += 1 + prefixedSize(message.key.length);
+  if (message.offset !== 0) size += 1 + uint64Size(message.offset, "offset");
+  if (message.sinceMs !== 0) size += 1 + uint64Size(message.sinceMs, "sinceMs");
+  for (const item of message.failures) size += 1 + prefixedSize(sizeFailedAttempt(item));
+  return size;
+}
+function writeParkedKey(message: ParkedKey, writer: Writer): void {
+  if (message.key !== undefined) { writer.varint(10); writer.bytes(message.key); }
+  if (message.offset !== 0) { writer.varint(16); writer.varint(message.offset); }
+  if (message.sinceMs !== 0) { writer.varint(24); writer.varint(message.sinceMs); }
+  for (const item of message.failures) { writer.varint(34); writer.varint(sizeFailedAttempt(item)); writeFailedAttempt(item, writer); }
+}
+class ParkedKeyFields implements ParkedKey {
+  readonly key?: Buffer | undefined;
+  readonly offset: number;
+  readonly sinceMs: number;
+  readonly failures: readonly FailedAttempt[];
+  constructor(f1: Buffer | undefined, f2: number, f3: number, f4: FailedAttempt[]) {
+    this.key = f1;
+    this.offset = f2;
+    this.sinceMs = f3;
+    this.failures = f4;
+  }
+}
+function readParkedKey(reader: Reader): ParkedKey {
+  let f1: Buffer | undefined = undefined;
+  let f2: number = 0;
+  let f3: number = 0;
+  const f4: FailedAttempt[] = [];
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.bytes(); break;
+      case 16: f2 = reader.uint64(); break;
+      case 24: f3 = reader.uint64(); break;
+      case 34: reader.element(); f4.push(reader.message(readFailedAttempt)); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ParkedKeyFields(f1, f2, f3, f4);
+}
+export const ParkedKey: MessageType<ParkedKey> = messageType(createParkedKey, sizeParkedKey, writeParkedKey, readParkedKey);
+
+/** Releases a key. */
+export interface ReleaseKeyRequest {
+  /** Name of the subscription. */
+  readonly subscription: string;
+  /** UUID of the topic. */
+  readonly topicId: string;
+  /** 0-based. */
+  readonly partition: number;
+  /** The offset that parked it. */
+  readonly offset: number;
+  /** True: the message that failed goes to the dead letters (or is settled, without such a topic); false: it is tried again with its failures forgotten. */
+  readonly skipMessage: boolean;
+}
+function createReleaseKeyRequest(fields: Partial<ReleaseKeyRequest> = {}): ReleaseKeyRequest {
+  return { subscription: fields.subscription ?? "", topicId: fields.topicId ?? "", partition: fields.partition ?? 0, offset: fields.offset ?? 0, skipMessage: fields.skipMessage ?? false };
+}
+function sizeReleaseKeyRequest(message: ReleaseKeyRequest): number {
+  let size = 0;
+  if (message.subscription !== "") size += 1 + stringSize(message.subscription);
+  if (message.topicId !== "") size += 1 + stringSize(message.topicId);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.offset !== 0) size += 1 + uint64Size(message.offset, "offset");
+  if (message.skipMessage) size += 1 + 1;
+  return size;
+}
+function writeReleaseKeyRequest(message: ReleaseKeyRequest, writer: Writer): void {
+  if (message.subscription !== "") { writer.varint(10); writer.string(message.subscription); }
+  if (message.topicId !== "") { writer.varint(18); writer.string(message.topicId); }
+  if (message.partition !== 0) { writer.varint(24); writer.signed(message.partition); }
+  if (message.offset !== 0) { writer.varint(32); writer.varint(message.offset); }
+  if (message.skipMessage) { writer.varint(40); writer.bool(message.skipMessage); }
+}
+class ReleaseKeyRequestFields implements ReleaseKeyRequest {
+  readonly subscription: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly skipMessage: boolean;
+  constructor(f1: string, f2: string, f3: number, f4: number, f5: boolean) {
+    this.subscription = f1;
+    this.topicId = f2;
+    this.partition = f3;
+    this.offset = f4;
+    this.skipMessage = f5;
+  }
+}
+function readReleaseKeyRequest(reader: Reader): ReleaseKeyRequest {
+  let f1: string = "";
+  let f2: string = "";
+  let f3: number = 0;
+  let f4: number = 0;
+  let f5: boolean = false;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: f2 = reader.string(); break;
+      case 24: f3 = reader.int32(); break;
+      case 32: f4 = reader.uint64(); break;
+      case 40: f5 = reader.bool(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ReleaseKeyRequestFields(f1, f2, f3, f4, f5);
+}
+export const ReleaseKeyRequest: MessageType<ReleaseKeyRequest> = messageType(createReleaseKeyRequest, sizeReleaseKeyRequest, writeReleaseKeyRequest, readReleaseKeyRequest);
+
+/** Done. */
+export interface ReleaseKeyResponse {
+}
+function createReleaseKeyResponse(_fields: Partial<ReleaseKeyResponse> = {}): ReleaseKeyResponse {
+  return {  };
+}
+function sizeReleaseKeyResponse(_message: ReleaseKeyResponse): number {
+  return 0;
+}
+function writeReleaseKeyResponse(_message: ReleaseKeyResponse, _writer: Writer): void {
+}
+function readReleaseKeyResponse(reader: Reader): ReleaseKeyResponse {
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      default: reader.skip(tag);
+    }
+  }
+  return {};
+}
+export const ReleaseKeyResponse: MessageType<ReleaseKeyResponse> = messageType(createReleaseKeyResponse, sizeReleaseKeyResponse, writeReleaseKeyResponse, readReleaseKeyResponse);
+
+/** The first message of a stream has `open`; all may have the rest. Processed in this order. */
+export interface SubscribeRequest {
+  /** Opens the stream. */
+  readonly open?: SubscribeOpen | undefined;
+  /** Adds to the number of messages that may be sent. */
+  readonly creditMessages: number;
+  /** Adds to the number of bytes that may be sent; the last delivery may exceed it. */
+  readonly creditBytes: number;
+  /** In order. */
+  readonly settle: readonly Settle[];
+  /** No more deliveries: what is out may still be settled. Answered by `drained`. */
+  readonly drain: boolean;
+}
+function createSubscribeRequest(fields: Partial<SubscribeRequest> = {}): SubscribeRequest {
+  return { open: fields.open, creditMessages: fields.creditMessages ?? 0, creditBytes: fields.creditBytes ?? 0, settle: fields.settle ?? [], drain: fields.drain ?? false };
+}
+function sizeSubscribeRequest(message: SubscribeRequest): number {
+  let size = 0;
+  if (message.open !== undefined) size += 1 + prefixedSize(sizeSubscribeOpen(message.open));
+  if (message.creditMessages !== 0) size += 1 + uint32Size(message.creditMessages, "creditMessages");
+  if (message.creditBytes !== 0) size += 1 + uint64Size(message.creditBytes, "creditBytes");
+  for (const item of message.settle) size += 1 + prefixedSize(sizeSettle(item));
+  if (message.drain) size += 1 + 1;
+  return size;
+}
+function writeSubscribeRequest(message: SubscribeRequest, writer: Writer): void {
+  if (message.open !== undefined) { writer.varint(10); writer.varint(sizeSubscribeOpen(message.open)); writeSubscribeOpen(message.open, writer); }
+  if (message.creditMessages !== 0) { writer.varint(16); writer.varint(message.creditMessages); }
+  if (message.creditBytes !== 0) { writer.varint(24); writer.varint(message.creditBytes); }
+  for (const item of message.settle) { writer.varint(34); writer.varint(sizeSettle(item)); writeSettle(item, writer); }
+  if (message.drain) { writer.varint(40); writer.bool(message.drain); }
+}
+class SubscribeRequestFields implements SubscribeRequest {
+  readonly open?: SubscribeOpen | undefined;
+  readonly creditMessages: number;
+  readonly creditBytes: number;
+  readonly settle: readonly Settle[];
+  readonly drain: boolean;
+  constructor(f1: SubscribeOpen | undefined, f2: number, f3: number, f4: Settle[], f5: boolean) {
+    this.open = f1;
+    this.creditMessages = f2;
+    this.creditBytes = f3;
+    this.settle = f4;
+    this.drain = f5;
+  }
+}
+function readSubscribeRequest(reader: Reader): SubscribeRequest {
+  let f1: SubscribeOpen | undefined = undefined;
+  let f2: number = 0;
+  let f3: number = 0;
+  const f4: Settle[] = [];
+  let f5: boolean = false;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.message(readSubscribeOpen); break;
+      case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint64(); break;
+      case 34: reader.element(); f4.push(reader.message(readSettle)); break;
+      case 40: f5 = reader.bool(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new SubscribeRequestFields(f1, f2, f3, f4, f5);
+}
+export const SubscribeRequest: MessageType<SubscribeRequest> = messageType(createSubscribeRequest, sizeSubscribeRequest, writeSubscribeRequest, readSubscribeRequest);
+
+/** Who is there. */
+export interface SubscribeOpen {
+  /** Name of the subscription. */
+  readonly subscription: string;
+  /** Chosen by the consumer, the same on all brokers, 1 to 128 characters. A later stream of the same id ends an earlier one. */
+  readonly consumerId: string;
+  /** Version of this protocol, 1. */
+  readonly protocolVersion: number;
+  /** How deliveries look. */
+  readonly form?: DeliveryForm | undefined;
+  /** The consumer says when it begins with a message (BEGUN). What it did not begin does not count as failed when it is lost. */
+  readonly reportsBegun: boolean;
+  /** JSON of the filter that the consumer expects; empty: whatever it is. Another one is refused with FILTER_MISMATCH. */
+  readonly expectedFilter: string;
+  /** What the consumer still works on, given to it by a leader that is gone. */
+  readonly held: readonly HeldMessages[];
+}
+function createSubscribeOpen(fields: Partial<SubscribeOpen> = {}): SubscribeOpen {
+  return { subscription: fields.subscription ?? "", consumerId: fields.consumerId ?? "", protocolVersion: fields.protocolVersion ?? 0, form: fields.form, reportsBegun: fields.reportsBegun ?? false, expectedFilter: fields.expectedFilter ?? "", held: fields.held ?? [] };
+}
+function sizeSubscribeOpen(message: SubscribeOpen): number {
+  let size = 0;
+  if (message.subscription !== "") size += 1 + stringSize(message.subscription);
+  if (message.consumerId !== "") size += 1 + stringSize(message.consumerId);
+  if (message.protocolVersion !== 0) size += 1 + uint32Size(message.protocolVersion, "protocolVersion");
+  if (message.form !== undefined) size += 1 + 1;
+  if (message.reportsBegun) size += 1 + 1;
+  if (message.expectedFilter !== "") size += 1 + stringSize(message.expectedFilter);
+  for (const item of message.held) size += 1 + prefixedSize(sizeHeldMessages(item));
+  return size;
+}
+function writeSubscribeOpen(message: SubscribeOpen, writer: Writer): void {
+  if (message.subscription !== "") { writer.varint(10); writer.string(message.subscription); }
+  if (message.consumerId !== "") { writer.varint(18); writer.string(message.consumerId); }
+  if (message.protocolVersion !== 0) { writer.varint(24); writer.varint(message.protocolVersion); }
+  if (message.form !== undefined) { writer.varint(32); writer.varint(numbersOfDeliveryForm[message.form]); }
+  if (message.reportsBegun) { writer.varint(40); writer.bool(message.reportsBegun); }
+  if (message.expectedFilter !== "") { writer.varint(50); writer.string(message.expectedFilter); }
+  for (const item of message.held) { writer.varint(58); writer.varint(sizeHeldMessages(item)); writeHeldMessages(item, writer); }
+}
+class SubscribeOpenFields implements SubscribeOpen {
+  readonly subscription: string;
+  readonly consumerId: string;
+  readonly protocolVersion: number;
+  readonly form?: DeliveryForm | undefined;
+  readonly reportsBegun: boolean;
+  readonly expectedFilter: string;
+  readonly held: readonly HeldMessages[];
+  constructor(f1: string, f2: string, f3: number, f4: DeliveryForm | undefined, f5: boolean, f6: string, f7: HeldMessages[]) {
+    this.subscription = f1;
+    this.consumerId = f2;
+    this.protocolVersion = f3;
+    this.form = f4;
+    this.reportsBegun = f5;
+    this.expectedFilter = f6;
+    this.held = f7;
+  }
+}
+function readSubscribeOpen(reader: Reader): SubscribeOpen {
+  let f1: string = "";
+  let f2: string = "";
+  let f3: number = 0;
+  let f4: DeliveryForm | undefined = undefined;
+  let f5: boolean = false;
+  let f6: string = "";
+  const f7: HeldMessages[] = [];
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: f2 = reader.string(); break;
+      case 24: f3 = reader.uint32(); break;
+      case 32: f4 = readDeliveryForm(reader); break;
+      case 40: f5 = reader.bool(); break;
+      case 50: f6 = reader.string(); break;
+      case 58: reader.element(); f7.push(reader.message(readHeldMessages)); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new SubscribeOpenFields(f1, f2, f3, f4, f5, f6, f7);
+}
+export const SubscribeOpen: MessageType<SubscribeOpen> = messageType(createSubscribeOpen, sizeSubscribeOpen, writeSubscribeOpen, readSubscribeOpen);
+
+/** Messages of one delivery that a consumer still works on. */
+export interface HeldMessages {
+  /** UUID of the topic. */
+  readonly topicId: string;
+  /** 0-based. */
+  readonly partition: number;
+  /** Of the delivery. */
+  readonly leaderEpoch: number;
+  /** Of the delivery. */
+  readonly deliveryNumber: number;
+  /** Pairs: first offset, count. */
+  readonly ranges: readonly number[];
+}
+function createHeldMessages(fields: Partial<HeldMessages> = {}): HeldMessages {
+  return { topicId: fields.topicId ?? "", partition: fields.partition ?? 0, leaderEpoch: fields.leaderEpoch ?? 0, deliveryNumber: fields.deliveryNumber ?? 0, ranges: fields.ranges ?? [] };
+}
+function sizeHeldMessages(message: HeldMessages): number {
+  let size = 0;
+  if (message.topicId !== "") size += 1 + stringSize(message.topicId);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.leaderEpoch !== 0) size += 1 + uint64Size(message.leaderEpoch, "leaderEpoch");
+  if (message.deliveryNumber !== 0) size += 1 + uint64Size(message.deliveryNumber, "deliveryNumber");
+  if (message.ranges.length > 0) size += 1 + prefixedSize(message.ranges.reduce((sum, item) => sum + uint64Size(item, "ranges"), 0));
+  return size;
+}
+function writeHeldMessages(message: HeldMessages, writer: Writer): void {
+  if (message.topicId !== "") { writer.varint(10); writer.string(message.topicId); }
+  if (message.partition !== 0) { writer.varint(16); writer.signed(message.partition); }
+  if (message.leaderEpoch !== 0) { writer.varint(24); writer.varint(message.leaderEpoch); }
+  if (message.deliveryNumber !== 0) { writer.varint(32); writer.varint(message.deliveryNumber); }
+  if (message.ranges.length > 0) { writer.varint(42); writer.varint(message.ranges.reduce((sum, item) => sum + uint64Size(item, "ranges"), 0)); for (const item of message.ranges) writer.varint(item); }
+}
+class HeldMessagesFields implements HeldMessages {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly leaderEpoch: number;
+  readonly deliveryNumber: number;
+  readonly ranges: readonly number[];
+  constructor(f1: string, f2: number, f3: number, f4: number, f5: number[]) {
+    this.topicId = f1;
+    this.partition = f2;
+    this.leaderEpoch = f3;
+    this.deliveryNumber = f4;
+    this.ranges = f5;
+  }
+}
+function readHeldMessages(reader: Reader): HeldMessages {
+  let f1: string = "";
+  let f2: number = 0;
+  let f3: number = 0;
+  let f4: number = 0;
+  const f5: number[] = [];
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 16: f2 = reader.int32(); break;
+      case 24: f3 = reader.uint64(); break;
+      case 32: f4 = reader.uint64(); break;
+      case 40: reader.element(); f5.push(reader.uint64()); break;
+      case 42: { const outer = reader.enter(); while (reader.more) { reader.element(); f5.push(reader.uint64()); } reader.leave(outer); break; }
+      default: reader.skip(tag);
+    }
+  }
+  return new HeldMessagesFields(f1, f2, f3, f4, f5);
+}
+export const HeldMessages: MessageType<HeldMessages> = messageType(createHeldMessages, sizeHeldMessages, writeHeldMessages, readHeldMessages);
+
+/** Settles messages of one delivery. */
+export interface Settle {
+  /** Running number on this stream, from 1; answers name it. */
+  readonly number: number;
+  /** The channel of the delivery. */
+  readonly channel: number;
+  /** The delivery; with `cumulative` the last one that is meant. */
+  readonly deliveryNumber: number;
+  /** What. */
+  readonly kind?: SettleKind | undefined;
+  /** Pairs: first offset, count. Empty: everything of the delivery. */
+  readonly ranges: readonly number[];
+  /** ACK: everything that this stream got on the channel, up to and with this delivery (or its last range). */
+  readonly cumulative: boolean;
+  /** NACK: not before this time, ms since 1970; 0: as the retry policy says. */
+  readonly retryAtMs: number;
+  /** NACK and REJECT: for people and for the dead letter, at most 256 characters. */
+  readonly error: string;
+}
+function createSettle(fields: Partial<Settle> = {}): Settle {
+  return { number: fields.number ?? 0, channel: fields.channel ?? 0, deliveryNumber: fields.deliveryNumber ?? 0, kind: fields.kind, ranges: fields.ranges ?? [], cumulative: fields.cumulative ?? false, retryAtMs: fields.retryAtMs ?? 0, error: fields.error ?? "" };
+}
+function sizeSettle(message: Settle): number {
+  let size = 0;
+  if (message.number !== 0) size += 1 + uint64Size(message.number, "number");
+  if (message.channel !== 0) size += 1 + uint32Size(message.channel, "channel");
+  if (message.deliveryNumber !== 0) size += 1 + uint64Size(message.deliveryNumber, "deliveryNumber");
+  if (message.kind !== undefined) size += 1 + 1;
+  if (message.ranges.length > 0) size += 1 + prefixedSize(message.ranges.reduce((sum, item) => sum + uint64Size(item, "ranges"), 0));
+  if (message.cumulative) size += 1 + 1;
+  if (message.retryAtMs !== 0) size += 1 + uint64Size(message.retryAtMs, "retryAtMs");
+  if (message.error !== "") size += 1 + stringSize(message.error);
+  return size;
+}
+function writeSettle(message: Settle, writer: Writer): void {
+  if (message.number !== 0) { writer.varint(8); writer.varint(message.number); }
+  if (message.channel !== 0) { writer.varint(16); writer.varint(message.channel); }
+  if (message.deliveryNumber !== 0) { writer.varint(24); writer.varint(message.deliveryNumber); }
+  if (message.kind !== undefined) { writer.varint(32); writer.varint(numbersOfSettleKind[message.kind]); }
+  if (message.ranges.length > 0) { writer.varint(42); writer.varint(message.ranges.reduce((sum, item) => sum + uint64Size(item, "ranges"), 0)); for (const item of message.ranges) writer.varint(item); }
+  if (message.cumulative) { writer.varint(48); writer.bool(message.cumulative); }
+  if (message.retryAtMs !== 0) { writer.varint(56); writer.varint(message.retryAtMs); }
+  if (message.error !== "") { writer.varint(66); writer.string(message.error); }
+}
+class SettleFields implements Settle {
+  readonly number: number;
+  readonly channel: number;
+  readonly deliveryNumber: number;
+  readonly kind?: SettleKind | undefined;
+  readonly ranges: readonly number[];
+  readonly cumulative: boolean;
+  readonly retryAtMs: number;
+  readonly error: string;
+  constructor(f1: number, f2: number, f3: number, f4: SettleKind | undefined, f5: number[], f6: boolean, f7: number, f8: string) {
+    this.number = f1;
+    this.channel = f2;
+    this.deliveryNumber = f3;
+    this.kind = f4;
+    this.ranges = f5;
+    this.cumulative = f6;
+    this.retryAtMs = f7;
+    this.error = f8;
+  }
+}
+function readSettle(reader: Reader): Settle {
+  let f1: number = 0;
+  let f2: number = 0;
+  let f3: number = 0;
+  let f4: SettleKind | undefined = undefined;
+  const f5: number[] = [];
+  let f6: boolean = false;
+  let f7: number = 0;
+  let f8: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint64(); break;
+      case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint64(); break;
+      case 32: f4 = readSettleKind(reader); break;
+      case 40: reader.element(); f5.push(reader.uint64()); break;
+      case 42: { const outer = reader.enter(); while (reader.more) { reader.element(); f5.push(reader.uint64()); } reader.leave(outer); break; }
+      case 48: f6 = reader.bool(); break;
+      case 56: f7 = reader.uint64(); break;
+      case 66: f8 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new SettleFields(f1, f2, f3, f4, f5, f6, f7, f8);
+}
+export const Settle: MessageType<Settle> = messageType(createSettle, sizeSettle, writeSettle, readSettle);
+
+/** Answers and deliveries, coalesced. */
+export interface SubscribeResponse {
+  /** Channels that are introduced; before their deliveries. */
+  readonly channels: readonly DeliveryChannel[];
+  /** Messages. */
+  readonly deliveries: readonly Delivery[];
+  /** Settlements that are in force: replicated and applied. Numbers of Settle, in any order. */
+  readonly settled: readonly number[];
+  /** Settlements that were refused. */
+  readonly refusals: readonly SettleRefusal[];
+  /** Messages that the consumer no longer holds: its deadline passed, or an earlier one of its order failed. */
+  readonly lost: readonly LostMessages[];
+  /** Channels that ended: the broker does not lead the partition any more, or the subscription left the topic. */
+  readonly ended: readonly ChannelEnd[];
+  /** Nothing more is delivered. */
+  readonly drained: boolean;
+  /** The subscription is paused until then, ms since 1970; 0: it is not. Sent on change. */
+  readonly pausedUntilMs?: number | undefined;
+}
+function createSubscribeResponse(fields: Partial<SubscribeResponse> = {}): SubscribeResponse {
+  return { channels: fields.channels ?? [], deliveries: fields.deliveries ?? [], settled: fields.settled ?? [], refusals: fields.refusals ?? [], lost: fields.lost ?? [], ended: fields.ended ?? [], drained: fields.drained ?? false, pausedUntilMs: fields.pausedUntilMs };
+}
+function sizeSubscribeResponse(message: SubscribeResponse): number {
+  let size = 0;
+  for (const item of message.channels) size += 1 + prefixedSize(sizeDeliveryChannel(item));
+  for (const item of message.deliveries) size += 1 + prefixedSize(sizeDelivery(item));
+  if (message.settled.length > 0) size += 1 + prefixedSize(message.settled.reduce((sum, item) => sum + uint64Size(item, "settled"), 0));
+  for (const item of message.refusals) size += 1 + prefixedSize(sizeSettleRefusal(item));
+  for (const item of message.lost) size += 1 + prefixedSize(sizeLostMessages(item));
+  for (const item of message.ended) size += 1 + prefixedSize(sizeChannelEnd(item));
+  if (message.drained) size += 1 + 1;
+  if (message.pausedUntilMs !== undefined) size += 1 + uint64Size(message.pausedUntilMs, "pausedUntilMs");
+  return size;
+}
+function writeSubscribeResponse(message: SubscribeResponse, writer: Writer): void {
+  for (const item of message.channels) { writer.varint(10); writer.varint(sizeDeliveryChannel(item)); writeDeliveryChannel(item, writer); }
+  for (const item of message.deliveries) { writer.varint(18); writer.varint(sizeDelivery(item)); writeDelivery(item, writer); }
+  if (message.settled.length > 0) { writer.varint(26); writer.varint(message.settled.reduce((sum, item) => sum + uint64Size(item, "settled"), 0)); for (const item of message.settled) writer.varint(item); }
+  for (const item of message.refusals) { writer.varint(34); writer.varint(sizeSettleRefusal(item)); writeSettleRefusal(item, writer); }
+  for (const item of message.lost) { writer.varint(42); writer.varint(sizeLostMessages(item)); writeLostMessages(item, writer); }
+  for (const item of message.ended) { writer.varint(50); writer.varint(sizeChannelEnd(item)); writeChannelEnd(item, writer); }
+  if (message.drained) { writer.varint(56); writer.bool(message.drained); }
+  if (message.pausedUntilMs !== undefined) { writer.varint(64); writer.varint(message.pausedUntilMs); }
+}
+class SubscribeResponseFields implements SubscribeResponse {
+  readonly channels: readonly DeliveryChannel[];
+  readonly deliveries: readonly Delivery[];
+  readonly settled: readonly number[];
+  readonly refusals: readonly SettleRefusal[];
+  readonly lost: readonly LostMessages[];
+  readonly ended: readonly ChannelEnd[];
+  readonly drained: boolean;
+  readonly pausedUntilMs?: number | undefined;
+  constructor(f1: DeliveryChannel[], f2: Delivery[], f3: number[], f4: SettleRefusal[], f5: LostMessages[], f6: ChannelEnd[], f7: boolean, f8: number | undefined) {
+    this.channels = f1;
+    this.deliveries = f2;
+    this.settled = f3;
+    this.refusals = f4;
+    this.lost = f5;
+    this.ended = f6;
+    this.drained = f7;
+    this.pausedUntilMs = f8;
+  }
+}
+function readSubscribeResponse(reader: Reader): SubscribeResponse {
+  const f1: DeliveryChannel[] = [];
+  const f2: Delivery[] = [];
+  const f3: number[] = [];
+  const f4: SettleRefusal[] = [];
+  const f5: LostMessages[] = [];
+  const f6: ChannelEnd[] = [];
+  let f7: boolean = false;
+  let f8: number | undefined = undefined;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: reader.element(); f1.push(reader.message(readDeliveryChannel)); break;
+      case 18: reader.element(); f2.push(reader.message(readDelivery)); break;
+      case 24: reader.element(); f3.push(reader.uint64()); break;
+      case 26: { const outer = reader.enter(); while (reader.more) { reader.element(); f3.push(reader.uint64()); } reader.leave(outer); break; }
+      case 34: reader.element(); f4.push(reader.message(readSettleRefusal)); break;
+      case 42: reader.element(); f5.push(reader.message(readLostMessages)); break;
+      case 50: reader.element(); f6.push(reader.message(readChannelEnd)); break;
+      case 56: f7 = reader.bool(); break;
+      case 64: f8 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new SubscribeResponseFields(f1, f2, f3, f4, f5, f6, f7, f8);
+}
+export const SubscribeResponse: MessageType<SubscribeResponse> = messageType(createSubscribeResponse, sizeSubscribeResponse, writeSubscribeResponse, readSubscribeResponse);
+
+/** A partition on this stream. */
+export interface DeliveryChannel {
+  /** Number on this stream, from 0. */
+  readonly channel: number;
+  /** Name of the topic. */
+  readonly topic: string;
+  /** UUID of the topic. */
+  readonly topicId: string;
+  /** 0-based. */
+  readonly partition: number;
+  /** Term of the leadership: part of the token of its deliveries. */
+  readonly leaderEpoch: number;
+  /** Layout of slots: part of the token too. */
+  readonly layoutEpoch: number;
+  /** Time to settle a message, ms. */
+  readonly ackDeadlineMs: number;
+}
+function createDeliveryChannel(fields: Partial<DeliveryChannel> = {}): DeliveryChannel {
+  return { channel: fields.channel ?? 0, topic: fields.topic ?? "", topicId: fields.topicId ?? "", partition: fields.partition ?? 0, leaderEpoch: fields.leaderEpoch ?? 0, layoutEpoch: fields.layoutEpoch ?? 0, ackDeadlineMs: fields.ackDeadlineMs ?? 0 };
+}
+function sizeDeliveryChannel(message: DeliveryChannel): number {
+  let size = 0;
+  if (message.channel !== 0) size += 1 + uint32Size(message.channel, "channel");
+  if (message.topic !== "") size += 1 + stringSize(message.topic);
+  if (message.topicId !== "") size += 1 + stringSize(message.topicId);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.leaderEpoch !== 0) size += 1 + uint64Size(message.leaderEpoch, "leaderEpoch");
+  if (message.layoutEpoch !== 0) size += 1 + uint32Size(message.layoutEpoch, "layoutEpoch");
+  if (message.ackDeadlineMs !== 0) size += 1 + uint64Size(message.ackDeadlineMs, "ackDeadlineMs");
+  return size;
+}
+function writeDeliveryChannel(message: DeliveryChannel, writer: Writer): void {
+  if (message.channel !== 0) { writer.varint(8); writer.varint(message.channel); }
+  if (message.topic !== "") { writer.varint(18); writer.string(message.topic); }
+  if (message.topicId !== "") { writer.varint(26); writer.string(message.topicId); }
+  if (message.partition !== 0) { writer.varint(32); writer.signed(message.partition); }
+  if (message.leaderEpoch !== 0) { writer.varint(40); writer.varint(message.leaderEpoch); }
+  if (message.layoutEpoch !== 0) { writer.varint(48); writer.varint(message.layoutEpoch); }
+  if (message.ackDeadlineMs !== 0) { writer.varint(56); writer.varint(message.ackDeadlineMs); }
+}
+class DeliveryChannelFields implements DeliveryChannel {
+  readonly channel: number;
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly leaderEpoch: number;
+  readonly layoutEpoch: number;
+  readonly ackDeadlineMs: number;
+  constructor(f1: number, f2: string, f3: string, f4: number, f5: number, f6: number, f7: number) {
+    this.channel = f1;
+    this.topic = f2;
+    this.topicId = f3;
+    this.partition = f4;
+    this.leaderEpoch = f5;
+    this.layoutEpoch = f6;
+    this.ackDeadlineMs = f7;
+  }
+}
+function readDeliveryChannel(reader: Reader): DeliveryChannel {
+  let f1: number = 0;
+  let f2: string = "";
+  let f3: string = "";
+  let f4: number = 0;
+  let f5: number = 0;
+  let f6: number = 0;
+  let f7: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      case 18: f2 = reader.string(); break;
+      case 26: f3 = reader.string(); break;
+      case 32: f4 = reader.int32(); break;
+      case 40: f5 = reader.uint64(); break;
+      case 48: f6 = reader.uint32(); break;
+      case 56: f7 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new DeliveryChannelFields(f1, f2, f3, f4, f5, f6, f7);
+}
+export const DeliveryChannel: MessageType<DeliveryChannel> = messageType(createDeliveryChannel, sizeDeliveryChannel, writeDeliveryChannel, readDeliveryChannel);
+
+/**
+ * Messages handed out together. The token (layout_epoch, leader_epoch, delivery_number) grows with each delivery of a
+ * message, so that it can fence what a former holder still writes elsewhere.
+ */
+export interface Delivery {
+  /** The channel. */
+  readonly channel: number;
+  /** Grows within the leadership. */
+  readonly deliveryNumber: number;
+  /** BATCHES: record batch v2. Only the records that `ranges` names are delivered. */
+  readonly batch: Buffer;
+  /** BATCHES: pairs: first offset, count. Empty: the whole batch. */
+  readonly ranges: readonly number[];
+  /** MESSAGES: in order. */
+  readonly messages: readonly Message[];
+  /** Those that were handed out before. */
+  readonly redeliveries: readonly Redelivery[];
+  /** Answers `held`: the consumer goes on with these messages under the new token; nothing is sent again. Pairs: first offset, count. */
+  readonly resumed: readonly number[];
+}
+function createDelivery(fields: Partial<Delivery> = {}): Delivery {
+  return { channel: fields.channel ?? 0, deliveryNumber: fields.deliveryNumber ?? 0, batch: fields.batch ?? EMPTY, ranges: fields.ranges ?? [], messages: fields.messages ?? [], redeliveries: fields.redeliveries ?? [], resumed: fields.resumed ?? [] };
+}
+function sizeDelivery(message: Delivery): number {
+  let size = 0;
+  if (message.channel !== 0) size += 1 + uint32Size(message.channel, "channel");
+  if (message.deliveryNumber !== 0) size += 1 + uint64Size(message.deliveryNumber, "deliveryNumber");
+  if (message.batch.length > 0) size += 1 + prefixedSize(message.batch.length);
+  if (message.ranges.length > 0) size += 1 + prefixedSize(message.ranges.reduce((sum, item) => sum + uint64Size(item, "ranges"), 0));
+  for (const item of message.messages) size += 1 + prefixedSize(sizeMessage(item));
+  for (const item of message.redeliveries) size += 1 + prefixedSize(sizeRedelivery(item));
+  if (message.resumed.length > 0) size += 1 + prefixedSize(message.resumed.reduce((sum, item) => sum + uint64Size(item, "resumed"), 0));
+  return size;
+}
+function writeDelivery(message: Delivery, writer: Writer): void {
+  if (message.channel !== 0) { writer.varint(8); writer.varint(message.channel); }
+  if (message.deliveryNumber !== 0) { writer.varint(16); writer.varint(message.deliveryNumber); }
+  if (message.batch.length > 0) { writer.varint(26); writer.bytes(message.batch); }
+  if (message.ranges.length > 0) { writer.varint(34); writer.varint(message.ranges.reduce((sum, item) => sum + uint64Size(item, "ranges"), 0)); for (const item of message.ranges) writer.varint(item); }
+  for (const item of message.messages) { writer.varint(42); writer.varint(sizeMessage(item)); writeMessage(item, writer); }
+  for (const item of message.redeliveries) { writer.varint(50); writer.varint(sizeRedelivery(item)); writeRedelivery(item, writer); }
+  if (message.resumed.length > 0) { writer.varint(58); writer.varint(message.resumed.reduce((sum, item) => sum + uint64Size(item, "resumed"), 0)); for (const item of message.resumed) writer.varint(item); }
+}
+class DeliveryFields implements Delivery {
+  readonly channel: number;
+  readonly deliveryNumber: number;
+  readonly batch: Buffer;
+  readonly ranges: readonly number[];
+  readonly messages: readonly Message[];
+  readonly redeliveries: readonly Redelivery[];
+  readonly resumed: readonly number[];
+  constructor(f1: number, f2: number, f3: Buffer, f4: number[], f5: Message[], f6: Redelivery[], f7: number[]) {
+    this.channel = f1;
+    this.deliveryNumber = f2;
+    this.batch = f3;
+    this.ranges = f4;
+    this.messages = f5;
+    this.redeliveries = f6;
+    this.resumed = f7;
+  }
+}
+function readDelivery(reader: Reader): Delivery {
+  let f1: number = 0;
+  let f2: number = 0;
+  let f3: Buffer = EMPTY;
+  const f4: number[] = [];
+  const f5: Message[] = [];
+  const f6: Redelivery[] = [];
+  const f7: number[] = [];
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      case 16: f2 = reader.uint64(); break;
+      case 26: f3 = reader.bytes(); break;
+      case 32: reader.element(); f4.push(reader.uint64()); break;
+      case 34: { const outer = reader.enter(); while (reader.more) { reader.element(); f4.push(reader.uint64()); } reader.leave(outer); break; }
+      case 42: reader.element(); f5.push(reader.message(readMessage)); break;
+      case 50: reader.element(); f6.push(reader.message(readRedelivery)); break;
+      case 56: reader.element(); f7.push(reader.uint64()); break;
+      case 58: { const outer = reader.enter(); while (reader.more) { reader.element(); f7.push(reader.uint64()); } reader.leave(outer); break; }
+      default: reader.skip(tag);
+    }
+  }
+  return new DeliveryFields(f1, f2, f3, f4, f5, f6, f7);
+}
+export const Delivery: MessageType<Delivery> = messageType(createDelivery, sizeDelivery, writeDelivery, readDelivery);
+
+/** How often a message was tried. */
+export interface Redelivery {
+  /** The message's. */
+  readonly offset: number;
+  /** Times handed out under this leader, this one included. */
+  readonly handedOut: number;
+  /** Times failed. */
+  readonly failed: number;
+}
+function createRedelivery(fields: Partial<Redelivery> = {}): Redelivery {
+  return { offset: fields.offset ?? 0, handedOut: fields.handedOut ?? 0, failed: fields.failed ?? 0 };
+}
+function sizeRedelivery(message: Redelivery): number {
+  let size = 0;
+  if (message.offset !== 0) size += 1 + uint64Size(message.offset, "offset");
+  if (message.handedOut !== 0) size += 1 + uint32Size(message.handedOut, "handedOut");
+  if (message.failed !== 0) size += 1 + uint32Size(message.failed, "failed");
+  return size;
+}
+function writeRedelivery(message: Redelivery, writer: Writer): void {
+  if (message.offset !== 0) { writer.varint(8); writer.varint(message.offset); }
+  if (message.handedOut !== 0) { writer.varint(16); writer.varint(message.handedOut); }
+  if (message.failed !== 0) { writer.varint(24); writer.varint(message.failed); }
+}
+class RedeliveryFields implements Redelivery {
+  readonly offset: number;
+  readonly handedOut: number;
+  readonly failed: number;
+  constructor(f1: number, f2: number, f3: number) {
+    this.offset = f1;
+    this.handedOut = f2;
+    this.failed = f3;
+  }
+}
+function readRedelivery(reader: Reader): Redelivery {
+  let f1: number = 0;
+  let f2: number = 0;
+  let f3: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint64(); break;
+      case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint32(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new RedeliveryFields(f1, f2, f3);
+}
+export const Redelivery: MessageType<Redelivery> = messageType(createRedelivery, sizeRedelivery, writeRedelivery, readRedelivery);
+
+/** Why a settlement was not accepted. */
+export interface SettleRefusal {
+  /** Number of the Settle. */
+  readonly number: number;
+  /** ErrorReason by name, e.g. "STALE_DELIVERY". */
+  readonly reason: string;
+  /** For people. */
+  readonly message: string;
+  /** As ErrorInfo.metadata. */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+function createSettleRefusal(fields: Partial<SettleRefusal> = {}): SettleRefusal {
+  return { number: fields.number ?? 0, reason: fields.reason ?? "", message: fields.message ?? "", metadata: fields.metadata ?? {} };
+}
+function sizeSettleRefusal(message: SettleRefusal): number {
+  let size = 0;
+  if (message.number !== 0) size += 1 + uint64Size(message.number, "number");
+  if (message.reason !== "") size += 1 + stringSize(message.reason);
+  if (message.message !== "") size += 1 + stringSize(message.message);
+  for (const [key, value] of Object.entries(message.metadata)) size += 1 + prefixedSize(2 + stringSize(key) + stringSize(value));
+  return size;
+}
+function writeSettleRefusal(message: SettleRefusal, writer: Writer): void {
+  if (message.number !== 0) { writer.varint(8); writer.varint(message.number); }
+  if (message.reason !== "") { writer.varint(18); writer.string(message.reason); }
+  if (message.message !== "") { writer.varint(26); writer.string(message.message); }
+  for (const [key, value] of Object.entries(message.metadata)) { writer.varint(34); writer.varint(2 + stringSize(key) + stringSize(value)); writer.varint(10); writer.string(key); writer.varint(18); writer.string(value); }
+}
+class SettleRefusalFields implements SettleRefusal {
+  readonly number: number;
+  readonly reason: string;
+  readonly message: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  constructor(f1: number, f2: string, f3: string, f4: Record<string, string>) {
+    this.number = f1;
+    this.reason = f2;
+    this.message = f3;
+    this.metadata = f4;
+  }
+}
+function readSettleRefusal(reader: Reader): SettleRefusal {
+  let f1: number = 0;
+  let f2: string = "";
+  let f3: string = "";
+  const f4: Record<string, string> = {};
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint64(); break;
+      case 18: f2 = reader.string(); break;
+      case 26: f3 = reader.string(); break;
+      case 34: reader.element(); reader.entry(f4); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new SettleRefusalFields(f1, f2, f3, f4);
+}
+export const SettleRefusal: MessageType<SettleRefusal> = messageType(createSettleRefusal, sizeSettleRefusal, writeSettleRefusal, readSettleRefusal);
+
+/** Messages that a consumer lost. */
+export interface LostMessages {
+  /** The channel. */
+  readonly channel: number;
+  /** The delivery. */
+  readonly deliveryNumber: number;
+  /** Pairs: first offset, count. Empty: everything of the delivery that is not settled. */
+  readonly ranges: readonly number[];
+  /** "deadline", "revoked", "seek". */
+  readonly cause: string;
+}
+function createLostMessages(fields: Partial<LostMessages> = {}): LostMessages {
+  return { channel: fields.channel ?? 0, deliveryNumber: fields.deliveryNumber ?? 0, ranges: fields.ranges ?? [], cause: fields.cause ?? "" };
+}
+function sizeLostMessages(message: LostMessages): number {
+  let size = 0;
+  if (message.channel !== 0) size += 1 + uint32Size(message.channel, "channel");
+  if (message.deliveryNumber !== 0) size += 1 + uint64Size(message.deliveryNumber, "deliveryNumber");
+  if (message.ranges.length > 0) size += 1 + prefixedSize(message.ranges.reduce((sum, item) => sum + uint64Size(item, "ranges"), 0));
+  if (message.cause !== "") size += 1 + stringSize(message.cause);
+  return size;
+}
+function writeLostMessages(message: LostMessages, writer: Writer): void {
+  if (message.channel !== 0) { writer.varint(8); writer.varint(message.channel); }
+  if (message.deliveryNumber !== 0) { writer.varint(16); writer.varint(message.deliveryNumber); }
+  if (message.ranges.length > 0) { writer.varint(26); writer.varint(message.ranges.reduce((sum, item) => sum + uint64Size(item, "ranges"), 0)); for (const item of message.ranges) writer.varint(item); }
+  if (message.cause !== "") { writer.varint(34); writer.string(message.cause); }
+}
+class LostMessagesFields implements LostMessages {
+  readonly channel: number;
+  readonly deliveryNumber: number;
+  readonly ranges: readonly number[];
+  readonly cause: string;
+  constructor(f1: number, f2: number, f3: number[], f4: string) {
+    this.channel = f1;
+    this.deliveryNumber = f2;
+    this.ranges = f3;
+    this.cause = f4;
+  }
+}
+function readLostMessages(reader: Reader): LostMessages {
+  let f1: number = 0;
+  let f2: number = 0;
+  const f3: number[] = [];
+  let f4: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      case 16: f2 = reader.uint64(); break;
+      case 24: reader.element(); f3.push(reader.uint64()); break;
+      case 26: { const outer = reader.enter(); while (reader.more) { reader.element(); f3.push(reader.uint64()); } reader.leave(outer); break; }
+      case 34: f4 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new LostMessagesFields(f1, f2, f3, f4);
+}
+export const LostMessages: MessageType<LostMessages> = messageType(createLostMessages, sizeLostMessages, writeLostMessages, readLostMessages);
+
+/** A channel that ended. */
+export interface ChannelEnd {
+  /** The channel. */
+  readonly channel: number;
+  /** ErrorReason by name: NOT_LEADER, LEADER_UNKNOWN, SHUTTING_DOWN, UNKNOWN_SUBSCRIPTION … */
+  readonly reason: string;
+  /** For people. */
+  readonly message: string;
+  /** As ErrorInfo.metadata: leaderId, leaderEndpoint … */
+  readonly metadata: Readonly<Record<string, string>>;
+}
+function createChannelEnd(fields: Partial<ChannelEnd> = {}): ChannelEnd {
+  return { channel: fields.channel ?? 0, reason: fields.reason ?? "", message: fields.message ?? "", metadata: fields.metadata ?? {} };
+}
+function sizeChannelEnd(message: ChannelEnd): number {
+  let size = 0;
+  if (message.channel !== 0) size += 1 + uint32Size(message.channel, "channel");
+  if (message.reason !== "") size += 1 + stringSize(message.reason);
+  if (message.message !== "") size += 1 + stringSize(message.message);
+  for (const [key, value] of Object.entries(message.metadata)) size += 1 + prefixedSize(2 + stringSize(key) + stringSize(value));
+  return size;
+}
+function writeChannelEnd(message: ChannelEnd, writer: Writer): void {
+  if (message.channel !== 0) { writer.varint(8); writer.varint(message.channel); }
+  if (message.reason !== "") { writer.varint(18); writer.string(message.reason); }
+  if (message.message !== "") { writer.varint(26); writer.string(message.message); }
+  for (const [key, value] of Object.entries(message.metadata)) { writer.varint(34); writer.varint(2 + stringSize(key) + stringSize(value)); writer.varint(10); writer.string(key); writer.varint(18); writer.string(value); }
+}
+class ChannelEndFields implements ChannelEnd {
+  readonly channel: number;
+  readonly reason: string;
+  readonly message: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  constructor(f1: number, f2: string, f3: string, f4: Record<string, string>) {
+    this.channel = f1;
+    this.reason = f2;
+    this.message = f3;
+    this.metadata = f4;
+  }
+}
+function readChannelEnd(reader: Reader): ChannelEnd {
+  let f1: number = 0;
+  let f2: string = "";
+  let f3: string = "";
+  const f4: Record<string, string> = {};
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      case 18: f2 = reader.string(); break;
+      case 26: f3 = reader.string(); break;
+      case 34: reader.element(); reader.entry(f4); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ChannelEndFields(f1, f2, f3, f4);
+}
+export const ChannelEnd: MessageType<ChannelEnd> = messageType(createChannelEnd, sizeChannelEnd, writeChannelEnd, readChannelEnd);
