@@ -58,6 +58,7 @@ export {
   type NewSubscription,
   PAUSED_UNTIL_RESUMED,
   type RetryOptions,
+  type RetryPlan,
   type Subscription,
   type SubscriptionChanges,
   type TopicChoice,
@@ -65,6 +66,7 @@ export {
 export type {
   MessageName,
   ParkedKeyOfPartition,
+  PartitionChoice,
   PartitionSeek,
   SeekOptions,
   SeekTarget,

@@ -12,7 +12,6 @@ import type {
 import { subscriptionService } from "../rpc/methods.ts";
 import type { ClientDeps } from "./client-deps.ts";
 import { asFlotillaError, FlotillaError } from "./flotilla-error.ts";
-import type { PartitionName } from "./member-admin.ts";
 import {
   fromWire,
   type NewSubscription,
@@ -25,6 +24,7 @@ import {
 import {
   type MessageName,
   type ParkedKeyOfPartition,
+  type PartitionChoice,
   type PartitionSeek,
   type SeekOptions,
   type SeekTarget,
@@ -210,7 +210,7 @@ export class SubscriptionAdmin {
   /** Keys whose messages wait because one of them failed for good; of all partitions, or of those that are named. */
   parkedKeys(
     name: string,
-    options: CallSettings & Partial<PartitionName> = {},
+    options: CallSettings & PartitionChoice = {},
   ): AsyncGenerator<ParkedKeyOfPartition> {
     return this.#partitions.parkedKeys(name, options);
   }

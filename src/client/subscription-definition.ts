@@ -31,6 +31,11 @@ export interface RetryOptions {
   readonly jitter?: number | undefined;
 }
 
+/** Retries as they are in force. */
+export type RetryPlan = {
+  readonly [Field in keyof RetryOptions]-?: NonNullable<RetryOptions[Field]>;
+};
+
 /** What of a subscription can be changed. */
 export interface SubscriptionChanges {
   readonly topics?: TopicChoice | undefined;
@@ -65,7 +70,7 @@ export interface Subscription {
   readonly topics: TopicSelection;
   readonly filter: Filter;
   readonly mode: SubscriptionMode;
-  readonly retry: Required<RetryOptions>;
+  readonly retry: RetryPlan;
   /** Undefined: dead messages are tried for ever. */
   readonly deadLetterTopic: string | undefined;
   readonly onFailure: FailurePolicy;

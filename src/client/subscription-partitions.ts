@@ -34,11 +34,14 @@ export type SeekTarget =
   | { readonly timeMs: number }
   | { readonly offset: number };
 
-export interface SeekOptions extends CallSettings {
-  /** Only of this topic. */
+/** All partitions of a subscription, those of one topic, or one of them. */
+export interface PartitionChoice {
   readonly topic?: string | undefined;
-  /** Only this one of the topic; needed for an offset. */
   readonly partition?: number | undefined;
+}
+
+/** An offset needs a topic and a partition. */
+export interface SeekOptions extends CallSettings, PartitionChoice {
   /** Only tell what would happen. */
   readonly dryRun?: boolean | undefined;
 }
@@ -139,7 +142,7 @@ export class SubscriptionPartitions {
   /** Of one partition after the other. */
   async *parkedKeys(
     name: string,
-    options: CallSettings & Partial<PartitionName>,
+    options: CallSettings & PartitionChoice,
   ): AsyncGenerator<ParkedKeyOfPartition> {
     for (const place of await this.#partitionsOf(name, options, options)) {
       let pageToken = "";
@@ -175,7 +178,7 @@ export class SubscriptionPartitions {
   /** @throws FlotillaError UNKNOWN_SUBSCRIPTION; BrokerError UNKNOWN_TOPIC_OR_PARTITION for what it does not select */
   async #partitionsOf(
     name: string,
-    only: { readonly topic?: string | undefined; readonly partition?: number | undefined },
+    only: PartitionChoice,
     settings: CallSettings,
   ): Promise<readonly PartitionName[]> {
     const { topics } = await this.describe("any", name, settingsOf(settings));
