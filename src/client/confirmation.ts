@@ -18,7 +18,8 @@ export class Confirmation implements Promise<void> {
 
   // biome-ignore lint/suspicious/noThenProperty: it is awaited like a promise.
   then<Done = void, Failed = never>(
-    onDone?: (() => Done | PromiseLike<Done>) | null,
+    // biome-ignore lint/suspicious/noConfusingVoidType: as Promise says.
+    onDone?: ((value: void) => Done | PromiseLike<Done>) | null,
     onFailed?: ((reason: unknown) => Failed | PromiseLike<Failed>) | null,
   ): Promise<Done | Failed> {
     return this.#source.confirmation(this.#offset).then(onDone, onFailed);

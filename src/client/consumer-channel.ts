@@ -8,7 +8,7 @@ import type { DeliveryPlace, HeldDelivery } from "./held-delivery.ts";
 /** What a channel tells its stream. */
 export interface ChannelEvents {
   touch(delivery: HeldDelivery): void;
-  left(channel: ConsumerChannel, delivery: HeldDelivery, count: number): void;
+  left(delivery: HeldDelivery, count: number): void;
   /** The channel may have something to do again. */
   freed(channel: ConsumerChannel): void;
 }
@@ -104,7 +104,7 @@ export class ConsumerChannel implements DeliveryPlace {
   }
 
   left(delivery: HeldDelivery, count: number): void {
-    this.#events.left(this, delivery, count);
+    this.#events.left(delivery, count);
   }
 
   freed(delivery: HeldDelivery, offset: number, decision?: Decision): void {

@@ -17,7 +17,7 @@ import type {
 import { subscriptionService } from "../rpc/methods.ts";
 import type { Connection, MessageStream } from "../rpc/ports.ts";
 import { errorOfReason } from "../rpc/status.ts";
-import { type ChannelEvents, ConsumerChannel, partitionKey } from "./consumer-channel.ts";
+import { type ChannelEvents, ConsumerChannel } from "./consumer-channel.ts";
 import { FlotillaError } from "./flotilla-error.ts";
 import { type Attempts, HeldDelivery } from "./held-delivery.ts";
 import { ReceivedBatch } from "./received-batch.ts";
@@ -26,8 +26,10 @@ import { type Credit, StreamCredit } from "./stream-credit.ts";
 
 /** What a stream tells its consumer. */
 export interface ConsumerStreamEvents {
-  /** A partition has a new leader, or is led by this broker already. @returns what is held of it from others */
-  onChannel(stream: ConsumerStream, channel: ConsumerChannel): readonly HeldDelivery[];
+  /** The broker leads a partition. */
+  onChannel(stream: ConsumerStream, channel: ConsumerChannel): void;
+  /** What is held of a partition from leaders that are gone. */
+  orphansOf(channel: ConsumerChannel): readonly HeldDelivery[];
   onDelivery(channel: ConsumerChannel, delivery: HeldDelivery): void;
   onResumed(channel: ConsumerChannel, number: number, ranges: readonly number[]): void;
   /** Messages of the channel do not wait any more. */
@@ -70,10 +72,9 @@ export class ConsumerStream implements ChannelEvents {
   readonly #channels = new Map<number, ConsumerChannel>();
   readonly #settlements: SettlementQueue;
   readonly #credit = new StreamCredit();
-  /** Partitions of which `open` said what is held. */
-  readonly #named: ReadonlySet<string>;
   #open: SubscribeOpen | undefined;
-  #heldAnswers: HeldMessages[] = [];
+  /** Channels that are to be answered. */
+  #introduced: ConsumerChannel[] = [];
   #drain: "no" | "wanted" | "sent" = "no";
   #isFlushDue = false;
   #isOver = false;
@@ -88,9 +89,6 @@ export class ConsumerStream implements ChannelEvents {
     this.#events = events;
     this.openedMs = options.clock.monotonicMs();
     this.#open = { ...options.open, held: options.held.map(heldMessages) };
-    this.#named = new Set(
-      options.held.map(({ batch, topicId }) => partitionKey(topicId, batch.partition)),
-    );
     this.#settlements = new SettlementQueue((delivery) => this.#channelIdOf(delivery));
     this.#stream = connection.bidi(subscriptionService.subscribe);
     this.#stream.onMessage = (answer) => this.#onAnswer(answer);
@@ -147,11 +145,15 @@ export class ConsumerStream implements ChannelEvents {
     this.#endChannels();
     this.#settlements.end();
     // A normal end lets what was sent arrive; a broker that does not answer it is not waited for.
-    const cancel = this.#options.clock.schedule(END_MS, () => this.#stream.cancel());
-    this.#stream.onEnd = () => {
+    const ended = (): void => {
       cancel();
       this.#events.onClosed(this);
     };
+    const cancel = this.#options.clock.schedule(END_MS, () => {
+      this.#stream.cancel();
+      ended();
+    });
+    this.#stream.onEnd = ended;
     this.#stream.end();
   }
 
@@ -162,10 +164,10 @@ export class ConsumerStream implements ChannelEvents {
     this.#flushSoon();
   }
 
-  left(channel: ConsumerChannel, delivery: HeldDelivery, count: number): void {
+  left(delivery: HeldDelivery, count: number): void {
     const bytes = delivery.waiting === 0 ? delivery.batch.bytes.length : 0;
     this.#credit.taken(count, bytes);
-    if (this.#credit.isDue && !channel.isOver) this.#flushSoon();
+    if (this.#credit.isDue) this.#flushSoon();
     this.#events.onLeft(count);
   }
 
@@ -188,7 +190,7 @@ export class ConsumerStream implements ChannelEvents {
     while (!this.#isOver) {
       const settle = this.#settlements.take();
       const credit = this.#drain === "no" ? this.#credit.take() : undefined;
-      const held = this.#heldAnswers.splice(0);
+      const held = this.#introduced.splice(0).flatMap((channel) => this.#heldOf(channel));
       const drain = this.#drain === "wanted";
       const open = this.#open;
       const isNothing = settle.length === 0 && credit === undefined && held.length === 0 && !drain;
@@ -237,18 +239,28 @@ export class ConsumerStream implements ChannelEvents {
     const former = this.#channels.get(channel.id);
     if (former !== undefined) this.#endChannel(former);
     this.#channels.set(channel.id, channel);
-    const held = this.#events.onChannel(this, channel);
-    if (this.#named.has(channel.key)) return;
-    if (held.length > 0) this.#heldAnswers.push(...held.map(heldMessages));
-    else this.#heldAnswers.push(nothingHeld(channel));
+    this.#events.onChannel(this, channel);
+    // At the end of the turn: what comes with the channel may be resumed already.
+    this.#introduced.push(channel);
     this.#flushSoon();
+  }
+
+  #heldOf(channel: ConsumerChannel): HeldMessages[] {
+    if (channel.isOver) return [];
+    const held = this.#events.orphansOf(channel);
+    return held.length > 0 ? held.map(heldMessages) : [nothingHeld(channel)];
   }
 
   /** @throws BrokerError CORRUPT_BATCH, MALFORMED_BATCH */
   #deliver(delivery: Delivery): void {
     const channel = this.#channels.get(delivery.channel);
-    if (channel === undefined) return;
     const { batch: bytes, deliveryNumber, resumed } = delivery;
+    if (channel === undefined) {
+      // Of a former leader: its credit is free again.
+      this.#credit.taken(messagesOf(delivery), bytes.length);
+      if (this.#credit.isDue) this.#flushSoon();
+      return;
+    }
     if (resumed.length > 0) this.#events.onResumed(channel, deliveryNumber, resumed);
     if (bytes.length === 0) return;
     const problem = this.#options.isVerified ? checkBatch(bytes) : undefined;
@@ -260,7 +272,7 @@ export class ConsumerStream implements ChannelEvents {
     const { topic, partition } = channel;
     const endOffset = Math.min(baseOffset + recordCount, lastFrom + (ranges.at(-1) ?? 0));
     const firstOffset = Math.max(baseOffset, ranges[0] ?? baseOffset);
-    if (endOffset <= firstOffset) return;
+    if (endOffset <= firstOffset) throw damaged(channel, undefined);
     const place = { firstOffset, endOffset, highWatermark: 0 };
     const origin = { topic, partition, baseOffset, recordCount, leaderEpoch, ...place };
     const nowMs = this.#options.clock.monotonicMs();
@@ -333,6 +345,12 @@ function heldMessages(delivery: HeldDelivery): HeldMessages {
     deliveryNumber: delivery.number,
     ranges: delivery.heldRanges(),
   };
+}
+
+function messagesOf({ batch, ranges }: Delivery): number {
+  let count = 0;
+  for (let i = 1; i < ranges.length; i += 2) count += ranges[i] ?? 0;
+  return ranges.length > 0 ? count : (readBatchHeader(batch)?.recordCount ?? 0);
 }
 
 function nothingHeld({ partition, topicId }: ConsumerChannel): HeldMessages {

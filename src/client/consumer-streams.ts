@@ -2,6 +2,7 @@
 // leaders that are gone. Says when the consumer cannot go on: the subscription is unknown everywhere, another consumer of
 // its id took over, nobody can be reached.
 import type { Cancel } from "../base/clock.ts";
+import { type Deferred, deferred } from "../base/deferred.ts";
 import { type BrokerError, type ErrorReason, isBrokerError } from "../model/errors.ts";
 import { PROTOCOL_VERSION_MAX } from "../model/limits.ts";
 import { backoffMs, LOAD_PAUSE_MS_MAX, ROUTING_PAUSE_MS_MAX } from "./backoff.ts";
@@ -72,6 +73,7 @@ export class ConsumerStreams implements ConsumerStreamEvents {
   #cancelFollow: Cancel | undefined;
   /** When some broker was last known to serve. */
   #servedMs = 0;
+  #closed: Deferred<void> | undefined;
   #isDraining = false;
   #isClosed = false;
 
@@ -124,8 +126,8 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     this.#orphans.expire(this.#nowMs());
   }
 
-  /** Ends all streams. What is held is lost. */
-  close(): void {
+  /** Ends all streams. What is held is lost at once; resolves when the streams have ended. */
+  close(): Promise<void> {
     this.#isClosed = true;
     this.#cancelFollow?.();
     for (const link of this.#links.values()) {
@@ -134,14 +136,21 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     }
     this.#links.clear();
     this.#orphans.giveUpAll();
+    const closed = deferred<void>();
+    this.#closed = closed;
+    if (this.#slots.size === 0) closed.resolve();
+    return closed.promise;
   }
 
   // --- ConsumerStreamEvents
 
-  onChannel(stream: ConsumerStream, channel: ConsumerChannel): readonly HeldDelivery[] {
+  onChannel(stream: ConsumerStream, channel: ConsumerChannel): void {
     for (const link of this.#links.values()) {
       if (link.stream !== stream) link.stream?.retire(channel.key, channel.leaderEpoch);
     }
+  }
+
+  orphansOf(channel: ConsumerChannel): readonly HeldDelivery[] {
     return this.#orphans.of(channel.key);
   }
 
@@ -186,6 +195,7 @@ export class ConsumerStreams implements ConsumerStreamEvents {
   onClosed(stream: ConsumerStream): void {
     this.#slots.get(stream)?.release();
     this.#slots.delete(stream);
+    if (this.#slots.size === 0) this.#closed?.resolve();
   }
 
   onEnd(stream: ConsumerStream, error: BrokerError): void {

@@ -79,6 +79,7 @@ export class ClusterConsumer<T> implements Consumer<T>, MessageSource<T>, Consum
   #pausedUntilMs = 0;
   #failure: FlotillaError | undefined;
   #closing: Promise<void> | undefined;
+  #ended: Promise<void> | undefined;
   #quiet: Deferred<void> | undefined;
   #isStarted = false;
   #isClosed = false;
@@ -197,7 +198,7 @@ export class ClusterConsumer<T> implements Consumer<T>, MessageSource<T>, Consum
   onFailed(error: FlotillaError): void {
     if (this.#isClosed || this.#failure !== undefined) return;
     this.#failure = error;
-    this.#end();
+    void this.#end();
     this.#taker?.onNews();
   }
 
@@ -225,7 +226,7 @@ export class ClusterConsumer<T> implements Consumer<T>, MessageSource<T>, Consum
       this.#taker?.onNews();
       await this.#untilQuiet(timeoutMs);
     }
-    this.#end();
+    await this.#end();
     this.#taker?.onNews();
   }
 
@@ -250,13 +251,17 @@ export class ClusterConsumer<T> implements Consumer<T>, MessageSource<T>, Consum
     this.#wakeWhenQuiet();
   }
 
-  #end(): void {
-    if (this.#isClosed) return;
+  #end(): Promise<void> {
+    this.#ended ??= this.#endAll();
+    return this.#ended;
+  }
+
+  async #endAll(): Promise<void> {
     this.#isClosed = true;
     this.#keeper.close();
-    this.#streams.close();
     for (const undo of [...this.#undo]) undo();
     this.#quiet?.resolve();
+    if (this.#isStarted) await this.#streams.close();
     this.#onClosed(this);
   }
 

@@ -5966,9 +5966,9 @@ export interface SubscribeRequest {
   /** No more deliveries: what is out may still be settled. Answered by `drained`. */
   readonly drain: boolean;
   /**
-   * Answers each channel that is introduced: what the consumer still works on in its partition, given to it by a leader that is gone and
-   * not named by `open`; without ranges: nothing. A broker that leads the partition when `open` comes needs no such answer: `open` is
-   * complete. Processed before the credit.
+   * Answers each channel that is introduced: what the consumer still works on in its partition, given to it by a leader that is gone;
+   * without ranges: nothing. It may repeat what `open` said: what the consumer was let go on with is passed over. A broker that leads
+   * the partition when `open` comes need not wait for it: `open` is complete. Processed before the credit.
    */
   readonly held: readonly HeldMessages[];
 }
