@@ -129,7 +129,9 @@ export type Fate =
   /** It will be handed out as soon as a consumer has credit. */
   | { readonly kind: "ready" }
   | { readonly kind: "settled" }
-  /** A consumer has it, or its settlement is being replicated (then untilMs is 0). */
+  /** Acknowledged; that is being replicated and not confirmed yet. */
+  | { readonly kind: "settling" }
+  /** A consumer has it. */
   | { readonly kind: "leased"; readonly consumerId: string; readonly untilMs: number }
   | { readonly kind: "waiting"; readonly behindOffset: Offset; readonly key: Buffer | undefined }
   | { readonly kind: "parked"; readonly behindOffset: Offset; readonly key: Buffer | undefined }
@@ -150,7 +152,7 @@ export interface DispatchProgress {
   readonly cursor: Offset;
   readonly unsettledMessages: number;
   readonly outstandingMessages: number;
-  /** Failed, not dead, not parked, not out. */
+  /** Failed, not dead and not parked: waiting for the next attempt, or out again. */
   readonly retryingMessages: number;
   readonly parkedKeys: number;
   readonly stoppedAt: Offset | undefined;
