@@ -30,11 +30,16 @@ export class FailureTable {
   readonly #failures = new Map<Offset, Failure>();
   readonly #changed = new Set<Offset>();
   readonly #sizeMax: number;
+  readonly #charactersMax: number;
   #deadCount = 0;
   #characters = 0;
 
-  constructor(sizeMax: number = SUBSCRIPTION_LIMITS.failures) {
+  constructor(
+    sizeMax: number = SUBSCRIPTION_LIMITS.failures,
+    charactersMax: number = ERROR_CHARACTERS_MAX,
+  ) {
     this.#sizeMax = sizeMax;
+    this.#charactersMax = charactersMax;
   }
 
   get size(): number {
@@ -143,7 +148,7 @@ export class FailureTable {
   ): Failure {
     const before = known ?? { offset, failed: 0, notBeforeMs: 0, isDead: false, attempts: [] };
     if (attempt === undefined) return before;
-    const isRoom = this.#characters + attempt.error.length <= ERROR_CHARACTERS_MAX;
+    const isRoom = this.#characters + attempt.error.length <= this.#charactersMax;
     const kept = isRoom ? attempt : { ...attempt, error: "" };
     const attempts = [...before.attempts, kept].slice(-ATTEMPTS_KEPT);
     return { ...before, failed: Math.min(before.failed + 1, FAILED_MAX), attempts };

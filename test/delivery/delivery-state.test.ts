@@ -4,6 +4,7 @@ import type { SubscriptionUpdate } from "../../src/delivery/delivery-commands.ts
 import { DeliveryState } from "../../src/delivery/delivery-state.ts";
 import { ATTEMPTS_KEPT } from "../../src/delivery/failure-table.ts";
 import type { SubscriptionState } from "../../src/delivery/subscription-state.ts";
+import type { KeyedWrite } from "../../src/log/ports.ts";
 import { attempt, Book, ID, sorted } from "./fixture.ts";
 
 const OTHER = "6f1d2c8e-0000-4000-8000-00000000000b";
@@ -364,6 +365,9 @@ describe("stored subscriptions", () => {
     const copy = new DeliveryState();
     copy.restore([...pairs].reverse());
     expect(sorted(copy.pairs())).toEqual(sorted(pairs));
+    const writes: KeyedWrite[] = [];
+    copy.logStartMoved({ baseOffset: 10, logStartOffset: 0 }, writes);
+    expect(writes).toEqual([]);
   });
 });
 

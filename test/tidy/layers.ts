@@ -67,6 +67,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     files: {
       "data-directory.ts": ["node:child_process"],
       "services/admin-service.ts": ["node:crypto"],
+      "dead-letters.ts": ["node:crypto"],
       "process-memory.ts": ["node:os", "node:v8", "node:vm"],
     },
   },
