@@ -10,9 +10,25 @@ export {
   checkHistory,
 } from "./checker.ts";
 export type {
-  BoundsSeen,
-  CursorStored,
+  ConsumerSeen,
+  CursorSeen,
+  DeadLetterSeen,
+  Delivered,
+  DeliveredRecord,
+  DeliveryEvent,
+  DeliveryFilter,
   DeliverySettled,
+  HandlerSeen,
+  KeyReleased,
+  LeaseLost,
+  SettlementAnswered,
+  SettlementAsked,
+  SubscriptionDeclared,
+  SubscriptionPaused,
+  SubscriptionReset,
+} from "./delivery-events.ts";
+export type {
+  BoundsSeen,
   DurabilityClass,
   FaultEffect,
   FaultEvent,
