@@ -9,6 +9,12 @@ export {
   type CheckReport,
   checkHistory,
 } from "./checker.ts";
+export {
+  ConsumerRecorder,
+  type DeliverySink,
+  type Handled,
+  type ReceivedByConsumer,
+} from "./consumer-recorder.ts";
 export type {
   ConsumerSeen,
   CursorSeen,
@@ -27,6 +33,7 @@ export type {
   SubscriptionPaused,
   SubscriptionReset,
 } from "./delivery-events.ts";
+export { DeliveryRecorder, type DeliveryToken } from "./delivery-recorder.ts";
 export type {
   BoundsSeen,
   DurabilityClass,
