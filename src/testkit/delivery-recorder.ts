@@ -7,7 +7,7 @@ import type {
   SettlementAnswered,
   SettlementAsked,
 } from "./delivery-events.ts";
-import { Names } from "./names.ts";
+import { Names, Places } from "./names.ts";
 
 /** Which delivery. */
 export interface DeliveryToken {
@@ -31,12 +31,14 @@ const VERDICTS: readonly SettlementAsked["verdict"][] = [
 ];
 const OUTCOMES: readonly SettlementAnswered["outcome"][] = ["confirmed", "refused", "unknown"];
 const NONE = -1;
+/** An answer names only its consumer. */
+const NOWHERE = { subscription: "", topic: "", partition: 0, leaderEpoch: 0, delivery: 0 };
 
 export class DeliveryRecorder {
   readonly #now: () => number;
   readonly #consumers = new Names();
-  /** Subscription, topic and partition as one text. */
-  readonly #lanes = new Names();
+  readonly #subscriptions = new Names();
+  readonly #places = new Places();
   readonly #texts = new Names();
   readonly #notes: DeliveryEvent[] = [];
   readonly #kind = Column.small();
@@ -44,7 +46,8 @@ export class DeliveryRecorder {
   readonly #isMore = Column.small();
   readonly #atMs = Column.numbers();
   readonly #consumer = Column.small();
-  readonly #lane = Column.small();
+  readonly #subscription = Column.small();
+  readonly #place = Column.small();
   readonly #epoch = Column.numbers();
   readonly #delivery = Column.numbers();
   readonly #offset = Column.numbers();
@@ -116,7 +119,7 @@ export class DeliveryRecorder {
   ): void {
     if (outcome === "confirmed") this.confirmed += 1;
     if (outcome === "refused") this.refused += 1;
-    this.#row(SETTLED, this.#consumers.numberOf(consumer), NONE, 0, 0, atMs);
+    this.#row(SETTLED, { ...NOWHERE, consumer }, atMs, false);
     this.#rest(0, 0, OUTCOMES.indexOf(outcome), number, this.#textOf(reason));
   }
 
@@ -143,11 +146,9 @@ export class DeliveryRecorder {
     records: readonly DeliveredRecord[],
     atMs: number,
   ): void {
-    const { consumer, lane } = this.#namesOf(token);
     for (const [at, record] of records.entries()) {
       this.#values[this.#kind.length] = record.value;
-      const { leaderEpoch, delivery } = token;
-      this.#row(KINDS.indexOf(kind), consumer, lane, leaderEpoch, delivery, atMs, at > 0);
+      this.#row(KINDS.indexOf(kind), token, atMs, at > 0);
       const { failed = NONE, handedOut = NONE, key, offset } = record;
       this.#rest(offset, 1, handedOut, failed, this.#textOf(key));
     }
@@ -162,30 +163,21 @@ export class DeliveryRecorder {
     number = NONE,
     text = NONE,
   ): void {
-    const { consumer, lane } = this.#namesOf(token);
     for (let at = 0; at < ranges.length; at += 2) {
-      const { leaderEpoch, delivery } = token;
-      this.#row(KINDS.indexOf(kind), consumer, lane, leaderEpoch, delivery, atMs, at > 0);
+      this.#row(KINDS.indexOf(kind), token, atMs, at > 0);
       this.#rest(ranges[at] ?? 0, ranges[at + 1] ?? 0, detail, number, text);
     }
   }
 
-  #row(
-    kind: number,
-    consumer: number,
-    lane: number,
-    epoch: number,
-    delivery: number,
-    atMs: number,
-    isMore = false,
-  ): void {
+  #row(kind: number, token: DeliveryToken, atMs: number, isMore: boolean): void {
     this.#kind.push(kind);
     this.#isMore.push(isMore ? 1 : 0);
     this.#atMs.push(atMs);
-    this.#consumer.push(consumer);
-    this.#lane.push(lane);
-    this.#epoch.push(epoch);
-    this.#delivery.push(delivery);
+    this.#consumer.push(this.#consumers.numberOf(token.consumer));
+    this.#subscription.push(this.#subscriptions.numberOf(token.subscription));
+    this.#place.push(this.#places.numberOf(token.topic, token.partition));
+    this.#epoch.push(token.leaderEpoch);
+    this.#delivery.push(token.delivery);
   }
 
   #rest(offset: number, count: number, detail: number, number: number, text: number): void {
@@ -242,22 +234,13 @@ export class DeliveryRecorder {
     return records;
   }
 
-  #namesOf({ consumer, partition, subscription, topic }: DeliveryToken): {
-    readonly consumer: number;
-    readonly lane: number;
-  } {
-    const lane = this.#lanes.numberOf(JSON.stringify([subscription, topic, partition]));
-    return { consumer: this.#consumers.numberOf(consumer), lane };
-  }
-
   #tokenAt(row: number): DeliveryToken {
-    const names: unknown = JSON.parse(this.#lanes.textOf(this.#lane.at(row)));
-    const [subscription, topic, partition] = Array.isArray(names) ? (names as unknown[]) : [];
+    const { partition, topic } = this.#places.placeOf(this.#place.at(row));
     return {
-      subscription: String(subscription),
+      subscription: this.#subscriptions.textOf(this.#subscription.at(row)),
       consumer: this.#consumers.textOf(this.#consumer.at(row)),
-      topic: String(topic),
-      partition: Number(partition),
+      topic,
+      partition,
       leaderEpoch: this.#epoch.at(row),
       delivery: this.#delivery.at(row),
     };

@@ -57,17 +57,24 @@ export class DeliveryTable {
   }
 
   add(given: DeliveryRow): number {
-    for (const name of ["message", "previous", "consumer", "epoch", "number"] as const) {
-      this[name].push(given[name]);
-    }
-    for (const name of ["atMs", "event", "row", "key", "handedOut", "failed"] as const) {
-      this[name].push(given[name]);
-    }
+    this.message.push(given.message);
+    this.previous.push(given.previous);
+    this.consumer.push(given.consumer);
+    this.epoch.push(given.epoch);
+    this.number.push(given.number);
+    this.atMs.push(given.atMs);
+    this.event.push(given.event);
+    this.row.push(given.row);
+    this.key.push(given.key);
+    this.handedOut.push(given.handedOut);
+    this.failed.push(given.failed);
     this.isResumed.push(given.isResumed ? 1 : 0);
-    for (const column of [this.begunMs, this.doneMs, this.lostMs]) {
-      column.push(Number.POSITIVE_INFINITY);
-    }
-    for (const column of [this.begunEvent, this.lostEvent, this.firstPart]) column.push(NONE);
+    this.begunMs.push(Number.POSITIVE_INFINITY);
+    this.doneMs.push(Number.POSITIVE_INFINITY);
+    this.lostMs.push(Number.POSITIVE_INFINITY);
+    this.begunEvent.push(NONE);
+    this.lostEvent.push(NONE);
+    this.firstPart.push(NONE);
     this.wentOn.push(0);
     this.lostCause.push(LOST.no);
     return this.length - 1;

@@ -15,7 +15,8 @@ export class MessageTable {
   readonly offset: Column = Column.numbers();
   /** Row of its newest delivery, in the order of the history; the others hang on that. */
   readonly newest: Column = Column.small();
-  readonly #numbers = new Map<string, number>();
+  /** By subscription: place → lane. */
+  readonly #numbers = new Map<number, Map<number, number>>();
   readonly #index: OffsetIndex[] = [];
 
   get length(): number {
@@ -23,12 +24,16 @@ export class MessageTable {
   }
 
   laneOf(subscription: number, place: number): number {
-    const name = `${subscription}|${place}`;
-    let lane = this.#numbers.get(name);
+    let numbers = this.#numbers.get(subscription);
+    if (numbers === undefined) {
+      numbers = new Map();
+      this.#numbers.set(subscription, numbers);
+    }
+    let lane = numbers.get(place);
     if (lane === undefined) {
       lane = this.lanes.push({ subscription, place }) - 1;
       this.#index.push(new OffsetIndex());
-      this.#numbers.set(name, lane);
+      numbers.set(place, lane);
     }
     return lane;
   }
