@@ -14,6 +14,8 @@ import { MoveReader } from "../cluster/move-reader.ts";
 import { NodeFencing } from "../cluster/node-frontend.ts";
 import { ProducerIds } from "../cluster/producer-ids.ts";
 import { ReplicaReconciler } from "../cluster/replica-reconciler.ts";
+import { SubscriptionFrontend } from "../cluster/subscription-frontend.ts";
+import { SubscriptionReader } from "../cluster/subscription-reader.ts";
 import { TopicFrontend } from "../cluster/topic-frontend.ts";
 import { openHardStateJournal } from "../log/hard-state-journal.ts";
 import { openImageStore } from "../log/image-store.ts";
@@ -37,6 +39,7 @@ import type { Replica } from "../replica/replica.ts";
 import { ReplicaSet } from "../replica/replica-set.ts";
 import { requireSoundStorage } from "../replica/storage-failure.ts";
 import { TrashCleaner } from "../replica/trash-cleaner.ts";
+import { AttachmentClient } from "./attachment-client.ts";
 import { PeerControllerClient } from "./controller-client.ts";
 import { requireRevision } from "./join.ts";
 import { LocalLeaderships } from "./led-groups.ts";
@@ -76,6 +79,9 @@ export interface Features {
   readonly leaderships: LocalLeaderships;
   readonly reader: MetadataReader;
   readonly topics: TopicFrontend;
+  readonly attachments: AttachmentClient;
+  readonly subscriptionDefinitions: SubscriptionFrontend;
+  readonly subscriptionReader: SubscriptionReader;
   readonly members: MemberFrontend;
   readonly moves: MoveReader;
   readonly recovery: UnsafeRecovery;
@@ -238,9 +244,25 @@ export function wireFeatures(
     reader,
     topics,
     partitions,
+    ...subscriptionsOf(ports, { view, leaders, controller, topics }),
     members: new MemberFrontend(controller, view),
     moves: new MoveReader({ view, leaders, progressOf: (group) => leaderships.progressOf(group) }),
     recovery: recoveryOf(ports, nodeId, { liveness, view, controller: controllerClient }),
+  };
+}
+
+/** Definitions of subscriptions; what one partition does with them is the partition host's. */
+function subscriptionsOf(
+  { clock, connector, random }: NodePorts,
+  parts: Pick<Features, "leaders" | "controller" | "topics"> & Pick<Foundation, "view">,
+): Pick<Features, "attachments" | "subscriptionDefinitions" | "subscriptionReader"> {
+  const { controller, leaders, topics, view } = parts;
+  const attachments = new AttachmentClient({ view, leaders, connector });
+  const ends = { controller, view, topics, attachments, clock, random };
+  return {
+    attachments,
+    subscriptionDefinitions: new SubscriptionFrontend(ends),
+    subscriptionReader: new SubscriptionReader(view),
   };
 }
 

@@ -1,6 +1,7 @@
 // What the commands need from the SDK. sdk.ts implements it with flotilla/client; tests give a fake. Types only.
 import type { Acks, Flush } from "../model/durability.ts";
 import type { StartAt } from "./options.ts";
+import type { SubscriptionsPort } from "./subscription-port.ts";
 
 export interface SendReceipt {
   readonly partition: number;
@@ -188,6 +189,7 @@ export interface AdminPort {
   deleteTopic(name: string): Promise<void>;
   describeCluster(): Promise<ClusterDetails>;
   readonly members: MembersPort;
+  readonly subscriptions: SubscriptionsPort;
 }
 
 /** Who holds what. Changes return when they are recorded. */

@@ -5,6 +5,7 @@ import type { Context, GlobalOptions } from "./context.ts";
 import { FORMAT_HELP } from "./message-format.ts";
 import { checked, collectHeader, collectSetting, parseSignal, parseWhole } from "./options.ts";
 import { addClusterMembers, addNode, addReplica, addUnsafeRecover } from "./program-members.ts";
+import { addLag, addSubscription } from "./program-subscriptions.ts";
 
 const PORT_HINT =
   "host:port[,host:port…]; default: FLOTILLA_BOOTSTRAP, else the nodes of cluster.yaml";
@@ -39,6 +40,8 @@ export function buildProgram(version: string, context: Context): Command {
   addTopic(program, context);
   addProduce(program, context);
   addConsume(program, context);
+  addSubscription(program, context);
+  addLag(program, context);
   addUnsafeRecover(program, context);
   return program;
 }

@@ -2,13 +2,25 @@
 export type { Acks, Flush } from "../model/durability.ts";
 export type { ErrorFields, ErrorReason, RetryAdvice } from "../model/errors.ts";
 export { isBrokerError } from "../model/errors.ts";
+export type { Filter, HeaderConditions } from "../model/filter.ts";
 export type { RecordHeader } from "../model/record-batch-builder.ts";
+export type {
+  FailurePolicy,
+  SubscriptionMode,
+  SubscriptionStart,
+  TopicSelection,
+} from "../model/subscription.ts";
 export { type ConnectorOptions, grpcConnector } from "../rpc/connector.ts";
 export type {
   DescribeClusterResponse,
   DescribeTopicResponse,
   DigestReplicaResponse,
+  ExplainResponse,
+  FailedAttempt,
+  MatchedTopic,
+  MessageFate,
   NodeState,
+  PartitionProgress,
   PartitionState,
   PlannedMove,
   RebalanceResponse,
@@ -36,4 +48,28 @@ export type { Reader } from "./reader.ts";
 export type { ReaderOptions, StartPosition } from "./reader-start.ts";
 export type { ReceivedBatch, ReceivedMessage } from "./received-batch.ts";
 export type { Receipt, SendCallback } from "./send-batch.ts";
+export type {
+  CreatedSubscription,
+  DescribedSubscription,
+  ListSubscriptionsOptions,
+  SubscriptionAdmin,
+} from "./subscription-admin.ts";
+export {
+  type NewSubscription,
+  PAUSED_UNTIL_RESUMED,
+  type RetryOptions,
+  type RetryPlan,
+  type Subscription,
+  type SubscriptionChanges,
+  type TopicChoice,
+} from "./subscription-definition.ts";
+export type {
+  MessageName,
+  ParkedKeyOfPartition,
+  PartitionChoice,
+  PartitionSeek,
+  SeekOptions,
+  SeekTarget,
+  SubscriptionProgress,
+} from "./subscription-partitions.ts";
 export type { CallSettings } from "./unary-caller.ts";

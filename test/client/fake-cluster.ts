@@ -195,6 +195,8 @@ export class FakeCluster {
   readonly epochs = new Map<string, { readonly id: number; epoch: number }>();
   /** Unary calls by path that fail first. */
   readonly failures = new Map<string, BrokerError[]>();
+  /** Answers to unary calls that this double does not know, by the method's name. */
+  readonly handlers = new Map<string, (broker: FakeBroker, request: never) => unknown>();
 
   constructor(clock: Clock, brokers = 3) {
     this.clock = clock;
@@ -269,7 +271,9 @@ export class FakeCluster {
     broker.calls.push(path);
     const failure = this.failures.get(path)?.shift();
     if (failure !== undefined) throw failure;
-    const name = path.split("/").at(-1);
+    const name = path.split("/").at(-1) ?? "";
+    const handler = this.handlers.get(name);
+    if (handler !== undefined) return handler(broker, request as never);
     if (name === "GetMetadata") return this.#metadata(broker, request as GetMetadataRequest);
     if (name === "OpenProducer") return this.#openProducer((request as { name: string }).name);
     if (name === "ListOffsets") return this.#listOffsets(broker, request as ListOffsetsRequest);

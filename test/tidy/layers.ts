@@ -29,7 +29,12 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   config: { rooms: ["model", "base"], packages: ["yaml", "zod", "node:fs", "node:path"] },
   raft: { rooms: ["model", "base"], packages: [], pure: true },
-  filter: { rooms: ["model", "base"], packages: [], pure: true },
+  filter: {
+    rooms: ["model", "base"],
+    packages: [],
+    files: { "topic-selection.ts": ["re2js"] },
+    pure: true,
+  },
   quota: { rooms: ["model", "base"], packages: [], pure: true },
   log: {
     rooms: ["observe", "model", "base"],

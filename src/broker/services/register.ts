@@ -8,6 +8,7 @@ import { registerMetadataService } from "./metadata-service.ts";
 import { registerPeerControlService } from "./peer-control-service.ts";
 import { registerPeerRepairService } from "./peer-repair-service.ts";
 import { registerProduceService } from "./produce-service.ts";
+import { registerSubscriptionDefinitionService } from "./subscription-definition-service.ts";
 
 /** What clients call. Before the node starts. */
 export function registerClientServices(node: BrokerNode, services: ServiceRegistry): void {
@@ -16,6 +17,7 @@ export function registerClientServices(node: BrokerNode, services: ServiceRegist
   registerMetadataService(node, services);
   registerAdminService(node, services);
   registerMemberService(node, services);
+  registerSubscriptionDefinitionService(node, services);
 }
 
 /** What other brokers call. Before the node starts. */

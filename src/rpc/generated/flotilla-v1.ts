@@ -4422,7 +4422,7 @@ export const RetryPolicy: MessageType<RetryPolicy> = messageType(createRetryPoli
 export interface DeadLetterPolicy {
   /** False: such messages are tried again for ever at the longest delay. */
   readonly enabled: boolean;
-  /** Empty: "dlq/" and the subscription's name. Created if need be. */
+  /** Begins with "dlq/". Empty: "dlq/" and the subscription's name. Created if need be. */
   readonly topic: string;
 }
 function createDeadLetterPolicy(fields: Partial<DeadLetterPolicy> = {}): DeadLetterPolicy {
@@ -4469,17 +4469,17 @@ export interface SubscriptionDefinition {
   readonly topics?: TopicSelection | undefined;
   /** JSON of the filter (docs/SUBSCRIPTIONS.md); empty: every message. */
   readonly filter: string;
-  /** Order and sharing. Cannot be altered. */
+  /** Order and sharing. Cannot be altered; left out of an alteration it stays. */
   readonly mode?: SubscriptionMode | undefined;
   /** Failed messages. */
   readonly retry?: RetryPolicy | undefined;
-  /** Dead messages. */
+  /** Dead messages. Absent: enabled, with the topic "dlq/" and the subscription's name; disabled for topics of dead letters. */
   readonly deadLetter?: DeadLetterPolicy | undefined;
   /** Ordered modes only. */
   readonly onFailure?: FailurePolicy | undefined;
   /** Time to settle a message, ms, 1000 to 43200000 (0: 30000). */
   readonly ackDeadlineMs: number;
-  /** Cannot be altered. */
+  /** Cannot be altered; left out of an alteration it stays. */
   readonly start?: StartPosition | undefined;
   /** Nothing is handed out before this time, ms since 1970; 0: not paused; 2^53 − 1: until resumed. */
   readonly pausedUntilMs: number;
