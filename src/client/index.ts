@@ -40,7 +40,15 @@ export type {
 } from "./admin.ts";
 export { type Client, type ClientOptions, createClient } from "./client.ts";
 export type { ClientLogger } from "./client-deps.ts";
+export type { Confirmation } from "./confirmation.ts";
+export type { Consumer, ConsumerStats } from "./consumer.ts";
+export type { BatchHandler, BatchRunOptions } from "./consumer-batches.ts";
+export type { ConsumerMessage, NackOptions } from "./consumer-message.ts";
+export type { CloseOptions, ConsumerOptions } from "./consumer-options.ts";
+export type { Handler, RunOptions } from "./consumer-run.ts";
+export { DeliveryToken } from "./delivery-token.ts";
 export { FlotillaError } from "./flotilla-error.ts";
+export { Reject, RetryLater, type RetryTime } from "./handler-outcome.ts";
 export type { MemberAdmin, PartitionName, ReplicaMoves } from "./member-admin.ts";
 export type { Producer, ProducerOptions, SendOptions } from "./producer.ts";
 export type { OutgoingHeader, OutgoingMessage, SendClass } from "./producer-topic.ts";
@@ -48,6 +56,7 @@ export type { Reader } from "./reader.ts";
 export type { ReaderOptions, StartPosition } from "./reader-start.ts";
 export type { ReceivedBatch, ReceivedMessage } from "./received-batch.ts";
 export type { Receipt, SendCallback } from "./send-batch.ts";
+export { bytes, json, type Serializer, text } from "./serializer.ts";
 export type {
   CreatedSubscription,
   DescribedSubscription,
@@ -58,7 +67,6 @@ export {
   type NewSubscription,
   PAUSED_UNTIL_RESUMED,
   type RetryOptions,
-  type RetryPlan,
   type Subscription,
   type SubscriptionChanges,
   type TopicChoice,
@@ -66,10 +74,10 @@ export {
 export type {
   MessageName,
   ParkedKeyOfPartition,
-  PartitionChoice,
   PartitionSeek,
   SeekOptions,
   SeekTarget,
   SubscriptionProgress,
 } from "./subscription-partitions.ts";
+export { type TypedMessage, type TypedProducer, typedProducer } from "./typed-producer.ts";
 export type { CallSettings } from "./unary-caller.ts";

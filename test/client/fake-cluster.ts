@@ -193,6 +193,10 @@ export class FakeCluster {
   nextProducerId = 2;
   sessionsOpened = 0;
   readonly epochs = new Map<string, { readonly id: number; epoch: number }>();
+  /** The broker's end of streams of other services, by method name. */
+  readonly services = new Map<string, (broker: FakeBroker, stream: FakeServerEnd) => FakeSession>();
+  /** Connections made, as endpoint and lane. */
+  readonly connected: string[] = [];
   /** Unary calls by path that fail first. */
   readonly failures = new Map<string, BrokerError[]>();
   /** Answers to unary calls that this double does not know, by the method's name. */
@@ -210,7 +214,12 @@ export class FakeCluster {
   }
 
   get connector(): Connector {
-    return { connect: (endpoint) => new FakeConnection(this, endpoint) };
+    return {
+      connect: (endpoint, lane) => {
+        this.connected.push(`${endpoint} ${lane}`);
+        return new FakeConnection(this, endpoint);
+      },
+    };
   }
 
   broker(endpoint: string): FakeBroker {
@@ -446,6 +455,18 @@ class FakeConnection implements Connection {
   close(): void {}
 }
 
+/** What the broker's end of a stream may do. */
+export interface FakeServerEnd {
+  answer(message: unknown): void;
+  fail(reason: BrokerError): void;
+}
+
+export interface FakeSession {
+  receive(message: never): void;
+  /** The client is gone. */
+  close(): void;
+}
+
 /** The client's end; the broker's end is a session object made by the path. */
 class FakeStream<Request, Response> implements MessageStream<Request, Response> {
   onMessage: (message: Response) => void = () => undefined;
@@ -454,7 +475,7 @@ class FakeStream<Request, Response> implements MessageStream<Request, Response> 
   readonly #cluster: FakeCluster;
   readonly #broker: FakeBroker;
   readonly #method: Method<Request, Response, "bidi">;
-  readonly #session: FakeProduceSession | FakeFetchSession;
+  readonly #session: FakeSession;
   #isOver = false;
 
   constructor(cluster: FakeCluster, broker: FakeBroker, method: Method<Request, Response, "bidi">) {
@@ -462,10 +483,7 @@ class FakeStream<Request, Response> implements MessageStream<Request, Response> 
     this.#broker = broker;
     this.#method = method;
     const answer = (message: unknown): void => this.#answer(message as Response);
-    const isProduce = method.path.endsWith("/Produce");
-    this.#session = isProduce
-      ? new FakeProduceSession(cluster, broker, answer)
-      : new FakeFetchSession(cluster, broker, answer);
+    this.#session = this.#newSession(answer);
     broker.calls.push(method.path);
     broker.streams.add(this as unknown as FakeStream<never, never>);
     if (broker.isDown) {
@@ -486,7 +504,11 @@ class FakeStream<Request, Response> implements MessageStream<Request, Response> 
   }
 
   end(): void {
-    this.cancel();
+    this.#cluster.clock.schedule(this.#cluster.latencyMs, () => {
+      if (this.#isOver) return;
+      this.cancel();
+      this.onEnd(undefined);
+    });
   }
 
   cancel(): void {
@@ -502,6 +524,17 @@ class FakeStream<Request, Response> implements MessageStream<Request, Response> 
     if (this.#isOver) return;
     this.cancel();
     this.onEnd(reason);
+  }
+
+  #newSession(answer: (message: unknown) => void): FakeSession {
+    const name = this.#method.path.split("/").at(-1) ?? "";
+    const service = this.#cluster.services.get(name);
+    if (service !== undefined) {
+      return service(this.#broker, { answer, fail: (reason) => this.fail(reason) });
+    }
+    return name === "Produce"
+      ? new FakeProduceSession(this.#cluster, this.#broker, answer)
+      : new FakeFetchSession(this.#cluster, this.#broker, answer);
   }
 
   #answer(message: Response): void {
