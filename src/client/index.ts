@@ -67,7 +67,6 @@ export {
   type NewSubscription,
   PAUSED_UNTIL_RESUMED,
   type RetryOptions,
-  type RetryPlan,
   type Subscription,
   type SubscriptionChanges,
   type TopicChoice,
@@ -75,7 +74,6 @@ export {
 export type {
   MessageName,
   ParkedKeyOfPartition,
-  PartitionChoice,
   PartitionSeek,
   SeekOptions,
   SeekTarget,
