@@ -244,9 +244,7 @@ export class Dispatcher<B> {
     if (!isOtherFilter) return;
     const filtered = core.update.takeFiltered();
     for (const [from, to] of filtered) this.#mode.returned(from, to);
-    this.#mode.dropReadAhead();
-    this.#mode.retries?.drop();
-    this.#emptyBelow = 0;
+    this.dropReadAhead();
   }
 
   // Reading
@@ -295,6 +293,13 @@ export class Dispatcher<B> {
   /** The same may be asked for again at once. */
   onReadFailed(): void {
     this.#reading = undefined;
+  }
+
+  /** Gives back what was read and is not out: nobody is there to take it, or it was read by another filter. */
+  dropReadAhead(): void {
+    this.#mode.dropReadAhead();
+    this.#mode.retries?.drop();
+    this.#emptyBelow = 0;
   }
 
   // Results
