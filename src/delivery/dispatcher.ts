@@ -70,6 +70,8 @@ export class Dispatcher<B> {
   #isRunNext = false;
   /** A run below this offset came back empty. */
   #emptyBelow: Offset = 0;
+  /** What holds others up, as far as the mode was told. */
+  readonly #parked: Set<Offset>;
   #counts = { acknowledged: 0, filtered: 0, dead: 0 };
 
   constructor(options: DispatcherOptions) {
@@ -79,6 +81,7 @@ export class Dispatcher<B> {
     this.#mode = modeOf(core, options.partitionName);
     this.#failures = new FailureDesk(core, this.#mode);
     this.#desk = new SettleDesk(core, this.#mode, this.#failures);
+    this.#parked = new Set(options.state.parked.offsets());
     this.#awaitedSessions = mode === "shared" ? 0 : options.state.sessions;
     this.#awaitUntilMs = this.#awaitedSessions > 0 ? options.nowMs + ackDeadlineMs : 0;
   }
@@ -176,6 +179,7 @@ export class Dispatcher<B> {
     for (const ranges of [done.acked, done.filtered, done.moved]) this.#settled(ranges);
     for (const failure of done.failures) this.#failures.applied(failure);
     for (const { offset, action } of done.releases) this.#released(offset, action);
+    this.#compareParked(done);
     this.#forgetCounts(done);
     for (const receipt of done.receipts) this.#confirm(receipt);
     for (const { receipt } of done.failures) {
@@ -194,6 +198,7 @@ export class Dispatcher<B> {
     core.retries.clear();
     core.handedOut.clear();
     core.busy.clear();
+    this.#parked.clear();
     this.#emptyBelow = 0;
     const underWay = core.update.underWay;
     if (underWay !== undefined) {
@@ -232,6 +237,7 @@ export class Dispatcher<B> {
       core.retries.delete(offset);
       this.#settled([[offset, offset + 1]]);
     }
+    this.#compareParked();
   }
 
   /** Another version of the definition. The mode must be the same: for another one the runner makes a new dispatcher. */
@@ -409,7 +415,8 @@ export class Dispatcher<B> {
     const span = (kept.at(-1)?.[1] ?? 0) - (kept[0]?.[0] ?? 0);
     // A delivery is of one batch: a larger one is none of ours.
     if (span > OUTSTANDING_MAX - leases.outstanding) return { number: 0, ranges: [] };
-    const adopted = this.#mode.adopt(consumer, kept);
+    const isBlocked = definition.mode === "exclusive" && this.#failures.pending > 0;
+    const adopted = isBlocked ? [] : this.#mode.adopt(consumer, kept);
     if (adopted.length === 0) return { number: 0, ranges: [] };
     const lease = leases.grant(consumer.key, adopted, nowMs, definition.ackDeadlineMs);
     consumer.lastNumber = lease.number;
@@ -425,7 +432,18 @@ export class Dispatcher<B> {
   }
 
   #released(offset: Offset, action: ReleaseUpdate["action"]): void {
-    if (this.#core.state.parked.byOffset(offset) === undefined) this.#mode.released(offset, action);
+    if (this.#core.state.parked.byOffset(offset) !== undefined) return;
+    if (this.#parked.delete(offset)) this.#mode.released(offset, action);
+  }
+
+  /** What parked a key may have been settled otherwise: filtered by another filter, or dropped by retention. */
+  #compareParked(done?: UnderWay): void {
+    const { parked } = this.#core.state;
+    for (const { offset } of done?.failures ?? []) {
+      if (parked.byOffset(offset) !== undefined) this.#parked.add(offset);
+    }
+    if (this.#parked.size === parked.size) return;
+    for (const offset of this.#parked) this.#released(offset, "settle");
   }
 
   /** What is settled is not handed out again. */
