@@ -52,6 +52,9 @@ export interface DispatcherOptions {
 /** The number of consumers is noted at most this often. */
 const SESSIONS_NOTE_MS = 1000;
 
+/** A read that brought nothing is repeated after this time. */
+const EMPTY_DELAY_MS = 1000;
+
 /** What a read that is under way is for. */
 type Reading =
   | { readonly purpose: "run"; readonly from: Offset; readonly epoch: number }
@@ -68,8 +71,9 @@ export class Dispatcher<B> {
   #sessionsNotedMs = Number.NEGATIVE_INFINITY;
   #reading: Reading | undefined;
   #isRunNext = false;
-  /** A run below this offset came back empty. */
-  #emptyBelow: Offset = 0;
+  /** A run from this offset came back empty: it is not asked for again before this time, unless the log moves. */
+  #emptyFrom: Offset = -1;
+  #emptyUntilMs = 0;
   /** What holds others up, as far as the mode was told. */
   readonly #parked: Set<Offset>;
   #counts = { acknowledged: 0, filtered: 0, dead: 0 };
@@ -199,7 +203,6 @@ export class Dispatcher<B> {
     core.handedOut.clear();
     core.busy.clear();
     this.#parked.clear();
-    this.#emptyBelow = 0;
     const underWay = core.update.underWay;
     if (underWay !== undefined) {
       for (const ranges of [underWay.acked, underWay.filtered, underWay.moved]) {
@@ -230,8 +233,8 @@ export class Dispatcher<B> {
     const hasDropped = logStartOffset > core.logStartOffset;
     core.logStartOffset = logStartOffset;
     core.highWatermark = highWatermark;
+    this.#emptyFrom = -1;
     if (!hasDropped) return;
-    this.#emptyBelow = 0;
     for (const offset of [...core.retries.offsets()]) {
       if (!core.isSettled(offset)) continue;
       core.retries.delete(offset);
@@ -267,7 +270,8 @@ export class Dispatcher<B> {
     if (retries.length > 0) return this.#readOffsets("retries", retries);
     const from = this.#mode.readFrom();
     const { highWatermark } = this.#core;
-    if (from !== undefined && from < highWatermark && from >= this.#emptyBelow) {
+    const isEmpty = from === this.#emptyFrom && this.#emptyUntilMs > this.#core.nowMs;
+    if (from !== undefined && from < highWatermark && !isEmpty) {
       this.#reading = { purpose: "run", from, epoch: this.#mode.readEpoch };
       return { kind: "run", from, bytesMax: READ_BYTES };
     }
@@ -276,16 +280,18 @@ export class Dispatcher<B> {
   }
 
   /**
-   * The batches of the read, ascending; none only when nothing is there below the high watermark. They belong to the dispatcher
-   * until they stand in `Output.released`.
+   * The batches of the read, ascending. They belong to the dispatcher until they stand in `Output.released`. None: the same is
+   * asked for again when the log moves or a second has passed.
    */
   onRead(batches: readonly LoadedBatch<B>[], nowMs: number): void {
     this.#clock(nowMs);
     const reading = this.#reading;
     this.#reading = undefined;
     if (reading?.purpose === "run" && reading.epoch === this.#mode.readEpoch) {
-      if (batches.length === 0) this.#emptyBelow = this.#core.highWatermark;
       this.#mode.accept(reading.from, batches);
+      if (batches.length > 0) return;
+      this.#emptyFrom = reading.from;
+      this.#emptyUntilMs = this.#core.nowMs + EMPTY_DELAY_MS;
       return;
     }
     if (reading?.purpose === "retries") {
@@ -305,7 +311,6 @@ export class Dispatcher<B> {
   dropReadAhead(): void {
     this.#mode.dropReadAhead();
     this.#mode.retries?.drop();
-    this.#emptyBelow = 0;
   }
 
   // Results
@@ -326,10 +331,12 @@ export class Dispatcher<B> {
     return { lost, confirmed: this.#takeConfirmed(), deliveries, released };
   }
 
-  /** When takeUpdate and takeOutput should be called although nothing came in; Infinity: never. */
+  /** When takeUpdate, takeOutput and nextRead should be called although nothing came in; past: now; Infinity: never. */
   wakeAtMs(): number {
     const { leases, retries, update, definition, nowMs } = this.#core;
-    const later = [this.#awaitUntilMs, definition.pausedUntilMs].filter((at) => at > nowMs);
+    const emptyUntilMs = this.#emptyFrom < 0 ? 0 : this.#emptyUntilMs;
+    const times = [this.#awaitUntilMs, definition.pausedUntilMs, emptyUntilMs];
+    const later = times.filter((at) => at > nowMs);
     return Math.min(
       leases.nextDeadlineMs(),
       retries.nextDueMs(),
