@@ -1,7 +1,9 @@
 // The partitions of this node: opens a replica with its partition state for each assignment of the metadata and keeps the
-// registry that services look partitions up in. Implements the cluster room's LocalGroups.
+// registry that services look partitions up in. Implements the cluster room's LocalGroups. Each partition's state has the
+// delivery room's part: every replica keeps the subscriptions' cursors.
 import type { Clock } from "../base/clock.ts";
 import type { LocalGroup, LocalGroups, PartitionAssignment } from "../cluster/ports.ts";
+import { DeliveryState } from "../delivery/delivery-state.ts";
 import type { HardStateJournal } from "../log/ports.ts";
 import {
   type GroupId,
@@ -36,6 +38,8 @@ export interface PartitionHostDeps {
   /** Told before a replica's log is opened. */
   readonly onSegmentBytes: (groupId: GroupId, bytes: number) => void;
   readonly retentionIntervalMs: number;
+  /** See RetentionDeps. Until somebody attaches subscriptions: never. */
+  readonly isFullyAttached?: (partition: Partition, deliveries: DeliveryState) => boolean;
 }
 
 export class PartitionHost implements LocalGroups {
@@ -43,6 +47,7 @@ export class PartitionHost implements LocalGroups {
   readonly slots: FetchSlots;
   readonly #deps: PartitionHostDeps;
   readonly #byGroup = new Map<GroupId, Partition>();
+  readonly #deliveries = new Map<GroupId, DeliveryState>();
   readonly #topicNames = new Map<TopicId, string>();
   readonly #retention: RetentionRunner;
 
@@ -55,6 +60,7 @@ export class PartitionHost implements LocalGroups {
         partitions: () => this.registry.all(),
         metrics: deps.metrics,
         isClockTrusted: deps.isClockTrusted,
+        isFullyAttached: (partition) => this.#isFullyAttached(partition),
       },
       { intervalMs: deps.retentionIntervalMs },
     );
@@ -72,6 +78,11 @@ export class PartitionHost implements LocalGroups {
     return this.#byGroup.get(groupId);
   }
 
+  /** The subscriptions of a partition that is open here. */
+  deliveries(groupId: GroupId): DeliveryState | undefined {
+    return this.#deliveries.get(groupId);
+  }
+
   async open(assignment: PartitionAssignment): Promise<void> {
     const { clock, endpointOf, logger, logMemory, metrics, onSegmentBytes, replicas } = this.#deps;
     const { founders, groupId, partition, replicaId, settings, topicId, topicName } = assignment;
@@ -79,7 +90,8 @@ export class PartitionHost implements LocalGroups {
       await this.update(assignment);
       return;
     }
-    const state = new PartitionState();
+    const deliveries = new DeliveryState();
+    const state = new PartitionState({ parts: [deliveries] });
     onSegmentBytes(groupId, parseTopicSettings(settings).segmentBytes);
     const replica = await replicas.openGroup({
       groupId,
@@ -105,6 +117,7 @@ export class PartitionHost implements LocalGroups {
       },
     });
     this.#byGroup.set(groupId, opened);
+    this.#deliveries.set(groupId, deliveries);
     this.#topicNames.set(topicId, topicName);
     this.registry.add(opened);
     logger.info({ groupId, topic: topicName, partition }, "partition opened");
@@ -128,11 +141,18 @@ export class PartitionHost implements LocalGroups {
     this.#deps.logger.info({ groupId }, "partition removed from this node");
   }
 
+  #isFullyAttached(partition: Partition): boolean {
+    const deliveries = this.#deliveries.get(partition.groupId);
+    if (deliveries === undefined) return false;
+    return this.#deps.isFullyAttached?.(partition, deliveries) === true;
+  }
+
   /** Whoever waits is answered; the replica stays open. */
   async #shut(groupId: GroupId): Promise<void> {
     const partition = this.#byGroup.get(groupId);
     if (partition === undefined) return;
     this.#byGroup.delete(groupId);
+    this.#deliveries.delete(groupId);
     this.registry.remove(partition);
     await partition.close();
     this.#forgetTopic(partition.topicId);
@@ -159,6 +179,7 @@ export class PartitionHost implements LocalGroups {
     await this.#retention.close();
     const partitions = [...this.#byGroup.values()];
     this.#byGroup.clear();
+    this.#deliveries.clear();
     await Promise.all(
       partitions.map((partition) => {
         this.registry.remove(partition);

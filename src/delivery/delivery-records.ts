@@ -8,7 +8,19 @@
 //            0 u8 version (1)   1 u8 flags: 1 has a key, 2 scope is the partition   2 6 bytes 0   8 f64 since, ms   16 the key
 import type { Offset } from "../model/positions.ts";
 import type { FailedAttempt, FailureCause, ParkUpdate } from "./delivery-commands.ts";
-import type { Failure } from "./failure-table.ts";
+
+/** A message that failed and is not settled. */
+export interface Failure {
+  readonly offset: Offset;
+  /** How often it failed, also beyond what `attempts` remembers. */
+  readonly failed: number;
+  /** Not handed out before, ms since 1970. */
+  readonly notBeforeMs: number;
+  /** Failed for good: never handed out again, waits for its move to the dead letter topic. */
+  readonly isDead: boolean;
+  /** Newest last, at most ATTEMPTS_KEPT of the failure table. */
+  readonly attempts: readonly FailedAttempt[];
+}
 
 const VERSION = 1;
 const HEADER_BYTES = 16;

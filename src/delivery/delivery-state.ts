@@ -60,6 +60,11 @@ export class DeliveryState {
     return lowest;
   }
 
+  /** @throws FrameError "unknown-section" as apply() would, for a command that is about to be proposed */
+  check(command: Readonly<Record<string, unknown>>): void {
+    decodeDeliveryCommand(command);
+  }
+
   /** @throws FrameError "unknown-section" for a form that is not known here */
   apply(
     command: Readonly<Record<string, unknown>>,

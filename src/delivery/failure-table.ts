@@ -4,22 +4,18 @@ import type { KeyedWrite } from "../log/ports.ts";
 import type { Offset } from "../model/positions.ts";
 import { SUBSCRIPTION_LIMITS } from "../model/subscription.ts";
 import type { DeadUpdate, FailedAttempt, FailUpdate } from "./delivery-commands.ts";
-import { decodeFailure, encodeFailure, offsetKey, offsetOfKey } from "./delivery-records.ts";
+import {
+  decodeFailure,
+  encodeFailure,
+  type Failure,
+  offsetKey,
+  offsetOfKey,
+} from "./delivery-records.ts";
+
+export type { Failure } from "./delivery-records.ts";
 
 /** Attempts that are remembered of one message; the oldest is forgotten first. */
 export const ATTEMPTS_KEPT = 16;
-
-export interface Failure {
-  readonly offset: Offset;
-  /** How often it failed, also beyond what `attempts` remembers. */
-  readonly failed: number;
-  /** Not handed out before, ms since 1970. */
-  readonly notBeforeMs: number;
-  /** Failed for good: never handed out again, waits for its move to the dead letter topic. */
-  readonly isDead: boolean;
-  /** Newest last, at most ATTEMPTS_KEPT. */
-  readonly attempts: readonly FailedAttempt[];
-}
 
 /** What is stored of a count that goes on for ever. */
 const FAILED_MAX = 0xffff_ffff;
@@ -34,11 +30,16 @@ export class FailureTable {
   readonly #failures = new Map<Offset, Failure>();
   readonly #changed = new Set<Offset>();
   readonly #sizeMax: number;
+  readonly #charactersMax: number;
   #deadCount = 0;
   #characters = 0;
 
-  constructor(sizeMax: number = SUBSCRIPTION_LIMITS.failures) {
+  constructor(
+    sizeMax: number = SUBSCRIPTION_LIMITS.failures,
+    charactersMax: number = ERROR_CHARACTERS_MAX,
+  ) {
     this.#sizeMax = sizeMax;
+    this.#charactersMax = charactersMax;
   }
 
   get size(): number {
@@ -147,7 +148,7 @@ export class FailureTable {
   ): Failure {
     const before = known ?? { offset, failed: 0, notBeforeMs: 0, isDead: false, attempts: [] };
     if (attempt === undefined) return before;
-    const isRoom = this.#characters + attempt.error.length <= ERROR_CHARACTERS_MAX;
+    const isRoom = this.#characters + attempt.error.length <= this.#charactersMax;
     const kept = isRoom ? attempt : { ...attempt, error: "" };
     const attempts = [...before.attempts, kept].slice(-ATTEMPTS_KEPT);
     return { ...before, failed: Math.min(before.failed + 1, FAILED_MAX), attempts };

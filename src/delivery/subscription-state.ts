@@ -132,10 +132,10 @@ export class SubscriptionState {
   /** Retention dropped everything below `offset`. */
   dropBelow(offset: Offset): void {
     if (offset <= this.cursor) return;
-    const dropped = this.settled.settle(this.cursor, offset);
-    this.#droppedMessages += dropped;
+    const from = this.cursor;
+    this.#droppedMessages += this.settled.settle(from, offset);
     this.#isMetaChanged = true;
-    this.#forgetSettled();
+    this.#forgetSettled([[from, offset]], offset - from);
   }
 
   /** What changed since the last call. */
@@ -194,21 +194,41 @@ export class SubscriptionState {
   }
 
   #settle(ranges: readonly OffsetRange[], endOffset: Offset): boolean {
+    const before = this.cursor;
     let added = 0;
-    for (const [from, to] of ranges) added += this.settled.settle(from, Math.min(to, endOffset));
-    if (added > 0) this.#forgetSettled();
+    let width = 0;
+    const clipped: OffsetRange[] = [];
+    for (const range of ranges) {
+      const from = Math.max(range[0], before);
+      const to = Math.min(range[1], endOffset);
+      if (from >= to) continue;
+      added += this.settled.settle(from, to);
+      width += to - from;
+      clipped.push([from, to]);
+    }
+    if (added > 0) this.#forgetSettled(clipped, width);
     return added > 0;
   }
 
-  /** What is settled neither failed nor holds anything up. */
-  #forgetSettled(): void {
-    for (const table of [this.failures, this.parked]) {
+  /** What is settled neither failed nor holds anything up. Looks at whatever is less: what was settled, or what is kept. */
+  #forgetSettled(ranges: readonly OffsetRange[], width: number): void {
+    const { failures, parked } = this;
+    if (width < failures.size + parked.size) {
+      for (const [from, to] of ranges) {
+        for (let offset = from; offset < to; offset += 1) this.#forget(offset);
+      }
+      return;
+    }
+    for (const table of [failures, parked]) {
       for (const offset of table.offsets()) {
-        if (!this.settled.isSettled(offset)) continue;
-        if (table === this.failures) this.failures.forget(offset);
-        else this.parked.release(offset);
+        if (this.settled.isSettled(offset)) this.#forget(offset);
       }
     }
+  }
+
+  #forget(offset: Offset): void {
+    this.failures.forget(offset);
+    this.parked.release(offset);
   }
 
   #release({ offset, action }: ReleaseUpdate, refused: RefusedItem[]): boolean {

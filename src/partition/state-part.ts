@@ -23,6 +23,11 @@ export interface StatePart {
   /** Of stored keys, e.g. "d/"; no prefix is the beginning of another one. */
   readonly keyPrefix: string;
   /**
+   * Looks at a command of one of its types before it is appended.
+   * @throws FrameError "unknown-section" for a form that apply() would not know
+   */
+  check(command: Readonly<Record<string, unknown>>): void;
+  /**
    * A command of one of its types. What changes is added to `writes`.
    * @throws FrameError "unknown-section" for a form that this release does not know: that stops the replica
    */

@@ -57,7 +57,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   partition: { rooms: FEATURES, packages: [] },
   delivery: { rooms: FEATURES, packages: [] },
   broker: {
-    rooms: ["cluster", "partition", "rpc", "config", ...FEATURES],
+    rooms: ["cluster", "partition", "delivery", "rpc", "config", ...FEATURES],
     packages: ["node:fs", "node:path"],
     files: {
       "data-directory.ts": ["node:child_process"],
