@@ -215,6 +215,7 @@ export class BrokerNode {
     entries.close();
     this.#features.controllerClient.close();
     this.#features.attachments.close();
+    this.#features.deadLetters.close();
     if (replicas.failed !== undefined) return;
     replicas.markUnsynced();
     await journal.close({ clean: true });

@@ -1,7 +1,10 @@
 // The partitions of this node: opens a replica with its partition state for each assignment of the metadata and keeps the
-// registry that services look partitions up in. Implements the cluster room's LocalGroups.
+// registry that services look partitions up in. Implements the cluster room's LocalGroups. Each partition's state has the
+// delivery room's part: every replica keeps the subscriptions' cursors.
 import type { Clock } from "../base/clock.ts";
 import type { LocalGroup, LocalGroups, PartitionAssignment } from "../cluster/ports.ts";
+import { DeliveryHost, type DeliveryHostDeps } from "../delivery/delivery-host.ts";
+import { DeliveryState } from "../delivery/delivery-state.ts";
 import type { HardStateJournal } from "../log/ports.ts";
 import {
   type GroupId,
@@ -20,6 +23,7 @@ import type { PartitionSettings } from "../partition/ports.ts";
 import { RetentionRunner } from "../partition/retention-runner.ts";
 import type { Logger } from "../replica/ports.ts";
 import type { ReplicaSet } from "../replica/replica-set.ts";
+import { BrokerDeliveryPartition } from "./delivery-partition.ts";
 import type { LogMemory } from "./log-memory.ts";
 
 export interface PartitionHostDeps {
@@ -36,11 +40,14 @@ export interface PartitionHostDeps {
   /** Told before a replica's log is opened. */
   readonly onSegmentBytes: (groupId: GroupId, bytes: number) => void;
   readonly retentionIntervalMs: number;
+  /** What subscriptions need of the node. */
+  readonly delivery: Omit<DeliveryHostDeps, "clock" | "logger">;
 }
 
 export class PartitionHost implements LocalGroups {
   readonly registry = new PartitionRegistry();
   readonly slots: FetchSlots;
+  readonly delivery: DeliveryHost;
   readonly #deps: PartitionHostDeps;
   readonly #byGroup = new Map<GroupId, Partition>();
   readonly #topicNames = new Map<TopicId, string>();
@@ -49,12 +56,15 @@ export class PartitionHost implements LocalGroups {
   constructor(deps: PartitionHostDeps) {
     this.#deps = deps;
     this.slots = new FetchSlots(deps.parkedFetchesMax);
+    this.delivery = new DeliveryHost({ ...deps.delivery, clock: deps.clock, logger: deps.logger });
     this.#retention = new RetentionRunner(
       {
         clock: deps.clock,
         partitions: () => this.registry.all(),
         metrics: deps.metrics,
         isClockTrusted: deps.isClockTrusted,
+        isFullyAttached: ({ partition, topicId }) =>
+          this.delivery.get(topicId, partition)?.isComplete === true,
       },
       { intervalMs: deps.retentionIntervalMs },
     );
@@ -79,7 +89,8 @@ export class PartitionHost implements LocalGroups {
       await this.update(assignment);
       return;
     }
-    const state = new PartitionState();
+    const deliveries = new DeliveryState();
+    const state = new PartitionState({ parts: [deliveries] });
     onSegmentBytes(groupId, parseTopicSettings(settings).segmentBytes);
     const replica = await replicas.openGroup({
       groupId,
@@ -107,6 +118,7 @@ export class PartitionHost implements LocalGroups {
     this.#byGroup.set(groupId, opened);
     this.#topicNames.set(topicId, topicName);
     this.registry.add(opened);
+    this.delivery.add(new BrokerDeliveryPartition(opened, topicName, deliveries));
     logger.info({ groupId, topic: topicName, partition }, "partition opened");
   }
 
@@ -134,6 +146,7 @@ export class PartitionHost implements LocalGroups {
     if (partition === undefined) return;
     this.#byGroup.delete(groupId);
     this.registry.remove(partition);
+    this.delivery.remove(partition.topicId, partition.partition);
     await partition.close();
     this.#forgetTopic(partition.topicId);
   }
@@ -156,6 +169,7 @@ export class PartitionHost implements LocalGroups {
 
   /** Answers everybody who waits; the replicas are closed by the node. */
   async close(): Promise<void> {
+    this.delivery.close();
     await this.#retention.close();
     const partitions = [...this.#byGroup.values()];
     this.#byGroup.clear();

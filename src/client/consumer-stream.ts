@@ -2,7 +2,7 @@
 // settlements. Once per turn it sends what that turn decided. It is over with its first error; the next one takes over.
 import type { Clock } from "../base/clock.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
-import { checkBatch, readBatchHeader } from "../model/record-batch.ts";
+import { checkSelection, readBatchHeader } from "../model/record-batch.ts";
 import type {
   ChannelEnd,
   Delivery,
@@ -263,14 +263,16 @@ export class ConsumerStream implements ChannelEvents {
     }
     if (resumed.length > 0) this.#events.onResumed(channel, deliveryNumber, resumed);
     if (bytes.length === 0) return;
-    const problem = this.#options.isVerified ? checkBatch(bytes) : undefined;
+    const problem = this.#options.isVerified ? checkSelection(bytes) : undefined;
     const header = readBatchHeader(bytes);
     if (problem !== undefined || header === undefined) throw damaged(channel, problem);
     const { baseOffset, leaderEpoch, recordCount } = header;
-    const ranges = delivery.ranges.length > 0 ? delivery.ranges : [baseOffset, recordCount];
+    // Of a batch of a few records only, which ranges name, the last offset is further away than their number says.
+    const span = header.lastOffsetDelta + 1;
+    const ranges = delivery.ranges.length > 0 ? delivery.ranges : [baseOffset, span];
     const lastFrom = ranges.at(-2) ?? baseOffset;
     const { topic, partition } = channel;
-    const endOffset = Math.min(baseOffset + recordCount, lastFrom + (ranges.at(-1) ?? 0));
+    const endOffset = Math.min(baseOffset + span, lastFrom + (ranges.at(-1) ?? 0));
     const firstOffset = Math.max(baseOffset, ranges[0] ?? baseOffset);
     if (endOffset <= firstOffset) throw damaged(channel, undefined);
     const place = { firstOffset, endOffset, highWatermark: 0 };

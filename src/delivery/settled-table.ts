@@ -4,12 +4,12 @@
 import { assert } from "../base/assert.ts";
 import type { KeyedWrite } from "../log/ports.ts";
 import type { Offset } from "../model/positions.ts";
+import { ALL_BITS, bitsBetween, countBits, nextClearBit, nextSetBit, setBits } from "./bits.ts";
 
 /** Offsets of one page; the first offset of page p is p × PAGE_OFFSETS. Part of the format. */
 export const PAGE_OFFSETS = 4096;
 const WORDS = PAGE_OFFSETS / 32;
 const PAGE_BYTES = WORDS * 4;
-const ALL = 0xffff_ffff;
 
 /** A page in which everything is settled needs no bits. */
 const FULL = "full";
@@ -45,6 +45,17 @@ export class SettledTable {
     return ((page[bit >>> 5] ?? 0) & (1 << (bit & 31))) !== 0;
   }
 
+  /** How many offsets at or above `from`, which is not below the cursor, are settled. */
+  settledFrom(from: Offset): number {
+    let count = 0;
+    for (const [page, bits] of this.#pages) {
+      const start = page * PAGE_OFFSETS;
+      if (start + PAGE_OFFSETS <= from) continue;
+      count += countFrom(bits, Math.max(0, Math.max(from, this.#cursor) - start));
+    }
+    return count;
+  }
+
   /** The lowest offset ≥ `from` that is not settled; it may not exist yet. */
   nextUnsettled(from: Offset): Offset {
     let offset = Math.max(from, this.#cursor);
@@ -52,10 +63,29 @@ export class SettledTable {
       const page = this.#pages.get(pageOf(offset));
       if (page === undefined) return offset;
       const start = pageOf(offset) * PAGE_OFFSETS;
-      const bit = page === FULL ? PAGE_OFFSETS : firstZero(page, offset - start);
+      const bit = page === FULL ? PAGE_OFFSETS : nextClearBit(page, offset - start, PAGE_OFFSETS);
       if (bit < PAGE_OFFSETS) return start + bit;
       offset = start + PAGE_OFFSETS;
     }
+  }
+
+  /** The lowest settled offset ≥ `from`; `to` when there is none below it. */
+  nextSettled(from: Offset, to: Offset): Offset {
+    if (from < this.#cursor) return Math.min(from, to);
+    if (this.#settledAbove === 0) return to;
+    for (let offset = from; offset < to; ) {
+      const number = pageOf(offset);
+      const start = number * PAGE_OFFSETS;
+      const page = this.#pages.get(number);
+      if (page === FULL) return offset;
+      if (page !== undefined) {
+        const end = Math.min(to - start, PAGE_OFFSETS);
+        const bit = nextSetBit(page, offset - start, end);
+        if (bit < end) return start + bit;
+      }
+      offset = start + PAGE_OFFSETS;
+    }
+    return to;
   }
 
   /**
@@ -132,18 +162,9 @@ export class SettledTable {
     const known = this.#pages.get(page);
     if (known === FULL) return 0;
     const bits = known ?? this.#newPage(page);
-    let added = 0;
-    for (let bit = from; bit < to; ) {
-      const word = bit >>> 5;
-      const end = Math.min(to, (word + 1) << 5);
-      const mask = bitsBetween(bit & 31, end - (word << 5));
-      const before = bits[word] ?? 0;
-      added += countBits(mask & ~before);
-      bits[word] = before | mask;
-      bit = end;
-    }
+    const added = setBits(bits, from, to);
     if (added === 0) return 0;
-    this.#pages.set(page, bits.every((word) => word === ALL) ? FULL : bits);
+    this.#pages.set(page, bits.every((word) => word === ALL_BITS) ? FULL : bits);
     this.#changed.add(page);
     return added;
   }
@@ -181,36 +202,11 @@ function pageKey(prefix: string, page: number): string {
   return `${prefix}${page.toString(16).padStart(11, "0")}`;
 }
 
-/** Bits [from, to) of a word; 0 ≤ from < to ≤ 32. */
-function bitsBetween(from: number, to: number): number {
-  const upTo = to === 32 ? ALL : (1 << to) - 1;
-  return (upTo & ~((1 << from) - 1)) >>> 0;
-}
-
-function firstZero(bits: Uint32Array, from: number): number {
-  for (let word = from >>> 5; word < WORDS; word += 1) {
-    const below = word === from >>> 5 ? (1 << (from & 31)) - 1 : 0;
-    const free = ~((bits[word] ?? 0) | below) >>> 0;
-    if (free !== 0) return (word << 5) + 31 - Math.clz32(free & -free);
-  }
-  return PAGE_OFFSETS;
-}
-
-function countBits(word: number): number {
-  let left = word >>> 0;
-  let count = 0;
-  while (left !== 0) {
-    left = (left & (left - 1)) >>> 0;
-    count += 1;
-  }
-  return count;
-}
-
 function countFrom(page: Page, from: number): number {
   if (page === FULL) return PAGE_OFFSETS - from;
   let count = 0;
   for (let word = from >>> 5; word < WORDS; word += 1) {
-    const mask = word === from >>> 5 ? ~((1 << (from & 31)) - 1) : ALL;
+    const mask = word === from >>> 5 ? ~((1 << (from & 31)) - 1) : ALL_BITS;
     count += countBits((page[word] ?? 0) & mask);
   }
   return count;

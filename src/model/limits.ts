@@ -19,6 +19,11 @@ export const HEADERS_PER_RECORD_MAX = 64;
 export const HEADER_NAME_BYTES_MAX = 128;
 /** Uncommitted bytes per raft group on its leader. Beyond: produce is refused with OVERLOADED. */
 export const UNCOMMITTED_BYTES_MAX = 32 * MIB;
+/**
+ * Entries without records (settlements, log starts, detaching) may exceed the limits of uncommitted and unapplied bytes by so
+ * much on the leader: messages must not keep out what makes room for messages. Beyond: OVERLOADED too.
+ */
+export const COMMAND_RESERVE_BYTES = 4 * MIB;
 /** Committed but unapplied bytes per group. Beyond: the leader refuses, a follower stops acking. */
 export const UNAPPLIED_BYTES_MAX = 64 * MIB;
 /** Entries kept in memory per group for followers that have not confirmed them; older ones are read from segments. */
@@ -48,6 +53,10 @@ export const STREAMS_PER_CONNECTION_MAX = 256;
 export const CONNECTIONS_MAX = 2000;
 /** Parked fetches (long polls) per broker. Beyond: OVERLOADED. */
 export const PARKED_FETCHES_MAX = 20_000;
+/** Push sessions (streams of consumers) per broker. Beyond: OVERLOADED. */
+export const PUSH_SESSIONS_MAX = 10_000;
+/** Channels (led partitions of the subscription) of one push session. Beyond: the channel ends with OVERLOADED at once. */
+export const CHANNELS_PER_SESSION_MAX = 4096;
 /** Topic name, characters, inclusive. */
 export const TOPIC_NAME_CHARACTERS_MAX = 200;
 export const PARTITIONS_PER_TOPIC_MAX = 4096;

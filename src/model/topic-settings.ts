@@ -14,6 +14,8 @@ export interface TopicSettings {
   readonly retentionMs: number;
   /** Per partition; −1: unlimited. */
   readonly retentionBytes: number;
+  /** What all subscriptions of the topic have settled may be dropped, whatever its age. */
+  readonly retentionAcked: boolean;
   readonly segmentBytes: number;
 }
 
@@ -27,6 +29,7 @@ export interface SettingRow {
 }
 
 const ACKS = ["all", "leader", "none"];
+const TRUTH = ["true", "false"];
 const MAX = Number.MAX_SAFE_INTEGER;
 
 export const TOPIC_SETTINGS: readonly SettingRow[] = [
@@ -67,6 +70,13 @@ export const TOPIC_SETTINGS: readonly SettingRow[] = [
     "Bytes per partition beyond which the oldest segments may be dropped; -1: never.",
   ),
   row(
+    "retention.acked",
+    "retentionAcked",
+    "false",
+    TRUTH,
+    "Whether messages may be dropped, before age and size allow it, when all subscriptions of the topic have settled them; without a subscription nothing is.",
+  ),
+  row(
     "segment.bytes",
     "segmentBytes",
     String(128 * 1024 * 1024),
@@ -79,7 +89,7 @@ const BY_NAME = new Map(TOPIC_SETTINGS.map((setting) => [setting.name, setting])
 
 /** @throws BrokerError INVALID_REQUEST naming the setting, what is allowed, and a similar name for an unknown one */
 export function parseTopicSettings(texts: Readonly<Record<string, string>>): TopicSettings {
-  const parsed: Record<string, string | number> = {};
+  const parsed: Record<string, string | number | boolean> = {};
   for (const setting of TOPIC_SETTINGS)
     parsed[setting.field] = settingValue(setting, setting.default);
   for (const [name, text] of Object.entries(texts)) {
@@ -100,11 +110,12 @@ export function describeTopicSettings(
   });
 }
 
-function settingValue(setting: SettingRow, text: string): string | number {
+function settingValue(setting: SettingRow, text: string): string | number | boolean {
   const { allowed, name } = setting;
   const [min, max] = allowed;
   if (typeof min === "string") {
-    if ((allowed as readonly string[]).includes(text)) return text;
+    if ((allowed as readonly string[]).includes(text))
+      return allowed === TRUTH ? text === "true" : text;
     throw invalid(name, text, `one of ${allowed.join(", ")}`);
   }
   const value = Number(text);

@@ -1,6 +1,6 @@
 // Replicated commands of a partition: versioned JSON in the COMMAND section of an entry. Written by the leader, read by
 // partition-state.ts on every replica. A command that this version does not know must stop the replica: skipping it
-// would let replicas diverge (architecture §7.12).
+// would let replicas diverge (architecture §7.12). Commands of state parts have the same form and types of their own.
 import type { Flush } from "../model/durability.ts";
 import { FrameError } from "../model/entry-frame.ts";
 import type { ProducerId } from "../model/ids.ts";
@@ -22,20 +22,34 @@ export type PartitionCommand =
   /** Features that entries may use from now on. Never goes back. */
   | { readonly type: "FeatureLevel"; readonly level: number };
 
+/** A command as JSON gives it: its version is known, its type perhaps not. */
+export type CommandFields = Readonly<Record<string, unknown>>;
+
 /** What became of a command: "no-op" when its condition did not hold any more at apply. */
 export interface CommandReply {
   readonly outcome: "done" | "no-op";
 }
 
-export function encodeCommand(command: PartitionCommand): Buffer {
+/** For commands of parts too. */
+export function encodeCommand(command: PartitionCommand | CommandFields): Buffer {
   return Buffer.from(JSON.stringify({ v: COMMAND_VERSION, ...command }), "utf8");
 }
 
 /** @throws FrameError "unknown-section" for a version, type or form that this release does not know */
 export function decodeCommand(section: Buffer): PartitionCommand {
+  return readCommand(parseCommand(section));
+}
+
+/** @throws FrameError "unknown-section" for what is no JSON or has a version that this release does not know */
+export function parseCommand(section: Buffer): CommandFields {
   const value: unknown = parse(section);
-  const fields = (value ?? {}) as Readonly<Record<string, unknown>>;
+  const fields = (value ?? {}) as CommandFields;
   if (fields["v"] !== COMMAND_VERSION) throw unknown(`version ${String(fields["v"])}`);
+  return fields;
+}
+
+/** @throws FrameError "unknown-section" for a type or form that this release does not know */
+export function readCommand(fields: CommandFields): PartitionCommand {
   switch (fields["type"]) {
     case "AdvanceLogStart":
       return {
@@ -69,13 +83,13 @@ function parse(section: Buffer): unknown {
   }
 }
 
-function number(fields: Readonly<Record<string, unknown>>, name: string): number {
+function number(fields: CommandFields, name: string): number {
   const value = fields[name];
   if (typeof value !== "number" || !Number.isSafeInteger(value)) throw unknown(name);
   return value;
 }
 
-function numbers(fields: Readonly<Record<string, unknown>>, name: string): readonly number[] {
+function numbers(fields: CommandFields, name: string): readonly number[] {
   const value = fields[name];
   if (!Array.isArray(value) || !value.every((id) => Number.isSafeInteger(id))) throw unknown(name);
   return value as number[];

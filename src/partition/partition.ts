@@ -8,7 +8,7 @@ import { type GroupId, nodeOfReplica, type PartitionIndex, type TopicId } from "
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
 import type { ReplicaHandle } from "../replica/ports.ts";
 import { type AppendContext, AppendPath } from "./append-path.ts";
-import { encodeCommand, type PartitionCommand } from "./partition-commands.ts";
+import { type CommandFields, encodeCommand, type PartitionCommand } from "./partition-commands.ts";
 import { noPartitionMetrics, type PartitionMetrics } from "./partition-metrics.ts";
 import type { PartitionState } from "./partition-state.ts";
 import type {
@@ -169,14 +169,19 @@ export class Partition implements AppendContext {
    * @throws BrokerError NOT_LEADER | LEADER_UNKNOWN | OVERLOADED | STORAGE_FAILED | SHUTTING_DOWN | LEADERSHIP_LOST
    */
   async propose(command: PartitionCommand, signal?: AbortSignal): Promise<void> {
-    this.requireLeader();
-    const applied = this.replica.proposeAndApply({
-      kind: "data",
-      recordCount: 0,
-      layoutEpoch: this.#settings.layoutEpoch,
-      sections: [{ type: SECTION.COMMAND, ignorable: false, bytes: encodeCommand(command) }],
-    });
-    await (signal === undefined ? applied : untilAborted(applied, signal));
+    await this.#propose(encodeCommand(command), signal);
+  }
+
+  /**
+   * Appends a command of a part of the state and waits until it is applied here. Like every entry without records it is
+   * taken when there is no room for messages: what frees room must not be refused for the lack of it.
+   * @param signal gives up the wait (the command may take effect nevertheless): CANCELLED
+   * @returns the part's reply
+   * @throws BrokerError as propose, and FrameError for a command that no part would know when it is applied (it is not appended)
+   */
+  async proposeCommand(command: CommandFields, signal?: AbortSignal): Promise<unknown> {
+    this.state.checkPartCommand(command);
+    return this.#propose(encodeCommand(command), signal);
   }
 
   /** Moves the log start (never back). Retention and people call it. */
@@ -200,6 +205,17 @@ export class Partition implements AppendContext {
       this.#leadershipLost();
     }
     await this.#tasks.close();
+  }
+
+  #propose(command: Buffer, signal: AbortSignal | undefined): Promise<unknown> {
+    this.requireLeader();
+    const applied = this.replica.proposeAndApply({
+      kind: "data",
+      recordCount: 0,
+      layoutEpoch: this.#settings.layoutEpoch,
+      sections: [{ type: SECTION.COMMAND, ignorable: false, bytes: command }],
+    });
+    return signal === undefined ? applied : untilAborted(applied, signal);
   }
 
   #advanced(): void {
@@ -246,12 +262,10 @@ export class Partition implements AppendContext {
 
 const IGNORE: AppendObserver = { onReceipt: () => undefined, onFailure: () => undefined };
 
-function untilAborted(applied: Promise<unknown>, signal: AbortSignal): Promise<void> {
+function untilAborted(applied: Promise<unknown>, signal: AbortSignal): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const onAbort = (): void => reject(new BrokerError("CANCELLED", "the wait was given up"));
     signal.addEventListener("abort", onAbort, { once: true });
-    applied
-      .then(() => resolve(), reject)
-      .finally(() => signal.removeEventListener("abort", onAbort));
+    applied.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
   });
 }

@@ -12,7 +12,13 @@ import type { PartitionMetrics } from "./partition-metrics.ts";
 export interface PartitionSettings
   extends Pick<
     TopicSettings,
-    "acks" | "minAcks" | "flush" | "messageBytesMax" | "retentionMs" | "retentionBytes"
+    | "acks"
+    | "minAcks"
+    | "flush"
+    | "messageBytesMax"
+    | "retentionMs"
+    | "retentionBytes"
+    | "retentionAcked"
   > {
   /** Epoch of the slot layout in force. */
   readonly layoutEpoch: number;

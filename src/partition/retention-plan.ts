@@ -1,4 +1,4 @@
-// Where a partition's log may start, by age and size. Pure. The unit is the sealed segment: nothing smaller is ever
+// Where a partition's log may start, by age, size and what everybody has settled. Pure. The unit is the sealed segment: nothing smaller is ever
 // dropped, and the active segment never. The retention runner proposes the result as AdvanceLogStart.
 import type { SegmentInfo } from "../log/ports.ts";
 import type { LogIndex, Offset } from "../model/positions.ts";
@@ -10,6 +10,8 @@ export interface RetentionInput {
   readonly retentionMs: number;
   /** What shall be kept at least of a log that is larger, bytes; −1: everything. */
   readonly retentionBytes: number;
+  /** Everything below was settled by everybody who may want it, and may go whatever its age; undefined: not known. */
+  readonly ackedOffset?: Offset | undefined;
   /** Wall clock, ms since 1970. */
   readonly nowMs: number;
   /** Entries after this may still be taken back or are not on a majority's disks: they stay. Inclusive. */
@@ -25,6 +27,7 @@ export interface LogStartPlan {
 /** @returns the new log start, or undefined when it need not move */
 export function planLogStart(input: RetentionInput): LogStartPlan | undefined {
   const { segments, retentionMs, retentionBytes, nowMs, durableIndex, logStartIndex } = input;
+  const ackedOffset = input.ackedOffset ?? -1;
   let keptBytes = 0;
   for (const segment of segments) {
     if (segment.lastIndex >= logStartIndex) keptBytes += segment.bytes;
@@ -35,7 +38,8 @@ export function planLogStart(input: RetentionInput): LogStartPlan | undefined {
     if (!segment.sealed || segment.lastIndex > durableIndex) break;
     const isOld = retentionMs >= 0 && segment.newestAppendTimeMs <= nowMs - retentionMs;
     const isSurplus = retentionBytes >= 0 && keptBytes - segment.bytes >= retentionBytes;
-    if (!isOld && !isSurplus) break;
+    const isAcked = segment.endOffset <= ackedOffset;
+    if (!isOld && !isSurplus && !isAcked) break;
     keptBytes -= segment.bytes;
     plan = { index: segment.lastIndex + 1, offset: segment.endOffset };
   }

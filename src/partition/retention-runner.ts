@@ -3,6 +3,7 @@
 import type { Cancel, Clock } from "../base/clock.ts";
 import { TaskGroup } from "../base/task-group.ts";
 import { isBrokerError } from "../model/errors.ts";
+import type { Offset } from "../model/positions.ts";
 import type { Partition } from "./partition.ts";
 import { noPartitionMetrics, type PartitionMetrics } from "./partition-metrics.ts";
 import { planLogStart } from "./retention-plan.ts";
@@ -19,6 +20,11 @@ export interface RetentionDeps {
   readonly partitions: () => Iterable<Partition>;
   /** False while this node's wall clock is not to be trusted: then nothing is decided by time (architecture §7.13). */
   readonly isClockTrusted?: () => boolean;
+  /**
+   * Every subscription that wants the partition's messages has a cursor in it, as far as this node can know. Without it
+   * nothing is dropped because it was settled: somebody may be about to come.
+   */
+  readonly isFullyAttached?: (partition: Partition) => boolean;
   readonly metrics?: PartitionMetrics;
 }
 
@@ -83,6 +89,12 @@ export class RetentionRunner {
     await this.#tasks.close();
   }
 
+  #ackedOffset(partition: Partition): Offset | undefined {
+    const isAsked = partition.settings.retentionAcked;
+    if (!isAsked || this.#deps.isFullyAttached?.(partition) !== true) return undefined;
+    return partition.state.lowestCursor();
+  }
+
   async #maintain(partition: Partition, signal: AbortSignal): Promise<void> {
     const { replica, settings, state } = partition;
     const nowMs = this.#deps.clock.wallMs();
@@ -92,6 +104,7 @@ export class RetentionRunner {
       segments: replica.segments(),
       retentionMs: isAgeKnown ? settings.retentionMs : -1,
       retentionBytes: settings.retentionBytes,
+      ackedOffset: this.#ackedOffset(partition),
       nowMs,
       durableIndex: replica.watermarks.durableCommitIndex,
       logStartIndex: state.logStartIndex,

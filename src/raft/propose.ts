@@ -5,17 +5,21 @@ import type { MembershipChange } from "./messages.ts";
 import type { RaftState } from "./state.ts";
 import type { ProposalRefusal } from "./status.ts";
 
-/** All or none. `uncommittedBytesMax` bounds what a leader without a majority piles up; one proposal always fits. */
+/**
+ * All or none. `uncommittedBytesMax` bounds what a leader without a majority piles up; one proposal always fits.
+ * @param reserveBytes by which these may exceed it
+ */
 export function propose<H>(
   state: RaftState<H>,
   drafts: readonly { readonly handle: H; readonly bytes: number }[],
+  reserveBytes: number,
 ): ProposalRefusal | undefined {
   const leader = state.leader;
   if (leader === undefined) return "not-leader";
   if (state.transfer !== undefined || leader.retireIndex !== undefined) return "transferring";
   let bytes = 0;
   for (const draft of drafts) bytes += draft.bytes;
-  const isFull = leader.uncommittedBytes + bytes > state.options.uncommittedBytesMax;
+  const isFull = leader.uncommittedBytes + bytes > state.options.uncommittedBytesMax + reserveBytes;
   if (isFull && leader.uncommittedBytes > 0) return "uncommitted-limit";
   for (const draft of drafts) {
     const index = state.log.lastIndex + 1;

@@ -30,9 +30,13 @@ export type { ProposalRefusal, RaftStatus, ReplicaProgress, Role } from "./statu
 export interface RaftCore<H> {
   tick(): void;
   step(message: Message<H>): void;
-  /** Appends entries of kind "data" at lastIndex + 1 …; all or none. Handles are already encoded for those positions. */
+  /**
+   * Appends entries of kind "data" at lastIndex + 1 …; all or none. Handles are already encoded for those positions.
+   * @param reserveBytes by which they may exceed the limit of uncommitted bytes. Default 0
+   */
   propose(
     drafts: readonly { readonly handle: H; readonly bytes: number }[],
+    reserveBytes?: number,
   ): ProposalRefusal | undefined;
   /**
    * Proposes to move to `target` (not joint itself). One entry when at most one voter comes or goes; else through a
@@ -115,8 +119,9 @@ class Raft<H> implements RaftCore<H> {
 
   propose(
     drafts: readonly { readonly handle: H; readonly bytes: number }[],
+    reserveBytes = 0,
   ): ProposalRefusal | undefined {
-    return this.#run((state) => propose(state, drafts));
+    return this.#run((state) => propose(state, drafts, reserveBytes));
   }
 
   proposeMembership(target: Membership): ProposalRefusal | undefined {

@@ -3,7 +3,7 @@
 import { encodeFrame, type Frame } from "../model/entry-frame.ts";
 import { BrokerError } from "../model/errors.ts";
 import { type NodeId, nodeOfReplica } from "../model/ids.ts";
-import { UNAPPLIED_BYTES_MAX } from "../model/limits.ts";
+import { COMMAND_RESERVE_BYTES, UNAPPLIED_BYTES_MAX } from "../model/limits.ts";
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
 import type { ProposalRefusal } from "../raft/raft.ts";
 import { endOffset } from "./frames.ts";
@@ -42,9 +42,12 @@ export class Proposals {
     const { core } = this.#context;
     if (core.role !== "leader") throw this.notLeader();
     if (!this.#limits.isReady()) throw this.refused("not-ready");
-    if (this.#limits.unappliedBytes() >= UNAPPLIED_BYTES_MAX) throw overloaded("unappliedBytes");
+    // What frees room must find some where messages have taken theirs (architecture §7.5).
+    const reserveBytes = draft.recordCount === 0 ? COMMAND_RESERVE_BYTES : 0;
+    const unappliedBytesMax = UNAPPLIED_BYTES_MAX + reserveBytes;
+    if (this.#limits.unappliedBytes() >= unappliedBytesMax) throw overloaded("unappliedBytes");
     const frame = this.#encode(draft);
-    const refusal = core.propose([{ handle: frame, bytes: frame.bytes.length }]);
+    const refusal = core.propose([{ handle: frame, bytes: frame.bytes.length }], reserveBytes);
     if (refusal !== undefined) throw this.refused(refusal);
     this.#sample ??= { index: frame.index, startedMs: this.#context.clock.monotonicMs() };
     this.#context.wake();

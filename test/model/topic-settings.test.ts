@@ -24,6 +24,7 @@ describe("topic settings", () => {
       messageBytesMax: 1024 * 1024,
       retentionMs: 604_800_000,
       retentionBytes: -1,
+      retentionAcked: false,
       segmentBytes: 134_217_728,
     });
   });
@@ -33,13 +34,20 @@ describe("topic settings", () => {
       flush: "async",
       "retention.ms": "-1",
       "min.acks": "leader",
+      "retention.acked": "true",
     });
-    expect(parsed).toMatchObject({ flush: "async", retentionMs: -1, minAcks: "leader" });
+    expect(parsed).toMatchObject({
+      flush: "async",
+      retentionMs: -1,
+      minAcks: "leader",
+      retentionAcked: true,
+    });
   });
 
   it("refusal: names setting and limit (range, word, no number)", () => {
     const bad: readonly [string, string][] = [
       ["flush", "often"],
+      ["retention.acked", "yes"],
       ["retention.ms", "-2"],
       ["retention.ms", "1.5"],
       ["retention.ms", "7d"],

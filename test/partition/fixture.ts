@@ -26,6 +26,7 @@ export const SETTINGS: PartitionSettings = {
   messageBytesMax: 1024 * 1024,
   retentionMs: -1,
   retentionBytes: -1,
+  retentionAcked: false,
   layoutEpoch: 1,
 };
 

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import type { SegmentInfo } from "../../src/log/ports.ts";
+import { PartitionState } from "../../src/partition/partition-state.ts";
 import { planLogStart } from "../../src/partition/retention-plan.ts";
 import { RetentionRunner } from "../../src/partition/retention-runner.ts";
+import type { StatePart } from "../../src/partition/state-part.ts";
 import { makePartition, Outcome, producerBatch, request, VirtualClock } from "./fixture.ts";
 
 /** Segments of 10 entries and 10 records, 100 bytes, the n-th written at n × 1000 ms; the last is active. */
@@ -24,6 +26,7 @@ describe("retention plan", () => {
     nowMs: 10_000,
     durableIndex: 50,
     logStartIndex: 1,
+    ackedOffset: undefined as number | undefined,
   };
   const cases: readonly (readonly [string, Partial<typeof base>, number | undefined])[] = [
     ["unlimited", {}, undefined],
@@ -39,6 +42,13 @@ describe("retention plan", () => {
     ["not beyond what is durable", { retentionMs: 0, durableIndex: 29 }, 21],
     ["what went before does not count", { retentionBytes: 250, logStartIndex: 11 }, 21],
     ["already there", { retentionBytes: 300, logStartIndex: 21 }, undefined],
+    ["settled by all", { ackedOffset: 25 }, 21],
+    ["settled by all, exactly", { ackedOffset: 30 }, 31],
+    ["settled by all, everything: the active segment stays", { ackedOffset: 50 }, 41],
+    ["settled by all, nothing", { ackedOffset: 0 }, undefined],
+    ["settled by all, not beyond what is durable", { ackedOffset: 50, durableIndex: 29 }, 21],
+    ["settled less than what is old: age decides", { ackedOffset: 10, retentionMs: 8500 }, 21],
+    ["settled and surplus: whichever allows more", { ackedOffset: 30, retentionBytes: 400 }, 31],
     ["log start inside a segment", { retentionMs: 9500, logStartIndex: 5 }, 11],
     ["an empty log", { retentionMs: 0, segments: [] }, undefined],
   ];
@@ -49,6 +59,19 @@ describe("retention plan", () => {
     });
   }
 });
+
+function partWith(cursor: number | undefined): StatePart {
+  return {
+    commandTypes: new Set(),
+    keyPrefix: "x/",
+    check: () => undefined,
+    apply: () => ({ outcome: "done" }),
+    logStartMoved: () => undefined,
+    restore: () => undefined,
+    pairs: () => [],
+    lowestCursor: () => cursor,
+  };
+}
 
 describe("retention runner", () => {
   function setUp(isClockTrusted = true): {
@@ -110,6 +133,37 @@ describe("retention runner", () => {
       expect(fixture.replica.lastIndex).toBe(31);
     }
   });
+
+  for (const [title, isAsked, isFullyAttached, cursor, logStart] of [
+    ["settled by all", true, true, 25, 21],
+    ["nobody is there", true, true, undefined, 1],
+    ["somebody may be about to come", true, false, 25, 1],
+    ["not asked for", false, true, 25, 1],
+  ] as const) {
+    test(`retention.acked: ${title}`, async () => {
+      const clock = new VirtualClock();
+      const settings = { retentionAcked: isAsked };
+      const state = new PartitionState({ parts: [partWith(cursor)] });
+      const fixture = makePartition({ settings, state });
+      for (let sequence = 0; sequence < 30; sequence += 1) {
+        fixture.partition.submit(request(producerBatch(2, sequence)), new Outcome());
+      }
+      fixture.replica.advance();
+      fixture.replica.sealed = segments(4);
+      const runner = new RetentionRunner({
+        clock,
+        partitions: () => [fixture.partition],
+        isClockTrusted: () => false,
+        isFullyAttached: () => isFullyAttached,
+      });
+      runner.runOnce();
+      await clock.turn();
+      fixture.replica.advance();
+      expect(fixture.state.logStartIndex).toBe(logStart);
+      await clock.turn();
+      await runner.close();
+    });
+  }
 
   test("leadership lost in the middle of a round: the next round tries again", async () => {
     const { clock, fixture, runner } = setUp();

@@ -2,8 +2,10 @@ import { afterEach, describe, expect, it } from "vitest";
 import type { Disk } from "../../src/log/ports.ts";
 import { isBrokerError } from "../../src/model/errors.ts";
 import type { GroupId, NodeId } from "../../src/model/ids.ts";
+import { COMMAND_RESERVE_BYTES } from "../../src/model/limits.ts";
+import type { EntryDraft } from "../../src/replica/ports.ts";
 import type { Replica } from "../../src/replica/replica.ts";
-import { setDraft } from "../support/ledger-machine.ts";
+import { advanceDraft, setDraft } from "../support/ledger-machine.ts";
 import { GROUP, ReplicaCluster } from "../support/replica-cluster.ts";
 
 let cluster: ReplicaCluster;
@@ -94,6 +96,43 @@ describe("promises", () => {
     expect(cluster.node(1 as NodeId).journal.durable.get(GROUP)?.lazy).toBe(true);
     const reply = leader.replica.proposeAndApply(setDraft("k", "v"));
     expect(await cluster.clock.until(reply)).toBe("k@0");
+  });
+});
+
+describe("no room for messages", () => {
+  const refusal = (leader: { readonly replica: Replica }, draft: EntryDraft): unknown => {
+    try {
+      leader.replica.propose(draft);
+      return undefined;
+    } catch (error) {
+      return isBrokerError(error) ? error.reason : error;
+    }
+  };
+
+  it("a full disk: refuses entries with records, and takes those that free room", async () => {
+    await start({ diskReserveBytes: 1024 * 1024 });
+    const leader = await cluster.leader();
+    leader.memory.setCapacity(512 * 1024);
+    await cluster.clock.run(3000);
+    expect(refusal(leader, setDraft("k", "v"))).toBe("DISK_FULL");
+    const applied = leader.replica.proposeAndApply(advanceDraft(1));
+    await cluster.clock.until(applied);
+    leader.memory.setCapacity(undefined);
+  });
+
+  it("uncommitted bytes at their limit: entries without records have a reserve, and that is bounded too", async () => {
+    await start();
+    const leader = await cluster.leader();
+    const large = setDraft("k", "v", 1024 * 1024);
+    while (refusal(leader, large) === undefined);
+    expect(refusal(leader, large)).toBe("OVERLOADED");
+    let reserveBytes = 0;
+    const { sections } = large;
+    const command: EntryDraft = { kind: "data", recordCount: 0, layoutEpoch: 0, sections };
+    while (refusal(leader, command) === undefined) reserveBytes += 1024 * 1024;
+    expect(refusal(leader, command)).toBe("OVERLOADED");
+    expect(reserveBytes).toBeGreaterThanOrEqual(COMMAND_RESERVE_BYTES - 1024 * 1024);
+    expect(reserveBytes).toBeLessThanOrEqual(COMMAND_RESERVE_BYTES + 1024 * 1024);
   });
 });
 

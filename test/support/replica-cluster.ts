@@ -45,6 +45,7 @@ export interface ClusterOptions {
   readonly syncMs?: number;
   readonly segmentBytes?: number;
   readonly tailBytesMax?: number;
+  readonly diskReserveBytes?: number;
   /** Of the state machines: nobody reads applied entries. Default: false. */
   readonly standsForLog?: boolean;
   readonly scrub?: { readonly scrubBytesPerSecond: number; readonly scrubIntervalMs: number };
@@ -412,6 +413,7 @@ export class ReplicaCluster {
         ...(this.#options.tailBytesMax === undefined
           ? {}
           : { tailBytesMax: this.#options.tailBytesMax }),
+        diskReserveBytes: this.#options.diskReserveBytes ?? 0,
         ...this.#options.scrub,
       },
     );

@@ -62,11 +62,12 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   partition: { rooms: FEATURES, packages: [] },
   delivery: { rooms: FEATURES, packages: [] },
   broker: {
-    rooms: ["cluster", "partition", "rpc", "config", ...FEATURES],
+    rooms: ["cluster", "partition", "delivery", "rpc", "config", ...FEATURES],
     packages: ["node:fs", "node:path"],
     files: {
       "data-directory.ts": ["node:child_process"],
       "services/admin-service.ts": ["node:crypto"],
+      "dead-letters.ts": ["node:crypto"],
       "process-memory.ts": ["node:os", "node:v8", "node:vm"],
     },
   },

@@ -6467,7 +6467,10 @@ export interface Delivery {
   readonly channel: number;
   /** Grows within the leadership. */
   readonly deliveryNumber: number;
-  /** BATCHES: record batch v2. Only the records that `ranges` names are delivered. */
+  /**
+   * BATCHES: record batch v2. Only the records that `ranges` names are delivered. A broker may leave the others out: then there are
+   * fewer records than offsets, each with its own offset delta, and the last offset delta is still that of the whole batch.
+   */
   readonly batch: Buffer;
   /** BATCHES: pairs: first offset, count. Empty: the whole batch. */
   readonly ranges: readonly number[];

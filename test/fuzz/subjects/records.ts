@@ -5,6 +5,9 @@ import {
   encodeMetadataCommand,
 } from "../../../src/cluster/metadata-commands.ts";
 import { decodeMetadataReply } from "../../../src/cluster/metadata-reply.ts";
+import type { SubscriptionUpdate } from "../../../src/delivery/delivery-commands.ts";
+import { decodeDeliveryCommand } from "../../../src/delivery/delivery-decoder.ts";
+import { encodeDeliveryCommand } from "../../../src/delivery/delivery-encoder.ts";
 import {
   checkSections,
   decodeFrame,
@@ -21,7 +24,11 @@ import { checkBatch } from "../../../src/model/record-batch.ts";
 import { BatchBuilder } from "../../../src/model/record-batch-builder.ts";
 import { batchesIn, decodeBatch } from "../../../src/model/record-batch-decoder.ts";
 import { decodeMessageIds, encodeMessageIds } from "../../../src/partition/message-id-table.ts";
-import { decodeCommand, encodeCommand } from "../../../src/partition/partition-commands.ts";
+import {
+  decodeCommand,
+  encodeCommand,
+  parseCommand,
+} from "../../../src/partition/partition-commands.ts";
 import { refusing, type Subject } from "../subject.ts";
 
 const isFrameError = (error: unknown): boolean => error instanceof FrameError;
@@ -116,17 +123,34 @@ const batches: Subject = {
   },
 };
 
+const SUBSCRIPTION = "6f1d2c8e-0000-4000-8000-00000000000a";
+const UPDATE: SubscriptionUpdate = {
+  id: SUBSCRIPTION,
+  settle: [
+    [3, 9],
+    [12, 13],
+  ],
+  release: [{ offset: 1, action: "retry" }],
+  fail: [{ offset: 2, notBeforeMs: 9, attempt: { timeMs: 8, cause: "nack", error: "no" } }],
+  dead: [{ offset: 4, attempt: undefined }],
+  park: [{ offset: 5, key: Buffer.from("k"), scope: "partition", sinceMs: 7 }],
+  sessions: 2,
+};
+
 const commands: Subject = {
   name: "commands",
   seeds: [
     encodeCommand({ type: "AdvanceLogStart", index: 5, offset: 4 }),
     encodeCommand({ type: "ExpireProducers", ids: [2, 4], idleBeforeMs: 1 }),
+    encodeCommand(encodeDeliveryCommand({ type: "detach", id: SUBSCRIPTION })),
+    encodeCommand(encodeDeliveryCommand({ type: "deliver", updates: [UPDATE] })),
     encodeMetadataCommand({ type: "open-producer", name: "p" }),
     encodeMetadataCommand({ type: "fence-node", nodeId: 1 as NodeId, incarnation: 1 }),
     encodeMetadataCommand({ type: "delete-topic", topicId: "t" as never }),
   ],
   run(bytes) {
     refusing(isFrameError, () => decodeCommand(bytes));
+    refusing(isFrameError, () => decodeDeliveryCommand(parseCommand(bytes)));
     refusing(isBrokerError, () => decodeMetadataCommand(bytes));
     refusing(isBrokerError, () => decodeMetadataReply(bytes));
   },

@@ -1,0 +1,145 @@
+// The push sessions that get messages from one dispatcher, and whose turn it is. A turn is one lease, then the others come
+// first: a thousand consumers with little credit all get their share. Pure.
+import type { ConsumerInfo, ConsumerKey, Credit } from "./dispatch-types.ts";
+
+export class Consumer {
+  readonly key: ConsumerKey;
+  readonly id: string;
+  readonly reportsBegun: boolean;
+  readonly credit: Credit;
+  isDraining = false;
+  /** It said what it still works on. */
+  hasResumed = false;
+  isGone = false;
+  /** It stands in the row of turns. */
+  isInRow = false;
+  /** Newest delivery number it got. */
+  lastNumber = 0;
+  /** Settlements that are in force and not confirmed yet. */
+  confirmed: number[] = [];
+  /** A cumulative settlement up to a delivery in [#lostFrom, #lostUntil] may mean messages that were lost meanwhile. */
+  #lostFrom = 0;
+  #lostUntil = -1;
+
+  constructor(key: ConsumerKey, info: ConsumerInfo) {
+    this.key = key;
+    this.id = info.id;
+    this.reportsBegun = info.reportsBegun;
+    this.credit = info.credit;
+  }
+
+  get hasCredit(): boolean {
+    return this.credit.messages > 0 && this.credit.bytes > 0;
+  }
+
+  /** Something of a delivery was taken away: what it got until now was sent before it could know. */
+  noteLoss(deliveryNumber: number): void {
+    const isApart = deliveryNumber > this.#lostUntil;
+    this.#lostFrom = isApart ? deliveryNumber : Math.min(this.#lostFrom, deliveryNumber);
+    this.#lostUntil = this.lastNumber;
+  }
+
+  mayMeanLost(deliveryNumber: number): boolean {
+    return deliveryNumber >= this.#lostFrom && deliveryNumber <= this.#lostUntil;
+  }
+}
+
+export class ConsumerTable {
+  readonly #consumers = new Map<ConsumerKey, Consumer>();
+  readonly #mustResume: boolean;
+  #row: Consumer[] = [];
+  #rowStart = 0;
+  #resumed = 0;
+  #version = 0;
+
+  /** @param mustResume nothing goes to a consumer before it has said what it still works on */
+  constructor(mustResume: boolean) {
+    this.#mustResume = mustResume;
+  }
+
+  get count(): number {
+    return this.#consumers.size;
+  }
+
+  /** Consumers that said what they still work on. */
+  get resumedCount(): number {
+    return this.#resumed;
+  }
+
+  /** Grows when other consumers can be chosen than before. */
+  get version(): number {
+    return this.#version;
+  }
+
+  get(key: ConsumerKey): Consumer | undefined {
+    return this.#consumers.get(key);
+  }
+
+  all(): Iterable<Consumer> {
+    return this.#consumers.values();
+  }
+
+  add(key: ConsumerKey, info: ConsumerInfo): Consumer {
+    const consumer = new Consumer(key, info);
+    this.#consumers.set(key, consumer);
+    this.wake(consumer);
+    return consumer;
+  }
+
+  markResumed(consumer: Consumer): void {
+    if (!consumer.hasResumed) this.#resumed += 1;
+    consumer.hasResumed = true;
+    this.#version += 1;
+    this.wake(consumer);
+  }
+
+  remove(consumer: Consumer): void {
+    this.#consumers.delete(consumer.key);
+    this.#version += 1;
+    if (consumer.hasResumed) this.#resumed -= 1;
+    consumer.isGone = true;
+  }
+
+  drain(consumer: Consumer): void {
+    consumer.isDraining = true;
+    this.#version += 1;
+  }
+
+  canReceive(consumer: Consumer): boolean {
+    if (consumer.isGone || consumer.isDraining || !consumer.hasCredit) return false;
+    return consumer.hasResumed || !this.#mustResume;
+  }
+
+  /** Something changed that it may have waited for. */
+  wake(consumer: Consumer): void {
+    if (consumer.isInRow || !this.canReceive(consumer)) return;
+    consumer.isInRow = true;
+    this.#row.push(consumer);
+  }
+
+  /** Whose turn it is; undefined: nobody can receive anything. */
+  first(): Consumer | undefined {
+    for (; this.#rowStart < this.#row.length; this.#rowStart += 1) {
+      const consumer = this.#row[this.#rowStart];
+      if (consumer === undefined) continue;
+      if (this.canReceive(consumer)) return consumer;
+      consumer.isInRow = false;
+    }
+    this.#row = [];
+    this.#rowStart = 0;
+    return undefined;
+  }
+
+  /** The first one had its turn. */
+  rotate(): void {
+    const consumer = this.first();
+    if (consumer === undefined) return;
+    this.#rowStart += 1;
+    consumer.isInRow = false;
+    if (this.#rowStart > 1024 && this.#rowStart * 2 > this.#row.length) {
+      this.#row.splice(0, this.#rowStart);
+      this.#rowStart = 0;
+    }
+    this.wake(consumer);
+  }
+}

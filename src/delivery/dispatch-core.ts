@@ -1,0 +1,180 @@
+// What all modes of handing out share: which offsets are busy, who has what, what is to be replicated, what was read. The
+// dispatcher drives it; a mode (mode-rules) decides what goes out next. Pure.
+import type { Offset } from "../model/positions.ts";
+import { SUBSCRIPTION_LIMITS, type SubscriptionDefinition } from "../model/subscription.ts";
+import { type Consumer, ConsumerTable } from "./consumer-table.ts";
+import type { OffsetRange } from "./delivery-commands.ts";
+import type {
+  ConsumerKey,
+  LoadedBatch,
+  LostDelivery,
+  OutgoingDelivery,
+  RedeliveredMessage,
+} from "./dispatch-types.ts";
+import { type Grant, HeldBatch } from "./held-batch.ts";
+import { type Lease, LeaseTable } from "./lease-table.ts";
+import { OffsetTable } from "./offset-table.ts";
+import { RetryTable } from "./retry-table.ts";
+import type { SubscriptionState } from "./subscription-state.ts";
+import { UpdatePlan } from "./update-plan.ts";
+
+/** Messages out. Beyond: nothing more goes out. */
+export const OUTSTANDING_MAX = 100_000;
+const NONE: readonly RedeliveredMessage[] = [];
+
+export class DispatchCore<B> {
+  readonly state: SubscriptionState;
+  readonly consumers: ConsumerTable;
+  readonly leases = new LeaseTable();
+  readonly retries = new RetryTable();
+  readonly update = new UpdatePlan();
+  /** Not settled, and not to be handed out: out, being settled, failed, filtered, or kept by the mode. */
+  readonly busy = new OffsetTable();
+  /** How often messages went out that came back. */
+  readonly handedOut = new Map<Offset, number>();
+  /** Consumers that have confirmations to be told. */
+  readonly confirming = new Set<ConsumerKey>();
+  definition: SubscriptionDefinition;
+  nowMs: number;
+  logStartOffset: Offset;
+  highWatermark: Offset;
+  lost: LostDelivery[] = [];
+  deliveries: OutgoingDelivery<B>[] = [];
+  released: B[] = [];
+
+  constructor(options: {
+    readonly state: SubscriptionState;
+    readonly definition: SubscriptionDefinition;
+    readonly logStartOffset: Offset;
+    readonly highWatermark: Offset;
+    readonly nowMs: number;
+  }) {
+    this.state = options.state;
+    this.definition = options.definition;
+    this.nowMs = options.nowMs;
+    this.logStartOffset = options.logStartOffset;
+    this.highWatermark = options.highWatermark;
+    this.consumers = new ConsumerTable(options.definition.mode !== "shared");
+  }
+
+  isSettled(offset: Offset): boolean {
+    return this.state.settled.isSettled(offset);
+  }
+
+  isFree(offset: Offset): boolean {
+    return !this.state.settled.isSettled(offset) && !this.busy.has(offset);
+  }
+
+  /** The lowest offset ≥ `from` that is neither settled nor busy; it may not exist yet. */
+  nextFree(from: Offset): Offset {
+    for (let offset = from; ; ) {
+      const unsettled = this.state.settled.nextUnsettled(offset);
+      offset = this.busy.nextAbsent(unsettled);
+      if (offset === unsettled) return offset;
+    }
+  }
+
+  /** Where a run of free offsets that begins at `from` ends, at most at `to`. */
+  freeUntil(from: Offset, to: Offset): Offset {
+    return this.busy.nextPresent(from, this.state.settled.nextSettled(from, to));
+  }
+
+  /** A batch that was read: what the filter does not want is on its way to be settled. */
+  hold(batch: LoadedBatch<B>): HeldBatch<B> {
+    for (const [from, to] of batch.unwanted) {
+      for (let offset = this.nextFree(from); offset < to; ) {
+        const end = this.freeUntil(offset, to);
+        this.filter(offset, end);
+        offset = this.nextFree(end);
+      }
+    }
+    return new HeldBatch(batch);
+  }
+
+  filter(from: Offset, to: Offset): void {
+    this.busy.add(from, to);
+    this.update.filter(from, to, this.nowMs);
+  }
+
+  release(held: HeldBatch<B>): void {
+    this.released.push(held.batch.handle);
+  }
+
+  /** Too many failures are kept: only messages that failed before may go out. */
+  get isFailureLimitReached(): boolean {
+    return this.state.failures.size + this.update.failing >= SUBSCRIPTION_LIMITS.failures;
+  }
+
+  /** How many records of a batch the consumer may get now. */
+  room(consumer: Consumer, held: HeldBatch<B>): number {
+    const { credit } = consumer;
+    const records = held.batch.endOffset - held.batch.baseOffset;
+    const byBytes = Math.max(1, Math.floor((credit.bytes * records) / held.batch.bytes));
+    return Math.min(credit.messages, byBytes, OUTSTANDING_MAX - this.leases.outstanding);
+  }
+
+  deliver(consumer: Consumer, { held, ranges, count, mayHaveFailed }: Grant<B>): void {
+    const { batch } = held;
+    const { ackDeadlineMs } = this.definition;
+    const lease = this.leases.grant(consumer.key, ranges, this.nowMs, ackDeadlineMs);
+    for (const [from, to] of ranges) this.busy.add(from, to);
+    consumer.lastNumber = lease.number;
+    consumer.credit.messages -= count;
+    consumer.credit.bytes -= held.bytesOf(count);
+    this.deliveries.push({
+      consumer: consumer.key,
+      number: lease.number,
+      batch,
+      ranges,
+      isWhole: count === batch.endOffset - batch.baseOffset,
+      redeliveries: this.#redeliveries(ranges, mayHaveFailed),
+    });
+  }
+
+  /** Takes everything that a lease has, and tells its consumer. */
+  revoke(lease: Lease, from: Offset, cause: LostDelivery["cause"]): OffsetRange[] {
+    const ranges = this.takeAll(lease, from);
+    if (ranges.length === 0) return ranges;
+    const { number } = lease;
+    this.lost.push({ consumer: lease.consumer, number, ranges, cause });
+    this.consumers.get(lease.consumer)?.noteLoss(number);
+    for (let part = this.leases.byNumber(number); part !== undefined; part = part.sibling) {
+      part.isTorn = true;
+    }
+    return ranges;
+  }
+
+  /** Takes what a lease has from an offset on. */
+  takeAll(lease: Lease, from: Offset = lease.from): OffsetRange[] {
+    const ranges: OffsetRange[] = [];
+    this.leases.take(lease, from, lease.to, (start, end) => ranges.push([start, end]));
+    return ranges;
+  }
+
+  /** Messages came back from a consumer. */
+  countHandedOut(from: Offset, to: Offset): void {
+    for (let offset = from; offset < to; offset += 1) {
+      if (!this.handedOut.has(offset)) this.handedOut.set(offset, 1);
+    }
+  }
+
+  /** Whether and how often messages of these ranges were out before; counts this time. */
+  #redeliveries(
+    ranges: readonly OffsetRange[],
+    mayHaveFailed: boolean,
+  ): readonly RedeliveredMessage[] {
+    if (this.handedOut.size === 0 && !mayHaveFailed) return NONE;
+    const redeliveries: RedeliveredMessage[] = [];
+    for (const [from, to] of ranges) {
+      for (let offset = from; offset < to; offset += 1) {
+        const before = this.handedOut.get(offset);
+        const failed = mayHaveFailed ? (this.state.failures.get(offset)?.failed ?? 0) : 0;
+        if (before === undefined && failed === 0) continue;
+        const handedOut = (before ?? 0) + 1;
+        if (before !== undefined) this.handedOut.set(offset, handedOut);
+        redeliveries.push({ offset, handedOut, failed });
+      }
+    }
+    return redeliveries;
+  }
+}

@@ -1,0 +1,487 @@
+// Who gets which message of one subscription in one partition, on the partition's leader (docs/adr/0015). Pure: told of
+// consumers, records, settlements, applied updates and time, it says what to hand out, what to read and what to replicate.
+// The runner makes one when its partition is ready to lead, and drops it when the leadership ends: leases, credit and
+// counters are gone then, what is settled or failed stands in the replicated state.
+//
+// A turn of the runner: pass on what came in; call takeUpdate() and propose what it gives; call takeOutput() and send
+// it; call nextRead() and read; call again at wakeAtMs(). Any method may be called at any time, in any order, but not from
+// inside another one.
+import { assert } from "../base/assert.ts";
+import type { Offset } from "../model/positions.ts";
+import type { SubscriptionDefinition } from "../model/subscription.ts";
+import type { Consumer } from "./consumer-table.ts";
+import type { OffsetRange, ReleaseUpdate, SubscriptionUpdate } from "./delivery-commands.ts";
+import { DispatchCore, OUTSTANDING_MAX } from "./dispatch-core.ts";
+import { explainMessage } from "./dispatch-explain.ts";
+import type {
+  Confirmation,
+  ConsumerInfo,
+  ConsumerKey,
+  DispatchProgress,
+  Explanation,
+  HeldDelivery,
+  LoadedBatch,
+  Output,
+  ReadRequest,
+  Resumed,
+  Settlement,
+  SettleOutcome,
+} from "./dispatch-types.ts";
+import { ExclusiveMode } from "./exclusive-mode.ts";
+import { FailureDesk } from "./failure-desk.ts";
+import { KeyedMode } from "./keyed-mode.ts";
+import { countOf } from "./lease-table.ts";
+import { type KnownKey, type ModeRules, READ_BYTES } from "./mode-rules.ts";
+import { SettleDesk } from "./settle-desk.ts";
+import { SharedMode } from "./shared-mode.ts";
+import type { SubscriptionState } from "./subscription-state.ts";
+import type { Receipt, UnderWay } from "./update-plan.ts";
+
+export interface DispatcherOptions {
+  /** Replicated and applied; the dispatcher reads it and never changes it. */
+  readonly state: SubscriptionState;
+  readonly definition: SubscriptionDefinition;
+  /** The same on all nodes, of no other partition: says whose the partition is in exclusive mode. */
+  readonly partitionName: string;
+  readonly logStartOffset: Offset;
+  readonly highWatermark: Offset;
+  /** When the leadership began to serve. */
+  readonly nowMs: number;
+}
+
+/** The number of consumers is noted at most this often. */
+const SESSIONS_NOTE_MS = 1000;
+
+/** What a read that is under way is for. */
+type Reading =
+  | { readonly purpose: "run"; readonly from: Offset; readonly epoch: number }
+  | { readonly purpose: "retries" | "keys"; readonly offsets: readonly Offset[] };
+
+/** @typeParam B what the runner knows a loaded batch by */
+export class Dispatcher<B> {
+  readonly #core: DispatchCore<B>;
+  readonly #mode: ModeRules<B>;
+  readonly #failures: FailureDesk<B>;
+  readonly #desk: SettleDesk<B>;
+  readonly #awaitedSessions: number;
+  #awaitUntilMs: number;
+  #sessionsNotedMs = Number.NEGATIVE_INFINITY;
+  #reading: Reading | undefined;
+  #isRunNext = false;
+  /** A run below this offset came back empty. */
+  #emptyBelow: Offset = 0;
+  #counts = { acknowledged: 0, filtered: 0, dead: 0 };
+
+  constructor(options: DispatcherOptions) {
+    const core = new DispatchCore<B>(options);
+    const { mode, ackDeadlineMs } = options.definition;
+    this.#core = core;
+    this.#mode = modeOf(core, options.partitionName);
+    this.#failures = new FailureDesk(core, this.#mode);
+    this.#desk = new SettleDesk(core, this.#mode, this.#failures);
+    this.#awaitedSessions = mode === "shared" ? 0 : options.state.sessions;
+    this.#awaitUntilMs = this.#awaitedSessions > 0 ? options.nowMs + ackDeadlineMs : 0;
+  }
+
+  // Consumers
+
+  /** A push session is there. Nothing goes to it before it has credit; in ordered modes not before `resume` either. */
+  addConsumer(consumer: ConsumerKey, info: ConsumerInfo, nowMs: number): void {
+    this.#clock(nowMs);
+    assert(this.#core.consumers.get(consumer) === undefined, "a consumer is added once");
+    this.#core.consumers.add(consumer, info);
+  }
+
+  /**
+   * What the consumer still works on, given to it by leaders that are gone; [] when nothing. Called once for each consumer. In
+   * ordered modes a new leader waits for these calls.
+   * @returns for each held delivery what became of it
+   */
+  resume(consumer: ConsumerKey, held: readonly HeldDelivery[], nowMs: number): readonly Resumed[] {
+    this.#clock(nowMs);
+    const known = this.#core.consumers.get(consumer);
+    if (known === undefined) return held.map(() => ({ number: 0, ranges: [] }));
+    const resumed = held.map(({ ranges }) => this.#adopt(known, ranges));
+    this.#core.consumers.markResumed(known);
+    return resumed;
+  }
+
+  /** Its credit (which the session raised itself) is above zero again. */
+  creditAdded(consumer: ConsumerKey): void {
+    const known = this.#core.consumers.get(consumer);
+    if (known !== undefined) this.#core.consumers.wake(known);
+  }
+
+  /** Nothing more goes to it; what it holds may be settled. */
+  drain(consumer: ConsumerKey): void {
+    const known = this.#core.consumers.get(consumer);
+    if (known !== undefined) this.#core.consumers.drain(known);
+  }
+
+  /**
+   * The push session is over: what it began fails once, the rest goes out again.
+   * @param random uniform in [0, 1), for the jitter of delays
+   */
+  removeConsumer(consumer: ConsumerKey, nowMs: number, random: number): void {
+    this.#clock(nowMs);
+    const known = this.#core.consumers.get(consumer);
+    if (known === undefined) return;
+    this.#core.consumers.remove(known);
+    this.#desk.loseConsumer(known, random);
+  }
+
+  // Settlements
+
+  /** @param random uniform in [0, 1), for the jitter of delays */
+  settle(
+    consumer: ConsumerKey,
+    settlement: Settlement,
+    nowMs: number,
+    random: number,
+  ): SettleOutcome {
+    this.#clock(nowMs);
+    const known = this.#core.consumers.get(consumer);
+    return known === undefined ? "stale" : this.#desk.settle(known, settlement, random);
+  }
+
+  /** Offsets whose settlement waits for its update to be applied: the runner stops reading streams at a limit. */
+  get settlingOffsets(): number {
+    return this.#core.update.offsets + this.#failures.waiting;
+  }
+
+  // What is replicated
+
+  /**
+   * What to propose now; undefined: nothing, or an update is under way. The runner proposes exactly this, again after a
+   * refusal (e.g. OVERLOADED), until it was applied or the leadership ended.
+   */
+  takeUpdate(nowMs: number): SubscriptionUpdate | undefined {
+    this.#clock(nowMs);
+    const { update, state, consumers } = this.#core;
+    if (update.underWay !== undefined) return undefined;
+    const isNoteDue = this.#noteDueMs() <= this.#core.nowMs;
+    const taken = update.take(state.id, this.#core.nowMs, isNoteDue ? consumers.count : undefined);
+    if (isNoteDue) this.#sessionsNotedMs = this.#core.nowMs;
+    return taken;
+  }
+
+  /** The update that takeUpdate gave last was applied to the state. */
+  updateApplied(nowMs: number): void {
+    this.#clock(nowMs);
+    const done = this.#core.update.applied();
+    if (done === undefined) return;
+    this.#counts.acknowledged += countOf(done.acked);
+    this.#counts.filtered += countOf(done.filtered);
+    this.#counts.dead += countOf(done.moved);
+    for (const ranges of [done.acked, done.filtered, done.moved]) this.#settled(ranges);
+    for (const failure of done.failures) this.#failures.applied(failure);
+    for (const { offset, action } of done.releases) this.#released(offset, action);
+    this.#forgetCounts(done);
+    for (const receipt of done.receipts) this.#confirm(receipt);
+    for (const { receipt } of done.failures) {
+      if (receipt === undefined) continue;
+      receipt.left -= 1;
+      if (receipt.left === 0) this.#confirm(receipt);
+    }
+  }
+
+  /** A `seek` was applied: everything that is out is lost. An update under way is still told by updateApplied. */
+  seeked(nowMs: number): void {
+    this.#clock(nowMs);
+    const core = this.#core;
+    for (const lease of [...core.leases.all()]) core.revoke(lease, lease.from, "seek");
+    for (const receipt of [...core.update.drop(), ...this.#failures.drop()]) this.#confirm(receipt);
+    core.retries.clear();
+    core.handedOut.clear();
+    core.busy.clear();
+    this.#emptyBelow = 0;
+    const underWay = core.update.underWay;
+    if (underWay !== undefined) {
+      for (const ranges of [underWay.acked, underWay.filtered, underWay.moved]) {
+        for (const [from, to] of ranges) core.busy.add(from, to);
+      }
+      for (const { offset } of underWay.failures) core.busy.add(offset, offset + 1);
+    }
+    this.#mode.reset();
+  }
+
+  /** Lets a parked key or stopped partition go on, with the next update. @returns false: that offset parks nothing */
+  releaseParked(offset: Offset, action: ReleaseUpdate["action"]): boolean {
+    if (this.#core.state.parked.byOffset(offset) === undefined) return false;
+    this.#core.update.release({ offset, action });
+    return true;
+  }
+
+  /** The dead letter topic has this message (one of `state.failures.dead()`): settles it with the next update. */
+  deadMoved(offset: Offset): void {
+    this.#core.update.move(offset);
+  }
+
+  // The world
+
+  /** Both only grow. */
+  logMoved(logStartOffset: Offset, highWatermark: Offset): void {
+    const core = this.#core;
+    const hasDropped = logStartOffset > core.logStartOffset;
+    core.logStartOffset = logStartOffset;
+    core.highWatermark = highWatermark;
+    if (!hasDropped) return;
+    this.#emptyBelow = 0;
+    for (const offset of [...core.retries.offsets()]) {
+      if (!core.isSettled(offset)) continue;
+      core.retries.delete(offset);
+      this.#settled([[offset, offset + 1]]);
+    }
+  }
+
+  /** Another version of the definition. The mode must be the same: for another one the runner makes a new dispatcher. */
+  configure(definition: SubscriptionDefinition, nowMs: number): void {
+    this.#clock(nowMs);
+    const core = this.#core;
+    assert(definition.mode === core.definition.mode, "a dispatcher keeps its mode");
+    const isOtherFilter = definition.filter !== core.definition.filter;
+    core.definition = definition;
+    if (!isOtherFilter) return;
+    const filtered = core.update.takeFiltered();
+    for (const [from, to] of filtered) this.#mode.returned(from, to);
+    this.#mode.dropReadAhead();
+    this.#mode.retries?.drop();
+    this.#emptyBelow = 0;
+  }
+
+  // Reading
+
+  /** What to read now; undefined: nothing. At most one read is under way: undefined until onRead or onReadFailed. */
+  nextRead(nowMs: number): ReadRequest | undefined {
+    this.#clock(nowMs);
+    if (this.#reading !== undefined) return undefined;
+    const keys = this.#failures.wantedKeys();
+    if (keys.length > 0) return this.#readOffsets("keys", keys);
+    if (this.#isHeldBack() || this.#mode.turn() === undefined) return undefined;
+    const retries = this.#isRunNext ? [] : (this.#mode.retries?.wanted() ?? []);
+    this.#isRunNext = retries.length > 0;
+    if (retries.length > 0) return this.#readOffsets("retries", retries);
+    const from = this.#mode.readFrom();
+    const { highWatermark } = this.#core;
+    if (from !== undefined && from < highWatermark && from >= this.#emptyBelow) {
+      this.#reading = { purpose: "run", from, epoch: this.#mode.readEpoch };
+      return { kind: "run", from, bytesMax: READ_BYTES };
+    }
+    const others = this.#mode.retries?.wanted() ?? [];
+    return others.length > 0 ? this.#readOffsets("retries", others) : undefined;
+  }
+
+  /**
+   * The batches of the read, ascending; none only when nothing is there below the high watermark. They belong to the dispatcher
+   * until they stand in `Output.released`.
+   */
+  onRead(batches: readonly LoadedBatch<B>[], nowMs: number): void {
+    this.#clock(nowMs);
+    const reading = this.#reading;
+    this.#reading = undefined;
+    if (reading?.purpose === "run" && reading.epoch === this.#mode.readEpoch) {
+      if (batches.length === 0) this.#emptyBelow = this.#core.highWatermark;
+      this.#mode.accept(reading.from, batches);
+      return;
+    }
+    if (reading?.purpose === "retries") {
+      this.#mode.retries?.accept(reading.offsets, batches);
+      return;
+    }
+    if (reading?.purpose === "keys") this.#failures.keysRead(reading.offsets, batches);
+    for (const { handle } of batches) this.#core.released.push(handle);
+  }
+
+  /** The same may be asked for again at once. */
+  onReadFailed(): void {
+    this.#reading = undefined;
+  }
+
+  // Results
+
+  /**
+   * Looks at deadlines, hands out what can go out, and gives what happened since the last call.
+   * @param random uniform in [0, 1), for the jitter of delays
+   */
+  takeOutput(nowMs: number, random: number): Output<B> {
+    this.#clock(nowMs);
+    this.#desk.expire(random);
+    this.#handOut();
+    const core = this.#core;
+    const { lost, deliveries, released } = core;
+    core.lost = [];
+    core.deliveries = [];
+    core.released = [];
+    return { lost, confirmed: this.#takeConfirmed(), deliveries, released };
+  }
+
+  /** When takeUpdate and takeOutput should be called although nothing came in; Infinity: never. */
+  wakeAtMs(): number {
+    const { leases, retries, update, definition, nowMs } = this.#core;
+    const later = [this.#awaitUntilMs, definition.pausedUntilMs].filter((at) => at > nowMs);
+    return Math.min(
+      leases.nextDeadlineMs(),
+      retries.nextDueMs(),
+      update.dueMs(),
+      this.#noteDueMs(),
+      this.#mode.wakeAtMs(),
+      ...later,
+    );
+  }
+
+  // Questions
+
+  /**
+   * @param key of the record, when the caller has read it: tells whether it waits or is parked although it was not read ahead
+   */
+  explain(offset: Offset, nowMs: number, key?: KnownKey): Explanation {
+    this.#clock(nowMs);
+    return explainMessage(this.#core, this.#mode, offset, key);
+  }
+
+  progress(): DispatchProgress {
+    const { state, leases, consumers, highWatermark } = this.#core;
+    const { settled, failures, parked } = state;
+    const active = this.#mode instanceof ExclusiveMode ? this.#mode.active : undefined;
+    return {
+      cursor: settled.cursor,
+      unsettledMessages: Math.max(0, highWatermark - settled.cursor - settled.settledAbove),
+      outstandingMessages: leases.outstanding,
+      retryingMessages: Math.max(0, failures.size - failures.deadCount - parked.size),
+      parkedKeys: parked.size,
+      stoppedAt: parked.stoppedAt,
+      consumers: consumers.count,
+      activeConsumer: active === undefined || active.isGone ? "" : active.id,
+      acknowledgedMessages: this.#counts.acknowledged,
+      filteredMessages: this.#counts.filtered,
+      deadMessages: this.#counts.dead,
+    };
+  }
+
+  #clock(nowMs: number): void {
+    this.#core.nowMs = Math.max(this.#core.nowMs, nowMs);
+  }
+
+  #handOut(): void {
+    // Looked at even when nobody is there, so that time does not wake the runner for them again.
+    this.#core.retries.firstDue(this.#core.nowMs);
+    if (this.#isHeldBack()) return;
+    for (;;) {
+      const consumer = this.#mode.turn();
+      const grant = consumer === undefined ? undefined : this.#mode.offer(consumer);
+      if (consumer === undefined || grant === undefined) return;
+      this.#core.deliver(consumer, grant);
+      this.#core.consumers.rotate();
+    }
+  }
+
+  /** Nothing at all may go out now. */
+  #isHeldBack(): boolean {
+    const { definition, state, nowMs, leases } = this.#core;
+    if (definition.pausedUntilMs > nowMs || state.parked.isStopped) return true;
+    if (leases.outstanding >= OUTSTANDING_MAX || this.#isAwaiting()) return true;
+    // What failed may have to go first.
+    return definition.mode === "exclusive" && this.#failures.pending > 0;
+  }
+
+  /** Consumers of the last leader are not all back: somebody may still work on anything. */
+  #isAwaiting(): boolean {
+    const { consumers, nowMs } = this.#core;
+    if (this.#awaitUntilMs <= nowMs) return false;
+    if (consumers.resumedCount < this.#awaitedSessions) return true;
+    this.#awaitUntilMs = 0;
+    return false;
+  }
+
+  #adopt(consumer: Consumer, ranges: readonly OffsetRange[]): Resumed {
+    const { state, highWatermark, leases, definition, nowMs } = this.#core;
+    const kept: OffsetRange[] = [];
+    for (const [from, to] of ranges) {
+      const start = Math.max(from, state.cursor);
+      const end = Math.min(to, highWatermark);
+      if (start < end) kept.push([start, end]);
+    }
+    const span = (kept.at(-1)?.[1] ?? 0) - (kept[0]?.[0] ?? 0);
+    // A delivery is of one batch: a larger one is none of ours.
+    if (span > OUTSTANDING_MAX - leases.outstanding) return { number: 0, ranges: [] };
+    const adopted = this.#mode.adopt(consumer, kept);
+    if (adopted.length === 0) return { number: 0, ranges: [] };
+    const lease = leases.grant(consumer.key, adopted, nowMs, definition.ackDeadlineMs);
+    consumer.lastNumber = lease.number;
+    for (const [from, to] of adopted) this.#core.countHandedOut(from, to);
+    return { number: lease.number, ranges: adopted };
+  }
+
+  #settled(ranges: readonly OffsetRange[]): void {
+    for (const [from, to] of ranges) {
+      this.#core.busy.delete(from, to);
+      this.#mode.settled(from, to);
+    }
+  }
+
+  #released(offset: Offset, action: ReleaseUpdate["action"]): void {
+    if (this.#core.state.parked.byOffset(offset) === undefined) this.#mode.released(offset, action);
+  }
+
+  /** What is settled is not handed out again. */
+  #forgetCounts(done: UnderWay): void {
+    const { handedOut } = this.#core;
+    if (handedOut.size === 0) return;
+    const ranges = [...done.acked, ...done.moved];
+    if (countOf(ranges) > handedOut.size) {
+      for (const offset of handedOut.keys()) {
+        if (this.#core.isSettled(offset)) handedOut.delete(offset);
+      }
+      return;
+    }
+    for (const [from, to] of ranges) {
+      for (let offset = from; offset < to; offset += 1) handedOut.delete(offset);
+    }
+  }
+
+  #confirm({ consumer, number }: Receipt): void {
+    this.#core.consumers.get(consumer)?.confirmed.push(number);
+    this.#core.confirming.add(consumer);
+  }
+
+  #takeConfirmed(): Confirmation[] {
+    const confirmed: Confirmation[] = [];
+    for (const key of this.#core.confirming) {
+      const consumer = this.#core.consumers.get(key);
+      if (consumer === undefined) continue;
+      confirmed.push({ consumer: key, numbers: consumer.confirmed });
+      consumer.confirmed = [];
+    }
+    this.#core.confirming.clear();
+    return confirmed;
+  }
+
+  #readOffsets(purpose: "retries" | "keys", offsets: readonly Offset[]): ReadRequest {
+    this.#reading = { purpose, offsets };
+    return { kind: "offsets", offsets, bytesMax: READ_BYTES };
+  }
+
+  /** When the number of consumers should be noted; Infinity: it is, or it does not matter. */
+  #noteDueMs(): number {
+    const { consumers, state, definition, update } = this.#core;
+    const isNoted = consumers.count === state.sessions;
+    if (isNoted || definition.mode === "shared" || update.underWay !== undefined) {
+      return Number.POSITIVE_INFINITY;
+    }
+    if (this.#isAwaiting()) return this.#awaitUntilMs;
+    return this.#sessionsNotedMs + SESSIONS_NOTE_MS;
+  }
+}
+
+function modeOf<B>(core: DispatchCore<B>, partitionName: string): ModeRules<B> {
+  switch (core.definition.mode) {
+    case "shared":
+      return new SharedMode(core);
+    case "keyed":
+      return new KeyedMode(core, false);
+    case "fifo":
+      return new KeyedMode(core, true);
+    case "exclusive":
+      return new ExclusiveMode(core, partitionName);
+  }
+}

@@ -1,0 +1,243 @@
+// Mode exclusive: everything in the order of the log, to one consumer. What failed or came back is read again from there on,
+// and what is out behind it is revoked, so that nothing overtakes it. Pure.
+import type { Offset } from "../model/positions.ts";
+import type { Consumer } from "./consumer-table.ts";
+import type { OffsetRange, ReleaseUpdate } from "./delivery-commands.ts";
+import type { DispatchCore } from "./dispatch-core.ts";
+import type { LoadedBatch } from "./dispatch-types.ts";
+import type { Grant, HeldBatch } from "./held-batch.ts";
+import { type Behind, type ModeRules, READ_BYTES } from "./mode-rules.ts";
+import { chooseOwner } from "./rendezvous-plan.ts";
+
+export class ExclusiveMode<B> implements ModeRules<B> {
+  readonly #core: DispatchCore<B>;
+  readonly #partitionName: string;
+  /** Behind what is loaded. */
+  #next: Offset;
+  #loaded: HeldBatch<B>[] = [];
+  #loadedBytes = 0;
+  #active: Consumer | undefined;
+  /** By rendezvous, for this version of the table of consumers. */
+  #chosen: Consumer | undefined;
+  #chosenVersion = -1;
+  #blockedUntilMs = Number.POSITIVE_INFINITY;
+  #isRevoking = false;
+  readEpoch = 0;
+  readonly retries = undefined;
+
+  constructor(core: DispatchCore<B>, partitionName: string) {
+    this.#core = core;
+    this.#partitionName = partitionName;
+    this.#next = core.state.cursor;
+    this.#noteDead();
+  }
+
+  /** Whose the partition is. */
+  get active(): Consumer | undefined {
+    return this.#active;
+  }
+
+  readFrom(): Offset | undefined {
+    if (this.#loadedBytes >= READ_BYTES / 2) return undefined;
+    return this.#core.nextFree(this.#next);
+  }
+
+  accept(_from: Offset, batches: readonly LoadedBatch<B>[]): void {
+    for (const batch of batches) {
+      const held = this.#core.hold(batch);
+      held.position = Math.max(held.position, Math.min(this.#next, batch.endOffset));
+      this.#loaded.push(held);
+      this.#loadedBytes += batch.bytes;
+      this.#next = Math.max(this.#next, batch.endOffset);
+    }
+  }
+
+  turn(): Consumer | undefined {
+    const { consumers, leases } = this.#core;
+    if (this.#chosenVersion !== consumers.version) {
+      this.#chosenVersion = consumers.version;
+      this.#chosen = chooseOwner(this.#candidates(), this.#partitionName);
+    }
+    const chosen = this.#chosen;
+    if (chosen === undefined || leases.isHeldByOthers(chosen.key)) return undefined;
+    this.#active = chosen;
+    return consumers.canReceive(chosen) ? chosen : undefined;
+  }
+
+  offer(consumer: Consumer): Grant<B> | undefined {
+    this.#blockedUntilMs = Number.POSITIVE_INFINITY;
+    for (let held = this.#loaded[0]; held !== undefined; held = this.#loaded[0]) {
+      held.position = this.#nextFor(held);
+      if (held.position >= held.batch.endOffset) {
+        this.#done(held);
+        continue;
+      }
+      const room = this.#core.room(consumer, held);
+      if (room <= 0 || !this.#isDue(held.position)) return undefined;
+      return this.#grant(held, room);
+    }
+    return undefined;
+  }
+
+  wakeAtMs(): number {
+    return this.#blockedUntilMs;
+  }
+
+  returned(from: Offset, to: Offset): void {
+    this.#core.busy.delete(from, to);
+    this.#goBack(from);
+    this.#revokeBehind(from);
+  }
+
+  failing(offset: Offset): void {
+    this.#goBack(offset);
+    this.#revokeBehind(offset);
+  }
+
+  failed(offset: Offset): void {
+    this.#core.busy.delete(offset, offset + 1);
+    this.#goBack(offset);
+  }
+
+  settled(): void {}
+
+  dead(): void {}
+
+  parked(offset: Offset): void {
+    this.failed(offset);
+  }
+
+  released(offset: Offset, action: ReleaseUpdate["action"]): void {
+    if (action === "dead") this.#core.busy.add(offset, offset + 1);
+    this.#goBack(offset);
+  }
+
+  /** Only what nothing stands before, so that the order stays. */
+  adopt(consumer: Consumer, ranges: readonly OffsetRange[]): OffsetRange[] {
+    const { state, busy, leases } = this.#core;
+    const adopted: OffsetRange[] = [];
+    if (leases.isHeldByOthers(consumer.key)) return adopted;
+    for (const [from, to] of ranges) {
+      for (;;) {
+        const first = this.#core.nextFree(state.cursor);
+        if (first < from || first >= to || !this.#isDue(first)) break;
+        if (state.parked.size > 0) break;
+        const isOne = state.failures.size > 0;
+        const end = isOne ? first + 1 : this.#core.freeUntil(first, to);
+        busy.add(first, end);
+        adopted.push([first, end]);
+      }
+    }
+    return adopted;
+  }
+
+  keyOf(): undefined {
+    return undefined;
+  }
+
+  behind(offset: Offset): Behind | undefined {
+    const first = this.#core.nextFree(this.#core.state.cursor);
+    const isBlocked = first < offset && !this.#isDue(first);
+    return isBlocked ? { offset: first, key: undefined } : undefined;
+  }
+
+  dropReadAhead(): void {
+    this.#dropLoaded(this.#core.state.cursor);
+  }
+
+  reset(): void {
+    this.#dropLoaded(this.#core.state.cursor);
+    this.#noteDead();
+  }
+
+  *#candidates(): Generator<Consumer> {
+    for (const consumer of this.#core.consumers.all()) {
+      if (consumer.hasResumed && !consumer.isDraining) yield consumer;
+    }
+  }
+
+  /** The next message of the batch that may be handed out, besides its time. */
+  #nextFor(held: HeldBatch<B>): Offset {
+    let offset = this.#core.nextFree(held.position);
+    while (offset < held.batch.endOffset && this.#isParked(offset, held)) {
+      offset = this.#core.nextFree(offset + 1);
+    }
+    return offset;
+  }
+
+  #isParked(offset: Offset, held: HeldBatch<B>): boolean {
+    const { parked } = this.#core.state;
+    return parked.size > 0 && parked.hasKey(held.keyOf(offset));
+  }
+
+  /** It did not fail, or its next attempt is due. */
+  #isDue(offset: Offset): boolean {
+    const failure = this.#core.state.failures.get(offset);
+    if (failure === undefined) return !this.#core.isFailureLimitReached;
+    if (failure.notBeforeMs <= this.#core.nowMs) return true;
+    this.#blockedUntilMs = failure.notBeforeMs;
+    return false;
+  }
+
+  #grant(held: HeldBatch<B>, room: number): Grant<B> {
+    const { failures, parked } = this.#core.state;
+    const end = held.batch.endOffset;
+    const isPlain = failures.size === 0 && parked.size === 0;
+    const ranges: OffsetRange[] = [];
+    let count = 0;
+    let offset = held.position;
+    while (offset < end && count < room) {
+      if (!isPlain && count > 0 && (!this.#isDue(offset) || this.#isParked(offset, held))) break;
+      const free = isPlain ? this.#core.freeUntil(offset, end) : offset + 1;
+      const stop = Math.min(free, offset + room - count);
+      const last = ranges.at(-1);
+      if (last !== undefined && last[1] === offset) ranges[ranges.length - 1] = [last[0], stop];
+      else ranges.push([offset, stop]);
+      count += stop - offset;
+      offset = this.#core.nextFree(stop);
+    }
+    held.position = Math.min(offset, end);
+    if (held.position >= end) this.#done(held);
+    return { held, ranges, count, mayHaveFailed: failures.size > 0 };
+  }
+
+  #done(held: HeldBatch<B>): void {
+    this.#loaded.shift();
+    this.#loadedBytes -= held.batch.bytes;
+    this.#core.release(held);
+  }
+
+  /** Everything from this offset on is looked at again. */
+  #goBack(offset: Offset): void {
+    const [held] = this.#loaded;
+    if (offset >= (held?.position ?? this.#next)) return;
+    if (held?.holds(offset) === true) held.position = offset;
+    else this.#dropLoaded(offset);
+  }
+
+  #dropLoaded(next: Offset): void {
+    for (const held of this.#loaded) this.#core.release(held);
+    this.#loaded = [];
+    this.#loadedBytes = 0;
+    this.#next = next;
+    this.readEpoch += 1;
+  }
+
+  #revokeBehind(offset: Offset): void {
+    if (this.#isRevoking) return;
+    this.#isRevoking = true;
+    for (const lease of [...this.#core.leases.all()]) {
+      if (lease.to <= offset + 1) continue;
+      for (const [from, to] of this.#core.revoke(lease, offset + 1, "revoked")) {
+        this.#core.countHandedOut(from, to);
+        this.#core.busy.delete(from, to);
+      }
+    }
+    this.#isRevoking = false;
+  }
+
+  #noteDead(): void {
+    for (const { offset } of this.#core.state.failures.dead())
+      this.#core.busy.add(offset, offset + 1);
+  }
+}
