@@ -45,9 +45,9 @@ Which topics (one of these; topics that are created later join by themselves):
   --regex 'orders-[0-9]+'        RE2 syntax, the whole name
 
 Which messages (one of these; default: every message):
-  --tags paid,refunded           header tags
+  --tags paid,refunded           one of these among header flotilla-tags
   --sql "amount > 100 AND region IN ('eu', 'uk')"
-  --routing-key a,b              header routing-key is one of these
+  --routing-key a,b              header flotilla-routing-key is one of these
   --routing-pattern 'eu.*.#'     words between "."
   --header type=invoice --header urgent --match any
   --filter '{"kind":"sql","expression":"amount > 100"}'

@@ -1,5 +1,6 @@
 // What a consumer is told, and the defaults.
 import { BrokerError } from "../model/errors.ts";
+import type { Filter } from "../model/filter.ts";
 import { SUBSCRIPTION_LIMITS } from "../model/subscription.ts";
 import { asFlotillaError } from "./flotilla-error.ts";
 import type { Serializer } from "./serializer.ts";
@@ -11,8 +12,8 @@ export interface ConsumerOptions<T = Buffer | undefined> {
   readonly consumerId?: string | undefined;
   /** What may be received and not taken by a handler yet, all brokers together; default 2048 messages, 8 MiB. */
   readonly prefetch?: Partial<{ readonly messages: number; readonly bytes: number }> | undefined;
-  /** The filter that the application relies on, as JSON or as an object: another one ends the consumer with FILTER_MISMATCH. */
-  readonly expectedFilter?: string | object | undefined;
+  /** The filter that the application relies on: another one ends the consumer with FILTER_MISMATCH. */
+  readonly expectedFilter?: Filter | string | undefined;
   /** Gives messages their `data`; default: the value's bytes. */
   readonly serializer?: Serializer<T> | undefined;
   /** For loops: false leaves every message to be settled by the application. Default true. */

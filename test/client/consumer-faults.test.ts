@@ -184,11 +184,11 @@ describe("consumer: what ends it", () => {
       setup.subscription.refusal = new BrokerError(reason, "as told");
       const consumer = setup.client.consumer({
         subscription: "s",
-        expectedFilter: { tags: ["a"] },
+        expectedFilter: { kind: "tags", tags: ["a"] },
       });
       const run = failureOf(consumer.run(() => undefined));
       expect(await setup.time.until(run)).toMatchObject({ reason });
-      expect(setup.subscription.opens[0]?.expectedFilter).toBe('{"tags":["a"]}');
+      expect(setup.subscription.opens[0]?.expectedFilter).toBe('{"kind":"tags","tags":["a"]}');
       await setup.time.until(consumer.close());
     },
   );

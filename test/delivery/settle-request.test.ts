@@ -54,11 +54,7 @@ describe("settle request", () => {
   });
 
   it.each(NONSENSE)("check: refuses nonsense, naming %s", (field, more) => {
-    expect(() => checkSettle({ ...ACK, ...more })).toThrow(
-      expect.objectContaining({
-        reason: "INVALID_REQUEST",
-        fields: expect.objectContaining({ field }),
-      }),
-    );
+    const refused = (): unknown => checkSettle({ ...ACK, ...more });
+    expect(refused).toThrow(`${field} is not valid`);
   });
 });

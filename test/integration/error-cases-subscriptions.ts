@@ -30,7 +30,7 @@ async function create({ controller }: Ends, fields: Partial<SubscriptionDefiniti
 }
 
 /** Makes the subscription "s" once for all cases. */
-async function prepare(ends: Ends): Promise<void> {
+export async function prepare(ends: Ends): Promise<void> {
   try {
     await create(ends, {});
   } catch (error) {

@@ -30,7 +30,4 @@ export const NOT_YET_SENT: readonly ErrorReason[] = [
   "LANE_CLOSED",
   "QUOTA_EXCEEDED",
   "BACKLOG_FULL",
-  "FILTER_MISMATCH",
-  "STALE_DELIVERY",
-  "CONSUMER_REPLACED",
 ];
