@@ -14,6 +14,8 @@ import { type Round, runRounds } from "./rounds.ts";
 const FLUSH_TIMEOUT_MS = 90_000;
 const REST_TIMEOUT_MS = 120_000;
 const HEAL_TIMEOUT_MS = 60_000;
+/** Less than the SDK's own timeout: whoever needs that has not noticed that it is drained. */
+const CLOSE_MS_MAX = 20_000;
 /** Of all messages, while the faults lasted. */
 const CONFIRMED_SHARE_MIN = 0.9;
 /** What a run must have looked at; order in the ordered modes. */
@@ -97,7 +99,11 @@ async function settleAll(arena: Arena): Promise<number> {
   await within("callbacks of all sends", FLUSH_TIMEOUT_MS, load.flush());
   const { partitions } = options;
   await waitAtRest(client.admin(), subscription, partitions, history.recorder, REST_TIMEOUT_MS);
+  const stopMs = performance.now();
   await within("consumers end", FLUSH_TIMEOUT_MS, fleet.stop());
+  const tookMs = Math.round(performance.now() - stopMs);
+  if (tookMs > CLOSE_MS_MAX)
+    arena.problems.push(`consumers took ${tookMs} ms to close with nothing left`);
   const note = (event: Parameters<typeof history.note>[0]): void => history.note(event);
   return readDeadLetters(cluster.bootstrap, arena.deadTopic, history.recorder, note);
 }
