@@ -37,8 +37,7 @@ export class AttachmentClient implements Attachments {
     const answers = await Promise.all(leaders.map((node) => this.#attachedOn(node, name)));
     const attached = new Map(leaders.map((node, at) => [node, answers[at]]));
     const isAttached = ([place, leader]: readonly [string, NodeId | undefined]): boolean => {
-      const said = leader === undefined ? undefined : attached.get(leader);
-      return said === "cannot-tell" || said?.has(place) === true;
+      return leader !== undefined && attached.get(leader)?.has(place) === true;
     };
     return [...wanted].filter((one) => !isAttached(one)).length;
   }
@@ -53,8 +52,8 @@ export class AttachmentClient implements Attachments {
     return nodeId === 0 ? undefined : nodeId;
   }
 
-  /** Places that the node says are attached; a broker of a version without progress can not tell and is not waited for. */
-  async #attachedOn(node: NodeId, subscription: string): Promise<"cannot-tell" | Set<string>> {
+  /** Places that the node says are attached: none when it does not answer, or does not know the subscription yet. */
+  async #attachedOn(node: NodeId, subscription: string): Promise<ReadonlySet<string>> {
     const endpoint = this.#deps.view.image.nodes.get(node)?.endpoints.client;
     if (endpoint === undefined) return new Set();
     const request = GetProgressRequest.create({ subscription });
@@ -66,7 +65,6 @@ export class AttachmentClient implements Attachments {
       );
       return new Set(partitions.filter(({ attached }) => attached).map(placeOf));
     } catch (error) {
-      if (isBrokerError(error, "UNSUPPORTED_VERSION")) return "cannot-tell";
       if (isBrokerError(error)) return new Set();
       throw error;
     }

@@ -146,6 +146,8 @@ export class HeldDelivery {
       this.place?.left(this, 1);
       return walker;
     }
+    // The broker named what its batch does not hold: nobody can work on it.
+    if (this.waiting > 0) this.lose(this.waitingRanges());
     return undefined;
   }
 

@@ -167,7 +167,7 @@ export function fromWire(message: wire.Subscription | undefined): Subscription {
     version,
     name: definition.name,
     topics: selectionOf(topics),
-    filter: definition.filter === "" ? { kind: "all" } : JSON.parse(definition.filter),
+    filter: filterOf(definition.filter),
     mode,
     retry: {
       attempts: retry.attemptsMax,
@@ -183,6 +183,31 @@ export function fromWire(message: wire.Subscription | undefined): Subscription {
     start: startOf(start),
     pausedUntilMs: definition.pausedUntilMs,
   };
+}
+
+const FILTER_KINDS: ReadonlySet<unknown> = new Set<Filter["kind"]>([
+  "all",
+  "tags",
+  "sql",
+  "fanout",
+  "direct",
+  "topic",
+  "headers",
+]);
+
+/** @throws TypeError for a form that only newer brokers know */
+function filterOf(json: string): Filter {
+  if (json === "") return { kind: "all" };
+  const value: unknown = JSON.parse(json);
+  if (isFilter(value)) return value;
+  throw new TypeError(`this version does not know the filter ${json.slice(0, 80)}`);
+}
+
+/** By its kind: the broker has checked the rest. */
+function isFilter(value: unknown): value is Filter {
+  return (
+    typeof value === "object" && value !== null && "kind" in value && FILTER_KINDS.has(value.kind)
+  );
 }
 
 function selectionOf({ names, patterns, regex }: wire.TopicSelection): TopicSelection {

@@ -22,6 +22,8 @@ export class ExclusiveMode<B> implements ModeRules<B> {
   #chosenVersion = -1;
   #blockedUntilMs = Number.POSITIVE_INFINITY;
   #isRevoking = false;
+  /** The lowest message that was passed over because its key is parked. */
+  #passedOver: Offset = Number.POSITIVE_INFINITY;
   readEpoch = 0;
   readonly retries = undefined;
 
@@ -39,7 +41,8 @@ export class ExclusiveMode<B> implements ModeRules<B> {
 
   readFrom(): Offset | undefined {
     if (this.#loadedBytes >= READ_BYTES / 2) return undefined;
-    return this.#core.nextFree(this.#next);
+    this.#next = this.#core.nextFree(this.#next);
+    return this.#next;
   }
 
   accept(_from: Offset, batches: readonly LoadedBatch<B>[]): void {
@@ -84,7 +87,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
   }
 
   returned(from: Offset, to: Offset): void {
-    this.#core.busy.delete(from, to);
+    this.#core.setFree(from, to);
     this.#goBack(from);
     this.#revokeBehind(from);
   }
@@ -95,7 +98,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
   }
 
   failed(offset: Offset): void {
-    this.#core.busy.delete(offset, offset + 1);
+    this.#core.setFree(offset, offset + 1);
     this.#goBack(offset);
   }
 
@@ -109,7 +112,8 @@ export class ExclusiveMode<B> implements ModeRules<B> {
 
   released(offset: Offset, action: ReleaseUpdate["action"]): void {
     if (action === "dead") this.#core.busy.add(offset, offset + 1);
-    this.#goBack(offset);
+    this.#goBack(Math.min(offset, this.#passedOver));
+    this.#passedOver = Number.POSITIVE_INFINITY;
   }
 
   /** Only what nothing stands before, so that the order stays. */
@@ -146,6 +150,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
   }
 
   reset(): void {
+    this.#passedOver = Number.POSITIVE_INFINITY;
     this.#dropLoaded(this.#core.state.cursor);
     this.#noteDead();
   }
@@ -158,8 +163,10 @@ export class ExclusiveMode<B> implements ModeRules<B> {
 
   /** The next message of the batch that may be handed out, besides its time. */
   #nextFor(held: HeldBatch<B>): Offset {
+    this.#core.filterAgain(held);
     let offset = this.#core.nextFree(held.position);
     while (offset < held.batch.endOffset && this.#isParked(offset, held)) {
+      this.#passedOver = Math.min(this.#passedOver, offset);
       offset = this.#core.nextFree(offset + 1);
     }
     return offset;
@@ -230,7 +237,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
       if (lease.to <= offset + 1) continue;
       for (const [from, to] of this.#core.revoke(lease, offset + 1, "revoked")) {
         this.#core.countHandedOut(from, to);
-        this.#core.busy.delete(from, to);
+        this.#core.setFree(from, to);
       }
     }
     this.#isRevoking = false;

@@ -28,6 +28,8 @@ export class KeyedMode<B> implements ModeRules<B> {
   #bytes = 0;
   /** Messages that consumers went on with before they were met: their keys are not known yet. */
   readonly #adopted = new Set<Offset>();
+  /** The lowest message that was passed over because its key is parked. */
+  #passedOver: Offset = Number.POSITIVE_INFINITY;
   readEpoch = 0;
   readonly retries: RetryOffers<B>;
 
@@ -133,8 +135,13 @@ export class KeyedMode<B> implements ModeRules<B> {
     const isKnown = this.#order.isKnown(offset);
     if (action === "dead") this.#core.busy.add(offset, offset + 1);
     if (action === "settle") this.#core.busy.delete(offset, offset + 1);
-    if (!isKnown) this.#lookAgain(offset, this.#plan.front);
-    else if (action === "retry") this.#core.retries.add(offset, 0);
+    if (!isKnown || this.#passedOver < this.#plan.front) {
+      const from = Math.min(offset, this.#passedOver);
+      this.#passedOver = Number.POSITIVE_INFINITY;
+      this.#lookAgain(from, this.#plan.front);
+    }
+    if (!isKnown) return;
+    if (action === "retry") this.#core.retries.add(offset, 0);
     else this.#order.advance(offset);
   }
 
@@ -175,6 +182,7 @@ export class KeyedMode<B> implements ModeRules<B> {
     this.#dropLoaded();
     this.#order.clear();
     this.#adopted.clear();
+    this.#passedOver = Number.POSITIVE_INFINITY;
     this.retries.drop();
     this.#plan.reset(this.#core.state.cursor);
   }
@@ -205,7 +213,10 @@ export class KeyedMode<B> implements ModeRules<B> {
       this.#meetBusy(offset, name);
       return;
     }
-    if (state.parked.size > 0 && state.parked.hasKey(key)) return;
+    if (state.parked.size > 0 && state.parked.hasKey(key)) {
+      this.#passedOver = Math.min(this.#passedOver, offset);
+      return;
+    }
     const failure = state.failures.size > 0 ? state.failures.get(offset) : undefined;
     busy.add(offset, offset + 1);
     if (failure?.isDead === true) return;

@@ -69,7 +69,7 @@ export class ReadPlan {
     for (let at = 0; at < this.#starts.length; ) {
       const start = this.#starts[at] ?? 0;
       const end = this.#ends[at] ?? 0;
-      if (start >= to) break;
+      if (start >= to) return;
       if (end <= from) {
         at += 1;
         continue;
@@ -81,8 +81,12 @@ export class ReadPlan {
       this.#ends.splice(at, 1, ...rest.map(([, restEnd]) => restEnd));
       at += rest.length;
     }
-    // What is looked at above the front leaves a gap only when somebody reads ahead of it: nobody does.
-    if (from <= this.#front && to > this.#front) this.#front = to;
+    if (to <= this.#front) return;
+    if (from > this.#front) {
+      this.#starts.push(this.#front);
+      this.#ends.push(from);
+    }
+    this.#front = to;
   }
 
   #joinNearest(): void {

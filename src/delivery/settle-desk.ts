@@ -64,22 +64,26 @@ export class SettleDesk<B> {
   loseConsumer(consumer: Consumer, random: number): void {
     const failed: Offset[] = [];
     const returned: OffsetRange[] = [];
-    let isFirst = true;
+    const oldest = consumer.reportsBegun ? undefined : this.#oldest(consumer);
     for (const lease of [...this.#core.leases.ofConsumer(consumer.key)]) {
       for (const range of this.#core.takeAll(lease)) {
-        const [from, to] = range;
-        if (consumer.reportsBegun) {
-          splitBegun(lease, range, failed, returned);
-        } else if (isFirst) {
-          failed.push(from);
-          if (from + 1 < to) returned.push([from + 1, to]);
-        } else {
-          returned.push(range);
-        }
-        isFirst = false;
+        if (consumer.reportsBegun) splitRun(range, (at) => lease.isBegun(at), failed, returned);
+        else splitRun(range, (at) => at === oldest, failed, returned);
       }
     }
     this.#lose(failed, returned, "session-lost", random);
+  }
+
+  /** The lowest message of the first delivery that is not settled. */
+  #oldest(consumer: Consumer): Offset | undefined {
+    let oldest: { readonly number: number; readonly offset: Offset } | undefined;
+    for (const lease of this.#core.leases.ofConsumer(consumer.key)) {
+      const { number } = lease;
+      if (oldest !== undefined && number > oldest.number) break;
+      const first = lease.nextHeld(lease.from, lease.to);
+      oldest = { number, offset: Math.min(first, oldest?.offset ?? first) };
+    }
+    return oldest?.offset;
   }
 
   /** Takes back what was not settled in time. */
@@ -90,8 +94,8 @@ export class SettleDesk<B> {
     for (let lease = leases.expired(nowMs); lease !== undefined; lease = leases.expired(nowMs)) {
       const reportsBegun = this.#core.consumers.get(lease.consumer)?.reportsBegun === true;
       for (const range of this.#core.revoke(lease, lease.from, "deadline")) {
-        if (reportsBegun) splitBegun(lease, range, failed, returned);
-        else for (let offset = range[0]; offset < range[1]; offset += 1) failed.push(offset);
+        const isBegun = (at: Offset): boolean => lease.isBegun(at);
+        splitRun(range, reportsBegun ? isBegun : () => true, failed, returned);
       }
     }
     this.#lose(failed, returned, "deadline", random);
@@ -230,17 +234,17 @@ function begin(first: Lease, ranges: readonly OffsetRange[]): void {
   }
 }
 
-/** Of a run that was taken from a lease: what the consumer had begun, and the rest. */
-function splitBegun(
-  lease: Lease,
+/** Of a run that was taken from a lease: what failed with that, and the rest. */
+function splitRun(
   [from, to]: OffsetRange,
-  begun: Offset[],
+  isFailed: (offset: Offset) => boolean,
+  failed: Offset[],
   others: OffsetRange[],
 ): void {
   let start = from;
   for (let offset = from; offset < to; offset += 1) {
-    if (!lease.isBegun(offset)) continue;
-    begun.push(offset);
+    if (!isFailed(offset)) continue;
+    failed.push(offset);
     if (start < offset) others.push([start, offset]);
     start = offset + 1;
   }

@@ -16,7 +16,7 @@ export class SharedMode<B> implements ModeRules<B> {
   readonly #plan: ReadPlan;
   #loaded: HeldBatch<B>[] = [];
   #loadedBytes = 0;
-  readonly readEpoch = 0;
+  readEpoch = 0;
   readonly retries: RetryOffers<B>;
 
   constructor(core: DispatchCore<B>) {
@@ -31,13 +31,13 @@ export class SharedMode<B> implements ModeRules<B> {
     for (;;) {
       const { first, firstEnd } = this.#plan;
       const free = this.#core.nextFree(first);
+      this.#plan.remove(first, Math.min(free, firstEnd));
       if (free < firstEnd) return free;
-      this.#plan.remove(first, firstEnd);
     }
   }
 
   accept(from: Offset, batches: readonly LoadedBatch<B>[]): void {
-    let position = Math.min(from, this.#plan.front);
+    let position = from;
     for (const batch of batches) {
       this.#loaded.push(this.#core.hold(batch));
       this.#loadedBytes += batch.bytes;
@@ -59,7 +59,7 @@ export class SharedMode<B> implements ModeRules<B> {
   }
 
   returned(from: Offset, to: Offset): void {
-    this.#core.busy.delete(from, to);
+    this.#core.setFree(from, to);
     this.#plan.add(from, to);
   }
 
@@ -109,6 +109,7 @@ export class SharedMode<B> implements ModeRules<B> {
     for (const held of this.#loaded) this.#core.release(held);
     this.#loaded = [];
     this.#loadedBytes = 0;
+    this.readEpoch += 1;
     this.#plan.reset(this.#core.state.cursor);
   }
 
@@ -122,6 +123,7 @@ export class SharedMode<B> implements ModeRules<B> {
     if (this.#core.isFailureLimitReached) return undefined;
     for (let held = this.#loaded[0]; held !== undefined; held = this.#loaded[0]) {
       const end = held.batch.endOffset;
+      this.#core.filterAgain(held);
       let offset = this.#core.nextFree(held.position);
       if (offset >= end) {
         this.#done(held);

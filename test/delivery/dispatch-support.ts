@@ -146,9 +146,13 @@ export class Harness {
       const request = this.dispatcher.nextRead(this.nowMs);
       if (request === undefined) return deliveries;
       this.reads.push(request);
-      this.dispatcher.onRead(this.#read(request), this.nowMs);
+      this.answer(request);
     }
     throw new Error("the dispatcher reads for ever");
+  }
+
+  answer(request: ReadRequest): void {
+    this.dispatcher.onRead(this.#read(request), this.nowMs);
   }
 
   take(): Output<string> {

@@ -1,7 +1,10 @@
 // Subscriptions as objects of a real cluster: made, changed and found again by the SDK and the command line, over an election
 // of the metadata leader and a restart of all brokers.
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { buildProgram } from "../../src/cli/program.ts";
+import { connectSdk } from "../../src/cli/sdk.ts";
 import { type Client, createClient, type SubscriptionAdmin } from "../../src/client/index.ts";
+import { fakeContext, recorder } from "../cli/support.ts";
 import { InProcessCluster } from "../support/in-process-cluster.ts";
 
 let cluster: InProcessCluster;
@@ -23,6 +26,18 @@ async function namesOf(topic?: string): Promise<readonly string[]> {
   const names: string[] = [];
   for await (const { name } of admin.list({ topic, pageSize: 2 })) names.push(name);
   return names;
+}
+
+/** One command of the tool. @returns what it wrote, data and talk */
+async function flotilla(...words: readonly string[]): Promise<string> {
+  const terminal = recorder();
+  const port = connectSdk(
+    cluster.nodes.map((node) => node.client),
+    20_000,
+  );
+  const program = buildProgram("0.0.0", fakeContext(port, terminal));
+  await program.parseAsync([...words], { from: "user" });
+  return [...terminal.out, ...terminal.talk].join("\n");
 }
 
 test("life of a subscription: created, listed, altered, paused, resumed, deleted", async () => {
@@ -93,6 +108,32 @@ test("topics that are created later join by themselves; dead letters never do (p
   expect(await namesOf()).toEqual(["audit", "eu", "shop"]);
   expect(await namesOf("shop/us")).toEqual(["audit", "shop"]);
   expect(await namesOf("dlq/shop")).toEqual([]);
+}, 60_000);
+
+test("the command line: makes, lists, describes, changes and deletes", async () => {
+  await cluster.createTopic("orders", {}, 2);
+  const dry = await flotilla("subscription", "create", "mail", "--topics", "orders", "--dry-run");
+  expect(dry).toContain("nothing was changed");
+  const filter = ["--sql", "amount > 100 AND region IN ('eu', 'uk')"];
+  const made = await flotilla("subscription", "create", "mail", "--topics", "orders", ...filter);
+  expect(made).toContain("created mail");
+  expect(await flotilla("subscription", "list")).toMatch(/mail +shared +orders +sql amount > 100/);
+  await flotilla("subscription", "alter", "mail", "--tags", "paid", "--retry-delays", "1s,1m");
+  await cluster.until("every broker knows of the change", () =>
+    cluster.nodes.every(
+      ({ broker }) =>
+        broker.view.image.subscriptionByName("mail")?.definition.retry.delaysMs.length === 2,
+    ),
+  );
+  const described = await flotilla("subscription", "describe", "mail");
+  expect(described).toMatch(/wants +tags paid/);
+  expect(described).toMatch(/retries +16 attempts, after 1 s, 1 min/);
+  const bad = flotilla("subscription", "alter", "mail", "--sql", "amount >");
+  await expect(bad).rejects.toMatchObject({ fields: { field: "filter.expression", position: 8 } });
+  await flotilla("subscription", "delete", "mail", "--yes");
+  await expect(admin.alter("mail", { deadLetter: false })).rejects.toMatchObject({
+    reason: "UNKNOWN_SUBSCRIPTION",
+  });
 }, 60_000);
 
 test("nothing is forgotten: another metadata leader, and a restart of all brokers", async () => {
