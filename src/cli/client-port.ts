@@ -31,6 +31,25 @@ export interface ReadMessage {
   readonly headers: readonly { readonly name: string; readonly value: Uint8Array }[];
 }
 
+/** A message of a subscription. */
+export interface DeliveredMessage extends ReadMessage {
+  /** From 1. */
+  readonly attempt: number;
+}
+
+export interface ConsumeWish {
+  readonly subscription: string;
+  /** Messages, or batches of them, that are worked on at the same time. */
+  readonly concurrency: number;
+  /** False: everything is given back in the end. */
+  readonly isAcked: boolean;
+  /** Ends after so many; may be infinite. */
+  readonly countMax: number;
+  readonly signal: AbortSignal;
+  /** What was written is acknowledged. */
+  write(messages: readonly DeliveredMessage[]): Promise<void>;
+}
+
 export interface ProducerPort {
   /** Calls of one producer keep their order per partition, also while many are under way. */
   send(message: OutgoingMessage): Promise<SendReceipt>;
@@ -228,5 +247,7 @@ export interface ClientPort {
   producer(wish: ProducerWish): ProducerPort;
   /** Messages of all partitions, each partition in its order. */
   read(wish: ReaderWish): AsyncIterable<ReadMessage>;
+  /** Takes part in a subscription until its count or its signal ends it. @returns how many messages were written */
+  consume(wish: ConsumeWish): Promise<number>;
   close(): Promise<void>;
 }

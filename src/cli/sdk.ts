@@ -1,5 +1,5 @@
-// The commands' port on the SDK: translates between the command line's words and flotilla/client. The only file of
-// this room that imports the client.
+// The commands' port on the SDK: translates between the command line's words and flotilla/client. Besides sdk-consume.ts the
+// only file of this room that imports the client.
 import { type Client, createClient, type SeekTarget, type StartPosition } from "../client/index.ts";
 import { BrokerError } from "../model/errors.ts";
 import type {
@@ -12,6 +12,7 @@ import type {
   TopicDetails,
 } from "./client-port.ts";
 import type { StartAt } from "./options.ts";
+import { consumeWith } from "./sdk-consume.ts";
 import type { SubscriptionsPort } from "./subscription-port.ts";
 
 /** Nothing is connected before the first call. @param timeoutMs of each call, and of a partition without a leader */
@@ -29,6 +30,7 @@ export function connectSdk(bootstrap: readonly string[], timeoutMs: number): Cli
         unavailableTimeoutMs: timeoutMs,
         signal: wish.signal,
       }),
+    consume: (wish) => consumeWith(client, wish),
     close: () => client.close(),
   };
 }

@@ -92,8 +92,12 @@ export class DeliveryHost {
     let session: PushSession | undefined;
     let isOver = false;
     this.#streamCount += 1;
-    const end = (error: BrokerError): void => {
+    const over = (): void => {
+      if (!isOver) this.#streamCount -= 1;
       isOver = true;
+    };
+    const end = (error: BrokerError): void => {
+      over();
       this.#deps.metrics.refused(error);
       if (session === undefined) output.end(error);
       else session.end(error);
@@ -114,8 +118,7 @@ export class DeliveryHost {
       },
       drained: () => session?.drained(),
       close: () => {
-        isOver = true;
-        this.#streamCount -= 1;
+        over();
         session?.close();
       },
     };

@@ -128,6 +128,8 @@ export class DeliveryRunner implements ReadSource {
   leave(key: ConsumerKey): void {
     if (!this.#members.delete(key)) return;
     this.dispatcher.removeConsumer(key, this.nowMs, this.#deps.random.next());
+    // What is read for nobody would be kept for as long as nobody comes.
+    if (this.#members.size === 0) this.dispatcher.dropReadAhead();
     this.markDirty();
   }
 

@@ -41,6 +41,8 @@ export class DispatchCore<B> {
   lost: LostDelivery[] = [];
   deliveries: OutgoingDelivery<B>[] = [];
   released: B[] = [];
+  /** Grows when messages become free again. */
+  #comeBacks = 0;
 
   constructor(options: {
     readonly state: SubscriptionState;
@@ -81,14 +83,28 @@ export class DispatchCore<B> {
 
   /** A batch that was read: what the filter does not want is on its way to be settled. */
   hold(batch: LoadedBatch<B>): HeldBatch<B> {
-    for (const [from, to] of batch.unwanted) {
+    const held = new HeldBatch(batch);
+    this.filterAgain(held);
+    return held;
+  }
+
+  /** What was out when the batch was read may have come back, and be unwanted by now. */
+  filterAgain(held: HeldBatch<B>): void {
+    if (held.filteredAt === this.#comeBacks || held.batch.unwanted.length === 0) return;
+    held.filteredAt = this.#comeBacks;
+    for (const [from, to] of held.batch.unwanted) {
       for (let offset = this.nextFree(from); offset < to; ) {
         const end = this.freeUntil(offset, to);
         this.filter(offset, end);
         offset = this.nextFree(end);
       }
     }
-    return new HeldBatch(batch);
+  }
+
+  /** Not busy any more, and to be handed out again. */
+  setFree(from: Offset, to: Offset): void {
+    this.busy.delete(from, to);
+    this.#comeBacks += 1;
   }
 
   filter(from: Offset, to: Offset): void {

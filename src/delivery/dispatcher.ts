@@ -13,10 +13,12 @@ import type { Consumer } from "./consumer-table.ts";
 import type { OffsetRange, ReleaseUpdate, SubscriptionUpdate } from "./delivery-commands.ts";
 import { DispatchCore, OUTSTANDING_MAX } from "./dispatch-core.ts";
 import { explainMessage } from "./dispatch-explain.ts";
+import { modeOf } from "./dispatch-modes.ts";
 import type {
   Confirmation,
   ConsumerInfo,
   ConsumerKey,
+  DispatcherOptions,
   DispatchProgress,
   Explanation,
   HeldDelivery,
@@ -29,28 +31,16 @@ import type {
 } from "./dispatch-types.ts";
 import { ExclusiveMode } from "./exclusive-mode.ts";
 import { FailureDesk } from "./failure-desk.ts";
-import { KeyedMode } from "./keyed-mode.ts";
 import { countOf } from "./lease-table.ts";
 import { type KnownKey, type ModeRules, READ_BYTES } from "./mode-rules.ts";
 import { SettleDesk } from "./settle-desk.ts";
-import { SharedMode } from "./shared-mode.ts";
-import type { SubscriptionState } from "./subscription-state.ts";
 import type { Receipt, UnderWay } from "./update-plan.ts";
-
-export interface DispatcherOptions {
-  /** Replicated and applied; the dispatcher reads it and never changes it. */
-  readonly state: SubscriptionState;
-  readonly definition: SubscriptionDefinition;
-  /** The same on all nodes, of no other partition: says whose the partition is in exclusive mode. */
-  readonly partitionName: string;
-  readonly logStartOffset: Offset;
-  readonly highWatermark: Offset;
-  /** When the leadership began to serve. */
-  readonly nowMs: number;
-}
 
 /** The number of consumers is noted at most this often. */
 const SESSIONS_NOTE_MS = 1000;
+
+/** A read that brought nothing is repeated after this time. */
+const EMPTY_DELAY_MS = 1000;
 
 /** What a read that is under way is for. */
 type Reading =
@@ -68,8 +58,9 @@ export class Dispatcher<B> {
   #sessionsNotedMs = Number.NEGATIVE_INFINITY;
   #reading: Reading | undefined;
   #isRunNext = false;
-  /** A run below this offset came back empty. */
-  #emptyBelow: Offset = 0;
+  /** A run from this offset came back empty: it is not asked for again before this time, unless the log moves. */
+  #emptyFrom: Offset = -1;
+  #emptyUntilMs = 0;
   /** What holds others up, as far as the mode was told. */
   readonly #parked: Set<Offset>;
   #counts = { acknowledged: 0, filtered: 0, dead: 0 };
@@ -199,7 +190,6 @@ export class Dispatcher<B> {
     core.handedOut.clear();
     core.busy.clear();
     this.#parked.clear();
-    this.#emptyBelow = 0;
     const underWay = core.update.underWay;
     if (underWay !== undefined) {
       for (const ranges of [underWay.acked, underWay.filtered, underWay.moved]) {
@@ -230,8 +220,8 @@ export class Dispatcher<B> {
     const hasDropped = logStartOffset > core.logStartOffset;
     core.logStartOffset = logStartOffset;
     core.highWatermark = highWatermark;
+    this.#emptyFrom = -1;
     if (!hasDropped) return;
-    this.#emptyBelow = 0;
     for (const offset of [...core.retries.offsets()]) {
       if (!core.isSettled(offset)) continue;
       core.retries.delete(offset);
@@ -250,9 +240,7 @@ export class Dispatcher<B> {
     if (!isOtherFilter) return;
     const filtered = core.update.takeFiltered();
     for (const [from, to] of filtered) this.#mode.returned(from, to);
-    this.#mode.dropReadAhead();
-    this.#mode.retries?.drop();
-    this.#emptyBelow = 0;
+    this.dropReadAhead();
   }
 
   // Reading
@@ -269,7 +257,8 @@ export class Dispatcher<B> {
     if (retries.length > 0) return this.#readOffsets("retries", retries);
     const from = this.#mode.readFrom();
     const { highWatermark } = this.#core;
-    if (from !== undefined && from < highWatermark && from >= this.#emptyBelow) {
+    const isEmpty = from === this.#emptyFrom && this.#emptyUntilMs > this.#core.nowMs;
+    if (from !== undefined && from < highWatermark && !isEmpty) {
       this.#reading = { purpose: "run", from, epoch: this.#mode.readEpoch };
       return { kind: "run", from, bytesMax: READ_BYTES };
     }
@@ -278,16 +267,18 @@ export class Dispatcher<B> {
   }
 
   /**
-   * The batches of the read, ascending; none only when nothing is there below the high watermark. They belong to the dispatcher
-   * until they stand in `Output.released`.
+   * The batches of the read, ascending. They belong to the dispatcher until they stand in `Output.released`. None: the same is
+   * asked for again when the log moves or a second has passed.
    */
   onRead(batches: readonly LoadedBatch<B>[], nowMs: number): void {
     this.#clock(nowMs);
     const reading = this.#reading;
     this.#reading = undefined;
     if (reading?.purpose === "run" && reading.epoch === this.#mode.readEpoch) {
-      if (batches.length === 0) this.#emptyBelow = this.#core.highWatermark;
       this.#mode.accept(reading.from, batches);
+      if (batches.length > 0) return;
+      this.#emptyFrom = reading.from;
+      this.#emptyUntilMs = this.#core.nowMs + EMPTY_DELAY_MS;
       return;
     }
     if (reading?.purpose === "retries") {
@@ -301,6 +292,12 @@ export class Dispatcher<B> {
   /** The same may be asked for again at once. */
   onReadFailed(): void {
     this.#reading = undefined;
+  }
+
+  /** Gives back what was read and is not out: nobody is there to take it, or it was read by another filter. */
+  dropReadAhead(): void {
+    this.#mode.dropReadAhead();
+    this.#mode.retries?.drop();
   }
 
   // Results
@@ -321,10 +318,12 @@ export class Dispatcher<B> {
     return { lost, confirmed: this.#takeConfirmed(), deliveries, released };
   }
 
-  /** When takeUpdate and takeOutput should be called although nothing came in; Infinity: never. */
+  /** When takeUpdate, takeOutput and nextRead should be called although nothing came in; past: now; Infinity: never. */
   wakeAtMs(): number {
     const { leases, retries, update, definition, nowMs } = this.#core;
-    const later = [this.#awaitUntilMs, definition.pausedUntilMs].filter((at) => at > nowMs);
+    const emptyUntilMs = this.#emptyFrom < 0 ? 0 : this.#emptyUntilMs;
+    const times = [this.#awaitUntilMs, definition.pausedUntilMs, emptyUntilMs];
+    const later = times.filter((at) => at > nowMs);
     return Math.min(
       leases.nextDeadlineMs(),
       retries.nextDueMs(),
@@ -488,18 +487,5 @@ export class Dispatcher<B> {
     }
     if (this.#isAwaiting()) return this.#awaitUntilMs;
     return this.#sessionsNotedMs + SESSIONS_NOTE_MS;
-  }
-}
-
-function modeOf<B>(core: DispatchCore<B>, partitionName: string): ModeRules<B> {
-  switch (core.definition.mode) {
-    case "shared":
-      return new SharedMode(core);
-    case "keyed":
-      return new KeyedMode(core, false);
-    case "fifo":
-      return new KeyedMode(core, true);
-    case "exclusive":
-      return new ExclusiveMode(core, partitionName);
   }
 }

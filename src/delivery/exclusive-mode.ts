@@ -87,7 +87,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
   }
 
   returned(from: Offset, to: Offset): void {
-    this.#core.busy.delete(from, to);
+    this.#core.setFree(from, to);
     this.#goBack(from);
     this.#revokeBehind(from);
   }
@@ -98,7 +98,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
   }
 
   failed(offset: Offset): void {
-    this.#core.busy.delete(offset, offset + 1);
+    this.#core.setFree(offset, offset + 1);
     this.#goBack(offset);
   }
 
@@ -163,6 +163,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
 
   /** The next message of the batch that may be handed out, besides its time. */
   #nextFor(held: HeldBatch<B>): Offset {
+    this.#core.filterAgain(held);
     let offset = this.#core.nextFree(held.position);
     while (offset < held.batch.endOffset && this.#isParked(offset, held)) {
       this.#passedOver = Math.min(this.#passedOver, offset);
@@ -236,7 +237,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
       if (lease.to <= offset + 1) continue;
       for (const [from, to] of this.#core.revoke(lease, offset + 1, "revoked")) {
         this.#core.countHandedOut(from, to);
-        this.#core.busy.delete(from, to);
+        this.#core.setFree(from, to);
       }
     }
     this.#isRevoking = false;

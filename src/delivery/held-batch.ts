@@ -7,6 +7,8 @@ export class HeldBatch<B> {
   readonly batch: LoadedBatch<B>;
   /** What lies below was looked at. */
   position: Offset;
+  /** DispatchCore.filterAgain: when its unwanted messages were looked at. */
+  filteredAt = -1;
   /** Messages that wait in it. */
   waiting = 0;
 

@@ -23,7 +23,8 @@ export interface KeyTurn<B> {
   head: Offset;
   /** The head, while it is ready to go out. */
   ready: Waiting<B> | undefined;
-  readonly waiting: Waiting<B>[];
+  /** A number: the offset of a message that is out, or waits for its next attempt, although it is not the first. */
+  readonly waiting: (Waiting<B> | Offset)[];
 }
 
 export class OrderTable<B> {
@@ -77,8 +78,14 @@ export class OrderTable<B> {
 
   /** A message that is out, or waits for its next attempt, was met: what is behind it waits. */
   block(offset: Offset, name: string | undefined): void {
-    if (name === undefined || this.#turns.has(name)) this.#known.set(offset, undefined);
-    else this.#newTurn(name, offset);
+    const turn = name === undefined ? undefined : this.#turns.get(name);
+    if (name !== undefined && turn === undefined) {
+      this.#newTurn(name, offset);
+      return;
+    }
+    this.#known.set(offset, undefined);
+    // It went out when a filter did not want those before it.
+    turn?.waiting.push(offset);
   }
 
   /** The lowest message that may go out. */
@@ -105,14 +112,16 @@ export class OrderTable<B> {
     this.#known.delete(offset);
     if (turn === undefined) return;
     if (turn.ready !== undefined) this.#drop(turn.ready);
-    const next = turn.waiting.shift();
+    let next = turn.waiting.shift();
+    while (typeof next === "number" && !this.#known.has(next)) next = turn.waiting.shift();
     if (next === undefined) {
       this.#turns.delete(turn.name);
       return;
     }
-    turn.head = next.offset;
+    turn.head = typeof next === "number" ? next : next.offset;
+    this.#known.set(turn.head, turn);
+    if (typeof next === "number") return;
     turn.ready = next;
-    this.#known.set(next.offset, turn);
     this.#ready.push(next);
   }
 
@@ -123,15 +132,16 @@ export class OrderTable<B> {
     if (turn === undefined) return;
     this.#turns.delete(turn.name);
     if (turn.ready !== undefined) this.#drop(turn.ready);
-    for (const message of turn.waiting) this.#drop(message);
+    this.#dropWaiting(turn);
   }
 
   /** Empties the window; what is out or waits for its next attempt goes on blocking its key. */
   dropWindow(): void {
     for (const turn of [...this.#turns.values()]) {
-      for (const message of turn.waiting) this.#drop(message);
-      turn.waiting.length = 0;
-      if (turn.ready !== undefined) this.dropTurn(turn.head);
+      const left = turn.waiting.filter((message) => typeof message === "number");
+      this.#dropWaiting(turn);
+      turn.waiting.push(...left);
+      if (turn.ready !== undefined) this.advance(turn.head);
     }
     for (const message of this.#ready.items()) if (!message.isGone) this.#drop(message);
     this.#ready.clear();
@@ -147,8 +157,9 @@ export class OrderTable<B> {
   /** The message of the window with this offset; looks through all of them. */
   find(offset: Offset): Waiting<B> | undefined {
     for (const turn of this.#turns.values()) {
-      const found = turn.waiting.find((message) => message.offset === offset);
-      if (found !== undefined) return found;
+      for (const message of turn.waiting) {
+        if (typeof message !== "number" && message.offset === offset) return message;
+      }
     }
     return this.#ready.items().find((message) => message.offset === offset && !message.isGone);
   }
@@ -158,6 +169,11 @@ export class OrderTable<B> {
     this.#turns.set(name, turn);
     this.#known.set(head, turn);
     return turn;
+  }
+
+  #dropWaiting(turn: KeyTurn<B>): void {
+    for (const message of turn.waiting) if (typeof message !== "number") this.#drop(message);
+    turn.waiting.length = 0;
   }
 
   #drop(message: Waiting<B>): void {

@@ -107,6 +107,7 @@ export class PartitionDeliveries {
       tasks,
       isLeading,
       onApplied: (runner) => this.#served.get(runner.state.id)?.mover.look(),
+      onUnknown: (runner) => this.#restart(runner),
     });
     const attacher = new Attacher(this.partition, {
       clock,
@@ -208,6 +209,14 @@ export class PartitionDeliveries {
     this.#dirty.delete(served.runner);
     served.mover.close();
     served.runner.close(error);
+  }
+
+  /** As if the leadership had begun anew, for one subscription. */
+  #restart(runner: DeliveryRunner): void {
+    if (runner.isClosed) return;
+    const error = new BrokerError("LEADERSHIP_LOST", "nobody knows what became of an update");
+    this.#end(runner.state.id, error);
+    this.#align();
   }
 
   #drop(error: BrokerError): void {

@@ -1,4 +1,5 @@
 // The channels of one push session: partitions that are led here, in the order in which they get credit, and why others ended.
+import type { Cancel } from "../base/clock.ts";
 import { BrokerError } from "../model/errors.ts";
 import { CHANNELS_PER_SESSION_MAX } from "../model/limits.ts";
 import type { DeliveryRunner } from "./delivery-runner.ts";
@@ -10,8 +11,8 @@ export interface Channel {
   readonly number: number;
   readonly runner: DeliveryRunner;
   readonly key: ConsumerKey;
-  /** The runner knows what the consumer holds from leaders that are gone. */
-  hasAnswered: boolean;
+  /** Stops waiting for what the consumer holds from leaders that are gone; undefined: the runner knows it. */
+  awaiting: Cancel | undefined;
 }
 
 export class PushChannels {
@@ -65,6 +66,7 @@ export class PushChannels {
 
   /** Reasons of the oldest ones are forgotten. */
   end(number: number, error: BrokerError): void {
+    this.#open.get(number)?.awaiting?.();
     this.#open.delete(number);
     const [oldest] = this.#ended.keys();
     if (oldest !== undefined && this.#ended.size >= CHANNELS_PER_SESSION_MAX) {
@@ -83,6 +85,7 @@ export class PushChannels {
   }
 
   clear(): void {
+    for (const { awaiting } of this.#open.values()) awaiting?.();
     this.#open.clear();
   }
 

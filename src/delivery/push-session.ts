@@ -128,11 +128,12 @@ export class PushSession implements RunnerConsumer {
       return;
     }
     const key = runner.join(this, number);
-    const channel = { number, runner, key, hasAnswered: false };
+    const channel: Channel = { number, runner, key, awaiting: undefined };
     this.#channels.add(channel);
     const { partition, topicId } = runner.partition;
     const held = this.#channels.takeNamed(topicId, partition);
     if (isComplete || held !== undefined) this.#resume(channel, held ?? []);
+    else this.#await(channel);
     if (this.#isDraining) runner.drain(key);
   }
 
@@ -238,13 +239,19 @@ export class PushSession implements RunnerConsumer {
     for (const channel of this.#channels.all()) {
       const { partition, topicId } = channel.runner.partition;
       const own = heldBy(held, topicId, partition);
-      if (own.length > 0) this.#resume(channel, own);
+      if (own.length > 0 && channel.awaiting !== undefined) this.#resume(channel, own);
     }
   }
 
+  /** After an ack deadline nothing is held any more, whatever the consumer says: one that says nothing goes on. */
+  #await(channel: Channel): void {
+    const { ackDeadlineMs } = channel.runner.row.definition;
+    channel.awaiting = this.#deps.clock.schedule(ackDeadlineMs, () => this.#resume(channel, []));
+  }
+
   #resume(channel: Channel, held: readonly CheckedHeld[]): void {
-    if (channel.hasAnswered) return;
-    channel.hasAnswered = true;
+    channel.awaiting?.();
+    channel.awaiting = undefined;
     const ranges = held.filter((one) => one.ranges.length > 0);
     channel.runner.resume(channel.key, ranges);
   }

@@ -9,8 +9,8 @@ interface Retry {
 }
 
 export class RetryTable {
-  readonly #dueMs = new Map<Offset, number>();
-  /** Both may hold what is not valid any more: valid is what stands in #dueMs with the same time. */
+  readonly #valid = new Map<Offset, Retry>();
+  /** Both may hold what is not valid any more. */
   readonly #later = new MinHeap<Retry>(
     (a, b) => a.dueMs < b.dueMs || (a.dueMs === b.dueMs && a.offset < b.offset),
   );
@@ -18,30 +18,31 @@ export class RetryTable {
   #dueStart = 0;
 
   get size(): number {
-    return this.#dueMs.size;
+    return this.#valid.size;
   }
 
   has(offset: Offset): boolean {
-    return this.#dueMs.has(offset);
+    return this.#valid.has(offset);
   }
 
   dueMsOf(offset: Offset): number | undefined {
-    return this.#dueMs.get(offset);
+    return this.#valid.get(offset)?.dueMs;
   }
 
   /** @param dueMs 0: at once, before all others */
   add(offset: Offset, dueMs: number): void {
-    if (this.#dueMs.get(offset) === dueMs) return;
-    this.#dueMs.set(offset, dueMs);
-    this.#later.push({ offset, dueMs });
+    if (this.dueMsOf(offset) === dueMs) return;
+    const retry: Retry = { offset, dueMs };
+    this.#valid.set(offset, retry);
+    this.#later.push(retry);
   }
 
   delete(offset: Offset): boolean {
-    return this.#dueMs.delete(offset);
+    return this.#valid.delete(offset);
   }
 
   clear(): void {
-    this.#dueMs.clear();
+    this.#valid.clear();
     this.#later.clear();
     this.#due = [];
     this.#dueStart = 0;
@@ -79,7 +80,7 @@ export class RetryTable {
   }
 
   offsets(): Iterable<Offset> {
-    return this.#dueMs.keys();
+    return this.#valid.keys();
   }
 
   #promote(nowMs: number): void {
@@ -89,7 +90,7 @@ export class RetryTable {
     }
   }
 
-  #isValid({ offset, dueMs }: Retry): boolean {
-    return this.#dueMs.get(offset) === dueMs;
+  #isValid(retry: Retry): boolean {
+    return this.#valid.get(retry.offset) === retry;
   }
 }

@@ -59,7 +59,7 @@ export class SharedMode<B> implements ModeRules<B> {
   }
 
   returned(from: Offset, to: Offset): void {
-    this.#core.busy.delete(from, to);
+    this.#core.setFree(from, to);
     this.#plan.add(from, to);
   }
 
@@ -123,6 +123,7 @@ export class SharedMode<B> implements ModeRules<B> {
     if (this.#core.isFailureLimitReached) return undefined;
     for (let held = this.#loaded[0]; held !== undefined; held = this.#loaded[0]) {
       const end = held.batch.endOffset;
+      this.#core.filterAgain(held);
       let offset = this.#core.nextFree(held.position);
       if (offset >= end) {
         this.#done(held);

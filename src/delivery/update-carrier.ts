@@ -19,6 +19,8 @@ export interface CarrierDeps {
   /** Still the leadership that the runners belong to. */
   readonly isLeading: () => boolean;
   readonly onApplied: (runner: DeliveryRunner) => void;
+  /** Nobody knows whether its update took effect: it must begin anew from the replicated state. */
+  readonly onUnknown: (runner: DeliveryRunner) => void;
 }
 
 export class UpdateCarrier {
@@ -52,18 +54,26 @@ export class UpdateCarrier {
     if (updates.length === 0) return;
     this.#underWay += 1;
     this.#deps.tasks.spawn("deliver", async (signal) => {
-      const isApplied = await this.#propose(updates, signal);
-      this.#underWay -= 1;
-      if (!isApplied) return;
-      for (const runner of carried) {
-        runner.updateApplied();
-        this.#deps.onApplied(runner);
+      let isApplied = false;
+      try {
+        isApplied = await this.#propose(updates, signal);
+      } finally {
+        this.#underWay -= 1;
+        if (this.#deps.isLeading()) this.#over(carried, isApplied);
       }
-      this.carry();
     });
   }
 
-  /** @returns false: the leadership ended, nobody may be told anything */
+  #over(carried: readonly DeliveryRunner[], isApplied: boolean): void {
+    for (const runner of carried) {
+      if (isApplied) runner.updateApplied();
+      if (isApplied) this.#deps.onApplied(runner);
+      else this.#deps.onUnknown(runner);
+    }
+    this.carry();
+  }
+
+  /** @returns false: nobody may be told anything, because the leadership ended or the outcome is unknown */
   async #propose(updates: readonly SubscriptionUpdate[], signal: AbortSignal): Promise<boolean> {
     for (const portion of splitUpdates(updates)) {
       for (let failures = 0; ; failures += 1) {

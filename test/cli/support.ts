@@ -2,6 +2,7 @@
 import type {
   ClientPort,
   ClusterDetails,
+  ConsumeWish,
   MoveDetails,
   NodeDetails,
   OutgoingMessage,
@@ -53,7 +54,7 @@ export function recorder(isInteractive = false, answers: string[] = []): Recorde
 export interface FakeClient extends ClientPort {
   readonly calls: unknown[];
   readonly sent: OutgoingMessage[];
-  readonly wishes: (ProducerWish | ReaderWish)[];
+  readonly wishes: (ConsumeWish | ProducerWish | ReaderWish)[];
   isClosed: boolean;
 }
 
@@ -301,6 +302,12 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
       client.wishes.push(wish);
       await Promise.resolve();
       yield* options.messages ?? [];
+    },
+    async consume(wish) {
+      client.wishes.push(wish);
+      const messages = (options.messages ?? []).slice(0, wish.countMax);
+      await wish.write(messages.map((one) => ({ ...one, attempt: 2 })));
+      return messages.length;
     },
     close() {
       client.isClosed = true;

@@ -111,7 +111,7 @@ describe("partition deliveries: leadership", () => {
     expect(stream.settled).toEqual([1]);
   });
 
-  it("outcome unknown: the update is not said again", async () => {
+  it("outcome unknown: the update is not said again, the message goes out again", async () => {
     const stage = await stageOf([rowOf()]);
     stage.partition.append("a");
     const stream = stage.open();
@@ -119,9 +119,49 @@ describe("partition deliveries: leadership", () => {
     stage.partition.refusals = [new BrokerError("LEADERSHIP_LOST", "who knows")];
     stage.partition.commands.length = 0;
     stream.nack(1, stream.deliveries[0]?.deliveryNumber ?? 0);
-    await stage.clock.run(60_000);
+    await stage.clock.run(10_000);
     expect(stage.partition.commands).toEqual([]);
     expect(stream.settled).toEqual([]);
+    expect(stream.ended).toMatchObject([{ channel: 0, reason: "LEADERSHIP_LOST" }]);
+    expect(stream.offsets).toEqual([0, 0]);
+  });
+
+  it("ordered: what a consumer still holds is resumed; one that says nothing goes on after a deadline", async () => {
+    const stage = await stageOf([rowOf({ mode: "keyed", onFailure: "park" })]);
+    stage.partition.append({ key: "k", value: "a" }, { key: "k", value: "b" });
+    const stream = stage.open();
+    await stage.clock.run(5000);
+    expect(stream.offsets).toEqual([0]);
+    stage.partition.lose();
+    stage.partition.lead();
+    await stage.clock.run(0);
+    const place = { topicId: TOPIC_ID, partition: 0, leaderEpoch: 1, deliveryNumber: 1 };
+    stream.say({ held: [{ ...place, ranges: [0, 1] }] });
+    await stage.clock.run(0);
+    const resumed = stream.deliveries.at(-1);
+    expect(resumed).toMatchObject({ channel: 1, resumed: [0, 1] });
+    stream.ack(1, resumed?.deliveryNumber ?? 0, [], 1);
+    await stage.clock.run(0);
+    expect(stream.offsets).toEqual([0, 1]);
+    stage.partition.lose();
+    stage.partition.lead();
+    await stage.clock.run(29_000);
+    expect(stream.offsets).toEqual([0, 1]);
+    await stage.clock.run(2000);
+    expect(stream.offsets).toEqual([0, 1, 1]);
+  });
+
+  it("memory: nothing that was read is kept for consumers that are gone", async () => {
+    for (const mode of ["shared", "keyed", "exclusive"] as const) {
+      const stage = await stageOf([rowOf({ mode })]);
+      for (let at = 0; at < 20; at += 1) stage.partition.append({ key: "k", value: "x" });
+      const stream = stage.open({}, { messages: 1, bytes: 1000 });
+      await stage.clock.run(10);
+      expect(stream.offsets).toEqual([0]);
+      stream.close();
+      await stage.clock.run(10);
+      expect([mode, stage.memory.used("delivery")]).toEqual([mode, 0]);
+    }
   });
 
   it("idle: no timer stands, and news of the partition cost nothing without consumers", async () => {
