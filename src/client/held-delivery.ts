@@ -351,10 +351,14 @@ export class HeldDelivery {
 
   // --- changing leaders
 
-  /** Its stream or channel is over: what waited is dropped, the rest may be resumed. */
+  /**
+   * Its stream or channel is over: what waited is dropped, the rest may be resumed. A failure that was sent is given up: if
+   * the leader took it, telling it to the next one would count it twice; if not, the message is handed out again.
+   */
   orphan(nowMs: number): void {
     for (const [at, state] of this.#states.entries()) {
-      if (state === WAITING) this.#lose(at, undefined);
+      const isFailure = state === SENT && this.#decisions?.has(at) === true;
+      if (state === WAITING || isFailure) this.#lose(at, undefined);
       else if (state === SENT) this.#states[at] = UNKNOWN;
     }
     for (const { done, ranges } of this.#extensions.splice(0)) done?.reject(stale(ranges[0] ?? 0));

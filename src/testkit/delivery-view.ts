@@ -17,6 +17,9 @@ export class DeliveryView {
   readonly #resets = new Map<number, OfLane<SubscriptionReset>[]>();
   /** By consumer: times at which its leases may have ended with its connection. */
   readonly #ends = new Map<number, number[]>();
+  /** By subscription: the same, for all of its consumers; and of those only the kills. */
+  readonly #endsOf = new Map<string, number[]>();
+  readonly #killsOf = new Map<string, number[]>();
   /** By subscription: every consumer says when it begins with a message. */
   readonly #isReporting = new Map<string, boolean>();
   readonly #dead = new Set<number>();
@@ -32,8 +35,11 @@ export class DeliveryView {
     for (const { message } of dead) this.#dead.add(message);
     for (const { event } of lives) {
       const { atMs, consumer, phase, reportsBegun, subscription } = event;
-      if (phase !== "started") listIn(this.#ends, consumers.numberOf(consumer)).push(atMs);
-      else if (reportsBegun !== true) this.#isReporting.set(subscription, false);
+      if (phase === "killed") listIn(this.#killsOf, subscription).push(atMs);
+      if (phase !== "started") {
+        listIn(this.#ends, consumers.numberOf(consumer)).push(atMs);
+        listIn(this.#endsOf, subscription).push(atMs);
+      } else if (reportsBegun !== true) this.#isReporting.set(subscription, false);
       else if (!this.#isReporting.has(subscription)) this.#isReporting.set(subscription, true);
     }
   }
@@ -128,11 +134,14 @@ export class DeliveryView {
     return ends.some((ms) => ms >= fromMs && ms <= toMs);
   }
 
-  /** So many consumers ended, or lost their connection, up to a time. */
-  endsBefore(ms: number): number {
-    let count = 0;
-    for (const ends of this.#ends.values()) count += ends.filter((one) => one <= ms).length;
-    return count;
+  /**
+   * So often, between two times, a message may have failed without that any delivery of it was written down: with a
+   * consumer that was killed before it could tell. Others lose what they did not begin.
+   */
+  failedUnseen(subscription: string, fromMs: number, toMs: number): number {
+    const isReporting = this.isReporting(subscription);
+    const times = (isReporting ? this.#killsOf : this.#endsOf).get(subscription) ?? [];
+    return times.filter((ms) => ms >= fromMs && ms <= toMs).length;
   }
 
   isReporting(subscription: string): boolean {
@@ -219,7 +228,7 @@ function overlaps(event: SubscriptionReset, fromMs: number, toMs: number): boole
   return event.beganMs <= toMs && endMs >= fromMs;
 }
 
-function listIn<V>(lists: Map<number, V[]>, name: number): V[] {
+function listIn<K, V>(lists: Map<K, V[]>, name: K): V[] {
   let list = lists.get(name);
   if (list === undefined) {
     list = [];

@@ -162,6 +162,26 @@ describe("consumer: leader changes", () => {
     await setup.time.until(consumer.close());
   });
 
+  it("unconfirmed failure: is not told to the next leader, which would count it twice", async () => {
+    const setup = setUp();
+    setup.subscription.holdsSettled = true;
+    await fill(setup, 0, 1);
+    const consumer = setup.client.consumer({ subscription: "s" });
+    const attempts: number[] = [];
+    void consumer.run(({ attempt }) => {
+      attempts.push(attempt);
+      if (attempts.length === 1) throw new Error("first");
+    });
+    await eventually(setup, () => attempts.length === 1);
+    // The failure is in force, its confirmation is lost.
+    await setup.time.run(50);
+    setup.subscription.holdsSettled = false;
+    setup.cluster.moveLeader(setup.cluster.partition("t", 0), "b2:1");
+    await eventually(setup, () => setup.subscription.partitions[0]?.settled.size === 1, 60_000);
+    expect(attempts).toEqual([1, 2]);
+    await setup.time.until(consumer.close());
+  });
+
   it("brokers: one that joins gets a stream, one that was down gets one again", async () => {
     const setup = setUp();
     setup.cluster.broker("b1:1").stop();

@@ -267,7 +267,7 @@ export const PLANTED_DELIVERIES: readonly Planted[] = [
       .consumer("c", "started", true)
       .sent("a")
       .deliver("c", "1.1", "a")
-      .consumer("c", "killed")
+      .lost("c", "1.1", "deadline", "a")
       .deliver("d", "1.2", "a!1"),
     because: "it had begun",
     good: shared()
@@ -275,6 +275,21 @@ export const PLANTED_DELIVERIES: readonly Planted[] = [
       .sent("a")
       .deliver("c", "1.1", "a")
       .begin("c", "1.1", "a")
+      .lost("c", "1.1", "deadline", "a")
+      .deliver("d", "1.2", "a!1"),
+  },
+  {
+    kind: "wrong-attempts",
+    how: "nobody was killed since it was sent",
+    bad: shared()
+      .consumer("c", "started", true)
+      .consumer("c", "killed")
+      .sent("a")
+      .deliver("d", "1.2", "a!1"),
+    because: "a consumer was killed, perhaps before it could tell that it had begun",
+    good: shared()
+      .consumer("c", "started", true)
+      .sent("a")
       .consumer("c", "killed")
       .deliver("d", "1.2", "a!1"),
   },

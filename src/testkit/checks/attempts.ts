@@ -42,8 +42,7 @@ export function failuresOf(
   const { messages, settlements, subscriptions } = facts.delivery;
   const subscription = subscriptions.textOf(messages.subscriptionOf(message));
   const isReporting = deliveryView.isReporting(subscription);
-  // What never arrived may have failed too, with a consumer that was lost.
-  let most = isReporting ? 0 : deliveryView.endsBefore(untilMs);
+  let most = deliveryView.failedUnseen(subscription, sentMsOf(evidence, message), untilMs);
   let least = 0;
   for (const row of rows) {
     if (mayHaveFailed(evidence, row, isReporting)) most += 1;
@@ -172,6 +171,13 @@ function eventsOf({ deliveryView, facts }: Evidence, row: number): number[] {
   const { deliveries, settlements } = facts.delivery;
   const asked = [...deliveryView.settlementsOf(row)].map((one) => settlements.askedEvent.at(one));
   return [deliveries.event.at(row), ...asked];
+}
+
+/** Before that nobody can have had it. */
+function sentMsOf({ facts }: Evidence, message: number): number {
+  const { deliveries, messages } = facts.delivery;
+  const row = deliveries.row.at(messages.newest.at(message));
+  return facts.sends.isSent(row) ? facts.sends.sentMs.at(row) : Number.NEGATIVE_INFINITY;
 }
 
 function isResetEver({ deliveryView, facts }: Evidence, message: number): boolean {
