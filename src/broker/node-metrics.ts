@@ -40,6 +40,7 @@ export function observeNode(
       const alive = nodes.filter(({ nodeId }) => node.liveness.isAlive(nodeId, nowMs));
       instruments.nodesAlive.with().set(alive.filter(({ fenced }) => !fenced).length);
       refreshPartitions(node, instruments);
+      refreshDelivery(node, instruments);
       refreshQueues(node, instruments);
       refreshMemory(node.memory, instruments);
     },
@@ -96,6 +97,23 @@ function refreshPartitions(node: BrokerNode, instruments: Instruments): void {
   const metadata = node.replicas.get(METADATA_GROUP)?.status();
   const lag = metadata === undefined ? 0 : metadata.commitIndex - metadata.appliedIndex;
   instruments.metadataLag.with().set(lag);
+}
+
+function refreshDelivery(node: BrokerNode, instruments: Instruments): void {
+  const unsettled = new Map<string, number>();
+  const outstanding = new Map<string, number>();
+  const parked = new Map<string, number>();
+  for (const runner of node.partitions.delivery.runners()) {
+    const { name } = runner.row.definition;
+    const { outstandingMessages, parkedKeys, unsettledMessages } = runner.progress();
+    unsettled.set(name, (unsettled.get(name) ?? 0) + unsettledMessages);
+    outstanding.set(name, (outstanding.get(name) ?? 0) + outstandingMessages);
+    parked.set(name, (parked.get(name) ?? 0) + parkedKeys);
+  }
+  instruments.unsettled.replace(unsettled);
+  instruments.outstanding.replace(outstanding);
+  instruments.parkedKeys.replace(parked);
+  instruments.pushSessions.with().set(node.partitions.delivery.sessions);
 }
 
 function refreshQueues(node: BrokerNode, instruments: Instruments): void {

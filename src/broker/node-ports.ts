@@ -5,6 +5,7 @@ import type { Random } from "../base/random.ts";
 import type { NodeFile } from "../cluster/cluster-format.ts";
 import type { NodeEndpoints } from "../cluster/metadata-commands.ts";
 import type { TopicCreationDefaults } from "../cluster/topic-frontend.ts";
+import type { DeliveryMetrics } from "../delivery/delivery-metrics.ts";
 import type { Disk, KeyedStore } from "../log/ports.ts";
 import type { NodeId } from "../model/ids.ts";
 import type { MemoryBudget } from "../model/memory-budget.ts";
@@ -22,6 +23,8 @@ export interface NodePorts {
   readonly logger: Logger;
   readonly metrics: ReplicaMetrics;
   readonly partitionMetrics: PartitionMetrics;
+  /** Default: nothing is counted. */
+  readonly deliveryMetrics?: DeliveryMetrics;
   /** What the node may hold for others; shared with the listener for clients. Default: that of a large machine. */
   readonly memory?: MemoryBudget;
   /** A raft message to this node was dropped because its queue was full. */

@@ -13,6 +13,8 @@ import { MetadataWatch } from "../cluster/metadata-watch.ts";
 import type { MoveReader } from "../cluster/move-reader.ts";
 import { NodeRegistration } from "../cluster/node-frontend.ts";
 import type { ProducerIds } from "../cluster/producer-ids.ts";
+import type { SubscriptionFrontend } from "../cluster/subscription-frontend.ts";
+import type { SubscriptionReader } from "../cluster/subscription-reader.ts";
 import type { TopicFrontend } from "../cluster/topic-frontend.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
 import type { NodeId } from "../model/ids.ts";
@@ -110,6 +112,12 @@ export class BrokerNode {
   get topics(): TopicFrontend {
     return this.#features.topics;
   }
+  get subscriptionDefinitions(): SubscriptionFrontend {
+    return this.#features.subscriptionDefinitions;
+  }
+  get subscriptionReader(): SubscriptionReader {
+    return this.#features.subscriptionReader;
+  }
   get members(): MemberFrontend {
     return this.#features.members;
   }
@@ -206,6 +214,8 @@ export class BrokerNode {
     transport.close();
     entries.close();
     this.#features.controllerClient.close();
+    this.#features.attachments.close();
+    this.#features.deadLetters.close();
     if (replicas.failed !== undefined) return;
     replicas.markUnsynced();
     await journal.close({ clean: true });

@@ -3,6 +3,7 @@
 // delivery room's part: every replica keeps the subscriptions' cursors.
 import type { Clock } from "../base/clock.ts";
 import type { LocalGroup, LocalGroups, PartitionAssignment } from "../cluster/ports.ts";
+import { DeliveryHost, type DeliveryHostDeps } from "../delivery/delivery-host.ts";
 import { DeliveryState } from "../delivery/delivery-state.ts";
 import type { HardStateJournal } from "../log/ports.ts";
 import {
@@ -22,6 +23,7 @@ import type { PartitionSettings } from "../partition/ports.ts";
 import { RetentionRunner } from "../partition/retention-runner.ts";
 import type { Logger } from "../replica/ports.ts";
 import type { ReplicaSet } from "../replica/replica-set.ts";
+import { BrokerDeliveryPartition } from "./delivery-partition.ts";
 import type { LogMemory } from "./log-memory.ts";
 
 export interface PartitionHostDeps {
@@ -38,29 +40,31 @@ export interface PartitionHostDeps {
   /** Told before a replica's log is opened. */
   readonly onSegmentBytes: (groupId: GroupId, bytes: number) => void;
   readonly retentionIntervalMs: number;
-  /** See RetentionDeps. Until somebody attaches subscriptions: never. */
-  readonly isFullyAttached?: (partition: Partition, deliveries: DeliveryState) => boolean;
+  /** What subscriptions need of the node. */
+  readonly delivery: Omit<DeliveryHostDeps, "clock" | "logger">;
 }
 
 export class PartitionHost implements LocalGroups {
   readonly registry = new PartitionRegistry();
   readonly slots: FetchSlots;
+  readonly delivery: DeliveryHost;
   readonly #deps: PartitionHostDeps;
   readonly #byGroup = new Map<GroupId, Partition>();
-  readonly #deliveries = new Map<GroupId, DeliveryState>();
   readonly #topicNames = new Map<TopicId, string>();
   readonly #retention: RetentionRunner;
 
   constructor(deps: PartitionHostDeps) {
     this.#deps = deps;
     this.slots = new FetchSlots(deps.parkedFetchesMax);
+    this.delivery = new DeliveryHost({ ...deps.delivery, clock: deps.clock, logger: deps.logger });
     this.#retention = new RetentionRunner(
       {
         clock: deps.clock,
         partitions: () => this.registry.all(),
         metrics: deps.metrics,
         isClockTrusted: deps.isClockTrusted,
-        isFullyAttached: (partition) => this.#isFullyAttached(partition),
+        isFullyAttached: ({ partition, topicId }) =>
+          this.delivery.get(topicId, partition)?.isComplete === true,
       },
       { intervalMs: deps.retentionIntervalMs },
     );
@@ -76,11 +80,6 @@ export class PartitionHost implements LocalGroups {
 
   get(groupId: GroupId): Partition | undefined {
     return this.#byGroup.get(groupId);
-  }
-
-  /** The subscriptions of a partition that is open here. */
-  deliveries(groupId: GroupId): DeliveryState | undefined {
-    return this.#deliveries.get(groupId);
   }
 
   async open(assignment: PartitionAssignment): Promise<void> {
@@ -117,9 +116,9 @@ export class PartitionHost implements LocalGroups {
       },
     });
     this.#byGroup.set(groupId, opened);
-    this.#deliveries.set(groupId, deliveries);
     this.#topicNames.set(topicId, topicName);
     this.registry.add(opened);
+    this.delivery.add(new BrokerDeliveryPartition(opened, topicName, deliveries));
     logger.info({ groupId, topic: topicName, partition }, "partition opened");
   }
 
@@ -141,19 +140,13 @@ export class PartitionHost implements LocalGroups {
     this.#deps.logger.info({ groupId }, "partition removed from this node");
   }
 
-  #isFullyAttached(partition: Partition): boolean {
-    const deliveries = this.#deliveries.get(partition.groupId);
-    if (deliveries === undefined) return false;
-    return this.#deps.isFullyAttached?.(partition, deliveries) === true;
-  }
-
   /** Whoever waits is answered; the replica stays open. */
   async #shut(groupId: GroupId): Promise<void> {
     const partition = this.#byGroup.get(groupId);
     if (partition === undefined) return;
     this.#byGroup.delete(groupId);
-    this.#deliveries.delete(groupId);
     this.registry.remove(partition);
+    this.delivery.remove(partition.topicId, partition.partition);
     await partition.close();
     this.#forgetTopic(partition.topicId);
   }
@@ -176,10 +169,10 @@ export class PartitionHost implements LocalGroups {
 
   /** Answers everybody who waits; the replicas are closed by the node. */
   async close(): Promise<void> {
+    this.delivery.close();
     await this.#retention.close();
     const partitions = [...this.#byGroup.values()];
     this.#byGroup.clear();
-    this.#deliveries.clear();
     await Promise.all(
       partitions.map((partition) => {
         this.registry.remove(partition);

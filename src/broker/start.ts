@@ -24,6 +24,7 @@ import { reflectionEndpoint } from "../rpc/reflection.ts";
 import { type GrpcServer, openGrpcServer } from "../rpc/server.ts";
 import { createCallRecorder } from "./call-recorder.ts";
 import { bootId, openKeyedStore } from "./data-directory.ts";
+import { createDeliveryRecorder } from "./delivery-recorder.ts";
 import { healthChecks } from "./health-checks.ts";
 import { joinCluster } from "./join.ts";
 import { pressureChecks } from "./memory-pressure.ts";
@@ -179,6 +180,7 @@ class Broker implements RunningBroker {
       logger: this.#logger,
       metrics: createReplicaRecorder(this.#metrics.instruments),
       partitionMetrics: createPartitionRecorder(this.#metrics.instruments, this.#overloads),
+      deliveryMetrics: createDeliveryRecorder(this.#metrics.instruments, this.#overloads),
       memory: this.#memory,
       onPeerDrop: (to: NodeId) => this.#metrics.instruments.peerDrops.with(String(to)).add(1),
       bootId: bootId(),

@@ -14,7 +14,10 @@ import { MoveReader } from "../cluster/move-reader.ts";
 import { NodeFencing } from "../cluster/node-frontend.ts";
 import { ProducerIds } from "../cluster/producer-ids.ts";
 import { ReplicaReconciler } from "../cluster/replica-reconciler.ts";
+import { SubscriptionFrontend } from "../cluster/subscription-frontend.ts";
+import { SubscriptionReader } from "../cluster/subscription-reader.ts";
 import { TopicFrontend } from "../cluster/topic-frontend.ts";
+import { noDeliveryMetrics } from "../delivery/delivery-metrics.ts";
 import { openHardStateJournal } from "../log/hard-state-journal.ts";
 import { openImageStore } from "../log/image-store.ts";
 import type { HardStateJournal } from "../log/ports.ts";
@@ -37,7 +40,10 @@ import type { Replica } from "../replica/replica.ts";
 import { ReplicaSet } from "../replica/replica-set.ts";
 import { requireSoundStorage } from "../replica/storage-failure.ts";
 import { TrashCleaner } from "../replica/trash-cleaner.ts";
+import { AttachmentClient } from "./attachment-client.ts";
 import { PeerControllerClient } from "./controller-client.ts";
+import { DeadLetters } from "./dead-letters.ts";
+import { directoryOf } from "./delivery-partition.ts";
 import { requireRevision } from "./join.ts";
 import { LocalLeaderships } from "./led-groups.ts";
 import { LogMemory } from "./log-memory.ts";
@@ -76,10 +82,14 @@ export interface Features {
   readonly leaderships: LocalLeaderships;
   readonly reader: MetadataReader;
   readonly topics: TopicFrontend;
+  readonly attachments: AttachmentClient;
+  readonly subscriptionDefinitions: SubscriptionFrontend;
+  readonly subscriptionReader: SubscriptionReader;
   readonly members: MemberFrontend;
   readonly moves: MoveReader;
   readonly recovery: UnsafeRecovery;
   readonly partitions: PartitionHost;
+  readonly deadLetters: DeadLetters;
 }
 
 /** What runs on timers and on changes of the metadata. */
@@ -186,9 +196,9 @@ export function wireFeatures(
   options: NodeOptions,
   foundation: Foundation,
 ): Features {
-  const { clock, logger, random } = ports;
+  const { clock, random } = ports;
   const { clusterId, metadataLearners, metadataVoters, nodeId } = options.nodeFile;
-  const { journal, metadata, replicas, segmentBytes, view } = foundation;
+  const { metadata, replicas, view } = foundation;
   const leaders = new LeaderCache(nodeId);
   const liveness = new Liveness(nodeId, clock.monotonicMs());
   const controller = new MetadataController(metadata, view);
@@ -215,18 +225,9 @@ export function wireFeatures(
     nodesExpected: metadataVoters.length + metadataLearners.length,
     defaults: options.topicDefaults,
   });
-  const partitions = new PartitionHost({
-    clock,
-    logger,
-    replicas,
-    journal,
-    parkedFetchesMax: options.parkedFetchesMax,
-    logMemory: logMemoryOf(ports, foundation),
-    metrics: ports.partitionMetrics,
-    isClockTrusted: () => liveness.isClockTrusted(nodeId, clock.monotonicMs()),
-    endpointOf: (node) => view.image.nodes.get(node)?.endpoints.client,
-    onSegmentBytes: (groupId, bytes) => segmentBytes.set(groupId, bytes),
-    retentionIntervalMs: options.retentionIntervalMs,
+  const { deadLetters, partitions } = partitionsOf(ports, options, foundation, {
+    leaders,
+    liveness,
   });
   return {
     leaders,
@@ -238,9 +239,68 @@ export function wireFeatures(
     reader,
     topics,
     partitions,
+    deadLetters,
+    ...subscriptionsOf(ports, { view, leaders, controller, topics }),
     members: new MemberFrontend(controller, view),
     moves: new MoveReader({ view, leaders, progressOf: (group) => leaderships.progressOf(group) }),
     recovery: recoveryOf(ports, nodeId, { liveness, view, controller: controllerClient }),
+  };
+}
+
+/** The partitions of this node, and where their dead letters go. */
+function partitionsOf(
+  ports: NodePorts,
+  options: NodeOptions,
+  foundation: Foundation,
+  { leaders, liveness }: Pick<Features, "leaders" | "liveness">,
+): Pick<Features, "deadLetters" | "partitions"> {
+  const { clock, logger, random } = ports;
+  const { nodeId } = options.nodeFile;
+  const { journal, replicas, segmentBytes, view } = foundation;
+  const deadLetters = new DeadLetters({
+    nodeId,
+    connector: ports.connector,
+    view,
+    leaders,
+    clock,
+    partitionOf: (topicId, partition) => partitions.registry.get(topicId, partition),
+    peerEndpointOf: (node) => peerEndpoint(options, view, node),
+  });
+  const partitions: PartitionHost = new PartitionHost({
+    clock,
+    logger,
+    replicas,
+    journal,
+    parkedFetchesMax: options.parkedFetchesMax,
+    logMemory: logMemoryOf(ports, foundation),
+    metrics: ports.partitionMetrics,
+    isClockTrusted: () => liveness.isClockTrusted(nodeId, clock.monotonicMs()),
+    endpointOf: (node) => view.image.nodes.get(node)?.endpoints.client,
+    onSegmentBytes: (groupId, bytes) => segmentBytes.set(groupId, bytes),
+    retentionIntervalMs: options.retentionIntervalMs,
+    delivery: {
+      random,
+      memory: foundation.memory,
+      directory: directoryOf(view),
+      metrics: ports.deliveryMetrics ?? noDeliveryMetrics,
+      sink: deadLetters,
+    },
+  });
+  return { deadLetters, partitions };
+}
+
+/** Definitions of subscriptions; what one partition does with them is the partition host's. */
+function subscriptionsOf(
+  { clock, connector, random }: NodePorts,
+  parts: Pick<Features, "leaders" | "controller" | "topics"> & Pick<Foundation, "view">,
+): Pick<Features, "attachments" | "subscriptionDefinitions" | "subscriptionReader"> {
+  const { controller, leaders, topics, view } = parts;
+  const attachments = new AttachmentClient({ view, leaders, connector });
+  const ends = { controller, view, topics, attachments, clock, random };
+  return {
+    attachments,
+    subscriptionDefinitions: new SubscriptionFrontend(ends),
+    subscriptionReader: new SubscriptionReader(view),
   };
 }
 

@@ -1,6 +1,7 @@
 // What the commands need from the SDK. sdk.ts implements it with flotilla/client; tests give a fake. Types only.
 import type { Acks, Flush } from "../model/durability.ts";
 import type { StartAt } from "./options.ts";
+import type { SubscriptionsPort } from "./subscription-port.ts";
 
 export interface SendReceipt {
   readonly partition: number;
@@ -28,6 +29,25 @@ export interface ReadMessage {
   readonly key: Uint8Array | undefined;
   readonly value: Uint8Array | undefined;
   readonly headers: readonly { readonly name: string; readonly value: Uint8Array }[];
+}
+
+/** A message of a subscription. */
+export interface DeliveredMessage extends ReadMessage {
+  /** From 1. */
+  readonly attempt: number;
+}
+
+export interface ConsumeWish {
+  readonly subscription: string;
+  /** Messages, or batches of them, that are worked on at the same time. */
+  readonly concurrency: number;
+  /** False: everything is given back in the end. */
+  readonly isAcked: boolean;
+  /** Ends after so many; may be infinite. */
+  readonly countMax: number;
+  readonly signal: AbortSignal;
+  /** What was written is acknowledged. */
+  write(messages: readonly DeliveredMessage[]): Promise<void>;
 }
 
 export interface ProducerPort {
@@ -188,6 +208,7 @@ export interface AdminPort {
   deleteTopic(name: string): Promise<void>;
   describeCluster(): Promise<ClusterDetails>;
   readonly members: MembersPort;
+  readonly subscriptions: SubscriptionsPort;
 }
 
 /** Who holds what. Changes return when they are recorded. */
@@ -226,5 +247,7 @@ export interface ClientPort {
   producer(wish: ProducerWish): ProducerPort;
   /** Messages of all partitions, each partition in its order. */
   read(wish: ReaderWish): AsyncIterable<ReadMessage>;
+  /** Takes part in a subscription until its count or its signal ends it. @returns how many messages were written */
+  consume(wish: ConsumeWish): Promise<number>;
   close(): Promise<void>;
 }

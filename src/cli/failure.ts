@@ -76,7 +76,7 @@ const WAYS: Readonly<Record<ErrorReason, Way>> = {
   ],
   UNKNOWN_SUBSCRIPTION: [EXIT.DATA, "see what there is with: flotilla subscription list"],
   SUBSCRIPTION_EXISTS: [EXIT.DATA, "look at it with: flotilla subscription describe NAME"],
-  FILTER_MISMATCH: [EXIT.CONFIG, "see its filter with: flotilla subscription describe NAME"],
+  FILTER_MISMATCH: [EXIT.DATA, "see its filter with: flotilla subscription describe NAME"],
   STALE_DELIVERY: [EXIT.FAILED, "the message was handed out again; nothing needs to be done"],
   CONSUMER_REPLACED: [EXIT.FAILED, "another consumer took this one's id over"],
   QUOTA_EXCEEDED: [EXIT.TRY_AGAIN, "send more slowly, e.g. with --rate"],

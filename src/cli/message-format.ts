@@ -2,9 +2,11 @@
 import type { ReadMessage } from "./client-port.ts";
 import { usage } from "./options.ts";
 
-type Piece = string | ((message: ReadMessage) => string | Uint8Array);
+/** With the number of the attempt, when a subscription gave it. */
+type ShownMessage = ReadMessage & { readonly attempt?: number };
+type Piece = string | ((message: ShownMessage) => string | Uint8Array);
 
-const FIELDS: Readonly<Record<string, (message: ReadMessage) => string | Uint8Array>> = {
+const FIELDS: Readonly<Record<string, (message: ShownMessage) => string | Uint8Array>> = {
   k: (message) => message.key ?? "",
   v: (message) => message.value ?? "",
   o: (message) => String(message.offset),
@@ -12,6 +14,7 @@ const FIELDS: Readonly<Record<string, (message: ReadMessage) => string | Uint8Ar
   t: (message) => message.topic,
   T: (message) => String(message.timestampMs),
   e: (message) => String(message.leaderEpoch),
+  a: (message) => String(message.attempt ?? 1),
   h: (message) =>
     message.headers
       .map(({ name, value }) => `${name}=${Buffer.from(value).toString("utf8")}`)
@@ -19,7 +22,7 @@ const FIELDS: Readonly<Record<string, (message: ReadMessage) => string | Uint8Ar
 };
 
 export const FORMAT_HELP =
-  "%k key, %v value, %o offset, %p partition, %h headers, %t topic, %T time in ms, %e leader epoch, %% percent, \\n \\t";
+  "%k key, %v value, %o offset, %p partition, %h headers, %t topic, %T time in ms, %e leader epoch, %a attempt, %% percent, \\n \\t";
 
 const ESCAPES: Readonly<Record<string, string>> = {
   n: "\n",
@@ -30,7 +33,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /** Compiles a template once. @throws CliError for an unknown field */
-export function compileFormat(template: string): (message: ReadMessage) => Buffer {
+export function compileFormat(template: string): (message: ShownMessage) => Buffer {
   const pieces: Piece[] = [];
   for (let at = 0; at < template.length; at += 1) {
     const character = template[at] ?? "";
@@ -59,13 +62,14 @@ export function compileFormat(template: string): (message: ReadMessage) => Buffe
 }
 
 /** One JSON object per line. Bytes that are not UTF-8 are given as base64 under another name. */
-export function formatJsonLine(message: ReadMessage): Buffer {
+export function formatJsonLine(message: ShownMessage): Buffer {
   const fields = {
     topic: message.topic,
     partition: message.partition,
     offset: message.offset,
     leaderEpoch: message.leaderEpoch,
     timestampMs: message.timestampMs,
+    ...(message.attempt === undefined ? {} : { attempt: message.attempt }),
     ...bytesField("key", message.key),
     ...bytesField("value", message.value),
     headers: message.headers.map(({ name, value }) => ({ name, ...bytesField("value", value) })),

@@ -40,25 +40,55 @@ export function parseWhole(option: string, min: number, max = Number.MAX_SAFE_IN
 
 /** "30s" → 30000. */
 export function parseTimeout(text: string): number {
-  const parsed = parseDuration(text);
-  if ("problem" in parsed) throw usage(`--timeout: ${parsed.problem}`);
-  return parsed.value;
+  return parseDurationOf("--timeout")(text);
+}
+
+export function parseDurationOf(option: string) {
+  return (text: string): number => {
+    const parsed = parseDuration(text);
+    if ("problem" in parsed) throw usage(`${option}: ${parsed.problem}`);
+    return parsed.value;
+  };
+}
+
+/** "1s,10s,1m" → ms each. */
+export function parseDurations(option: string) {
+  return (text: string): readonly number[] => parseList(text).map(parseDurationOf(option));
+}
+
+/** "a,b" → texts; blanks around them do not count. */
+export function parseList(text: string): readonly string[] {
+  return text
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
+}
+
+/** "1.5", between the bounds. */
+export function parseNumber(option: string, min: number, max: number) {
+  return (text: string): number => {
+    const value = Number(text);
+    if (/^\d+(?:\.\d+)?$/.test(text) && value >= min && value <= max) return value;
+    throw usage(`${option} must be a number from ${min} to ${max}, not "${text}"`);
+  };
 }
 
 /** earliest | latest | OFFSET | @TIME, where TIME is ISO 8601, ms since 1970, or -5m for five minutes ago. */
-export function parseFrom(text: string, nowMs: number): StartAt {
+export function parseFrom(text: string, nowMs: number, option = "--from"): StartAt {
   if (text === "earliest" || text === "start") return { kind: "earliest" };
   if (text === "latest" || text === "end") return { kind: "latest" };
   if (/^\d+$/.test(text)) {
     const offset = Number(text);
-    if (!Number.isSafeInteger(offset)) throw usage(`--from: offset ${text} is too large`);
+    if (!Number.isSafeInteger(offset)) throw usage(`${option}: offset ${text} is too large`);
     return { kind: "offset", offset };
   }
-  if (text.startsWith("@")) return { kind: "time", timeMs: parseTime(text.slice(1), nowMs) };
-  throw usage(`--from must be earliest, latest, an offset, or @time, not "${text}"`);
+  if (text.startsWith("@")) {
+    return { kind: "time", timeMs: parseTime(text.slice(1), nowMs, option) };
+  }
+  throw usage(`${option} must be earliest, latest, an offset, or @time, not "${text}"`);
 }
 
-function parseTime(text: string, nowMs: number): number {
+function parseTime(text: string, nowMs: number, option: string): number {
   if (text.startsWith("-")) {
     const parsed = parseDuration(text.slice(1));
     if ("value" in parsed) return Math.max(0, nowMs - parsed.value);
@@ -68,7 +98,9 @@ function parseTime(text: string, nowMs: number): number {
     const timeMs = Date.parse(text);
     if (Number.isFinite(timeMs) && timeMs >= 0) return timeMs;
   }
-  throw usage(`--from: "@${text}" is no time; write @2026-11-23T10:00:00Z, @1700000000000 or @-5m`);
+  throw usage(
+    `${option}: "@${text}" is no time; write @2026-11-23T10:00:00Z, @1700000000000 or @-5m`,
+  );
 }
 
 /** "name=value", repeatable: for commander's option parser. */
@@ -101,10 +133,7 @@ function splitPair(
 
 /** "host:port,host:port". */
 export function parseBootstrap(text: string): readonly string[] {
-  const endpoints = text
-    .split(",")
-    .map((part) => part.trim())
-    .filter((part) => part !== "");
+  const endpoints = parseList(text);
   const bad = endpoints.find((endpoint) => !/^(?:\[[^\]\s]+\]|[^:\s]+):\d{1,5}$/.test(endpoint));
   if (bad !== undefined || endpoints.length === 0) {
     throw usage(`--bootstrap must be host:port[,host:port…], not "${bad ?? text}"`);

@@ -5,6 +5,7 @@ import type { Context, GlobalOptions } from "./context.ts";
 import { FORMAT_HELP } from "./message-format.ts";
 import { checked, collectHeader, collectSetting, parseSignal, parseWhole } from "./options.ts";
 import { addClusterMembers, addNode, addReplica, addUnsafeRecover } from "./program-members.ts";
+import { addLag, addSubscription } from "./program-subscriptions.ts";
 
 const PORT_HINT =
   "host:port[,host:port…]; default: FLOTILLA_BOOTSTRAP, else the nodes of cluster.yaml";
@@ -39,6 +40,8 @@ export function buildProgram(version: string, context: Context): Command {
   addTopic(program, context);
   addProduce(program, context);
   addConsume(program, context);
+  addSubscription(program, context);
+  addLag(program, context);
   addUnsafeRecover(program, context);
   return program;
 }
@@ -238,7 +241,8 @@ Format: ${FORMAT_HELP}
 Examples:
   $ flotilla consume orders --from earliest
   $ flotilla consume orders --from @-5m --follow --format '%p %o %k %v\\n'
-  $ flotilla consume orders --from 1200 --partition 3 -n 10 -o json`;
+  $ flotilla consume orders --from 1200 --partition 3 -n 10 -o json
+  $ flotilla consume --subscription billing --format '%k %v (attempt %a)\n'`;
 
 function addConsume(program: Command, context: Context): void {
   const collectPartition = (
@@ -246,19 +250,45 @@ function addConsume(program: Command, context: Context): void {
     before: readonly number[] | undefined,
   ): readonly number[] => [...(before ?? []), parseWhole("--partition", 0)(text)];
   program
-    .command("consume <topic>")
-    .description("read messages, one per line")
+    .command("consume [topic]")
+    .description("read messages, one per line: of a topic by position, or of a subscription")
+    .option(
+      "--subscription <name>",
+      "take part in a subscription; Ctrl-C gives back what was not written",
+    )
+    .addOption(
+      new Option("--ack <when>", "of a subscription: when written, or never").choices([
+        "auto",
+        "none",
+      ]),
+    )
+    .option(
+      "--concurrency <n>",
+      "of a subscription: batches that are written at the same time",
+      checked(parseWhole("--concurrency", 1, 1000)),
+    )
     .option("--from <where>", "earliest, latest, an offset, or @time (ISO 8601, ms, -5m)", "latest")
     .option("--partition <n>", "only this partition; repeatable", checkedFold(collectPartition))
     .option("-n, --count <n>", "stop after so many", checked(parseWhole("--count", 0)))
     .option("--follow", "go on with what is sent from now on (default with --from latest)")
     .option("--format <template>", "how a message looks", "%v\\n")
     .addHelpText("after", CONSUME_EXAMPLES)
-    .action(async (topic: string, _, command: Command) => {
+    .action(async (topic: string | undefined, _, command: Command) => {
+      const { consumeSubscription, requiredTopic } = await import(
+        "./commands/consume-subscription.ts"
+      );
+      const wish: Parameters<typeof consumeSubscription>[0] = command.optsWithGlobals();
+      if (wish.subscription !== undefined) {
+        const isGiven = (name: string): boolean => command.getOptionValueSource(name) === "cli";
+        const others = ["from", "partition", "follow"].filter(isGiven);
+        await consumeSubscription(wish, topic, others, context);
+        return;
+      }
+      const name = requiredTopic(topic, wish);
       const { consume } = await import("./commands/consume.ts");
       const options: GlobalOptions & Parameters<typeof consume>[1] = command.optsWithGlobals();
       // Without it, "latest" would end before it began.
       const follow = options.follow ?? options.from === "latest";
-      await consume(topic, { ...options, follow }, context);
+      await consume(name, { ...options, follow }, context);
     });
 }

@@ -1,6 +1,6 @@
-// The commands' port on the SDK: translates between the command line's words and flotilla/client. The only file of
-// this room that imports the client.
-import { type Client, createClient, type StartPosition } from "../client/index.ts";
+// The commands' port on the SDK: translates between the command line's words and flotilla/client. Besides sdk-consume.ts the
+// only file of this room that imports the client.
+import { type Client, createClient, type SeekTarget, type StartPosition } from "../client/index.ts";
 import { BrokerError } from "../model/errors.ts";
 import type {
   AdminPort,
@@ -12,6 +12,8 @@ import type {
   TopicDetails,
 } from "./client-port.ts";
 import type { StartAt } from "./options.ts";
+import { consumeWith } from "./sdk-consume.ts";
+import type { SubscriptionsPort } from "./subscription-port.ts";
 
 /** Nothing is connected before the first call. @param timeoutMs of each call, and of a partition without a leader */
 export function connectSdk(bootstrap: readonly string[], timeoutMs: number): ClientPort {
@@ -23,11 +25,12 @@ export function connectSdk(bootstrap: readonly string[], timeoutMs: number): Cli
       client.reader({
         topic: wish.topic,
         partitions: wish.partitions,
-        from: startPosition(wish.from),
+        from: placeOf(wish.from),
         until: wish.follow ? undefined : "end",
         unavailableTimeoutMs: timeoutMs,
         signal: wish.signal,
       }),
+    consume: (wish) => consumeWith(client, wish),
     close: () => client.close(),
   };
 }
@@ -56,7 +59,50 @@ function adminOf(client: Client, timeoutMs: number): AdminPort {
     deleteTopic: (name) => admin.deleteTopic(name, settings),
     describeCluster: () => admin.describeCluster(settings),
     members: membersOf(client, timeoutMs),
+    subscriptions: subscriptionsOf(client, timeoutMs),
   };
+}
+
+function subscriptionsOf(client: Client, timeoutMs: number): SubscriptionsPort {
+  const { subscriptions } = client.admin();
+  const settings = { timeoutMs };
+  return {
+    create: (wish, validateOnly) => subscriptions.create(wish, { ...settings, validateOnly }),
+    async list(wish) {
+      const found = [];
+      for await (const one of subscriptions.list({ ...wish, ...settings })) found.push(one);
+      return found;
+    },
+    describe: (name) => subscriptions.describe(name, settings),
+    alter: (name, changes, version) => subscriptions.alter(name, changes, { ...settings, version }),
+    pause: (name, untilMs) => subscriptions.pause(name, untilMs, settings),
+    resume: (name) => subscriptions.resume(name, settings),
+    delete: (name) => subscriptions.delete(name, settings),
+    progress: (name) => subscriptions.progress(name, settings),
+    seek: (name, to, where, dryRun) =>
+      subscriptions.seek(name, placeOf(to), { ...where, ...settings, dryRun }),
+    explain: (name, message) => subscriptions.explain(name, message, settings),
+    async parkedKeys(name, where) {
+      const keys = [];
+      for await (const key of subscriptions.parkedKeys(name, { ...where, ...settings }))
+        keys.push(key);
+      return keys;
+    },
+    release: (name, message, skipMessage) =>
+      subscriptions.release(name, { ...message, skipMessage }, settings),
+  };
+}
+
+function placeOf(to: StartAt): SeekTarget & StartPosition {
+  switch (to.kind) {
+    case "earliest":
+    case "latest":
+      return to.kind;
+    case "offset":
+      return { offset: to.offset };
+    case "time":
+      return { timeMs: to.timeMs };
+  }
 }
 
 function membersOf(client: Client, timeoutMs: number): MembersPort {
@@ -128,16 +174,4 @@ function producerOf(client: Client, wish: ProducerWish): ProducerPort {
     send: (message) => producer.send({ topic: wish.topic, ...message }),
     close: () => producer.close(),
   };
-}
-
-function startPosition(from: StartAt): StartPosition {
-  switch (from.kind) {
-    case "earliest":
-    case "latest":
-      return from.kind;
-    case "offset":
-      return { offset: from.offset };
-    case "time":
-      return { timeMs: from.timeMs };
-  }
 }

@@ -14,6 +14,7 @@ import { adminService, fetchService, produceService } from "../rpc/methods.ts";
 import type { ClientDeps } from "./client-deps.ts";
 import { asFlotillaError, FlotillaError } from "./flotilla-error.ts";
 import { MemberAdmin } from "./member-admin.ts";
+import { SubscriptionAdmin } from "./subscription-admin.ts";
 import { type CallSettings, UnaryCaller } from "./unary-caller.ts";
 
 export interface NewTopic {
@@ -83,11 +84,13 @@ export class Admin {
   readonly #caller: UnaryCaller;
   /** Moves of replicas, nodes that leave, voters of the metadata group. */
   readonly members: MemberAdmin;
+  readonly subscriptions: SubscriptionAdmin;
 
   constructor(deps: ClientDeps) {
     this.#deps = deps;
     this.#caller = new UnaryCaller(deps);
     this.members = new MemberAdmin(this.#caller);
+    this.subscriptions = new SubscriptionAdmin(deps, this.#caller);
   }
 
   /**

@@ -6,11 +6,14 @@ import type { Connector } from "../rpc/ports.ts";
 import { Admin } from "./admin.ts";
 import { type ClientDeps, type ClientLogger, silentLogger } from "./client-deps.ts";
 import { ConnectionPool } from "./connection-pool.ts";
+import { ClusterConsumer, type Consumer } from "./consumer.ts";
+import type { ConsumerOptions } from "./consumer-options.ts";
 import { FlotillaError } from "./flotilla-error.ts";
 import { MetadataCache } from "./metadata-cache.ts";
 import { ClusterProducer, type Producer, type ProducerOptions } from "./producer.ts";
 import { ClusterReader, type Reader } from "./reader.ts";
 import type { ReaderOptions } from "./reader-start.ts";
+import { bytes, type Serializer } from "./serializer.ts";
 
 export interface ClientOptions {
   /** Some brokers of the cluster, "host:port"; the others are learnt from them. */
@@ -28,10 +31,14 @@ export interface ClientOptions {
 export interface Client {
   producer(options?: ProducerOptions): Producer;
   reader(options: ReaderOptions): Reader;
+  /** Takes part in a subscription. */
+  consumer(options: ConsumerOptions): Consumer;
+  consumer<T>(options: ConsumerOptions<T> & { readonly serializer: Serializer<T> }): Consumer<T>;
   admin(): Admin;
   /**
-   * Closes producers (their sends are delivered first), readers and connections. Idempotent.
-   * @param options timeoutMs: sends unanswered then fail with CLOSED; default: their delivery timeout
+   * Closes consumers (they are drained), producers (their sends are delivered first), readers and connections. Idempotent.
+   * @param options timeoutMs: sends unanswered then fail with CLOSED; default: their delivery timeout. What consumers still
+   *   work on then is lost; default: 30000
    */
   close(options?: { readonly timeoutMs?: number }): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
@@ -47,6 +54,7 @@ class ClusterClient implements Client {
   readonly #admin: Admin;
   readonly #producers = new Set<ClusterProducer>();
   readonly #readers = new Set<ClusterReader>();
+  readonly #consumers = new Set<Consumer<unknown>>();
   #closing: Promise<void> | undefined;
 
   constructor(options: ClientOptions) {
@@ -79,6 +87,13 @@ class ClusterClient implements Client {
     return reader;
   }
 
+  consumer(options: ConsumerOptions): Consumer;
+  consumer<T>(options: ConsumerOptions<T> & { readonly serializer: Serializer<T> }): Consumer<T>;
+  consumer<T>(options: ConsumerOptions<T>): Consumer<T> | Consumer {
+    const { serializer, ...rest } = options;
+    return serializer === undefined ? this.#consume(rest, bytes) : this.#consume(rest, serializer);
+  }
+
   admin(): Admin {
     this.#requireOpen();
     return this.#admin;
@@ -93,7 +108,21 @@ class ClusterClient implements Client {
     return this.close();
   }
 
+  #consume<T>(
+    options: Omit<ConsumerOptions<T>, "serializer">,
+    serializer: Serializer<T>,
+  ): Consumer<T> {
+    this.#requireOpen();
+    const consumer = new ClusterConsumer<T>(this.#deps, options, serializer, () => {
+      this.#consumers.delete(consumer);
+    });
+    this.#consumers.add(consumer);
+    return consumer;
+  }
+
   async #close(options: { readonly timeoutMs?: number }): Promise<void> {
+    // Handlers may still send.
+    await Promise.all([...this.#consumers].map((consumer) => consumer.close(options)));
     await Promise.all([
       ...[...this.#readers].map((reader) => reader.close()),
       ...[...this.#producers].map((producer) => producer.close(options)),

@@ -31,6 +31,7 @@ export class MetadataCache {
   /** By name; undefined while nothing is known. */
   readonly #topics = new Map<string, TopicRoute | undefined>();
   #endpoints = new Map<number, string>();
+  #fenced: ReadonlySet<number> = new Set();
   #clusterId = "";
   /** Of the newest answer. */
   #metadataIndex = 0;
@@ -57,6 +58,13 @@ export class MetadataCache {
   /** Where changes go; undefined when unknown. */
   get controllerEndpoint(): string | undefined {
     return this.#controllerHint ?? this.#endpoints.get(this.#controllerId);
+  }
+
+  /** Brokers that may lead something: those in service, as the newest answer says. */
+  get brokersInService(): readonly string[] {
+    return [...this.#endpoints].flatMap(([nodeId, endpoint]) =>
+      this.#fenced.has(nodeId) ? [] : [endpoint],
+    );
   }
 
   endpointOfNode(nodeId: number): string | undefined {
@@ -112,6 +120,11 @@ export class MetadataCache {
       await this.#next;
     } else await this.#ask();
     return name === undefined ? undefined : this.#topics.get(name);
+  }
+
+  /** As refresh(), unless somebody has asked within the last `ageMs`. */
+  async refreshOlderThan(ageMs: number): Promise<void> {
+    if (this.#options.clock.monotonicMs() - this.#lastMs >= ageMs) await this.refresh();
   }
 
   /** Calls under way end with CLOSED. */
@@ -267,6 +280,9 @@ export class MetadataCache {
     if (answer.metadataIndex < this.#metadataIndex) return false;
     this.#metadataIndex = answer.metadataIndex;
     this.#endpoints = new Map(answer.brokers.map(({ nodeId, endpoint }) => [nodeId, endpoint]));
+    this.#fenced = new Set(
+      answer.brokers.flatMap(({ fenced, nodeId }) => (fenced ? [nodeId] : [])),
+    );
     this.#controllerId = answer.controllerId;
     this.#controllerHint = undefined;
     return true;

@@ -11,7 +11,7 @@ import { asFlotillaError, cancelled } from "./flotilla-error.ts";
 export const CALL_TIMEOUT_MS_DEFAULT = 30_000;
 /** One attempt waits at most this long, unless the call says that the broker may take longer. */
 const ATTEMPT_TIMEOUT_MS = 5000;
-/** Repetitions while a topic is unknown; with their pauses about 0.3 s. */
+/** Repetitions while a topic or subscription is unknown; with their pauses about 0.3 s. */
 const LAG_ATTEMPTS = 4;
 
 export type Target =
@@ -212,8 +212,15 @@ function isBroken(error: BrokerError): boolean {
   return error.reason === "UNREACHABLE" || error.reason === "DEADLINE";
 }
 
-/** A topic that was just created may not be known yet on every broker. */
+/** What was just created may not be known yet on every broker; a version that is over does not come back. */
 function isWorthRepeating(error: BrokerError, target: Target, attempt: number): boolean {
-  if (error.reason !== "UNKNOWN_TOPIC_OR_PARTITION") return error.retryable;
-  return target.kind !== "controller" && attempt < LAG_ATTEMPTS;
+  switch (error.reason) {
+    case "UNKNOWN_TOPIC_OR_PARTITION":
+    case "UNKNOWN_SUBSCRIPTION":
+      return target.kind !== "controller" && attempt < LAG_ATTEMPTS;
+    case "VERSION_CONFLICT":
+      return false;
+    default:
+      return error.retryable;
+  }
 }

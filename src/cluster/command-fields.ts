@@ -58,6 +58,30 @@ export function texts(fields: Fields): Record<string, string> {
   return Object.fromEntries(Object.keys(fields).map((name) => [name, text(fields, name, 0, 1024)]));
 }
 
+/** One of the words. */
+export function word<Word extends string>(
+  fields: Fields,
+  name: string,
+  words: readonly Word[],
+): Word {
+  const value = fields[name];
+  const found = words.find((one) => one === value);
+  if (found === undefined) throw malformed(name);
+  return found;
+}
+
+export function list(
+  fields: Fields,
+  name: string,
+  countMin: number,
+  countMax: number,
+): readonly unknown[] {
+  const value = fields[name];
+  if (!Array.isArray(value)) throw malformed(name);
+  if (value.length < countMin || value.length > countMax) throw malformed(name);
+  return value;
+}
+
 export function nodeId(fields: Fields, name = "nodeId"): NodeId {
   return integer(fields, name, 1, NODE_ID_MAX) as NodeId;
 }

@@ -16,6 +16,7 @@ import {
   truth,
 } from "./command-fields.ts";
 import { MEMBER_DECODERS, type MemberCommand } from "./member-commands.ts";
+import { SUBSCRIPTION_DECODERS, type SubscriptionCommand } from "./subscription-commands.ts";
 
 /**
  * Version that this code writes. A command with a higher one is not understood and halts the
@@ -145,7 +146,8 @@ export type MetadataCommand =
   | OpenProducer
   | ReplaceReplicas
   | RaiseFeatureLevel
-  | MemberCommand;
+  | MemberCommand
+  | SubscriptionCommand;
 
 /** UTF-8 JSON `{ "v": 1, "type": …, … }`. */
 export function encodeMetadataCommand(command: MetadataCommand): Buffer {
@@ -185,6 +187,7 @@ const DECODERS: {
   ) => Extract<MetadataCommand, { readonly type: Type }>;
 } = {
   ...MEMBER_DECODERS,
+  ...SUBSCRIPTION_DECODERS,
   "register-node": (fields) => ({
     type: "register-node",
     nodeId: nodeId(fields),

@@ -1,9 +1,12 @@
 // The read view of the metadata that the rest of the broker sees: immutable, replaced as a whole by
 // every applied change. metadata-state.ts publishes it; frontends, reconcilers, the reader and
 // other rooms (through the broker) read.
+import type { TopicTest } from "../filter/topic-selection.ts";
 import type { GroupId, NodeId, TopicId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
+import type { SubscriptionRow, TopicSelection } from "../model/subscription.ts";
 import type { NodeRow, RemovedNodeRow } from "./node-table.ts";
+import { SubscriptionIndex } from "./subscription-index.ts";
 import type { DeletedTopicRow, PartitionRow, TopicRow } from "./topic-table.ts";
 
 /** Voters of the metadata group without an explicit change (architecture §7.10). */
@@ -28,6 +31,13 @@ export interface MetadataImage {
   topicByName(name: string): TopicRow | undefined;
   /** Partition rows of a topic, by number. Empty when the topic is not in this image. */
   partitionsOf(topicId: TopicId): readonly PartitionRow[];
+  /** All subscriptions: by id, by name, and names in order. */
+  readonly subscriptions: SubscriptionIndex;
+  subscriptionByName(name: string): SubscriptionRow | undefined;
+  /** Those that select the topic, the oldest first; the same list as long as none of them changes. */
+  subscriptionsOf(topicId: TopicId): readonly SubscriptionRow[];
+  /** Topics that a subscription of this image selects, in order of their names. */
+  topicsOf(subscription: SubscriptionRow): readonly TopicRow[];
 }
 
 /** What differs between an image and the one before. */
@@ -40,6 +50,8 @@ export interface MetadataDelta {
   /** Created or placed anew. */
   readonly groups: readonly GroupId[];
   readonly deletedTopics: readonly TopicId[];
+  /** Created, changed or deleted. */
+  readonly subscriptions: readonly string[];
 }
 
 /**
@@ -49,7 +61,15 @@ export interface MetadataDelta {
 export type MetadataListener = (image: MetadataImage, delta: MetadataDelta) => void;
 
 /** What an image is made of; the maps must not change afterwards. */
-export type ImageParts = Omit<MetadataImage, "topicNames" | "topicByName" | "partitionsOf"> & {
+export type ImageParts = Omit<
+  MetadataImage,
+  | "topicNames"
+  | "topicByName"
+  | "partitionsOf"
+  | "subscriptionByName"
+  | "subscriptionsOf"
+  | "topicsOf"
+> & {
   readonly names: ReadonlyMap<string, TopicId>;
 };
 
@@ -65,6 +85,7 @@ export class MetadataView {
     partitions: new Map(),
     deletedTopics: new Map(),
     names: new Map(),
+    subscriptions: SubscriptionIndex.EMPTY,
   });
   readonly #listeners = new Set<MetadataListener>();
 
@@ -100,6 +121,7 @@ class FrozenImage implements MetadataImage {
   readonly topics: ReadonlyMap<TopicId, TopicRow>;
   readonly partitions: ReadonlyMap<GroupId, PartitionRow>;
   readonly deletedTopics: ReadonlyMap<TopicId, DeletedTopicRow>;
+  readonly subscriptions: SubscriptionIndex;
   readonly #names: ReadonlyMap<string, TopicId>;
   /** Sorted on first use: most images are replaced before anybody lists topics. */
   #sortedNames: readonly string[] | undefined;
@@ -113,6 +135,7 @@ class FrozenImage implements MetadataImage {
     this.topics = parts.topics;
     this.partitions = parts.partitions;
     this.deletedTopics = parts.deletedTopics;
+    this.subscriptions = parts.subscriptions;
     this.#names = parts.names;
   }
 
@@ -136,4 +159,31 @@ class FrozenImage implements MetadataImage {
     }
     return rows;
   }
+
+  subscriptionByName(name: string): SubscriptionRow | undefined {
+    return this.subscriptions.byName(name);
+  }
+
+  subscriptionsOf(topicId: TopicId): readonly SubscriptionRow[] {
+    const topic = this.topics.get(topicId);
+    return topic === undefined ? [] : this.subscriptions.of(topic.name);
+  }
+
+  topicsOf(subscription: SubscriptionRow): readonly TopicRow[] {
+    const wants = this.subscriptions.testOf(subscription);
+    return selectedTopics(this, subscription.definition.topics, wants);
+  }
+}
+
+/** Topics that a selection selects, in order of their names. @param wants the selection, compiled */
+export function selectedTopics(
+  image: Pick<MetadataImage, "topicNames" | "topicByName">,
+  selection: TopicSelection,
+  wants: TopicTest,
+): readonly TopicRow[] {
+  const candidates = selection.kind === "names" ? [...selection.names].sort() : image.topicNames;
+  return candidates.flatMap((name) => {
+    const topic = wants(name) ? image.topicByName(name) : undefined;
+    return topic === undefined ? [] : [topic];
+  });
 }

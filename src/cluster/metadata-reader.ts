@@ -5,12 +5,7 @@
 import type { Clock } from "../base/clock.ts";
 import { BrokerError } from "../model/errors.ts";
 import { type GroupId, type NodeId, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
-import {
-  PAGE_SIZE_DEFAULT,
-  PAGE_SIZE_MAX,
-  PROTOCOL_VERSION_MAX,
-  PROTOCOL_VERSION_MIN,
-} from "../model/limits.ts";
+import { PAGE_SIZE_MAX, PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from "../model/limits.ts";
 import { describeTopicSettings, parseTopicSettings } from "../model/topic-settings.ts";
 import type { Founders } from "./cluster-format.ts";
 import type { LeaderCache } from "./leader-cache.ts";
@@ -28,6 +23,7 @@ import type {
 } from "./metadata-answers.ts";
 import type { MetadataReplica } from "./metadata-controller.ts";
 import type { MetadataView } from "./metadata-image.ts";
+import { firstAfter, pageSizeOf, withPrefix } from "./paging.ts";
 import type { LedPartition } from "./ports.ts";
 import { type PartitionRow, placementsOf, type TopicRow } from "./topic-table.ts";
 
@@ -106,11 +102,7 @@ export class MetadataReader {
   listTopics(wish: ListTopicsWish): ListTopicsAnswer {
     const { prefix } = wish;
     const { topicNames } = this.#options.view.image;
-    const from = firstAfter(topicNames, prefix, true);
-    const names: string[] = [];
-    for (let place = from; topicNames[place]?.startsWith(prefix) === true; place += 1) {
-      names.push(topicNames[place] ?? "");
-    }
+    const names = withPrefix(topicNames, prefix);
     const page = this.#page(names, wish);
     return { topics: page.topics.map(summaryOf), nextPageToken: page.nextPageToken };
   }
@@ -252,13 +244,7 @@ export class MetadataReader {
     names: readonly string[],
     wish: { readonly pageSize: number; readonly pageToken: string },
   ): { readonly topics: readonly TopicRow[]; readonly nextPageToken: string } {
-    const pageSize = wish.pageSize === 0 ? PAGE_SIZE_DEFAULT : wish.pageSize;
-    if (!Number.isInteger(pageSize) || pageSize < 1 || pageSize > PAGE_SIZE_MAX) {
-      throw new BrokerError("INVALID_REQUEST", `page_size must be 1 to ${PAGE_SIZE_MAX}`, {
-        field: "pageSize",
-        limit: PAGE_SIZE_MAX,
-      });
-    }
+    const pageSize = pageSizeOf(wish);
     const topics: TopicRow[] = [];
     let partitions = 0;
     let place = wish.pageToken === "" ? 0 : firstAfter(names, wish.pageToken, false);
@@ -313,17 +299,4 @@ function durabilityOf(texts: Readonly<Record<string, string>>): string {
 
 function nodesOf(row: PartitionRow): readonly number[] {
   return row.replicas.map((placement) => placement.nodeId);
-}
-
-/** Place of the first name above `bound` (or equal to it, if `isInclusive`) in a sorted list. */
-function firstAfter(names: readonly string[], bound: string, isInclusive: boolean): number {
-  let from = 0;
-  let to = names.length;
-  while (from < to) {
-    const middle = (from + to) >> 1;
-    const name = names[middle] ?? "";
-    if (name < bound || (!isInclusive && name === bound)) from = middle + 1;
-    else to = middle;
-  }
-  return from;
 }

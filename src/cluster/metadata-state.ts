@@ -32,6 +32,7 @@ import { type Change, MetadataTable } from "./metadata-table.ts";
 import { decideRegistration, type NodeRow } from "./node-table.ts";
 import { planPlacement } from "./placement-plan.ts";
 import { nextSession, PRODUCER_NAMES_MAX } from "./producer-table.ts";
+import { applySubscriptionCommand } from "./subscription-state.ts";
 import {
   placementsOf,
   type ReplicaPlacement,
@@ -119,6 +120,10 @@ export class MetadataState implements StateMachine {
         return this.#replaceReplicas(command, change);
       case "raise-feature-level":
         return this.#raiseFeatureLevel(command, change);
+      case "create-subscription":
+      case "alter-subscription":
+      case "delete-subscription":
+        return applySubscriptionCommand(this.#table, command, change);
       default:
         return applyMemberCommand(this.#table, command, change);
     }

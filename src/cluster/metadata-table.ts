@@ -4,6 +4,7 @@
 import { type KeyedWrite, StorageError } from "../log/ports.ts";
 import type { GroupId, NodeId, ProducerId, TopicId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
+import type { SubscriptionRow } from "../model/subscription.ts";
 import {
   createImage,
   METADATA_VOTERS_DEFAULT,
@@ -13,6 +14,8 @@ import {
 import { type NodeRow, type RemovedNodeRow, removedNode } from "./node-table.ts";
 import type { ProducerRow } from "./producer-table.ts";
 import { decodeRow, encodeRow } from "./record-codec.ts";
+import { SubscriptionIndex } from "./subscription-index.ts";
+import { SubscriptionTable } from "./subscription-table.ts";
 import {
   type DeletedTopicRow,
   type PartitionRow,
@@ -48,6 +51,7 @@ export interface Change {
   readonly topics: TopicId[];
   readonly groups: GroupId[];
   readonly deletedTopics: TopicId[];
+  readonly subscriptions: string[];
 }
 
 export class MetadataTable {
@@ -56,6 +60,7 @@ export class MetadataTable {
   readonly removedNodes: Map<NodeId, RemovedNodeRow> = new Map();
   readonly topics: TopicTable = new TopicTable();
   readonly producers: Map<string, ProducerRow> = new Map();
+  readonly subscriptions: SubscriptionTable = new SubscriptionTable();
   #meta: MetaRow = FIRST_META;
   /** Shared between images like their other tables. */
   #names: ReadonlyMap<string, TopicId> = new Map();
@@ -69,7 +74,7 @@ export class MetadataTable {
   }
 
   begin(index: LogIndex): Change {
-    return { index, writes: [], nodes: [], topics: [], groups: [], deletedTopics: [] };
+    return { index, writes: [], ...noChange() };
   }
 
   /** Publishes a change; one that wrote nothing leaves the image as it is. */
@@ -119,6 +124,19 @@ export class MetadataTable {
     change.writes.push({ type: "put", key: producerKey(row.name), value: encodeRow(row) });
   }
 
+  putSubscription(change: Change, row: SubscriptionRow): void {
+    this.subscriptions.put(row);
+    const key = subscriptionKey(row.subscriptionId);
+    change.writes.push({ type: "put", key, value: encodeRow(row) });
+    change.subscriptions.push(row.subscriptionId);
+  }
+
+  removeSubscription(change: Change, row: SubscriptionRow): void {
+    this.subscriptions.remove(row);
+    change.writes.push({ type: "delete", key: subscriptionKey(row.subscriptionId) });
+    change.subscriptions.push(row.subscriptionId);
+  }
+
   /** Takes a topic with its partitions out and leaves a row that says so. */
   removeTopic(change: Change, topic: TopicRow): void {
     const { firstGroupId, name, partitions, topicId } = topic;
@@ -160,6 +178,9 @@ export class MetadataTable {
       pairs.push([deletedKey(row.topicId), encodeRow(row)]);
     }
     for (const row of this.producers.values()) pairs.push([producerKey(row.name), encodeRow(row)]);
+    for (const row of this.subscriptions.rows.values()) {
+      pairs.push([subscriptionKey(row.subscriptionId), encodeRow(row)]);
+    }
     return pairs;
   }
 
@@ -170,11 +191,12 @@ export class MetadataTable {
     this.removedNodes.clear();
     this.topics.clear();
     this.producers.clear();
+    this.subscriptions.clear();
     const deleted: DeletedTopicRow[] = [];
     for (const [key, bytes] of pairs) this.#restoreRow(key, bytes, deleted);
     deleted.sort((a, b) => a.deletedIndex - b.deletedIndex);
     for (const row of deleted) this.topics.deleted.set(row.topicId, row);
-    this.#publish({ isReset: true, nodes: [], topics: [], groups: [], deletedTopics: [] });
+    this.#publish({ isReset: true, ...noChange() });
   }
 
   #restoreRow(key: string, bytes: Uint8Array, deleted: DeletedTopicRow[]): void {
@@ -208,9 +230,16 @@ export class MetadataTable {
         this.producers.set(row.name, row);
         return;
       }
+      case "subscription":
+        this.subscriptions.put(decodeRow<SubscriptionRow>(key, bytes));
+        return;
       default:
         throw new StorageError("version", key, "unknown metadata table");
     }
+  }
+
+  #subscriptionIndex(before: SubscriptionIndex): SubscriptionIndex {
+    return SubscriptionIndex.of(this.subscriptions.rows.values(), before);
   }
 
   #publish(delta: MetadataDelta): void {
@@ -230,13 +259,30 @@ export class MetadataTable {
       partitions: changed(delta.groups) ? new Map(topics.partitions) : before.partitions,
       deletedTopics: topicsChanged ? new Map(topics.deleted) : before.deletedTopics,
       names: this.#names,
+      subscriptions: changed(delta.subscriptions)
+        ? this.#subscriptionIndex(delta.isReset ? SubscriptionIndex.EMPTY : before.subscriptions)
+        : before.subscriptions,
     });
-    const { isReset, nodes, groups, deletedTopics } = delta;
-    this.#view.publish(image, { isReset, nodes, topics: delta.topics, groups, deletedTopics });
+    for (const topicId of delta.deletedTopics) {
+      image.subscriptions.forget(topics.deleted.get(topicId)?.name ?? "");
+    }
+    const { isReset, nodes, groups, deletedTopics, subscriptions } = delta;
+    this.#view.publish(image, {
+      isReset,
+      nodes,
+      topics: delta.topics,
+      groups,
+      deletedTopics,
+      subscriptions,
+    });
   }
 }
 
 const META_KEY = "meta";
+
+function noChange(): Omit<Change, "index" | "writes"> {
+  return { nodes: [], topics: [], groups: [], deletedTopics: [], subscriptions: [] };
+}
 
 function nodeKey(nodeId: NodeId): string {
   return `node/${nodeId}`;
@@ -260,4 +306,8 @@ function deletedKey(topicId: TopicId): string {
 
 function producerKey(name: string): string {
   return `producer/${name}`;
+}
+
+function subscriptionKey(subscriptionId: string): string {
+  return `subscription/${subscriptionId}`;
 }

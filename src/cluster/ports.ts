@@ -71,6 +71,15 @@ export interface ControllerClient {
   propose(command: MetadataCommand): Promise<Readonly<Record<string, string | number | boolean>>>;
 }
 
+/** What the leaders of partitions say about subscriptions. */
+export interface Attachments {
+  /**
+   * Partitions of the topics that a subscription selects whose leader has not said yet that it keeps a cursor for it.
+   * Never rejects: who does not answer has not said it.
+   */
+  pending(subscriptionId: string): Promise<number> | number;
+}
+
 /** The groups that this node leads, for the balancer. */
 export interface LedGroups {
   /** Those that are ready to serve and in no transfer. */

@@ -1,10 +1,25 @@
 // What goes into a dispatcher and comes out of it. The runner (delivery-runner) builds on these, the dispatcher's parts share
 // them. Offsets are those of one partition; times are ms since 1970; ranges are half-open, ascending and apart.
 import type { Offset } from "../model/positions.ts";
+import type { SubscriptionDefinition } from "../model/subscription.ts";
 import type { OffsetRange } from "./delivery-commands.ts";
+import type { SubscriptionState } from "./subscription-state.ts";
 
 /** Names a push session towards a dispatcher: given by the runner, never used again within a leadership. */
 export type ConsumerKey = number;
+
+/** What a dispatcher is made for. */
+export interface DispatcherOptions {
+  /** Replicated and applied; the dispatcher reads it and never changes it. */
+  readonly state: SubscriptionState;
+  readonly definition: SubscriptionDefinition;
+  /** The same on all nodes, of no other partition: says whose the partition is in exclusive mode. */
+  readonly partitionName: string;
+  readonly logStartOffset: Offset;
+  readonly highWatermark: Offset;
+  /** When the leadership began to serve. */
+  readonly nowMs: number;
+}
 
 /**
  * What a push session may still be sent. One object per session, shared by the dispatchers of all partitions that it gets

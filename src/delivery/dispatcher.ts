@@ -13,10 +13,12 @@ import type { Consumer } from "./consumer-table.ts";
 import type { OffsetRange, ReleaseUpdate, SubscriptionUpdate } from "./delivery-commands.ts";
 import { DispatchCore, OUTSTANDING_MAX } from "./dispatch-core.ts";
 import { explainMessage } from "./dispatch-explain.ts";
+import { modeOf } from "./dispatch-modes.ts";
 import type {
   Confirmation,
   ConsumerInfo,
   ConsumerKey,
+  DispatcherOptions,
   DispatchProgress,
   Explanation,
   HeldDelivery,
@@ -29,25 +31,10 @@ import type {
 } from "./dispatch-types.ts";
 import { ExclusiveMode } from "./exclusive-mode.ts";
 import { FailureDesk } from "./failure-desk.ts";
-import { KeyedMode } from "./keyed-mode.ts";
 import { countOf } from "./lease-table.ts";
 import { type KnownKey, type ModeRules, READ_BYTES } from "./mode-rules.ts";
 import { SettleDesk } from "./settle-desk.ts";
-import { SharedMode } from "./shared-mode.ts";
-import type { SubscriptionState } from "./subscription-state.ts";
 import type { Receipt, UnderWay } from "./update-plan.ts";
-
-export interface DispatcherOptions {
-  /** Replicated and applied; the dispatcher reads it and never changes it. */
-  readonly state: SubscriptionState;
-  readonly definition: SubscriptionDefinition;
-  /** The same on all nodes, of no other partition: says whose the partition is in exclusive mode. */
-  readonly partitionName: string;
-  readonly logStartOffset: Offset;
-  readonly highWatermark: Offset;
-  /** When the leadership began to serve. */
-  readonly nowMs: number;
-}
 
 /** The number of consumers is noted at most this often. */
 const SESSIONS_NOTE_MS = 1000;
@@ -253,8 +240,7 @@ export class Dispatcher<B> {
     if (!isOtherFilter) return;
     const filtered = core.update.takeFiltered();
     for (const [from, to] of filtered) this.#mode.returned(from, to);
-    this.#mode.dropReadAhead();
-    this.#mode.retries?.drop();
+    this.dropReadAhead();
   }
 
   // Reading
@@ -306,6 +292,12 @@ export class Dispatcher<B> {
   /** The same may be asked for again at once. */
   onReadFailed(): void {
     this.#reading = undefined;
+  }
+
+  /** Gives back what was read and is not out: nobody is there to take it, or it was read by another filter. */
+  dropReadAhead(): void {
+    this.#mode.dropReadAhead();
+    this.#mode.retries?.drop();
   }
 
   // Results
@@ -495,18 +487,5 @@ export class Dispatcher<B> {
     }
     if (this.#isAwaiting()) return this.#awaitUntilMs;
     return this.#sessionsNotedMs + SESSIONS_NOTE_MS;
-  }
-}
-
-function modeOf<B>(core: DispatchCore<B>, partitionName: string): ModeRules<B> {
-  switch (core.definition.mode) {
-    case "shared":
-      return new SharedMode(core);
-    case "keyed":
-      return new KeyedMode(core, false);
-    case "fifo":
-      return new KeyedMode(core, true);
-    case "exclusive":
-      return new ExclusiveMode(core, partitionName);
   }
 }

@@ -45,6 +45,17 @@ export class SettledTable {
     return ((page[bit >>> 5] ?? 0) & (1 << (bit & 31))) !== 0;
   }
 
+  /** How many offsets at or above `from`, which is not below the cursor, are settled. */
+  settledFrom(from: Offset): number {
+    let count = 0;
+    for (const [page, bits] of this.#pages) {
+      const start = page * PAGE_OFFSETS;
+      if (start + PAGE_OFFSETS <= from) continue;
+      count += countFrom(bits, Math.max(0, Math.max(from, this.#cursor) - start));
+    }
+    return count;
+  }
+
   /** The lowest offset ≥ `from` that is not settled; it may not exist yet. */
   nextUnsettled(from: Offset): Offset {
     let offset = Math.max(from, this.#cursor);

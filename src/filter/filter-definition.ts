@@ -1,5 +1,8 @@
-// What a filter may be, as data: it stands in the metadata and travels in requests. parseFilter() checks what others send.
+// Limits of filters, and the check of those that others send: they stand in the metadata and travel in requests.
 import { BrokerError } from "../model/errors.ts";
+import type { Filter, HeaderConditions } from "../model/filter.ts";
+
+export type { Filter, HeaderConditions } from "../model/filter.ts";
 
 export const FILTER_LIMITS = {
   sqlCharacters: 4096,
@@ -9,21 +12,6 @@ export const FILTER_LIMITS = {
   entries: 64,
   entryCharacters: 256,
 } as const;
-
-/** Conditions of a `headers` exchange: the header's text, or null when it only has to be there. */
-export type HeaderConditions = Readonly<Record<string, string | null>>;
-
-export type Filter =
-  | { readonly kind: "all" }
-  /** Any of these tags. */
-  | { readonly kind: "tags"; readonly tags: readonly string[] }
-  | { readonly kind: "sql"; readonly expression: string }
-  | { readonly kind: "fanout" }
-  /** The routing key is one of these. */
-  | { readonly kind: "direct"; readonly keys: readonly string[] }
-  /** The routing key matches one of these patterns of words. */
-  | { readonly kind: "topic"; readonly patterns: readonly string[] }
-  | { readonly kind: "headers"; readonly match: "all" | "any"; readonly headers: HeaderConditions };
 
 /**
  * Checks the form; compileFilter() checks the text of expressions.

@@ -20,6 +20,26 @@ export const HEADER = {
   DUE_TIME_MS: "flotilla-due-time-ms",
 } as const;
 
+/** Why a message is in a dead letter topic. Brokers set them; producers may not. */
+export const DEAD_HEADER = {
+  TOPIC: "flotilla-dead-topic",
+  /** Decimal. */
+  PARTITION: "flotilla-dead-partition",
+  /** Decimal. */
+  OFFSET: "flotilla-dead-offset",
+  SUBSCRIPTION: "flotilla-dead-subscription",
+  /** "attempts" (failed too often), "rejected" or "skipped" (by whoever released its key). */
+  REASON: "flotilla-dead-reason",
+  /** What the consumer said last; empty when it said nothing. */
+  ERROR: "flotilla-dead-error",
+  /** How often it failed, decimal. */
+  ATTEMPTS: "flotilla-dead-attempts",
+  /** JSON: [{"timeMs", "cause", "error"}], the newest failures, newest last. */
+  HISTORY: "flotilla-dead-history",
+  /** Time of the original message, ms since 1970, decimal. */
+  TIMESTAMP_MS: "flotilla-dead-timestamp-ms",
+} as const;
+
 const KNOWN: ReadonlySet<string> = new Set(Object.values(HEADER));
 
 /** True for a reserved name that this version does not know. */

@@ -53,6 +53,10 @@ export const STREAMS_PER_CONNECTION_MAX = 256;
 export const CONNECTIONS_MAX = 2000;
 /** Parked fetches (long polls) per broker. Beyond: OVERLOADED. */
 export const PARKED_FETCHES_MAX = 20_000;
+/** Push sessions (streams of consumers) per broker. Beyond: OVERLOADED. */
+export const PUSH_SESSIONS_MAX = 10_000;
+/** Channels (led partitions of the subscription) of one push session. Beyond: the channel ends with OVERLOADED at once. */
+export const CHANNELS_PER_SESSION_MAX = 4096;
 /** Topic name, characters, inclusive. */
 export const TOPIC_NAME_CHARACTERS_MAX = 200;
 export const PARTITIONS_PER_TOPIC_MAX = 4096;

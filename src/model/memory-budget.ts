@@ -11,7 +11,14 @@ import { PEER_QUEUE_BYTES_MAX, TAIL_BYTES_MAX } from "./limits.ts";
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-export type MemoryPurpose = "receive" | "send" | "read" | "log" | "connections" | "streams";
+export type MemoryPurpose =
+  | "receive"
+  | "send"
+  | "read"
+  | "log"
+  | "delivery"
+  | "connections"
+  | "streams";
 
 interface PurposeRow {
   /** Part of the budget. */
@@ -27,6 +34,7 @@ export const MEMORY_PURPOSES: Readonly<Record<MemoryPurpose, PurposeRow>> = {
   send: row(1 / 8, 48 * MIB, "answers that clients have not taken yet"),
   read: row(1 / 16, 24 * MIB, "records read from disk that can not be sent yet"),
   log: row(1 / 16, 32 * MIB, "records on their way into the log, and queued for other brokers"),
+  delivery: row(1 / 16, 24 * MIB, "records read for consumers that can not be handed out yet"),
   connections: row(1 / 16, 4 * MIB, "open connections"),
   streams: row(1 / 16, 8 * MIB, "open streams and their lanes"),
 };
@@ -36,6 +44,7 @@ export const PURPOSE_NAMES: readonly MemoryPurpose[] = [
   "send",
   "read",
   "log",
+  "delivery",
   "connections",
   "streams",
 ];
@@ -249,6 +258,7 @@ function record<T>(value: (purpose: MemoryPurpose) => T): Record<MemoryPurpose, 
     send: value("send"),
     read: value("read"),
     log: value("log"),
+    delivery: value("delivery"),
     connections: value("connections"),
     streams: value("streams"),
   };

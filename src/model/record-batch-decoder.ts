@@ -56,9 +56,10 @@ function checkedHeader(bytes: Buffer, position: number): BatchHeader {
   if (position + header.bytes > bytes.length) throw malformed("batchLength");
   if (bytes[position + MAGIC_POSITION] !== MAGIC) throw malformed("magic");
   if (header.attributes !== 0) throw malformed("attributes");
-  const { baseOffset, recordCount, baseTimestampMs } = header;
+  const { baseOffset, recordCount, lastOffsetDelta, baseTimestampMs } = header;
   if (recordCount < 0) throw malformed("recordCount");
-  if (!Number.isSafeInteger(baseOffset + recordCount)) throw malformed("baseOffset");
+  if (lastOffsetDelta < recordCount - 1) throw malformed("lastOffsetDelta");
+  if (!Number.isSafeInteger(baseOffset + lastOffsetDelta)) throw malformed("baseOffset");
   if (!Number.isSafeInteger(baseTimestampMs)) throw malformed("baseTimestamp");
   return header;
 }
@@ -72,6 +73,9 @@ export class RecordWalker {
   readonly header: BatchHeader;
   offset = -1;
   timestampMs = 0;
+  /** The whole record, its length included. */
+  recordFrom = 0;
+  recordTo = 0;
   /** −1: no key. */
   keyFrom = -1;
   keyTo = -1;
@@ -84,6 +88,7 @@ export class RecordWalker {
   readonly #end: number;
   #position: number;
   #index = 0;
+  #lastOffset: number;
 
   /** @throws BrokerError MALFORMED_BATCH when the header or the length is wrong, or the batch is compressed */
   constructor(bytes: Buffer, position = 0) {
@@ -91,6 +96,7 @@ export class RecordWalker {
     this.#bytes = bytes;
     this.#position = position + BATCH_HEADER_BYTES;
     this.#end = position + this.header.bytes;
+    this.#lastOffset = this.header.baseOffset - 1;
   }
 
   /** @throws BrokerError MALFORMED_BATCH naming the field */
@@ -100,14 +106,19 @@ export class RecordWalker {
       if (this.#position !== this.#end) throw malformed("records");
       return false;
     }
+    this.recordFrom = this.#position;
     const length = this.#varint("record.length");
     const recordEnd = this.#position + length;
     if (length < 1 || recordEnd > this.#end) throw malformed("record.length");
     this.#position += 1;
     this.timestampMs = header.baseTimestampMs + this.#varint("record.timestampDelta");
     if (!Number.isSafeInteger(this.timestampMs)) throw malformed("record.timestampDelta");
-    if (this.#varint("record.offsetDelta") !== this.#index) throw malformed("record.offsetDelta");
-    this.offset = header.baseOffset + this.#index;
+    const offset = header.baseOffset + this.#varint("record.offsetDelta");
+    // Growing and never beyond the last one: where no records were left out, that allows no gap.
+    const last = header.baseOffset + header.lastOffsetDelta;
+    if (offset <= this.#lastOffset || offset > last) throw malformed("record.offsetDelta");
+    this.#lastOffset = offset;
+    this.offset = offset;
     this.#index += 1;
     this.keyFrom = this.#content("record.key");
     this.keyTo = this.#position;
@@ -116,6 +127,7 @@ export class RecordWalker {
     this.headersFrom = this.#position;
     this.#skipHeaders();
     if (this.#position !== recordEnd) throw malformed("record.length");
+    this.recordTo = recordEnd;
     return true;
   }
 

@@ -34,6 +34,8 @@ export interface BatchHeader {
   /** Sequence of the first record; −1 without producer. */
   readonly baseSequence: number;
   readonly recordCount: number;
+  /** Offset of the last record less the base offset: recordCount − 1 wherever no records were left out. */
+  readonly lastOffsetDelta: number;
 }
 
 export interface BatchProblem {
@@ -56,6 +58,7 @@ export function readBatchHeader(bytes: Buffer, position = 0): BatchHeader | unde
     producerEpoch: bytes.readInt16BE(position + 51),
     baseSequence: bytes.readInt32BE(position + 53),
     recordCount: bytes.readInt32BE(position + 57),
+    lastOffsetDelta: bytes.readInt32BE(position + 23),
   };
 }
 
@@ -64,6 +67,14 @@ export function readBatchHeader(bytes: Buffer, position = 0): BatchHeader | unde
  * not decoded; what they say is between producer and consumer.
  */
 export function checkBatch(bytes: Buffer): BatchProblem | undefined {
+  const problem = checkSelection(bytes);
+  if (problem !== undefined) return problem;
+  const hasAll = bytes.readInt32BE(23) === bytes.readInt32BE(57) - 1;
+  return hasAll ? undefined : { reason: "MALFORMED_BATCH", field: "lastOffsetDelta" };
+}
+
+/** As checkBatch, for what a broker delivers: records may have been left out (record-batch-selection.ts). */
+export function checkSelection(bytes: Buffer): BatchProblem | undefined {
   const header = readBatchHeader(bytes);
   if (header === undefined) return { reason: "MALFORMED_BATCH", field: "batchLength" };
   if (header.bytes !== bytes.length) return { reason: "MALFORMED_BATCH", field: "batchLength" };
@@ -79,7 +90,7 @@ function inconsistentField(bytes: Buffer, header: BatchHeader): string | undefin
   if (header.recordCount < 1) return "recordCount";
   // Seven bytes are the smallest possible record.
   if (header.recordCount > (bytes.length - BATCH_HEADER_BYTES) / 7) return "recordCount";
-  if (bytes.readInt32BE(23) !== header.recordCount - 1) return "lastOffsetDelta";
+  if (header.lastOffsetDelta < header.recordCount - 1) return "lastOffsetDelta";
   if ((header.attributes & COMPRESSION_MASK) !== 0) return "attributes.compression";
   if ((header.attributes & CONTROL_BIT) !== 0) return "attributes.control";
   // Log append times and transaction marks of the format are not used; no bit may get a meaning by accident.
@@ -111,6 +122,16 @@ export function rewriteProducer(
   baseSequence: number,
 ): void {
   writeProducer(bytes, producerId, producerEpoch, baseSequence);
+  bytes.writeUInt32BE(crc32c(bytes.subarray(CRC_FROM)), CRC_POSITION);
+}
+
+/**
+ * Makes a header right for fewer records: `bytes` begin with the header of the batch that they were taken from. Offsets stay,
+ * because records count theirs from the base offset.
+ */
+export function rewriteRecordCount(bytes: Buffer, recordCount: number): void {
+  bytes.writeInt32BE(bytes.length - LENGTH_OVERHEAD, 8);
+  bytes.writeInt32BE(recordCount, 57);
   bytes.writeUInt32BE(crc32c(bytes.subarray(CRC_FROM)), CRC_POSITION);
 }
 

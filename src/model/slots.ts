@@ -61,6 +61,14 @@ export function initialLayout(partitions: number): SlotLayout {
   return { epoch: 1, slots };
 }
 
+/** The partition that owns the slot; 0 where nobody does. */
+export function partitionOfSlot({ slots }: SlotLayout, slot: number): number {
+  const owner = slots.findIndex((ranges) =>
+    ranges.some((range) => slot >= range.from && slot < range.to),
+  );
+  return Math.max(owner, 0);
+}
+
 /** Slot → partition, for lookups per message; −1 where nobody owns the slot. */
 export function slotTable(slots: readonly (readonly SlotRange[])[]): Int32Array {
   const table = new Int32Array(SLOT_COUNT).fill(-1);

@@ -213,6 +213,54 @@ export const INSTRUMENTS = {
   ),
   parkedFetches: gauge("flotilla_partition_parked_fetches", "Fetches that wait for new messages."),
 
+  // Subscriptions.
+  deliveries: counter(
+    "flotilla_delivery_messages_total",
+    "Messages handed to consumers, those handed out again included.",
+    ["subscription"],
+  ),
+  redeliveries: counter(
+    "flotilla_delivery_redeliveries_total",
+    "Messages handed to consumers that this leader had handed out before, or that had failed.",
+    ["subscription"],
+  ),
+  settlements: counter(
+    "flotilla_delivery_settlements_total",
+    "Settlements that were taken from consumers, each of any number of messages: ack, nack, reject, release, extend.",
+    ["kind"],
+  ),
+  lostMessages: counter(
+    "flotilla_delivery_lost_messages_total",
+    "Messages that a consumer lost before it settled them: deadline, revoked (an earlier one of its order failed), seek.",
+    ["cause"],
+  ),
+  deliveryRefusals: counter(
+    "flotilla_delivery_refusals_total",
+    "Streams and settlements of consumers that were refused, by reason.",
+    ["reason"],
+  ),
+  deadLetters: counter(
+    "flotilla_delivery_dead_letters_total",
+    "Moves to dead letter topics: moved, failed (tried again).",
+    ["result"],
+  ),
+  unsettled: gauge(
+    "flotilla_delivery_unsettled_messages",
+    "Messages that a subscription has not settled, in partitions led here.",
+    ["subscription"],
+  ),
+  outstanding: gauge(
+    "flotilla_delivery_outstanding_messages",
+    "Messages that consumers have and did not settle, in partitions led here.",
+    ["subscription"],
+  ),
+  parkedKeys: gauge(
+    "flotilla_delivery_parked_keys",
+    "Keys that are parked because a message failed for good, in partitions led here.",
+    ["subscription"],
+  ),
+  pushSessions: gauge("flotilla_delivery_sessions", "Open streams of consumers."),
+
   // Metadata.
   metadataLag: gauge(
     "flotilla_cluster_metadata_lag_entries",

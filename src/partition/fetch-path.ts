@@ -38,11 +38,13 @@ export class FetchSlots {
 /** Committed batches in offset order; views of stored frames, never written to. */
 export interface BatchRun {
   readonly batches: readonly Buffer[];
+  /** When each was appended, ms since 1970. */
+  readonly appendTimesMs: readonly number[];
   readonly bytes: number;
   readonly recordCount: number;
 }
 
-const EMPTY_RUN: BatchRun = { batches: [], bytes: 0, recordCount: 0 };
+const EMPTY_RUN: BatchRun = { batches: [], appendTimesMs: [], bytes: 0, recordCount: 0 };
 
 /** @throws BrokerError OFFSET_OUT_OF_RANGE unless `offset` is in [logStartOffset, highWatermark] */
 export function checkOffset(partition: Partition, offset: Offset): void {
@@ -159,6 +161,7 @@ export class PartitionCursor {
   #take(frames: readonly Frame[]): BatchRun {
     const { highWatermark } = this.partition;
     const batches: Buffer[] = [];
+    const appendTimesMs: number[] = [];
     let bytes = 0;
     let recordCount = 0;
     const from = this.#index;
@@ -171,13 +174,14 @@ export class PartitionCursor {
       const batch = batchOf(frame);
       assert(batch !== undefined, "a frame with records has a batch", { index: frame.index });
       batches.push(batch);
+      appendTimesMs.push(frame.appendTimeMs);
       bytes += batch.length;
       recordCount += frame.recordCount;
       this.#offset = end;
     }
     // A reader that asks again at once would spin for ever.
     if (this.#index === from) throw notFound(this.#offset);
-    return { batches, bytes, recordCount };
+    return { batches, appendTimesMs, bytes, recordCount };
   }
 }
 

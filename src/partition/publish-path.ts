@@ -33,6 +33,8 @@ export interface PublishRequest {
   /** Undefined: the topic's default. */
   readonly acks?: Acks | undefined;
   readonly flush?: Flush | undefined;
+  /** From a broker: headers that are its own are allowed, and what is stored already is not too large to be stored here. */
+  readonly isInternal?: boolean;
 }
 
 /** One per message, in request order. */
@@ -64,6 +66,12 @@ export async function publish(
   const send = { acks: request.acks ?? partition.settings.acks, flush: request.flush };
   partition.appends.admit(send);
   checkCount(request.messages.length);
+  const bytesMax =
+    request.isInternal === true ? BATCH_BYTES_MAX : partition.settings.messageBytesMax;
+  for (const message of request.messages) {
+    checkMessage(message, bytesMax);
+    if (request.isInternal !== true) checkHeaderNames(message);
+  }
   const draft = draftBatch(partition, request.messages, nowMs);
   const stored = newestStored(draft.places);
   const [appended, original] = await Promise.all([
@@ -100,7 +108,6 @@ function draftBatch(
   const inRequest = new Map<string, number>();
   for (const message of messages) {
     const { messageId } = message;
-    checkMessage(message, partition.settings.messageBytesMax);
     const stored = messageId === "" ? undefined : storedMessage(partition, messageId);
     const repeated = messageId === "" ? undefined : inRequest.get(messageId);
     if (stored !== undefined) places.push({ kind: "stored", stored });
@@ -179,14 +186,17 @@ function checkMessage(message: PlainMessage, messageBytesMax: number): void {
     });
   }
   let bytes = (message.key?.length ?? 0) + (message.value?.length ?? 0);
-  for (const { name, value } of message.headers) {
-    bytes += name.length + value.length;
-    if (!isForbiddenHeader(name)) continue;
-    throw new BrokerError("INVALID_REQUEST", `header name "${name.slice(0, 80)}" is reserved`, {
-      field: "messages.headers.name",
-    });
-  }
+  for (const { name, value } of message.headers) bytes += name.length + value.length;
   if (bytes > messageBytesMax) throw tooLarge(messageBytesMax);
+}
+
+function checkHeaderNames({ headers }: PlainMessage): void {
+  const forbidden = headers.find(({ name }) => isForbiddenHeader(name));
+  if (forbidden === undefined) return;
+  const name = forbidden.name.slice(0, 80);
+  throw new BrokerError("INVALID_REQUEST", `header name "${name}" is reserved`, {
+    field: "messages.headers.name",
+  });
 }
 
 function tooLarge(bytesMax: number): BrokerError {

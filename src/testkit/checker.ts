@@ -3,6 +3,7 @@
 import { type AnomalyKind, CATALOGUE } from "./catalogue.ts";
 import type { Evidence, Finding } from "./checks/check.ts";
 import { CHECKS } from "./checks/registry.ts";
+import { DeliveryView } from "./delivery-view.ts";
 import type { DurabilityClass, HistoryEvent } from "./events.ts";
 import { type Facts, gatherFacts } from "./facts.ts";
 import { FinalReads } from "./final-reads.ts";
@@ -55,6 +56,10 @@ export interface CheckReport {
   readonly unknown: number;
   /** Records, by all readers. */
   readonly read: number;
+  /** Messages handed to consumers, each time counted. */
+  readonly delivered: number;
+  /** Acknowledgements of consumers that were confirmed, by message. */
+  readonly settled: number;
 }
 
 /** Every anomaly in the history, and its counts. */
@@ -73,19 +78,23 @@ export function checkHistory(
   const { acknowledged, failed, sent, unknown } = sends;
   const { anomalies, counts } = collector;
   const ends = { sent, acknowledged, failed, unknown };
-  return { anomalies, counts, examined, events: count, ...ends, read: reads.length };
+  const delivered = evidence.facts.delivery.deliveries.length;
+  const settled = evidence.deliveryView.confirmedAcks();
+  const seen = { read: reads.length, delivered, settled };
+  return { anomalies, counts, examined, events: count, ...ends, ...seen };
 }
 
 function evidenceOf(facts: Facts, options: CheckOptions): Evidence {
   const rules: Rules = { ...DEFAULT_RULES, ...facts.header?.rules, ...options.rules };
   const promises = new Promises(facts, rules, options.mustSurvive);
   const finals = new FinalReads(facts, options.finalReader);
+  const deliveryView = new DeliveryView(facts, promises, rules);
   let receipts: readonly ReceiptsByTime[] | undefined;
   const receiptsByTime = (): readonly ReceiptsByTime[] => {
     receipts ??= ReceiptsByTime.of(facts, promises);
     return receipts;
   };
-  return { facts, rules, promises, finals, receiptsByTime };
+  return { facts, rules, promises, finals, deliveryView, receiptsByTime };
 }
 
 class Collector {

@@ -1,23 +1,34 @@
-// A column of numbers that grows: millions of rows without an object for each. Used by the tables of facts.
+// A column of numbers that grows: millions of rows without an object for each, in chunks, so that growing neither copies nor
+// reserves much more than there is. Used by the tables of facts and by recorders.
 
-const FIRST_CAPACITY = 1024;
+type Chunk = Float64Array | Int32Array;
+
+const CHUNK_BITS = 14;
+const CHUNK = 1 << CHUNK_BITS;
+const WITHIN = CHUNK - 1;
+/** Small tables take no more than this. */
+const FIRST = 256;
 
 export class Column {
-  #values: Float64Array | Int32Array;
+  readonly #chunks: Chunk[] = [];
+  readonly #isSmall: boolean;
+  #last: Chunk;
   #length = 0;
 
-  private constructor(values: Float64Array | Int32Array) {
-    this.#values = values;
+  private constructor(isSmall: boolean) {
+    this.#isSmall = isSmall;
+    this.#last = this.#make(FIRST);
+    this.#chunks.push(this.#last);
   }
 
   /** For times and offsets. */
   static numbers(): Column {
-    return new Column(new Float64Array(FIRST_CAPACITY));
+    return new Column(false);
   }
 
   /** For numbers of events and rows: half the memory, below 2^31. */
   static small(): Column {
-    return new Column(new Int32Array(FIRST_CAPACITY));
+    return new Column(true);
   }
 
   get length(): number {
@@ -25,25 +36,37 @@ export class Column {
   }
 
   push(value: number): void {
-    if (this.#length === this.#values.length) this.#grow();
-    this.#values[this.#length] = value;
+    const at = this.#length & WITHIN;
+    if (at === 0 && this.#length > 0) this.#extend();
+    else if (at === this.#last.length) this.#widen();
+    this.#last[at] = value;
     this.#length += 1;
   }
 
   set(row: number, value: number): void {
-    this.#values[row] = value;
+    const chunk = this.#chunks[row >>> CHUNK_BITS];
+    if (chunk !== undefined) chunk[row & WITHIN] = value;
   }
 
   /** 0 outside of the column. */
   at(row: number): number {
-    return this.#values[row] ?? 0;
+    return row < 0 ? 0 : (this.#chunks[row >>> CHUNK_BITS]?.[row & WITHIN] ?? 0);
   }
 
-  #grow(): void {
-    const isSmall = this.#values instanceof Int32Array;
-    const capacity = this.#values.length * 2;
-    const larger = isSmall ? new Int32Array(capacity) : new Float64Array(capacity);
-    larger.set(this.#values);
-    this.#values = larger;
+  #extend(): void {
+    this.#last = this.#make(CHUNK);
+    this.#chunks.push(this.#last);
+  }
+
+  /** Only the first chunk begins small. */
+  #widen(): void {
+    const wider = this.#make(Math.min(CHUNK, this.#last.length * 4));
+    wider.set(this.#last);
+    this.#last = wider;
+    this.#chunks[0] = wider;
+  }
+
+  #make(length: number): Chunk {
+    return this.#isSmall ? new Int32Array(length) : new Float64Array(length);
   }
 }

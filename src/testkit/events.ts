@@ -1,6 +1,7 @@
 // The vocabulary of histories: what a test run may write down, one event per operation or observation. README.md describes
 // each event for people; history-format.ts holds the same as a table that lines are checked against.
 import type { Flush } from "../model/durability.ts";
+import type { DeliveryEvent } from "./delivery-events.ts";
 import type { Rules } from "./rules.ts";
 
 /** What the acknowledgement waited for, e.g. "all/sync". */
@@ -40,6 +41,8 @@ export interface SendInvoked {
   readonly partition?: number | undefined;
   /** False: neither producer sequence nor message id, so that a retry may store it twice. Default true. */
   readonly idempotent?: boolean | undefined;
+  /** What filters of subscriptions go by (`subscription`). */
+  readonly marker?: string | undefined;
 }
 
 /** It was acknowledged. */
@@ -239,28 +242,6 @@ export interface ResourceSample {
   readonly values: Readonly<Record<string, number>>;
 }
 
-/** Reserved for subscriptions: a consumer settled a delivery. Nothing is checked yet. */
-export interface DeliverySettled {
-  readonly type: "settle";
-  readonly atMs: number;
-  readonly subscription: string;
-  readonly consumer: string;
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly verdict: "ack" | "nack";
-}
-
-/** Reserved for subscriptions: a cursor was stored. Nothing is checked yet. */
-export interface CursorStored {
-  readonly type: "cursor";
-  readonly atMs: number;
-  readonly subscription: string;
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-}
-
 export type HistoryEvent =
   | HistoryHeader
   | TopicDeclared
@@ -280,5 +261,4 @@ export type HistoryEvent =
   | LogLine
   | ProcessExit
   | ResourceSample
-  | DeliverySettled
-  | CursorStored;
+  | DeliveryEvent;

@@ -1,5 +1,6 @@
 // One pass over a history sorts it into tables: sends and reads in columns, everything rarer as lists of events with
 // their numbers. The checks look at nothing else. Built by checker.ts.
+import { DeliveryFacts } from "./delivery-facts.ts";
 import type {
   BoundsSeen,
   FaultEvent,
@@ -13,25 +14,38 @@ import type {
   Polled,
   PolledRecord,
   ProcessExit,
+  ReaderSought,
   RecordRead,
   ReplicaDigest,
   ResourceSample,
+  SendAcknowledged,
+  SendFailed,
+  SendInvoked,
   TopicDeclared,
 } from "./events.ts";
 import { Places } from "./names.ts";
+import type { Numbered } from "./numbered.ts";
 import { ReadTable } from "./read-table.ts";
 import { SendTable } from "./send-table.ts";
 
-/** An event and its number in the history, from 0. */
-export interface Numbered<E> {
-  readonly event: E;
-  readonly number: number;
-}
+/** What #sort leaves to #sortRare. */
+type RareEvent = Exclude<
+  HistoryEvent,
+  | HistoryHeader
+  | SendInvoked
+  | SendAcknowledged
+  | SendFailed
+  | RecordRead
+  | Polled
+  | ReaderSought
+  | OutcomeAnswered
+>;
 
 export class Facts {
   readonly places = new Places();
   readonly sends = new SendTable();
   readonly reads = new ReadTable();
+  readonly delivery = new DeliveryFacts(this.places, this.sends);
   readonly topics = new Map<string, TopicDeclared>();
   readonly scans: Numbered<PartitionScanned>[] = [];
   readonly bounds: Numbered<BoundsSeen>[] = [];
@@ -90,7 +104,7 @@ export class Facts {
     }
   }
 
-  #sortRare(event: Exclude<HistoryEvent, HistoryHeader>, number: number): void {
+  #sortRare(event: RareEvent, number: number): void {
     switch (event.type) {
       case "topic":
         this.topics.set(event.topic, event);
@@ -130,7 +144,7 @@ export class Facts {
         this.samples.push({ event, number });
         break;
       default:
-      // Reserved for subscriptions.
+        this.delivery.add(event, number);
     }
   }
 

@@ -1,8 +1,8 @@
 // What was done to which node, and when: spans from the start of a fault to its stop. Answers what the promises and the
 // checks ask: how many nodes lost their power in a window, was there a healthy majority, was an exit our own doing.
 import type { FaultEffect, FaultEvent } from "./events.ts";
-import type { Numbered } from "./facts.ts";
 import { effectOf } from "./fault-effects.ts";
+import type { Numbered } from "./numbered.ts";
 
 interface Span {
   /** ALL: every node. */
@@ -117,6 +117,13 @@ export class FaultTimeline {
       total += countedTo - from;
     }
     return total;
+  }
+
+  /** A fault of one of these effects was in force at some time between two times. */
+  isTouched(effects: readonly FaultEffect[], fromMs: number, toMs: number): boolean {
+    return this.#spans.some(
+      (span) => effects.includes(span.effect) && span.fromMs <= toMs && span.toMs >= fromMs,
+    );
   }
 
   /** The test itself ended this process about then, or took away what it cannot live without. */

@@ -1,9 +1,25 @@
 // The saved form of a history: a header line, then one JSON object per line. Every line is checked against the table of
 // events; what a later version adds is refused, not skipped: a judge that does not understand a line is blind.
+import { DELIVERY_SHAPES } from "./delivery-format.ts";
 import type { HistoryEvent, HistoryHeader } from "./events.ts";
+import {
+  flag,
+  type Guard,
+  isObject,
+  listOf,
+  number,
+  oneOf,
+  optional,
+  type Shape,
+  shaped,
+  text,
+  whole,
+} from "./format-guards.ts";
 import { DEFAULT_RULES } from "./rules.ts";
 
-export const HISTORY_VERSION = 1;
+/** Version 2 added what consumers do; a history of version 1 is one of version 2 that says nothing of them. */
+export const HISTORY_VERSION = 2;
+const OLDEST_VERSION = 1;
 
 /** A line that is no event of this version. */
 export class HistoryFormatError extends Error {
@@ -63,30 +79,9 @@ export function decodeEvent(line: string, number = 1): HistoryEvent {
   throw new HistoryFormatError(number, problemOf(parsed) ?? "it is no event");
 }
 
-type Guard = (value: unknown) => boolean;
-type Shape<E> = { readonly [Field in Exclude<keyof E, "type">]-?: Guard };
 type Shapes = {
   readonly [T in HistoryEvent["type"]]: Shape<Extract<HistoryEvent, { readonly type: T }>>;
 };
-
-const text: Guard = (value) => typeof value === "string";
-const flag: Guard = (value) => typeof value === "boolean";
-const number: Guard = (value) => typeof value === "number";
-const whole: Guard = (value) => Number.isSafeInteger(value);
-
-function optional(guard: Guard): Guard {
-  return (value) => value === undefined || guard(value);
-}
-function oneOf(...texts: readonly string[]): Guard {
-  return (value) => typeof value === "string" && texts.includes(value);
-}
-function listOf(guard: Guard): Guard {
-  return (value) => Array.isArray(value) && value.every((item) => guard(item));
-}
-function shaped(shape: Readonly<Record<string, Guard>>): Guard {
-  const guards = Object.entries(shape);
-  return (value) => isObject(value) && guards.every(([field, guard]) => guard(value[field]));
-}
 
 const DURABILITY = oneOf("all/sync", "all/async", "leader/sync", "leader/async", "none");
 const EFFECT = oneOf(
@@ -108,7 +103,7 @@ const PLACE = { topic: text, partition: whole, offset: whole };
 const RECORD = { offset: whole, leaderEpoch: whole, key: optional(text), value: text };
 
 const SHAPES: Shapes = {
-  history: { version: (value) => value === HISTORY_VERSION, name: text, rules: optional(isRules) },
+  history: { version: isKnownVersion, name: text, rules: optional(isRules) },
   topic: {
     ...{ atMs: number, topic: text, partitions: whole, replicas: whole },
     ...{ flush: oneOf("sync", "async"), keepsAll: flag },
@@ -116,6 +111,7 @@ const SHAPES: Shapes = {
   send: {
     ...{ atMs: number, producer: text, topic: text, key: optional(text), value: text },
     ...{ durability: DURABILITY, partition: optional(whole), idempotent: optional(flag) },
+    marker: optional(text),
   },
   ack: {
     ...{ atMs: number, value: text, partition: whole, offset: whole, leaderEpoch: whole },
@@ -161,11 +157,7 @@ const SHAPES: Shapes = {
     ...{ atMs: number, node: whole, phase: oneOf("baseline", "load", "idle") },
     values: (value) => isObject(value) && Object.values(value).every(number),
   },
-  settle: {
-    ...{ atMs: number, subscription: text, consumer: text, ...PLACE },
-    verdict: oneOf("ack", "nack"),
-  },
-  cursor: { atMs: number, subscription: text, ...PLACE },
+  ...DELIVERY_SHAPES,
 };
 
 const FIELDS: ReadonlyMap<string, readonly [string, Guard][]> = new Map(
@@ -188,8 +180,8 @@ function isEvent(value: unknown): value is HistoryEvent {
   return problemOf(value) === undefined;
 }
 
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+function isKnownVersion(value: unknown): boolean {
+  return typeof value === "number" && value >= OLDEST_VERSION && value <= HISTORY_VERSION;
 }
 
 /** Known names, each with a value of the kind that its default has. */

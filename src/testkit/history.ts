@@ -3,6 +3,7 @@
 import type { HistoryEvent, HistoryHeader } from "./events.ts";
 import { encodeHistory, headerOf, readHistory } from "./history-format.ts";
 
+export type * from "./delivery-events.ts";
 export type * from "./events.ts";
 
 /** Collects events; `toJsonLines` is the saved form. */

@@ -9,10 +9,33 @@ export {
   type CheckReport,
   checkHistory,
 } from "./checker.ts";
+export {
+  ConsumerRecorder,
+  type DeliverySink,
+  type Handled,
+  type ReceivedByConsumer,
+} from "./consumer-recorder.ts";
+export type {
+  ConsumerSeen,
+  CursorSeen,
+  DeadLetterSeen,
+  Delivered,
+  DeliveredRecord,
+  DeliveryEvent,
+  DeliveryFilter,
+  DeliverySettled,
+  HandlerSeen,
+  KeyReleased,
+  LeaseLost,
+  SettlementAnswered,
+  SettlementAsked,
+  SubscriptionDeclared,
+  SubscriptionPaused,
+  SubscriptionReset,
+} from "./delivery-events.ts";
+export { DeliveryRecorder, type DeliveryToken } from "./delivery-recorder.ts";
 export type {
   BoundsSeen,
-  CursorStored,
-  DeliverySettled,
   DurabilityClass,
   FaultEffect,
   FaultEvent,

@@ -47,6 +47,14 @@ export class Promises {
     return remembered(this.#visible, row, () => this.#holds(row, this.#visibleClass(row), seenMs));
   }
 
+  /** What consumers were told about a partition stands, like a record of the class that the topic's flush makes it. */
+  statementHolds(topic: string, fromMs: number, toMs: number): boolean {
+    const flush = this.#facts.topics.get(topic)?.flush ?? "sync";
+    if (this.#survivors !== undefined) return this.#survivors.has(`all/${flush}`);
+    if (this.timeline.isVoidAfter(fromMs, this.majorityOf(topic))) return false;
+    return flush === "sync" || this.#isRemembered(topic, fromMs, toMs);
+  }
+
   majorityOf(topic: string): number {
     return Math.floor(this.replicasOf(topic) / 2) + 1;
   }
@@ -68,22 +76,27 @@ export class Promises {
   #holds(row: number, durability: DurabilityClass, sinceMs: number): boolean {
     if (this.#survivors !== undefined) return this.#survivors.has(durability);
     const { sends } = this.#facts;
-    const majority = this.majorityOf(sends.topics.textOf(sends.topic.at(row)));
+    const topic = sends.topics.textOf(sends.topic.at(row));
+    const majority = this.majorityOf(topic);
     const sentMs = sends.sentMs.at(row);
     if (this.timeline.isVoidAfter(sentMs, majority)) return false;
     switch (durability) {
       case "all/sync":
         return true;
-      case "all/async": {
-        const enough = this.#rules.lazyVoters ? 1 : majority;
-        return this.timeline.nodesThatForgot(sentMs, sinceMs) < enough;
-      }
+      case "all/async":
+        return this.#isRemembered(topic, sentMs, sinceMs);
       case "leader/sync":
       case "leader/async":
         return this.#holdsWithLeader(row, durability);
       case "none":
         return false;
     }
+  }
+
+  /** Fewer replicas than it takes lost what they had not flushed. */
+  #isRemembered(topic: string, fromMs: number, toMs: number): boolean {
+    const enough = this.#rules.lazyVoters ? 1 : this.majorityOf(topic);
+    return this.timeline.nodesThatForgot(fromMs, toMs) < enough;
   }
 
   /** While the leader stays, its word stands; a leader that was restarted keeps what it had flushed. */

@@ -22,8 +22,12 @@ export interface Rules {
   readonly lazyVoters: boolean;
   /** A deposed leader may answer readers from what it has for so long, ms; time in which a node is paused does not count. */
   readonly staleReadMsMax: number;
-  /** With a healthy majority somebody must be acknowledged within this, ms. */
+  /** With a healthy majority somebody must be acknowledged, and a consumer that waits be served, within this, ms. */
   readonly stuckMsMax: number;
+  /** A delivery or a notice may be so long under way before it is written down, ms. */
+  readonly leaseSlackMs: number;
+  /** Leaders may hand out so long after a pause was confirmed, ms. */
+  readonly pauseLagMsMax: number;
   /** What was acknowledged must be readable so long after the last fault, ms. */
   readonly recoveryMsMax: number;
   /** An idle process may use this many times what it used before the load … */
@@ -44,6 +48,8 @@ export const DEFAULT_RULES: Rules = {
   lazyVoters: false,
   staleReadMsMax: 4000,
   stuckMsMax: 30_000,
+  leaseSlackMs: 2000,
+  pauseLagMsMax: 2000,
   recoveryMsMax: 30_000,
   leakFactor: 1.2,
   leakBytesMin: 16 * 1024 * 1024,

@@ -27,6 +27,7 @@ export class SendTable {
   readonly topics = new Names();
   readonly keys = new Names();
   readonly reasons = new Names();
+  readonly markers = new Names();
   /** Rows in the order of the calls. */
   readonly calls: Column = Column.small();
   /** Number of the send's event; NONE: nobody sent this value. */
@@ -37,6 +38,7 @@ export class SendTable {
   readonly key: Column = Column.small();
   readonly durability: Column = Column.small();
   readonly isIdempotent: Column = Column.small();
+  readonly marker: Column = Column.small();
   /** Where the sender wanted it. */
   readonly target: Column = Column.small();
   readonly ackEvent: Column = Column.small();
@@ -86,6 +88,8 @@ export class SendTable {
     this.durability.set(row, CLASSES.indexOf(event.durability));
     this.isIdempotent.set(row, event.idempotent === false ? 0 : 1);
     this.target.set(row, partition === undefined ? NONE : places.numberOf(topic, partition));
+    const { marker } = event;
+    if (marker !== undefined) this.marker.set(row, this.markers.numberOf(marker));
     this.calls.push(row);
     this.sent += 1;
   }
@@ -169,6 +173,7 @@ export class SendTable {
     for (const column of [this.key, this.target, this.ackPlace, this.ackNode, this.failReason]) {
       column.push(NONE);
     }
+    this.marker.push(NONE);
     for (const column of [this.producer, this.topic, this.durability, this.isIdempotent]) {
       column.push(0);
     }

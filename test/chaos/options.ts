@@ -24,18 +24,31 @@ export interface ChaosOptions {
   readonly lyingDisk: boolean;
   readonly rollingRestart: boolean;
   readonly majorityLoss: boolean;
+  /** Longest time from a fault to a partition's next acknowledgement, ms; a part of the judgement. */
+  readonly failOverMsMax: number;
   readonly json: boolean;
   /** Leaves logs, data and images where they are. */
   readonly keep: boolean;
 }
 
 type Optional = "seed" | "rate" | "partitions" | "shard" | "brokers" | "faults";
-type Given = Omit<ChaosOptions, Optional> & Partial<Pick<ChaosOptions, Optional>>;
+type Given = Omit<ChaosOptions, Optional | "failOverMsMax"> &
+  Partial<Pick<ChaosOptions, Optional>> & { readonly smoke: boolean };
 
 const RATE = 5000;
 const PARTITIONS = 6;
 const MIXED_RATE = 1500;
 const MIXED_PARTITIONS = 3;
+const FAIL_OVER_MS_MAX = 3000;
+/** A kill, a pause and a power cut that show that these tests work. Not a measurement: machines may be busy. */
+const SMOKE = {
+  rounds: 2,
+  rate: 300,
+  powerCuts: 1,
+  rollingRestart: false,
+  majorityLoss: false,
+  failOverMsMax: 30_000,
+} as const;
 
 /** @throws never: commander ends the process on wrong arguments */
 export function parseOptions(argv: readonly string[]): ChaosOptions {
@@ -74,6 +87,7 @@ export function parseOptions(argv: readonly string[]): ChaosOptions {
     )
     .option("--no-rolling-restart", "leave the rolling restart out")
     .option("--no-majority-loss", "leave the loss of a majority out")
+    .option("--smoke", "half a minute: two leader faults and a power cut, no bound on times", false)
     .option("--json", "one line of JSON at the end instead of tables", false)
     .option("--keep", "keep the directory with logs and data", false)
     .parse([...argv]);
@@ -91,6 +105,8 @@ export function parseOptions(argv: readonly string[]): ChaosOptions {
     seed: given.seed ?? Math.floor(Math.random() * 2 ** 32),
     rate: given.rate ?? (isMixed ? MIXED_RATE : RATE),
     partitions: given.partitions ?? (isMixed ? MIXED_PARTITIONS : PARTITIONS),
+    failOverMsMax: FAIL_OVER_MS_MAX,
+    ...(given.smoke ? SMOKE : {}),
   };
 }
 

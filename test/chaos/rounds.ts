@@ -6,8 +6,6 @@ import type { FirstAck } from "./load.ts";
 import { demandRate, type Session } from "./session.ts";
 import { waitUntil } from "./waiting.ts";
 
-export const FAIL_OVER_MS_MAX = 3000;
-
 const TAKE_OVER_TIMEOUT_MS = 30_000;
 const HEAL_TIMEOUT_MS = 60_000;
 
@@ -104,16 +102,15 @@ function judgeRound(
   partitions: readonly PartitionRound[],
 ): void {
   const { problems } = session;
+  const { failOverMsMax } = session.options;
   for (const { partition, epochBefore, epochAfter, failOverMs } of partitions) {
     const where = `${name} (${kind}), partition ${partition}`;
     if (epochAfter <= epochBefore) {
       problems.push(`${where}: the fault did not bite, epoch ${epochBefore} → ${epochAfter}`);
     }
-    if (failOverMs > FAIL_OVER_MS_MAX) {
+    if (failOverMs > failOverMsMax) {
       const took = Number.isFinite(failOverMs) ? `after ${Math.round(failOverMs)} ms` : "never";
-      problems.push(
-        `${where}: first acknowledgement ${took}, at most ${FAIL_OVER_MS_MAX} ms allowed`,
-      );
+      problems.push(`${where}: first acknowledgement ${took}, at most ${failOverMsMax} ms allowed`);
     }
   }
 }

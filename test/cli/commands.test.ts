@@ -90,6 +90,46 @@ describe("cli: consume", () => {
   });
 });
 
+describe("cli: consume --subscription", () => {
+  const messages = [message(0), message(1), message(2)];
+
+  it("format, count and concurrency", async () => {
+    const { client, terminal } = await run(
+      "consume --subscription billing -n 2 --concurrency 3 --format %o:%v/%a;",
+      { messages },
+    );
+    expect(terminal.out.join("")).toBe("0:value 0/2;1:value 1/2;");
+    expect(client.wishes[0]).toMatchObject({
+      subscription: "billing",
+      concurrency: 3,
+      isAcked: true,
+      countMax: 2,
+    });
+  });
+
+  it("ack none: is bounded; json says the attempt", async () => {
+    const { client, terminal } = await run("consume --subscription s --ack none -o json", {
+      messages,
+    });
+    expect(client.wishes[0]).toMatchObject({ isAcked: false, countMax: 10_000 });
+    expect(JSON.parse(terminal.out.join("").split("\n")[0] ?? "")).toMatchObject({ attempt: 2 });
+    const { error } = await run("consume --subscription s --ack none -n 20000");
+    expect(String(error)).toContain("at most 10000");
+  });
+
+  it.each([
+    ["consume", "name a topic"],
+    ["consume orders --subscription s", "not both"],
+    ["consume --subscription s --from earliest", "--from is of topics"],
+    ["consume orders --ack none", "needs --subscription"],
+    ["consume orders --concurrency 2", "needs --subscription"],
+  ])("%s: is refused", async (line, text) => {
+    const { client, error } = await run(line);
+    expect(String(error)).toContain(text);
+    expect(client.wishes).toEqual([]);
+  });
+});
+
 describe("cli: produce", () => {
   const base = { output: "table", timeout: "30s", header: [] } as const;
 

@@ -2,6 +2,7 @@
 import type {
   ClientPort,
   ClusterDetails,
+  ConsumeWish,
   MoveDetails,
   NodeDetails,
   OutgoingMessage,
@@ -12,6 +13,14 @@ import type {
 } from "../../src/cli/client-port.ts";
 import type { Context } from "../../src/cli/context.ts";
 import { buildProgram } from "../../src/cli/program.ts";
+import type {
+  Explanation,
+  ParkedKey,
+  PartitionProgress,
+  Progress,
+  SeekAnswer,
+  SubscriptionDetails,
+} from "../../src/cli/subscription-port.ts";
 import type { Terminal } from "../../src/cli/terminal.ts";
 import { loadConfig } from "../../src/config/load-config.ts";
 
@@ -45,7 +54,7 @@ export function recorder(isInteractive = false, answers: string[] = []): Recorde
 export interface FakeClient extends ClientPort {
   readonly calls: unknown[];
   readonly sent: OutgoingMessage[];
-  readonly wishes: (ProducerWish | ReaderWish)[];
+  readonly wishes: (ConsumeWish | ProducerWish | ReaderWish)[];
   isClosed: boolean;
 }
 
@@ -75,7 +84,54 @@ export const CLUSTER: ClusterDetails = {
   nodes: [NODE],
 };
 
+export const SUBSCRIPTION: SubscriptionDetails = {
+  subscriptionId: "s-1",
+  version: 812,
+  name: "mail",
+  topics: { kind: "names", names: ["orders"] },
+  filter: { kind: "tags", tags: ["paid"] },
+  mode: "keyed",
+  retry: {
+    attempts: 16,
+    delaysMs: [],
+    initialMs: 1000,
+    maxMs: 600_000,
+    multiplier: 2,
+    jitter: 0.2,
+  },
+  deadLetterTopic: "dlq/mail",
+  onFailure: "park",
+  ackDeadlineMs: 30_000,
+  start: { kind: "earliest" },
+  pausedUntilMs: 0,
+};
+
+export const PROGRESS: PartitionProgress = {
+  topic: "orders",
+  partition: 0,
+  attached: true,
+  cursor: 900,
+  highWatermark: 1000,
+  unsettledMessages: 100,
+  unsettledBytes: 2048,
+  oldestUnsettledMs: 0,
+  outstandingMessages: 10,
+  retryingMessages: 3,
+  parkedKeys: 2,
+  droppedMessages: 0,
+  consumers: 4,
+  activeConsumer: "",
+  stoppedAtPlusOne: 0,
+};
+
 export interface FakeOptions {
+  readonly subscriptions?: readonly SubscriptionDetails[];
+  /** Answers to one question after the other; afterwards one partition of "orders". */
+  readonly progress?: Progress[];
+  /** The same for seeks; afterwards nothing is skipped. */
+  readonly seeks?: (readonly SeekAnswer[])[];
+  readonly explanation?: Explanation;
+  readonly parked?: readonly ParkedKey[];
   /** Answers to one question after the other; afterwards CLUSTER. */
   readonly clusters?: ClusterDetails[];
   /** The same for moves; afterwards none. */
@@ -173,6 +229,54 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
         unsafeRecover: (name, { nodeId }) =>
           answer({ recover: name, from: nodeId }, { replicas: 2, metadataIndex: 9 }),
       },
+      subscriptions: {
+        create: (wish, validateOnly) =>
+          answer({ create: wish, validateOnly }, { subscriptionId: "s-1", topics: ["orders"] }),
+        list: (wish) => answer({ list: wish }, options.subscriptions ?? [SUBSCRIPTION]),
+        describe: (name) =>
+          answer(
+            { describe: name },
+            {
+              subscription: options.subscriptions?.[0] ?? SUBSCRIPTION,
+              topics: [{ name: "orders", partitions: 1 }],
+            },
+          ),
+        alter: (name, changes, version) =>
+          answer({ alter: name, changes, version }, { version: 813 }),
+        pause: (name, untilMs) => answer({ pause: name, untilMs }, undefined),
+        resume: (name) => answer({ resume: name }, undefined),
+        delete: (name) => answer({ delete: name }, undefined),
+        progress: () =>
+          Promise.resolve(options.progress?.shift() ?? { partitions: [PROGRESS], unknown: [] }),
+        seek: (name, to, where, dryRun) =>
+          answer(
+            { seek: name, to, where, dryRun },
+            options.seeks?.shift() ?? [
+              {
+                topic: "orders",
+                partition: 0,
+                from: 900,
+                to: 400,
+                skippedMessages: 0,
+                repeatedMessages: 500,
+              },
+            ],
+          ),
+        explain: (name, message) =>
+          answer(
+            { explain: name, message },
+            options.explanation ?? {
+              fate: "ready",
+              sentence: "It is handed out as soon as a consumer has credit.",
+              handedOut: 0,
+              failed: 0,
+              failures: [],
+            },
+          ),
+        parkedKeys: (name, where) => answer({ parked: name, where }, options.parked ?? []),
+        release: (name, message, skipMessage) =>
+          answer({ release: name, message, skipMessage }, undefined),
+      },
     },
     producer(wish) {
       client.wishes.push(wish);
@@ -198,6 +302,12 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
       client.wishes.push(wish);
       await Promise.resolve();
       yield* options.messages ?? [];
+    },
+    async consume(wish) {
+      client.wishes.push(wish);
+      const messages = (options.messages ?? []).slice(0, wish.countMax);
+      await wish.write(messages.map((one) => ({ ...one, attempt: 2 })));
+      return messages.length;
     },
     close() {
       client.isClosed = true;
@@ -243,7 +353,11 @@ export interface Run {
   readonly error: unknown;
 }
 
-export async function run(words: string, options: FakeOptions = {}): Promise<Run> {
+/** @param words a line, or the words themselves where one of them has a blank in it */
+export async function run(
+  words: string | readonly string[],
+  options: FakeOptions = {},
+): Promise<Run> {
   const { typed } = options;
   const terminal = recorder(typed !== undefined, typed === undefined ? [] : [typed]);
   const client = fakeClient(options);
@@ -260,7 +374,8 @@ export async function run(words: string, options: FakeOptions = {}): Promise<Run
   quiet(program);
   let error: unknown;
   try {
-    await program.parseAsync(words.split(" "), { from: "user" });
+    const list = typeof words === "string" ? words.split(" ") : [...words];
+    await program.parseAsync(list, { from: "user" });
   } catch (thrown) {
     error = thrown;
   }

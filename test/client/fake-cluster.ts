@@ -193,8 +193,14 @@ export class FakeCluster {
   nextProducerId = 2;
   sessionsOpened = 0;
   readonly epochs = new Map<string, { readonly id: number; epoch: number }>();
+  /** The broker's end of streams of other services, by method name. */
+  readonly services = new Map<string, (broker: FakeBroker, stream: FakeServerEnd) => FakeSession>();
+  /** Connections made, as endpoint and lane. */
+  readonly connected: string[] = [];
   /** Unary calls by path that fail first. */
   readonly failures = new Map<string, BrokerError[]>();
+  /** Answers to unary calls that this double does not know, by the method's name. */
+  readonly handlers = new Map<string, (broker: FakeBroker, request: never) => unknown>();
 
   constructor(clock: Clock, brokers = 3) {
     this.clock = clock;
@@ -208,7 +214,12 @@ export class FakeCluster {
   }
 
   get connector(): Connector {
-    return { connect: (endpoint) => new FakeConnection(this, endpoint) };
+    return {
+      connect: (endpoint, lane) => {
+        this.connected.push(`${endpoint} ${lane}`);
+        return new FakeConnection(this, endpoint);
+      },
+    };
   }
 
   broker(endpoint: string): FakeBroker {
@@ -269,7 +280,9 @@ export class FakeCluster {
     broker.calls.push(path);
     const failure = this.failures.get(path)?.shift();
     if (failure !== undefined) throw failure;
-    const name = path.split("/").at(-1);
+    const name = path.split("/").at(-1) ?? "";
+    const handler = this.handlers.get(name);
+    if (handler !== undefined) return handler(broker, request as never);
     if (name === "GetMetadata") return this.#metadata(broker, request as GetMetadataRequest);
     if (name === "OpenProducer") return this.#openProducer((request as { name: string }).name);
     if (name === "ListOffsets") return this.#listOffsets(broker, request as ListOffsetsRequest);
@@ -442,6 +455,18 @@ class FakeConnection implements Connection {
   close(): void {}
 }
 
+/** What the broker's end of a stream may do. */
+export interface FakeServerEnd {
+  answer(message: unknown): void;
+  fail(reason: BrokerError): void;
+}
+
+export interface FakeSession {
+  receive(message: never): void;
+  /** The client is gone. */
+  close(): void;
+}
+
 /** The client's end; the broker's end is a session object made by the path. */
 class FakeStream<Request, Response> implements MessageStream<Request, Response> {
   onMessage: (message: Response) => void = () => undefined;
@@ -450,7 +475,7 @@ class FakeStream<Request, Response> implements MessageStream<Request, Response> 
   readonly #cluster: FakeCluster;
   readonly #broker: FakeBroker;
   readonly #method: Method<Request, Response, "bidi">;
-  readonly #session: FakeProduceSession | FakeFetchSession;
+  readonly #session: FakeSession;
   #isOver = false;
 
   constructor(cluster: FakeCluster, broker: FakeBroker, method: Method<Request, Response, "bidi">) {
@@ -458,10 +483,7 @@ class FakeStream<Request, Response> implements MessageStream<Request, Response> 
     this.#broker = broker;
     this.#method = method;
     const answer = (message: unknown): void => this.#answer(message as Response);
-    const isProduce = method.path.endsWith("/Produce");
-    this.#session = isProduce
-      ? new FakeProduceSession(cluster, broker, answer)
-      : new FakeFetchSession(cluster, broker, answer);
+    this.#session = this.#newSession(answer);
     broker.calls.push(method.path);
     broker.streams.add(this as unknown as FakeStream<never, never>);
     if (broker.isDown) {
@@ -482,7 +504,11 @@ class FakeStream<Request, Response> implements MessageStream<Request, Response> 
   }
 
   end(): void {
-    this.cancel();
+    this.#cluster.clock.schedule(this.#cluster.latencyMs, () => {
+      if (this.#isOver) return;
+      this.cancel();
+      this.onEnd(undefined);
+    });
   }
 
   cancel(): void {
@@ -498,6 +524,17 @@ class FakeStream<Request, Response> implements MessageStream<Request, Response> 
     if (this.#isOver) return;
     this.cancel();
     this.onEnd(reason);
+  }
+
+  #newSession(answer: (message: unknown) => void): FakeSession {
+    const name = this.#method.path.split("/").at(-1) ?? "";
+    const service = this.#cluster.services.get(name);
+    if (service !== undefined) {
+      return service(this.#broker, { answer, fail: (reason) => this.fail(reason) });
+    }
+    return name === "Produce"
+      ? new FakeProduceSession(this.#cluster, this.#broker, answer)
+      : new FakeFetchSession(this.#cluster, this.#broker, answer);
   }
 
   #answer(message: Response): void {

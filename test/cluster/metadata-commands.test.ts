@@ -4,7 +4,17 @@ import {
   encodeMetadataCommand,
   type MetadataCommand,
 } from "../../src/cluster/metadata-commands.ts";
-import { creation, group, id, node, reasonOf, registration, topicId } from "./support.ts";
+import {
+  creation,
+  definition,
+  group,
+  id,
+  node,
+  reasonOf,
+  registration,
+  subscription,
+  topicId,
+} from "./support.ts";
 
 const ALL: readonly MetadataCommand[] = [
   registration(7),
@@ -28,7 +38,30 @@ const ALL: readonly MetadataCommand[] = [
   { type: "cancel-decommission", nodeId: node(3) },
   { type: "unregister-node", nodeId: node(3), decommissionIndex: 12 },
   { type: "set-metadata-voters", count: 5 },
+  subscription("plain"),
+  subscription("patterns", {
+    topics: { kind: "patterns", patterns: ["shop/#"] },
+    filter: '{"kind":"tags","tags":["a"]}',
+    mode: "fifo",
+    onFailure: "park",
+    deadLetterTopic: undefined,
+    start: { kind: "time", timeMs: 5 },
+    pausedUntilMs: Number.MAX_SAFE_INTEGER,
+  }),
+  subscription("regex", { topics: { kind: "regex", regex: "a.*" }, start: { kind: "latest" } }),
+  {
+    type: "alter-subscription",
+    subscriptionId: "s",
+    version: 7,
+    definition: definition("plain"),
+  },
+  { type: "delete-subscription", subscriptionId: "s" },
 ];
+
+function createdWith(fields: object): object {
+  const { definition: whole, ...command } = subscription("s");
+  return { v: 1, ...command, definition: { ...whole, ...fields } };
+}
 
 function json(value: unknown): Buffer {
   return Buffer.from(JSON.stringify(value));
@@ -61,6 +94,13 @@ describe("metadata commands", () => {
     ["even number of voters", { v: 1, type: "set-metadata-voters", count: 4 }],
     ["missing field", { v: 1, type: "alter-topic", topicId: "t" }],
     ["setting of another type", { v: 1, type: "alter-topic", topicId: "t", settings: { a: 1 } }],
+    ["subscription without definition", { v: 1, type: "create-subscription", subscriptionId: "s" }],
+    ["subscription of unknown mode", createdWith({ mode: "broadcast" })],
+    ["subscription of no topics", createdWith({ topics: { kind: "names", names: [] } })],
+    ["subscription of unknown selection", createdWith({ topics: { kind: "all" } })],
+    ["subscription from an offset", createdWith({ start: { kind: "offset", offset: 3 } })],
+    ["subscription with a bad delay", createdWith({ retry: { attemptsMax: 1, delaysMs: [-1] } })],
+    ["subscription whose filter is no text", createdWith({ filter: { kind: "all" } })],
     ["empty range", { v: 1, ...registration(1), features: { min: 2, max: 1 } }],
   ])("shape: %s is refused before it gets into the log", async (_, value) => {
     expect(await reasonOf(() => decodeMetadataCommand(json(value)))).toBe("INVALID_REQUEST");

@@ -11,7 +11,15 @@ import { nextSession, PRODUCER_EPOCH_MAX } from "../../src/cluster/producer-tabl
 import { StorageError } from "../../src/log/ports.ts";
 import { encodeFrame, SECTION } from "../../src/model/entry-frame.ts";
 import { nodeOfReplica, revisionOfReplica } from "../../src/model/ids.ts";
-import { creation, node, reasonOf, registration, topicId } from "./support.ts";
+import {
+  creation,
+  definition,
+  node,
+  reasonOf,
+  registration,
+  subscription,
+  topicId,
+} from "./support.ts";
 
 class Subject {
   readonly view = new MetadataView();
@@ -45,7 +53,18 @@ function anyCommand(random: Random): MetadataCommand {
   const id = random.integer(1, 6);
   const name = `topic-${random.integer(0, 8)}`;
   const drawn = topicId(`id-${random.integer(0, 12)}`);
-  switch (random.integer(0, 9)) {
+  switch (random.integer(0, 12)) {
+    case 9:
+      return { ...subscription(name), subscriptionId: drawn };
+    case 10:
+      return {
+        type: "alter-subscription",
+        subscriptionId: drawn,
+        version: random.integer(0, 3) * 10,
+        definition: definition(name, { ackDeadlineMs: random.integer(1000, 1003) }),
+      };
+    case 11:
+      return { type: "delete-subscription", subscriptionId: drawn };
     case 0:
       return registration(id, {
         incarnation: random.integer(1, 4),
@@ -103,6 +122,7 @@ describe("metadata state", () => {
       expect(rest).toEqual(replies.slice(cut));
       expect(restored.pairs()).toEqual(whole.pairs());
       expect(restored.view.image.topicNames).toEqual(whole.view.image.topicNames);
+      expect(restored.view.image.subscriptions.rows).toEqual(whole.view.image.subscriptions.rows);
     }
   });
 

@@ -13,6 +13,7 @@ import { encodeFrame, type Frame } from "../../src/model/entry-frame.ts";
 import { BrokerError } from "../../src/model/errors.ts";
 import type { GroupId, NodeId, ReplicaId, TopicId } from "../../src/model/ids.ts";
 import { replicaIdOf } from "../../src/model/ids.ts";
+import type { SubscriptionDefinition } from "../../src/model/subscription.ts";
 import type { EntryDraft } from "../../src/replica/ports.ts";
 
 export const silentLog: Logger = { info: () => {}, warn: () => {}, error: () => {} };
@@ -156,4 +157,39 @@ export function members(fields: Partial<LedMembership>): LedMembership {
     durableCommitIndex: 10,
     ...fields,
   };
+}
+
+/** A definition with nothing but defaults. */
+export function definition(
+  name: string,
+  fields: Partial<SubscriptionDefinition> = {},
+): SubscriptionDefinition {
+  return {
+    name,
+    topics: { kind: "names", names: ["orders"] },
+    filter: "",
+    mode: "shared",
+    retry: {
+      attemptsMax: 16,
+      delaysMs: [],
+      initialMs: 1000,
+      maxMs: 600_000,
+      multiplierPercent: 200,
+      jitterPercent: 20,
+    },
+    deadLetterTopic: `dlq/${name}`,
+    onFailure: "skip",
+    ackDeadlineMs: 30_000,
+    start: { kind: "earliest" },
+    pausedUntilMs: 0,
+    ...fields,
+  };
+}
+
+export function subscription(
+  name: string,
+  fields: Partial<SubscriptionDefinition> = {},
+): Extract<MetadataCommand, { type: "create-subscription" }> {
+  const subscriptionId = `id-of-${name}`;
+  return { type: "create-subscription", subscriptionId, definition: definition(name, fields) };
 }

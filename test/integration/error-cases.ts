@@ -4,9 +4,13 @@ import type { ErrorCase } from "./error-case.ts";
 import { CLUSTER_CASES } from "./error-cases-cluster.ts";
 import { MEMBER_CASES } from "./error-cases-members.ts";
 import { PRODUCE_CASES } from "./error-cases-produce.ts";
+import { PUSH_CASES } from "./error-cases-push.ts";
+import { SUBSCRIPTION_CASES } from "./error-cases-subscriptions.ts";
 
 export const ERROR_CASES: readonly ErrorCase[] = [
   ...PRODUCE_CASES,
   ...CLUSTER_CASES,
   ...MEMBER_CASES,
+  ...SUBSCRIPTION_CASES,
+  ...PUSH_CASES,
 ];

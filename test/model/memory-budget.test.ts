@@ -64,7 +64,7 @@ describe("memory budget", () => {
     account.close();
     account.give("send", 100);
     account.take("send", 50);
-    expect(PURPOSE_NAMES.map((purpose) => budget.used(purpose))).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(PURPOSE_NAMES.filter((purpose) => budget.used(purpose) !== 0)).toEqual([]);
   });
 
   test("waiters: woken once when some is free, not when they left", () => {

@@ -72,6 +72,7 @@ describe("record batch", () => {
       baseTimestampMs: 1000,
       maxTimestampMs: 1_767_225_600_000,
       recordCount: 3,
+      lastOffsetDelta: 2,
       ...PRODUCER,
     });
     expect(checkBatch(batch)).toBeUndefined();

@@ -33,7 +33,7 @@ console.log("javascript ok");
 `;
 
 const TYPESCRIPT = `
-import { type Client, createClient, type Receipt } from "flotilla/client";
+import { type Client, createClient, json, type Receipt, Reject } from "flotilla/client";
 import * as testkit from "flotilla/testkit";
 
 export async function sendOne(bootstrap: readonly string[]): Promise<Receipt> {
@@ -46,6 +46,17 @@ export async function sendOne(bootstrap: readonly string[]): Promise<Receipt> {
   // @ts-expect-error: types are checked, not any
   const wrong: string = receipt.offset;
   console.log(wrong, testkit);
+  const serializer = json<{ readonly n: number }>();
+  const consumer = client.consumer({ subscription: "s", serializer });
+  consumer.closeOn("SIGTERM");
+  await consumer.run(
+    async (message) => {
+      const n: number | undefined = message.data?.n;
+      if (n === undefined) throw new Reject("no number");
+      await message.ack();
+    },
+    { concurrency: 4, signal: AbortSignal.timeout(1000) },
+  );
   await client.close();
   return receipt;
 }

@@ -140,6 +140,27 @@ describe("publish", () => {
     });
   }
 
+  test("from a broker: headers that producers may not set, and messages beyond the topic's limit, are taken", async () => {
+    const { partition, replica } = makePartition();
+    const dead = header("flotilla-dead-offset");
+    for (const [isInternal, reason] of [
+      [false, "INVALID_REQUEST"],
+      [true, undefined],
+    ] as const) {
+      const answer = publish(partition, { messages: [dead], isInternal }, NOW);
+      if (reason !== undefined) {
+        await expect(answer).rejects.toMatchObject({ reason });
+        continue;
+      }
+      replica.advance();
+      expect(await answer).toHaveLength(1);
+    }
+    const large = message("", "x".repeat(2 * 1024 * 1024));
+    const answer = publish(partition, { messages: [large], isInternal: true }, NOW);
+    replica.advance();
+    expect(await answer).toHaveLength(1);
+  });
+
   test("refused when not leader or too weak", async () => {
     const { partition, replica } = makePartition({ settings: { minAcks: "leader" } });
     await expect(

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { createImage, type MetadataImage } from "../../src/cluster/metadata-image.ts";
 import type { NodeRow } from "../../src/cluster/node-table.ts";
+import { SubscriptionIndex } from "../../src/cluster/subscription-index.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import { MetadataChecks } from "./invariants/metadata-checks.ts";
 
@@ -18,7 +19,8 @@ function imageAt(version: number, ...rows: readonly NodeRow[]): MetadataImage {
   const nodes = new Map(rows.map((row) => [row.nodeId, row]));
   const names = new Map();
   const parts = { version, featureLevel: 1, metadataVoters: 3, nodes, names, ...nothing };
-  return createImage({ ...parts, deletedTopics: new Map() });
+  const subscriptions = SubscriptionIndex.EMPTY;
+  return createImage({ ...parts, deletedTopics: new Map(), subscriptions });
 }
 
 function problemsOf(...images: readonly MetadataImage[]): readonly string[] {

@@ -287,7 +287,7 @@ export class InProcessCluster {
     });
     await this.until(
       "the new leader is ready",
-      () => this.partition(toNode, topicId).isLeaderReady,
+      () => this.partition(toNode, topicId, partition).isLeaderReady,
     );
   }
 

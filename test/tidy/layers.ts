@@ -29,7 +29,12 @@ export const ROOMS: Readonly<Record<string, Room>> = {
   },
   config: { rooms: ["model", "base"], packages: ["yaml", "zod", "node:fs", "node:path"] },
   raft: { rooms: ["model", "base"], packages: [], pure: true },
-  filter: { rooms: ["model", "base"], packages: [], pure: true },
+  filter: {
+    rooms: ["model", "base"],
+    packages: [],
+    files: { "topic-selection.ts": ["re2js"] },
+    pure: true,
+  },
   quota: { rooms: ["model", "base"], packages: [], pure: true },
   log: {
     rooms: ["observe", "model", "base"],
@@ -62,6 +67,7 @@ export const ROOMS: Readonly<Record<string, Room>> = {
     files: {
       "data-directory.ts": ["node:child_process"],
       "services/admin-service.ts": ["node:crypto"],
+      "dead-letters.ts": ["node:crypto"],
       "process-memory.ts": ["node:os", "node:v8", "node:vm"],
     },
   },

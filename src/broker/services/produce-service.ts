@@ -3,7 +3,7 @@ import type { TopicRow } from "../../cluster/topic-table.ts";
 import { BrokerError } from "../../model/errors.ts";
 import type { TopicId } from "../../model/ids.ts";
 import { PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from "../../model/limits.ts";
-import { slotOf } from "../../model/slots.ts";
+import { partitionOfSlot, slotOf } from "../../model/slots.ts";
 import type { Partition } from "../../partition/partition.ts";
 import { ProduceSession } from "../../partition/produce-session.ts";
 import { publish } from "../../partition/publish-path.ts";
@@ -52,11 +52,21 @@ export function registerProduceService(node: BrokerNode, services: ServiceRegist
   });
 }
 
-async function publishPlain(node: BrokerNode, request: PublishRequest): Promise<PublishResponse> {
+/** For brokers only: dead letters, which carry headers that producers may not set. */
+export function registerInternalPublish(node: BrokerNode, services: ServiceRegistry): void {
+  services.unary(produceService.publish, (request) => publishPlain(node, request, true));
+}
+
+async function publishPlain(
+  node: BrokerNode,
+  request: PublishRequest,
+  isInternal = false,
+): Promise<PublishResponse> {
   const topic = requireTopic(node, request.topic);
   const number = routeOf(node, topic, request);
   const partition = requirePartition(node, topic.topicId, number);
-  const receipts = await publish(partition, request, node.ports.clock.wallMs());
+  const { clock } = node.ports;
+  const receipts = await publish(partition, { ...request, isInternal }, clock.wallMs());
   return PublishResponse.create({
     receipts: receipts.map((receipt) => Receipt.create({ partition: number, ...receipt })),
   });
@@ -66,22 +76,15 @@ async function publishPlain(node: BrokerNode, request: PublishRequest): Promise<
 function routeOf(node: BrokerNode, topic: TopicRow, request: PublishRequest): number {
   if (request.partition !== undefined) return request.partition;
   const first = request.messages[0];
-  if (first?.key !== undefined) return partitionOfSlot(topic, slotOf(first.key));
+  if (first?.key !== undefined) return partitionOfSlot(topic.layout, slotOf(first.key));
   if (first !== undefined && first.messageId !== "") {
-    return partitionOfSlot(topic, slotOf(Buffer.from(first.messageId)));
+    return partitionOfSlot(topic.layout, slotOf(Buffer.from(first.messageId)));
   }
   const led = [...node.partitions.registry.ofTopic(topic.topicId)].filter(
     (partition) => partition.isLeaderReady,
   );
   const chosen = led[node.ports.random.integer(0, Math.max(led.length, 1))];
   return chosen?.partition ?? 0;
-}
-
-function partitionOfSlot(topic: TopicRow, slot: number): number {
-  const owner = topic.layout.slots.findIndex((ranges) =>
-    ranges.some((range) => slot >= range.from && slot < range.to),
-  );
-  return Math.max(owner, 0);
 }
 
 function checkVersion(version: number): void {

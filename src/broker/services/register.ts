@@ -7,7 +7,9 @@ import { registerMemberService } from "./member-service.ts";
 import { registerMetadataService } from "./metadata-service.ts";
 import { registerPeerControlService } from "./peer-control-service.ts";
 import { registerPeerRepairService } from "./peer-repair-service.ts";
-import { registerProduceService } from "./produce-service.ts";
+import { registerInternalPublish, registerProduceService } from "./produce-service.ts";
+import { registerSubscriptionDefinitionService } from "./subscription-definition-service.ts";
+import { registerSubscriptionService } from "./subscription-service.ts";
 
 /** What clients call. Before the node starts. */
 export function registerClientServices(node: BrokerNode, services: ServiceRegistry): void {
@@ -16,6 +18,8 @@ export function registerClientServices(node: BrokerNode, services: ServiceRegist
   registerMetadataService(node, services);
   registerAdminService(node, services);
   registerMemberService(node, services);
+  registerSubscriptionDefinitionService(node, services);
+  registerSubscriptionService(node, services);
 }
 
 /** What other brokers call. Before the node starts. */
@@ -23,4 +27,5 @@ export function registerPeerServices(node: BrokerNode, services: ServiceRegistry
   node.transport.register(services);
   registerPeerControlService(node, services);
   registerPeerRepairService(node, services);
+  registerInternalPublish(node, services);
 }

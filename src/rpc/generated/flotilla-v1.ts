@@ -4422,7 +4422,7 @@ export const RetryPolicy: MessageType<RetryPolicy> = messageType(createRetryPoli
 export interface DeadLetterPolicy {
   /** False: such messages are tried again for ever at the longest delay. */
   readonly enabled: boolean;
-  /** Empty: "dlq/" and the subscription's name. Created if need be. */
+  /** Begins with "dlq/". Empty: "dlq/" and the subscription's name. Created if need be. */
   readonly topic: string;
 }
 function createDeadLetterPolicy(fields: Partial<DeadLetterPolicy> = {}): DeadLetterPolicy {
@@ -4469,17 +4469,17 @@ export interface SubscriptionDefinition {
   readonly topics?: TopicSelection | undefined;
   /** JSON of the filter (docs/SUBSCRIPTIONS.md); empty: every message. */
   readonly filter: string;
-  /** Order and sharing. Cannot be altered. */
+  /** Order and sharing. Cannot be altered; left out of an alteration it stays. */
   readonly mode?: SubscriptionMode | undefined;
   /** Failed messages. */
   readonly retry?: RetryPolicy | undefined;
-  /** Dead messages. */
+  /** Dead messages. Absent: enabled, with the topic "dlq/" and the subscription's name; disabled for topics of dead letters. */
   readonly deadLetter?: DeadLetterPolicy | undefined;
   /** Ordered modes only. */
   readonly onFailure?: FailurePolicy | undefined;
   /** Time to settle a message, ms, 1000 to 43200000 (0: 30000). */
   readonly ackDeadlineMs: number;
-  /** Cannot be altered. */
+  /** Cannot be altered; left out of an alteration it stays. */
   readonly start?: StartPosition | undefined;
   /** Nothing is handed out before this time, ms since 1970; 0: not paused; 2^53 − 1: until resumed. */
   readonly pausedUntilMs: number;
@@ -5965,9 +5965,15 @@ export interface SubscribeRequest {
   readonly settle: readonly Settle[];
   /** No more deliveries: what is out may still be settled. Answered by `drained`. */
   readonly drain: boolean;
+  /**
+   * Answers each channel that is introduced: what the consumer still works on in its partition, given to it by a leader that is gone;
+   * without ranges: nothing. It may repeat what `open` said: what the consumer was let go on with is passed over. A broker that leads
+   * the partition when `open` comes need not wait for it: `open` is complete. Processed before the credit.
+   */
+  readonly held: readonly HeldMessages[];
 }
 function createSubscribeRequest(fields: Partial<SubscribeRequest> = {}): SubscribeRequest {
-  return { open: fields.open, creditMessages: fields.creditMessages ?? 0, creditBytes: fields.creditBytes ?? 0, settle: fields.settle ?? [], drain: fields.drain ?? false };
+  return { open: fields.open, creditMessages: fields.creditMessages ?? 0, creditBytes: fields.creditBytes ?? 0, settle: fields.settle ?? [], drain: fields.drain ?? false, held: fields.held ?? [] };
 }
 function sizeSubscribeRequest(message: SubscribeRequest): number {
   let size = 0;
@@ -5976,6 +5982,7 @@ function sizeSubscribeRequest(message: SubscribeRequest): number {
   if (message.creditBytes !== 0) size += 1 + uint64Size(message.creditBytes, "creditBytes");
   for (const item of message.settle) size += 1 + prefixedSize(sizeSettle(item));
   if (message.drain) size += 1 + 1;
+  for (const item of message.held) size += 1 + prefixedSize(sizeHeldMessages(item));
   return size;
 }
 function writeSubscribeRequest(message: SubscribeRequest, writer: Writer): void {
@@ -5984,6 +5991,7 @@ function writeSubscribeRequest(message: SubscribeRequest, writer: Writer): void 
   if (message.creditBytes !== 0) { writer.varint(24); writer.varint(message.creditBytes); }
   for (const item of message.settle) { writer.varint(34); writer.varint(sizeSettle(item)); writeSettle(item, writer); }
   if (message.drain) { writer.varint(40); writer.bool(message.drain); }
+  for (const item of message.held) { writer.varint(50); writer.varint(sizeHeldMessages(item)); writeHeldMessages(item, writer); }
 }
 class SubscribeRequestFields implements SubscribeRequest {
   readonly open?: SubscribeOpen | undefined;
@@ -5991,12 +5999,14 @@ class SubscribeRequestFields implements SubscribeRequest {
   readonly creditBytes: number;
   readonly settle: readonly Settle[];
   readonly drain: boolean;
-  constructor(f1: SubscribeOpen | undefined, f2: number, f3: number, f4: Settle[], f5: boolean) {
+  readonly held: readonly HeldMessages[];
+  constructor(f1: SubscribeOpen | undefined, f2: number, f3: number, f4: Settle[], f5: boolean, f6: HeldMessages[]) {
     this.open = f1;
     this.creditMessages = f2;
     this.creditBytes = f3;
     this.settle = f4;
     this.drain = f5;
+    this.held = f6;
   }
 }
 function readSubscribeRequest(reader: Reader): SubscribeRequest {
@@ -6005,6 +6015,7 @@ function readSubscribeRequest(reader: Reader): SubscribeRequest {
   let f3: number = 0;
   const f4: Settle[] = [];
   let f5: boolean = false;
+  const f6: HeldMessages[] = [];
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -6013,10 +6024,11 @@ function readSubscribeRequest(reader: Reader): SubscribeRequest {
       case 24: f3 = reader.uint64(); break;
       case 34: reader.element(); f4.push(reader.message(readSettle)); break;
       case 40: f5 = reader.bool(); break;
+      case 50: reader.element(); f6.push(reader.message(readHeldMessages)); break;
       default: reader.skip(tag);
     }
   }
-  return new SubscribeRequestFields(f1, f2, f3, f4, f5);
+  return new SubscribeRequestFields(f1, f2, f3, f4, f5, f6);
 }
 export const SubscribeRequest: MessageType<SubscribeRequest> = messageType(createSubscribeRequest, sizeSubscribeRequest, writeSubscribeRequest, readSubscribeRequest);
 
@@ -6034,7 +6046,7 @@ export interface SubscribeOpen {
   readonly reportsBegun: boolean;
   /** JSON of the filter that the consumer expects; empty: whatever it is. Another one is refused with FILTER_MISMATCH. */
   readonly expectedFilter: string;
-  /** What the consumer still works on, given to it by a leader that is gone. */
+  /** What the consumer still works on, given to it by leaders that are gone, of any partition: the broker takes what it leads. */
   readonly held: readonly HeldMessages[];
 }
 function createSubscribeOpen(fields: Partial<SubscribeOpen> = {}): SubscribeOpen {
@@ -6371,9 +6383,11 @@ export interface DeliveryChannel {
   readonly layoutEpoch: number;
   /** Time to settle a message, ms. */
   readonly ackDeadlineMs: number;
+  /** Of the subscription. In EXCLUSIVE the consumer works on one message of the channel after the other. */
+  readonly mode?: SubscriptionMode | undefined;
 }
 function createDeliveryChannel(fields: Partial<DeliveryChannel> = {}): DeliveryChannel {
-  return { channel: fields.channel ?? 0, topic: fields.topic ?? "", topicId: fields.topicId ?? "", partition: fields.partition ?? 0, leaderEpoch: fields.leaderEpoch ?? 0, layoutEpoch: fields.layoutEpoch ?? 0, ackDeadlineMs: fields.ackDeadlineMs ?? 0 };
+  return { channel: fields.channel ?? 0, topic: fields.topic ?? "", topicId: fields.topicId ?? "", partition: fields.partition ?? 0, leaderEpoch: fields.leaderEpoch ?? 0, layoutEpoch: fields.layoutEpoch ?? 0, ackDeadlineMs: fields.ackDeadlineMs ?? 0, mode: fields.mode };
 }
 function sizeDeliveryChannel(message: DeliveryChannel): number {
   let size = 0;
@@ -6384,6 +6398,7 @@ function sizeDeliveryChannel(message: DeliveryChannel): number {
   if (message.leaderEpoch !== 0) size += 1 + uint64Size(message.leaderEpoch, "leaderEpoch");
   if (message.layoutEpoch !== 0) size += 1 + uint32Size(message.layoutEpoch, "layoutEpoch");
   if (message.ackDeadlineMs !== 0) size += 1 + uint64Size(message.ackDeadlineMs, "ackDeadlineMs");
+  if (message.mode !== undefined) size += 1 + 1;
   return size;
 }
 function writeDeliveryChannel(message: DeliveryChannel, writer: Writer): void {
@@ -6394,6 +6409,7 @@ function writeDeliveryChannel(message: DeliveryChannel, writer: Writer): void {
   if (message.leaderEpoch !== 0) { writer.varint(40); writer.varint(message.leaderEpoch); }
   if (message.layoutEpoch !== 0) { writer.varint(48); writer.varint(message.layoutEpoch); }
   if (message.ackDeadlineMs !== 0) { writer.varint(56); writer.varint(message.ackDeadlineMs); }
+  if (message.mode !== undefined) { writer.varint(64); writer.varint(numbersOfSubscriptionMode[message.mode]); }
 }
 class DeliveryChannelFields implements DeliveryChannel {
   readonly channel: number;
@@ -6403,7 +6419,8 @@ class DeliveryChannelFields implements DeliveryChannel {
   readonly leaderEpoch: number;
   readonly layoutEpoch: number;
   readonly ackDeadlineMs: number;
-  constructor(f1: number, f2: string, f3: string, f4: number, f5: number, f6: number, f7: number) {
+  readonly mode?: SubscriptionMode | undefined;
+  constructor(f1: number, f2: string, f3: string, f4: number, f5: number, f6: number, f7: number, f8: SubscriptionMode | undefined) {
     this.channel = f1;
     this.topic = f2;
     this.topicId = f3;
@@ -6411,6 +6428,7 @@ class DeliveryChannelFields implements DeliveryChannel {
     this.leaderEpoch = f5;
     this.layoutEpoch = f6;
     this.ackDeadlineMs = f7;
+    this.mode = f8;
   }
 }
 function readDeliveryChannel(reader: Reader): DeliveryChannel {
@@ -6421,6 +6439,7 @@ function readDeliveryChannel(reader: Reader): DeliveryChannel {
   let f5: number = 0;
   let f6: number = 0;
   let f7: number = 0;
+  let f8: SubscriptionMode | undefined = undefined;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -6431,10 +6450,11 @@ function readDeliveryChannel(reader: Reader): DeliveryChannel {
       case 40: f5 = reader.uint64(); break;
       case 48: f6 = reader.uint32(); break;
       case 56: f7 = reader.uint64(); break;
+      case 64: f8 = readSubscriptionMode(reader); break;
       default: reader.skip(tag);
     }
   }
-  return new DeliveryChannelFields(f1, f2, f3, f4, f5, f6, f7);
+  return new DeliveryChannelFields(f1, f2, f3, f4, f5, f6, f7, f8);
 }
 export const DeliveryChannel: MessageType<DeliveryChannel> = messageType(createDeliveryChannel, sizeDeliveryChannel, writeDeliveryChannel, readDeliveryChannel);
 
@@ -6447,7 +6467,10 @@ export interface Delivery {
   readonly channel: number;
   /** Grows within the leadership. */
   readonly deliveryNumber: number;
-  /** BATCHES: record batch v2. Only the records that `ranges` names are delivered. */
+  /**
+   * BATCHES: record batch v2. Only the records that `ranges` names are delivered. A broker may leave the others out: then there are
+   * fewer records than offsets, each with its own offset delta, and the last offset delta is still that of the whole batch.
+   */
   readonly batch: Buffer;
   /** BATCHES: pairs: first offset, count. Empty: the whole batch. */
   readonly ranges: readonly number[];
@@ -6455,7 +6478,11 @@ export interface Delivery {
   readonly messages: readonly Message[];
   /** Those that were handed out before. */
   readonly redeliveries: readonly Redelivery[];
-  /** Answers `held`: the consumer goes on with these messages under the new token; nothing is sent again. Pairs: first offset, count. */
+  /**
+   * Answers `held`: the consumer goes on with these messages under the new token; nothing is sent again. Pairs: first offset, count.
+   * Held messages that are named by no such answer within the ack deadline are lost; those that the same deliveries held and this
+   * one does not name are lost at once.
+   */
   readonly resumed: readonly number[];
 }
 function createDelivery(fields: Partial<Delivery> = {}): Delivery {

@@ -1,5 +1,6 @@
 // What every check gets and gives. A check is a pure function over the facts of a history; registry.ts lists them.
 import type { AnomalyKind } from "../catalogue.ts";
+import type { DeliveryView } from "../delivery-view.ts";
 import type { Facts } from "../facts.ts";
 import type { FinalReads } from "../final-reads.ts";
 import type { Promises } from "../promises.ts";
@@ -12,6 +13,7 @@ export interface Evidence {
   readonly rules: Rules;
   readonly promises: Promises;
   readonly finals: FinalReads;
+  readonly deliveryView: DeliveryView;
   /** By place; made when it is first asked for. */
   readonly receiptsByTime: () => readonly ReceiptsByTime[];
 }

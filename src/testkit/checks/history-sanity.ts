@@ -2,7 +2,7 @@
 import { type Check, eventsOf, type Finding, shown } from "./check.ts";
 
 export const sanityCheck: Check = {
-  kinds: ["duplicate-value-sent", "unmatched-end"],
+  kinds: ["duplicate-value-sent", "unmatched-end", "unmatched-settlement"],
   run: ({ facts }, found) => {
     const { sends } = facts;
     const finding = (row: number, event: number, message: string): Finding => ({
@@ -18,6 +18,10 @@ export const sanityCheck: Check = {
     for (const { event, row } of sends.endedTwice) {
       const message = sends.isSent(row) ? "had ended before" : "ended, and was never sent";
       found("unmatched-end", () => finding(row, event, message));
+    }
+    for (const event of facts.delivery.unmatched) {
+      const message = "about a delivery, or a settlement, that does not stand before it";
+      found("unmatched-settlement", () => ({ message, events: [event] }));
     }
     return sends.length;
   },

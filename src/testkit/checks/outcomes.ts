@@ -1,7 +1,7 @@
 // I28: QueryOutcome's verdicts are final. What it calls lost never shows up, and was not promised to stay; what it calls
 // committed is there in the end.
 import type { OutcomeAnswered } from "../events.ts";
-import type { Numbered } from "../facts.ts";
+import type { Numbered } from "../numbered.ts";
 import { NONE } from "../send-table.ts";
 import { type Check, type Evidence, eventsOf, type Found, located, shown } from "./check.ts";
 

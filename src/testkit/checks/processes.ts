@@ -1,7 +1,7 @@
 // A28 and A29: brokers do not complain, do not end by themselves, and give back what they used. Whatever is expected in a
 // run stands in its rules, with a reason.
 import type { ProcessExit, ResourceSample } from "../events.ts";
-import type { Numbered } from "../facts.ts";
+import type { Numbered } from "../numbered.ts";
 import type { Rules } from "../rules.ts";
 import { type Check, type Evidence, type Found, shown } from "./check.ts";
 

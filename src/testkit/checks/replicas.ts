@@ -1,5 +1,5 @@
 // A26 and A27: what several nodes say about one thing must agree: the bytes of a range of a log, and metadata at an index.
-import type { Numbered } from "../facts.ts";
+import type { Numbered } from "../numbered.ts";
 import { type Check, type Found, located } from "./check.ts";
 
 export const replicaCheck: Check = {

@@ -9,6 +9,8 @@ import { CLIENT, type Network } from "./network.ts";
 
 const ROUTER = "router";
 const SINK = "sink";
+/** The end of a link that is not the router's. */
+const FAR_END = "e0";
 /** Second numbers of addresses, and numbers of routing tables. */
 const SINK_BASE = 100;
 const RESET_BASE = 200;
@@ -28,6 +30,7 @@ interface InterfaceCounts {
 export class Namespaces implements Network {
   readonly transport = "namespaces";
   readonly #nodes = new Set<number>();
+  readonly #names: string[] = [];
   #rules: Rule[] = [];
   readonly #slow = new Set<number>();
   #slowed = 0;
@@ -35,7 +38,7 @@ export class Namespaces implements Network {
   /** @param brokers ids */
   static async create(brokers: readonly number[]): Promise<Namespaces> {
     const network = new Namespaces();
-    for (const name of [ROUTER, SINK]) await addNamespace(name);
+    for (const name of [ROUTER, SINK]) await network.#addNamespace(name);
     await inNamespace(ROUTER, "echo 1 > /proc/sys/net/ipv4/ip_forward");
     for (const id of [CLIENT, ...brokers]) await network.addNode(id);
     return network;
@@ -51,8 +54,8 @@ export class Namespaces implements Network {
 
   async addNode(id: number): Promise<void> {
     this.#nodes.add(id);
-    if (id !== CLIENT) await addNamespace(nameOf(id));
-    await this.#join(id, `v${id}`, id === CLIENT ? undefined : nameOf(id), "e0");
+    if (id !== CLIENT) await this.#addNamespace(nameOf(id));
+    await this.#join(id, `v${id}`, id === CLIENT ? undefined : nameOf(id), FAR_END);
     await this.#addSink(id);
     await this.#addResetter(id);
   }
@@ -104,9 +107,17 @@ export class Namespaces implements Network {
     return total;
   }
 
-  /** The enclosure's end removes everything. */
+  /** The next act of the enclosure begins with the same names. The kernel removes what is in a namespace later on. */
   async close(): Promise<void> {
     await this.heal();
+    if (this.#nodes.has(CLIENT)) await runWords(`ip link del ${FAR_END}`);
+    for (const name of this.#names.splice(0)) await runWords(`ip netns del ${name}`);
+  }
+
+  async #addNamespace(name: string): Promise<void> {
+    await runWords(`ip netns add ${name}`);
+    this.#names.push(name);
+    await runWords(`ip -n ${name} link set lo up`);
   }
 
   /** A pair of interfaces between the router and another namespace (undefined: the enclosure's own). */
@@ -132,8 +143,8 @@ export class Namespaces implements Network {
   /** It answers for the node's address without knowing its connections. */
   async #addResetter(id: number): Promise<void> {
     const part = RESET_BASE + id;
-    await addNamespace(`reset${id}`);
-    await this.#join(part, `r${id}`, `reset${id}`, "e0");
+    await this.#addNamespace(`reset${id}`);
+    await this.#join(part, `r${id}`, `reset${id}`, FAR_END);
     await runWords(`ip -n reset${id} addr add ${address(id)}/32 dev lo`);
     const route = `default via 10.213.${part}.2 dev r${id} table ${part}`;
     await runWords(`ip -n ${ROUTER} route add ${route}`);
@@ -159,11 +170,6 @@ function nameOf(id: number): string {
 
 function wordsOf({ from, table, to }: Rule): string {
   return `iif v${from} to ${address(to)} lookup ${table}`;
-}
-
-async function addNamespace(name: string): Promise<void> {
-  await runWords(`ip netns add ${name}`);
-  await runWords(`ip -n ${name} link set lo up`);
 }
 
 async function inNamespace(name: string, script: string): Promise<void> {

@@ -1,0 +1,40 @@
+// How fast a subscription settles, from looks at its progress now and then: over the last few looks, so that one that came
+// late does not swing the figure. Pure.
+
+export interface LagLook {
+  readonly timeMs: number;
+  /** Everything that was settled, ever. */
+  readonly settled: number;
+  readonly unsettled: number;
+}
+
+export interface LagRate {
+  /** Messages settled per second. */
+  readonly perSecond: number;
+  /** Until nothing is unsettled, if it goes on so; undefined: it does not shrink. */
+  readonly drainMs: number | undefined;
+}
+
+/** Looks that count. */
+const LOOKS_MAX = 10;
+
+export class LagRates {
+  readonly #looks = new Map<string, LagLook[]>();
+
+  /** @returns undefined before the second look */
+  look(subject: string, look: LagLook): LagRate | undefined {
+    const looks = this.#looks.get(subject) ?? [];
+    looks.push(look);
+    if (looks.length > LOOKS_MAX) looks.shift();
+    this.#looks.set(subject, looks);
+    const [first] = looks;
+    if (first === undefined || look.timeMs <= first.timeMs) return undefined;
+    const seconds = (look.timeMs - first.timeMs) / 1000;
+    const shrinksPerSecond = (first.unsettled - look.unsettled) / seconds;
+    return {
+      // A seek backwards unsettles what was settled.
+      perSecond: Math.max(0, (look.settled - first.settled) / seconds),
+      drainMs: shrinksPerSecond > 0 ? (look.unsettled / shrinksPerSecond) * 1000 : undefined,
+    };
+  }
+}

@@ -1,0 +1,375 @@
+// The streams of one consumer: one to each broker in service, opened again when it breaks, with what is still held from
+// leaders that are gone. Says when the consumer cannot go on: the subscription is unknown everywhere, another consumer of
+// its id took over, nobody can be reached.
+import type { Cancel } from "../base/clock.ts";
+import { type Deferred, deferred } from "../base/deferred.ts";
+import { type BrokerError, type ErrorReason, isBrokerError } from "../model/errors.ts";
+import { PROTOCOL_VERSION_MAX } from "../model/limits.ts";
+import { backoffMs, LOAD_PAUSE_MS_MAX, ROUTING_PAUSE_MS_MAX } from "./backoff.ts";
+import type { ClientDeps } from "./client-deps.ts";
+import type { StreamSlot } from "./connection-pool.ts";
+import type { ConsumerChannel } from "./consumer-channel.ts";
+import { ConsumerStream, type ConsumerStreamEvents } from "./consumer-stream.ts";
+import { asFlotillaError, FlotillaError } from "./flotilla-error.ts";
+import type { HeldDelivery } from "./held-delivery.ts";
+import { OrphanDeliveries } from "./orphan-deliveries.ts";
+import type { Credit } from "./stream-credit.ts";
+
+export interface ConsumerStreamsOptions {
+  readonly deps: ClientDeps;
+  readonly subscription: string;
+  readonly consumerId: string;
+  readonly expectedFilter: string;
+  readonly prefetch: Credit;
+  readonly isVerified: boolean;
+  readonly unavailableTimeoutMs: number;
+}
+
+/** What the streams tell their consumer. */
+export interface ConsumerStreamsEvents {
+  onDelivery(channel: ConsumerChannel, delivery: HeldDelivery): void;
+  onLeft(count: number): void;
+  onFreed(channel: ConsumerChannel): void;
+  onPaused(untilMs: number): void;
+  /** Something has changed: look again. */
+  onTurn(): void;
+  onFailed(error: FlotillaError): void;
+}
+
+interface BrokerLink {
+  readonly endpoint: string;
+  stream: ConsumerStream | undefined;
+  /** Failures since it last answered. */
+  attempt: number;
+  cancelOpen: Cancel | undefined;
+  /** Since when it does not know the subscription. */
+  unknownSinceMs: number | undefined;
+  /** Batches in a row that arrived damaged. */
+  damaged: number;
+}
+
+/** Metadata at least as new as this say which brokers there are. */
+const FOLLOW_MS = 5000;
+/** A subscription that was just created is known everywhere after this. */
+const UNKNOWN_MS = 5000;
+/** A stream that was not refused for so long is open, although the broker had nothing to say. */
+const OPEN_MS = 2500;
+const DAMAGED_MAX = 3;
+/** These end the consumer. */
+const FINAL: ReadonlySet<ErrorReason> = new Set([
+  "FILTER_MISMATCH",
+  "CONSUMER_REPLACED",
+  "INVALID_REQUEST",
+  "UNSUPPORTED_VERSION",
+  "CLUSTER_MISMATCH",
+]);
+
+export class ConsumerStreams implements ConsumerStreamEvents {
+  readonly #options: ConsumerStreamsOptions;
+  readonly #events: ConsumerStreamsEvents;
+  readonly #links = new Map<string, BrokerLink>();
+  readonly #orphans = new OrphanDeliveries();
+  readonly #slots = new Map<ConsumerStream, StreamSlot>();
+  #cancelFollow: Cancel | undefined;
+  /** When some broker was last known to serve. */
+  #servedMs = 0;
+  #closed: Deferred<void> | undefined;
+  #isDraining = false;
+  #isClosed = false;
+
+  constructor(options: ConsumerStreamsOptions, events: ConsumerStreamsEvents) {
+    this.#options = options;
+    this.#events = events;
+  }
+
+  get isDraining(): boolean {
+    return this.#isDraining;
+  }
+
+  /** Every live stream was drained and everything is confirmed. */
+  get isQuiet(): boolean {
+    for (const { stream } of this.#links.values()) {
+      if (stream !== undefined && !(stream.isDrained && stream.isSettled)) return false;
+    }
+    return [...this.held()].length === 0;
+  }
+
+  /** All that was received and is not over, with and without a leader. */
+  *held(): Generator<HeldDelivery> {
+    for (const { stream } of this.#links.values()) {
+      for (const channel of stream?.channels() ?? []) yield* channel.held();
+    }
+    yield* this.#orphans.all();
+  }
+
+  /** Connects; returns at once. */
+  start(): void {
+    this.#servedMs = this.#nowMs();
+    void this.#follow();
+  }
+
+  /** No more deliveries. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#cancelFollow?.();
+    for (const link of this.#links.values()) {
+      link.stream?.drain();
+      if (link.stream === undefined && this.#orphans.all().length === 0) link.cancelOpen?.();
+    }
+  }
+
+  flush(): void {
+    for (const { stream } of this.#links.values()) stream?.flush();
+  }
+
+  expire(): void {
+    this.#orphans.expire(this.#nowMs());
+  }
+
+  /** Ends all streams. What is held is lost at once; resolves when the streams have ended. */
+  close(): Promise<void> {
+    this.#isClosed = true;
+    this.#cancelFollow?.();
+    for (const link of this.#links.values()) {
+      link.cancelOpen?.();
+      link.stream?.close();
+    }
+    this.#links.clear();
+    this.#orphans.giveUpAll();
+    const closed = deferred<void>();
+    this.#closed = closed;
+    if (this.#slots.size === 0) closed.resolve();
+    return closed.promise;
+  }
+
+  // --- ConsumerStreamEvents
+
+  onChannel(stream: ConsumerStream, channel: ConsumerChannel): void {
+    for (const link of this.#links.values()) {
+      if (link.stream !== stream) link.stream?.retire(channel.key, channel.leaderEpoch);
+    }
+  }
+
+  orphansOf(channel: ConsumerChannel): readonly HeldDelivery[] {
+    return this.#orphans.of(channel.key);
+  }
+
+  onDelivery(channel: ConsumerChannel, delivery: HeldDelivery): void {
+    this.#orphans.replaced(channel, delivery);
+    this.#events.onDelivery(channel, delivery);
+  }
+
+  onResumed(channel: ConsumerChannel, number: number, ranges: readonly number[]): void {
+    this.#orphans.resume(channel, number, ranges, this.#nowMs());
+  }
+
+  onLeft(count: number): void {
+    this.#events.onLeft(count);
+  }
+
+  onFreed(channel: ConsumerChannel): void {
+    this.#events.onFreed(channel);
+  }
+
+  onOrphans(deliveries: readonly HeldDelivery[]): void {
+    if (this.#isClosed) for (const delivery of deliveries) delivery.giveUp(undefined);
+    else this.#orphans.add(deliveries);
+  }
+
+  onPaused(untilMs: number): void {
+    this.#events.onPaused(untilMs);
+  }
+
+  onAnswer(stream: ConsumerStream, isRouteStale: boolean): void {
+    this.#servedMs = this.#nowMs();
+    const link = this.#links.get(stream.endpoint);
+    if (link?.stream === stream) {
+      link.attempt = 0;
+      link.unknownSinceMs = undefined;
+      link.damaged = 0;
+    }
+    if (isRouteStale && !this.#isDraining) this.#followIn(0);
+    this.#events.onTurn();
+  }
+
+  onClosed(stream: ConsumerStream): void {
+    this.#slots.get(stream)?.release();
+    this.#slots.delete(stream);
+    if (this.#slots.size === 0) this.#closed?.resolve();
+  }
+
+  onEnd(stream: ConsumerStream, error: BrokerError): void {
+    this.onClosed(stream);
+    const link = this.#links.get(stream.endpoint);
+    if (this.#isClosed || link?.stream !== stream) return;
+    link.stream = undefined;
+    const { endpoint } = link;
+    const { reason } = error;
+    this.#options.deps.log.debug({ endpoint, reason }, "subscribe stream ended");
+    this.#noteEnd(link, stream, error);
+    const failure = this.#finalFailure(link, error);
+    if (failure !== undefined) {
+      this.#events.onFailed(failure);
+      return;
+    }
+    this.#openLater(link, error);
+    this.#events.onTurn();
+  }
+
+  // --- which brokers
+
+  #followIn(delayMs: number): void {
+    this.#cancelFollow?.();
+    this.#cancelFollow = this.#options.deps.clock.schedule(delayMs, () => {
+      void this.#follow();
+    });
+  }
+
+  async #follow(): Promise<void> {
+    const { metadata, random } = this.#options.deps;
+    let pauseMs = FOLLOW_MS * (0.8 + 0.4 * random.next());
+    try {
+      if (metadata.brokersInService.length === 0) await metadata.refresh();
+      else await metadata.refreshOlderThan(FOLLOW_MS / 2);
+    } catch (error) {
+      if (this.#isClosed) return;
+      if (!isBrokerError(error) || !error.retryable) {
+        this.#events.onFailed(asFlotillaError(error, "not-applied"));
+        return;
+      }
+      pauseMs = ROUTING_PAUSE_MS_MAX;
+      if (this.#checkReachable(error)) return;
+    }
+    if (this.#isClosed || this.#isDraining) return;
+    this.#reconcile();
+    this.#followIn(pauseMs);
+  }
+
+  /** Brokers that joined are opened; those that left are forgotten when their streams end. */
+  #reconcile(): void {
+    const joined = this.#options.deps.metadata.brokersInService.filter(
+      (endpoint) => !this.#links.has(endpoint),
+    );
+    if (joined.length === 0) return;
+    const links = joined.map((endpoint): BrokerLink => {
+      const link = {
+        endpoint,
+        stream: undefined,
+        attempt: 0,
+        cancelOpen: undefined,
+        unknownSinceMs: undefined,
+        damaged: 0,
+      };
+      this.#links.set(endpoint, link);
+      return link;
+    });
+    const share = this.#share();
+    for (const { stream } of this.#links.values()) stream?.setShare(share);
+    for (const link of links) this.#open(link);
+  }
+
+  #share(): Credit {
+    const { bytes, messages } = this.#options.prefetch;
+    const count = Math.max(1, this.#links.size);
+    return { messages: Math.ceil(messages / count), bytes: Math.ceil(bytes / count) };
+  }
+
+  // --- opening
+
+  #open(link: BrokerLink): void {
+    if (this.#isClosed || link.stream !== undefined) return;
+    const { consumerId, deps, expectedFilter, isVerified, subscription } = this.#options;
+    let slot: StreamSlot;
+    try {
+      slot = deps.connections.slot(link.endpoint);
+    } catch (error) {
+      this.#events.onFailed(asFlotillaError(error, "not-applied"));
+      return;
+    }
+    const open = {
+      subscription,
+      consumerId,
+      protocolVersion: PROTOCOL_VERSION_MAX,
+      form: "batches" as const,
+      reportsBegun: true,
+      expectedFilter,
+    };
+    const { clock } = deps;
+    const held = this.#orphans.all();
+    const settings = { clock, open, held, share: this.#share(), isVerified };
+    const isDraining = this.#isDraining;
+    const stream = new ConsumerStream(slot.connection, { ...settings, isDraining }, this);
+    link.stream = stream;
+    this.#slots.set(stream, slot);
+  }
+
+  #openLater(link: BrokerLink, error: BrokerError): void {
+    const { clock, metadata, random } = this.#options.deps;
+    const isKnown = metadata.brokersInService.includes(link.endpoint);
+    if (!isKnown || (this.#isDraining && this.#orphans.all().length === 0)) {
+      this.#links.delete(link.endpoint);
+      return;
+    }
+    const isLoad = error.retry === "later";
+    // A broker that is down for long is not asked four times a second by every consumer.
+    const maxMs = isLoad || link.attempt > 5 ? LOAD_PAUSE_MS_MAX : ROUTING_PAUSE_MS_MAX;
+    const { retryAfterMs } = error.fields;
+    const pauseMs = typeof retryAfterMs === "number" ? retryAfterMs : 0;
+    const delayMs = Math.max(pauseMs, backoffMs(random, link.attempt, maxMs));
+    link.attempt += 1;
+    link.cancelOpen = clock.schedule(delayMs, () => this.#open(link));
+    if (!this.#isDraining) this.#followIn(delayMs);
+  }
+
+  #noteEnd(link: BrokerLink, stream: ConsumerStream, error: BrokerError): void {
+    const nowMs = this.#nowMs();
+    const wasOpen = stream.hasAnswered || nowMs - stream.openedMs >= OPEN_MS;
+    if (wasOpen) {
+      this.#servedMs = nowMs;
+      link.attempt = 0;
+    }
+    if (error.reason !== "UNKNOWN_SUBSCRIPTION") link.unknownSinceMs = undefined;
+    else if (wasOpen || link.unknownSinceMs === undefined) link.unknownSinceMs = nowMs;
+    const isDamage = error.reason === "CORRUPT_BATCH" || error.reason === "MALFORMED_BATCH";
+    if (isDamage) link.damaged += 1;
+  }
+
+  /** Why the consumer cannot go on. */
+  #finalFailure(link: BrokerLink, error: BrokerError): FlotillaError | undefined {
+    if (FINAL.has(error.reason)) return asFlotillaError(error, "not-applied");
+    if (link.damaged >= DAMAGED_MAX) return asFlotillaError(error, "not-applied");
+    const nowMs = this.#nowMs();
+    if (error.reason === "UNKNOWN_SUBSCRIPTION") {
+      const isLong = nowMs - (link.unknownSinceMs ?? nowMs) >= UNKNOWN_MS;
+      // Brokers that are down say nothing about it.
+      return isLong && !this.#isServed(nowMs) ? asFlotillaError(error, "not-applied") : undefined;
+    }
+    return this.#unreachable(error);
+  }
+
+  #checkReachable(error: BrokerError): boolean {
+    const failure = this.#unreachable(error);
+    if (failure !== undefined) this.#events.onFailed(failure);
+    return failure !== undefined;
+  }
+
+  #unreachable(error: BrokerError): FlotillaError | undefined {
+    const nowMs = this.#nowMs();
+    const limitMs = this.#options.unavailableTimeoutMs;
+    if (this.#isServed(nowMs) || nowMs - this.#servedMs < limitMs) return undefined;
+    const text = `no broker could be reached for ${limitMs} ms: ${error.message}`;
+    return new FlotillaError(error.reason, text, error.fields, "not-applied", { cause: error });
+  }
+
+  /** Some broker has taken the consumer in. */
+  #isServed(nowMs: number): boolean {
+    return [...this.#links.values()].some(
+      ({ stream }) =>
+        stream !== undefined && (stream.hasAnswered || nowMs - stream.openedMs >= OPEN_MS),
+    );
+  }
+
+  #nowMs(): number {
+    return this.#options.deps.clock.monotonicMs();
+  }
+}

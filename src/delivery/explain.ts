@@ -1,0 +1,119 @@
+// What became of one message for one subscription: what the dispatcher knows, and what only the record itself tells (its key,
+// whether the filter wants it). Called by the broker's service.
+import { isBrokerError } from "../model/errors.ts";
+import type { Offset } from "../model/positions.ts";
+import { decodeBatch } from "../model/record-batch-decoder.ts";
+import { isWanted } from "./batch-loader.ts";
+import type { DeliveryRunner } from "./delivery-runner.ts";
+import type { Explanation, Fate } from "./dispatch-types.ts";
+import type { Failure } from "./failure-table.ts";
+import { RecordFeed } from "./record-feed.ts";
+
+export type MessageFate = Fate | { readonly kind: "filtered"; readonly filter: string };
+
+export interface MessageExplanation {
+  readonly fate: MessageFate;
+  readonly handedOut: number;
+  readonly failure: Failure | undefined;
+  /** For people. */
+  readonly sentence: string;
+}
+
+/** @throws BrokerError as RecordFeed, and NOT_LEADER | LEADER_UNKNOWN */
+export async function explain(runner: DeliveryRunner, offset: Offset): Promise<MessageExplanation> {
+  const { partition } = runner;
+  const isThere = offset >= partition.logStartOffset && offset < partition.highWatermark;
+  const record = isThere ? await recordAt(runner, offset) : undefined;
+  if (runner.isClosed) throw partition.notLeader();
+  const { fate, handedOut } = runner.explain(offset, record?.key);
+  const shown = record?.isWanted === false ? unwanted(runner, fate) : fate;
+  const failure = runner.state.failures.get(offset);
+  return { fate: shown, handedOut, failure, sentence: sentenceOf(shown, failure) };
+}
+
+/** A message that the filter does not want is settled by it, or will be as soon as it is read. */
+function unwanted({ row }: DeliveryRunner, fate: Explanation["fate"]): MessageFate {
+  const isFiltered = ["settled", "settling", "ready", "waiting", "parked", "paused"].includes(
+    fate.kind,
+  );
+  return isFiltered ? { kind: "filtered", filter: row.definition.filter } : fate;
+}
+
+interface RecordFacts {
+  readonly isWanted: boolean | undefined;
+  readonly key: { readonly value: Buffer | undefined } | undefined;
+}
+
+async function recordAt(runner: DeliveryRunner, offset: Offset): Promise<RecordFacts | undefined> {
+  const { filter, partition } = runner;
+  const { appendTimesMs, batches } = await new RecordFeed(partition).offsets([offset], 1);
+  const [batch] = batches;
+  if (batch === undefined) return undefined;
+  const { partition: number, topicName: topic } = partition;
+  const place = { topic, partition: number, appendTimeMs: appendTimesMs[0] ?? 0 };
+  return { isWanted: isWanted(batch, place, offset, filter), key: keyAt(batch, offset) };
+}
+
+function keyAt(batch: Buffer, offset: Offset): RecordFacts["key"] {
+  try {
+    const record = decodeBatch(batch).find((one) => one.offset === offset);
+    return record === undefined ? undefined : { value: record.key };
+  } catch (error) {
+    if (!isBrokerError(error)) throw error;
+    return undefined;
+  }
+}
+
+function sentenceOf(fate: MessageFate, failure: Failure | undefined): string {
+  const failed = failure === undefined ? "" : ` It failed ${timesOf(failure.failed)}.`;
+  return `${describe(fate)}.${failed}`;
+}
+
+function describe(fate: MessageFate): string {
+  switch (fate.kind) {
+    case "ready":
+      return "It is handed out as soon as a consumer has credit";
+    case "settled":
+      return "It is settled";
+    case "settling":
+      return "It is settled; that is being replicated";
+    case "leased":
+      return `Consumer ${fate.consumerId} has it, until ${timeText(fate.untilMs)}`;
+    case "filtered":
+      return `The filter does not want it: ${fate.filter}`;
+    case "waiting":
+      return `It waits for the message at offset ${fate.behindOffset}, which comes before it in ${orderOf(fate.key)}`;
+    case "parked":
+      return `The message at offset ${fate.behindOffset} failed for good and parked ${orderOf(fate.key)}`;
+    case "delayed":
+      return `It is tried again at ${timeText(fate.untilMs)}`;
+    case "dead":
+      return "It failed for good and goes to the dead letter topic";
+    case "paused":
+      return fate.stoppedAt === undefined
+        ? `The subscription is paused${pauseText(fate.untilMs)}`
+        : `The partition is stopped: the message at offset ${fate.stoppedAt} failed for good`;
+    case "absent":
+      return "There is no such message: it was never written, or retention dropped it";
+  }
+}
+
+function orderOf(key: Buffer | undefined): string {
+  if (key === undefined) return "the order of messages without a key";
+  return `the order of key ${JSON.stringify(key.toString("utf8").slice(0, 80))}`;
+}
+
+function pauseText(untilMs: number): string {
+  return untilMs >= Number.MAX_SAFE_INTEGER
+    ? " until it is resumed"
+    : ` until ${timeText(untilMs)}`;
+}
+
+function timeText(timeMs: number): string {
+  // Times beyond what a date can be are as good as for ever.
+  return timeMs > 8.64e15 ? "the end of time" : new Date(timeMs).toISOString();
+}
+
+function timesOf(count: number): string {
+  return count === 1 ? "once" : `${count} times`;
+}

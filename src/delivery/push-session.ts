@@ -1,0 +1,344 @@
+// One consumer's stream to one broker, whatever carries it: credit and settlements in, messages out, from every partition of
+// the subscription that this broker leads. Settlements are taken and answered while the transport is full; only messages
+// wait. Made by the broker's service for each stream; delivery-host.ts connects it with runners.
+import type { Clock } from "../base/clock.ts";
+import { BrokerError, isBrokerError } from "../model/errors.ts";
+import { CHANNELS_PER_SESSION_MAX } from "../model/limits.ts";
+import type { MemoryBudget } from "../model/memory-budget.ts";
+import type { Offset } from "../model/positions.ts";
+import type { SubscriptionRow } from "../model/subscription.ts";
+import { asBatch, asMessages, NOTHING, pairsOf } from "./delivery-form.ts";
+import type { DeliveryRunner } from "./delivery-runner.ts";
+import type { ConsumerInfo, LostDelivery, OutgoingDelivery } from "./dispatch-types.ts";
+import { AnswerDraft, type PushAnswer } from "./push-answer.ts";
+import { type Channel, PushChannels } from "./push-channels.ts";
+import { PushCredit } from "./push-credit.ts";
+import {
+  type CheckedHeld,
+  type CheckedOpen,
+  checkHeld,
+  heldBy,
+  type SubscribeMessage,
+} from "./push-request.ts";
+import type { RunnerConsumer } from "./runner-parts.ts";
+import {
+  checkSettle,
+  invalid,
+  SETTLES_PER_MESSAGE_MAX,
+  type SettleMessage,
+} from "./settle-request.ts";
+
+/** Answers without messages that a full transport is given nevertheless; beyond, the stream is not read. */
+const BLOCKED_ANSWERS_MAX = 256;
+
+/** The stream that carries a session. */
+export interface PushOutput {
+  /** False: the transport's buffer is full; drained() must be called when it is not any more. */
+  send(answer: PushAnswer): boolean;
+  end(error?: BrokerError): void;
+  /** Stops and restarts delivery of incoming messages. Called alternately. */
+  pause(): void;
+  resume(): void;
+}
+
+export interface PushSessionDeps {
+  readonly clock: Clock;
+  readonly memory: MemoryBudget | undefined;
+  readonly onRefused: (error: BrokerError) => void;
+  /** The session is over, for whatever reason. */
+  readonly onClosed: (session: PushSession) => void;
+}
+
+export class PushSession implements RunnerConsumer {
+  readonly info: ConsumerInfo;
+  readonly #open: CheckedOpen;
+  readonly #deps: PushSessionDeps;
+  readonly #output: PushOutput;
+  readonly #credit = new PushCredit();
+  readonly #draft = new AnswerDraft();
+  readonly #channels: PushChannels;
+  #row: SubscriptionRow;
+  #isFlushDue = false;
+  #isDraining = false;
+  #isClosed = false;
+  /** The transport, or the node's memory for answers, is full. */
+  #isBlocked = false;
+  #blockedAnswers = 0;
+  #isPaused = false;
+  readonly #congested = new Map<DeliveryRunner, () => void>();
+  #leaveMemory: (() => void) | undefined;
+
+  constructor(open: CheckedOpen, row: SubscriptionRow, output: PushOutput, deps: PushSessionDeps) {
+    this.#open = open;
+    this.#channels = new PushChannels(open.held);
+    this.#row = row;
+    this.#output = output;
+    this.#deps = deps;
+    const { consumerId: id, reportsBegun } = open;
+    this.info = { id, reportsBegun, credit: this.#credit.visible };
+    if (row.definition.pausedUntilMs !== 0) this.#draft.paused(row.definition.pausedUntilMs);
+    this.#scheduleFlush();
+  }
+
+  get row(): SubscriptionRow {
+    return this.#row;
+  }
+
+  get consumerId(): string {
+    return this.#open.consumerId;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** @throws BrokerError INVALID_REQUEST, which ends the stream */
+  receive(message: SubscribeMessage): void {
+    if (this.#isClosed) return;
+    if (message.open !== undefined) throw invalid("open", "only in the first message");
+    this.proceed(message);
+  }
+
+  /** What a message says besides `open`. @throws BrokerError INVALID_REQUEST, which ends the stream */
+  proceed({ creditBytes, creditMessages, drain, held, settle }: SubscribeMessage): void {
+    if (held.length > 0) this.#answered(checkHeld(held, "held"));
+    if (creditMessages > 0 || creditBytes > 0) {
+      this.#credit.add(creditMessages, creditBytes);
+      this.#offer();
+    }
+    for (const [at, item] of settle.entries()) {
+      if (at < SETTLES_PER_MESSAGE_MAX) this.#settle(item);
+      else this.refused(item.number, invalid("settle", `${SETTLES_PER_MESSAGE_MAX} per message`));
+    }
+    if (drain) this.#drain();
+    this.#adjustReading();
+  }
+
+  /**
+   * A partition of the subscription is led here.
+   * @param isComplete what `open` says about held messages is all: the partition was led here when it came
+   */
+  addChannel(runner: DeliveryRunner, isComplete: boolean): void {
+    if (this.#isClosed) return;
+    const number = this.#channels.next();
+    this.#introduce(number, runner);
+    if (this.#channels.isFull) {
+      const fields = { limit: "channels", max: CHANNELS_PER_SESSION_MAX };
+      this.#end(number, new BrokerError("OVERLOADED", "the stream has too many channels", fields));
+      return;
+    }
+    const key = runner.join(this, number);
+    const channel: Channel = { number, runner, key, awaiting: undefined };
+    this.#channels.add(channel);
+    const { partition, topicId } = runner.partition;
+    const held = this.#channels.takeNamed(topicId, partition);
+    if (isComplete || held !== undefined) this.#resume(channel, held ?? []);
+    else this.#await(channel);
+    if (this.#isDraining) runner.drain(key);
+  }
+
+  /** The transport takes messages again. */
+  drained(): void {
+    this.#isBlocked = false;
+    this.#blockedAnswers = 0;
+    this.#flush();
+    this.#offer();
+    this.#adjustReading();
+  }
+
+  /** The subscription's definition is another one. */
+  update(row: SubscriptionRow): void {
+    const before = this.#row.definition;
+    this.#row = row;
+    if (row.definition.pausedUntilMs === before.pausedUntilMs) return;
+    this.#draft.paused(row.definition.pausedUntilMs);
+    this.#scheduleFlush();
+  }
+
+  /** Ends the stream from this side. */
+  end(error: BrokerError): void {
+    if (this.#isClosed) return;
+    this.#flush();
+    this.close();
+    this.#output.end(error);
+  }
+
+  /** The stream ended: what is out is lost. Idempotent. */
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#credit.hide();
+    this.#leaveMemory?.();
+    for (const leave of this.#congested.values()) leave();
+    this.#congested.clear();
+    for (const { key, runner } of this.#channels.all()) runner.leave(key);
+    this.#channels.clear();
+    this.#deps.onClosed(this);
+  }
+
+  deliver(number: number, delivery: OutgoingDelivery<Buffer>): void {
+    const { batch, ranges, redeliveries } = delivery;
+    const partition = this.#channels.get(number)?.runner.partition.partition ?? 0;
+    const content =
+      this.#open.form === "batches"
+        ? asBatch(batch.handle, ranges)
+        : asMessages(partition, batch.handle, ranges);
+    const head = { channel: number, deliveryNumber: delivery.number, resumed: [] };
+    const bytes = this.#open.form === "batches" ? content.batch.length : batch.bytes;
+    this.#draft.delivery({ ...head, ...content, redeliveries }, bytes);
+    this.#scheduleFlush();
+  }
+
+  resumed(
+    number: number,
+    deliveryNumber: number,
+    ranges: readonly (readonly [Offset, Offset])[],
+  ): void {
+    const content = { batch: NOTHING, ranges: [], messages: [], redeliveries: [] };
+    const resumed = pairsOf(ranges);
+    this.#draft.delivery({ channel: number, deliveryNumber, resumed, ...content }, 0);
+    this.#scheduleFlush();
+  }
+
+  lost(number: number, { cause, number: deliveryNumber, ranges }: LostDelivery): void {
+    this.#draft.lost({ channel: number, deliveryNumber, ranges: pairsOf(ranges), cause });
+    this.#scheduleFlush();
+  }
+
+  settled(number: number): void {
+    this.#draft.settled(number);
+    this.#scheduleFlush();
+  }
+
+  refused(number: number, error: BrokerError): void {
+    this.#deps.onRefused(error);
+    this.#draft.refused(number, error);
+    this.#scheduleFlush();
+  }
+
+  ended(number: number, error: BrokerError): void {
+    if (!this.#isClosed) this.#end(number, error);
+  }
+
+  #introduce(channel: number, runner: DeliveryRunner): void {
+    const { layoutEpoch, partition, term, topicId, topicName } = runner.partition;
+    const { ackDeadlineMs, mode } = runner.row.definition;
+    const place = { topic: topicName, topicId, partition, leaderEpoch: term, layoutEpoch };
+    this.#draft.channel({ channel, ...place, ackDeadlineMs, mode });
+    this.#scheduleFlush();
+  }
+
+  #end(number: number, error: BrokerError): void {
+    this.#channels.end(number, error);
+    this.#draft.ended(number, error);
+    this.#scheduleFlush();
+  }
+
+  /** What the consumer holds of partitions that this broker leads since the stream was opened. */
+  #answered(held: readonly CheckedHeld[]): void {
+    for (const channel of this.#channels.all()) {
+      const { partition, topicId } = channel.runner.partition;
+      const own = heldBy(held, topicId, partition);
+      if (own.length > 0 && channel.awaiting !== undefined) this.#resume(channel, own);
+    }
+  }
+
+  /** After an ack deadline nothing is held any more, whatever the consumer says: one that says nothing goes on. */
+  #await(channel: Channel): void {
+    const { ackDeadlineMs } = channel.runner.row.definition;
+    channel.awaiting = this.#deps.clock.schedule(ackDeadlineMs, () => this.#resume(channel, []));
+  }
+
+  #resume(channel: Channel, held: readonly CheckedHeld[]): void {
+    channel.awaiting?.();
+    channel.awaiting = undefined;
+    const ranges = held.filter((one) => one.ranges.length > 0);
+    channel.runner.resume(channel.key, ranges);
+  }
+
+  #settle(message: SettleMessage): void {
+    try {
+      const request = checkSettle(message);
+      const channel = this.#channels.require(request.channel);
+      channel.runner.settle(channel.key, request);
+      this.#watchCongestion(channel.runner);
+    } catch (error) {
+      if (!isBrokerError(error)) throw error;
+      this.refused(message.number, error);
+    }
+  }
+
+  #watchCongestion(runner: DeliveryRunner): void {
+    if (!runner.isCongested || this.#congested.has(runner)) return;
+    const leave = runner.whenRelieved(() => {
+      this.#congested.delete(runner);
+      this.#adjustReading();
+    });
+    this.#congested.set(runner, leave);
+  }
+
+  #drain(): void {
+    this.#isDraining = true;
+    this.#credit.hide();
+    for (const { key, runner } of this.#channels.all()) runner.drain(key);
+    this.#draft.drained();
+    this.#scheduleFlush();
+  }
+
+  /** Dispatchers may take from the credit; whoever was first the last time is last now. */
+  #offer(): void {
+    if (this.#isBlocked || this.#isDraining || this.#isClosed) return;
+    // Those that saw some left go on by themselves.
+    const wasUsedUp = this.#credit.isUsedUp;
+    if (!this.#credit.show() || !wasUsedUp) return;
+    for (const { key, runner } of this.#channels.all()) runner.creditAdded(key);
+    this.#channels.rotate();
+  }
+
+  #scheduleFlush(): void {
+    if (this.#isFlushDue || this.#isClosed) return;
+    this.#isFlushDue = true;
+    this.#deps.clock.defer(() => {
+      this.#isFlushDue = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    if (this.#isClosed || this.#draft.isEmpty) return;
+    if (this.#isBlocked) {
+      if (this.#blockedAnswers >= BLOCKED_ANSWERS_MAX) return;
+      this.#blockedAnswers += 1;
+    }
+    const hadMessages = this.#draft.bytes > 0;
+    if (!this.#output.send(this.#draft.take())) this.#block();
+    else if (hadMessages && !this.#waitForMemory()) this.#offer();
+    this.#adjustReading();
+  }
+
+  #block(): void {
+    this.#isBlocked = true;
+    this.#credit.hide();
+  }
+
+  /** Nothing more is handed out while what all clients have not taken fills the node's memory for answers. */
+  #waitForMemory(): boolean {
+    const { memory } = this.#deps;
+    if (memory === undefined || memory.free("send") > 0) return false;
+    this.#block();
+    this.#leaveMemory ??= memory.whenFree("send", () => {
+      this.#leaveMemory = undefined;
+      this.drained();
+    });
+    return true;
+  }
+
+  #adjustReading(): void {
+    const isFull = this.#isBlocked && this.#blockedAnswers >= BLOCKED_ANSWERS_MAX;
+    const mustPause = isFull || this.#congested.size > 0;
+    if (this.#isClosed || mustPause === this.#isPaused) return;
+    this.#isPaused = mustPause;
+    if (mustPause) this.#output.pause();
+    else this.#output.resume();
+  }
+}

@@ -1,0 +1,204 @@
+// A14: in the ordered modes no later message of a key (exclusive: of a partition) goes out, or is begun, before the earlier
+// one is settled. Tokens say what was handed out when: whatever is handed out again later was not settled before.
+import { NONE } from "../send-table.ts";
+import type { Check, Evidence, Found } from "./check.ts";
+import { about, tokenOf } from "./deliveries.ts";
+
+export const orderCheck: Check = {
+  kinds: ["order-broken"],
+  run: (evidence, found) => {
+    const rows = orderedRows(evidence);
+    let from = 0;
+    while (from < rows.length) {
+      let to = from + 1;
+      while (to < rows.length && compareGroups(evidence, rows[from], rows[to]) === 0) to += 1;
+      walkGroup(evidence, rows.subarray(from, to), found);
+      from = to;
+    }
+    return rows.length;
+  },
+};
+
+/** Deliveries whose order is promised: by lane and key, then in the order in which they were handed out. */
+function orderedRows(evidence: Evidence): Int32Array {
+  const { deliveries } = evidence.facts.delivery;
+  const rows: number[] = [];
+  for (let row = 0; row < deliveries.length; row += 1) if (isOrdered(evidence, row)) rows.push(row);
+  return Int32Array.from(rows).sort((a, b) => {
+    const group = compareGroups(evidence, a, b);
+    if (group !== 0) return group;
+    if (deliveries.isBefore(a, b)) return -1;
+    if (deliveries.isBefore(b, a)) return 1;
+    return offsetOf(evidence, a) - offsetOf(evidence, b);
+  });
+}
+
+function isOrdered(evidence: Evidence, row: number): boolean {
+  const mode = modeOf(evidence, row);
+  if (mode === undefined || mode === "shared") return false;
+  return mode !== "keyed" || keyOf(evidence, row) !== NONE;
+}
+
+function compareGroups(evidence: Evidence, a: number | undefined, b: number | undefined): number {
+  if (a === undefined || b === undefined) return 1;
+  const { deliveries, messages } = evidence.facts.delivery;
+  const laneOf = (row: number): number => messages.lane.at(deliveries.message.at(row));
+  const lanes = laneOf(a) - laneOf(b);
+  if (lanes !== 0 || modeOf(evidence, a) === "exclusive") return lanes;
+  return keyOf(evidence, a) - keyOf(evidence, b);
+}
+
+function walkGroup(evidence: Evidence, rows: Int32Array, found: Found): void {
+  const isExclusive = modeOf(evidence, rows[0] ?? NONE) === "exclusive";
+  const { deliveries } = evidence.facts.delivery;
+  /** Of the highest offset that was handed out so far. */
+  let furthest = NONE;
+  let last = NONE;
+  for (const row of rows) {
+    const isNew = deliveries.isResumed.at(row) === 0;
+    if (isNew && furthest !== NONE) {
+      const isBroken = isExclusive
+        ? isBrokenExclusive(evidence, furthest, last, row)
+        : isBrokenKey(evidence, furthest, row);
+      if (isBroken) {
+        report(evidence, furthest, last, row, found);
+        return;
+      }
+    }
+    if (isExclusive && last !== NONE && isBegunTooEarly(evidence, last, row)) {
+      report(evidence, last, last, row, found);
+      return;
+    }
+    last = row;
+    if (furthest === NONE || offsetOf(evidence, row) >= offsetOf(evidence, furthest))
+      furthest = row;
+  }
+}
+
+/** Keyed and fifo: one message of the key is out at a time. */
+function isBrokenKey(evidence: Evidence, furthest: number, row: number): boolean {
+  const difference = offsetOf(evidence, row) - offsetOf(evidence, furthest);
+  if (difference === 0) return false;
+  if (difference > 0) return !isSettledBy(evidence, furthest, row);
+  return !isExcusedReturn(evidence, furthest, row);
+}
+
+/** Exclusive: many are out with one consumer. Another one begins with the first that is not settled. */
+function isBrokenExclusive(
+  evidence: Evidence,
+  furthest: number,
+  last: number,
+  row: number,
+): boolean {
+  const { deliveries } = evidence.facts.delivery;
+  const consumer = deliveries.consumer.at(row);
+  const isForward = offsetOf(evidence, row) > offsetOf(evidence, last);
+  if (isForward && deliveries.consumer.at(last) !== consumer) {
+    return !isSettledBy(evidence, last, row);
+  }
+  if (offsetOf(evidence, row) >= offsetOf(evidence, furthest)) return false;
+  // It is handed out again, so it was not settled when `furthest` went out: to whom had it gone before?
+  const holder = deliveries.consumer.at(furthest);
+  let earlier = deliveries.previous.at(row);
+  for (; earlier !== NONE; earlier = deliveries.previous.at(earlier)) {
+    const isInTime = !deliveries.isBefore(furthest, earlier);
+    if (isInTime && deliveries.consumer.at(earlier) === holder) return false;
+  }
+  return !isExcusedReturn(evidence, furthest, row);
+}
+
+/** The message before it, with the same consumer, was neither done nor settled when this one was begun. */
+function isBegunTooEarly(evidence: Evidence, last: number, row: number): boolean {
+  const { deliveries } = evidence.facts.delivery;
+  if (deliveries.consumer.at(last) !== deliveries.consumer.at(row)) return false;
+  if (!deliveries.wasBegun(row) || offsetOf(evidence, last) >= offsetOf(evidence, row))
+    return false;
+  // A handler of batches begins with both.
+  if (deliveries.begunEvent.at(last) === deliveries.begunEvent.at(row)) return false;
+  const begunMs = deliveries.begunMs.at(row);
+  if (isDoneBy(evidence, last, begunMs)) return false;
+  return !isGoneBy(evidence, deliveries.message.at(last), begunMs);
+}
+
+/** Its consumer had handled it with success. */
+function isDoneBy({ deliveryView, facts }: Evidence, row: number, ms: number): boolean {
+  const { deliveries } = facts.delivery;
+  const consumer = deliveries.consumer.at(row);
+  return deliveryView
+    .deliveriesOf(deliveries.message.at(row))
+    .some((one) => deliveries.consumer.at(one) === consumer && deliveries.doneMs.at(one) <= ms);
+}
+
+/** The message of `earlier` may have been settled when `row` was handed out. */
+function isSettledBy(evidence: Evidence, earlier: number, row: number): boolean {
+  const { deliveries } = evidence.facts.delivery;
+  const message = deliveries.message.at(earlier);
+  const atMs = deliveries.atMs.at(row);
+  if (isGoneBy(evidence, message, atMs)) return true;
+  return !evidence.deliveryView.isKept(message, deliveries.atMs.at(earlier), atMs);
+}
+
+/** Acknowledged, dead, passed over, or let go by hand, as far as one can know at that time. */
+function isGoneBy(evidence: Evidence, message: number, ms: number): boolean {
+  const { deliveryView, facts } = evidence;
+  const { messages } = facts.delivery;
+  const rows = deliveryView.deliveriesOf(message);
+  const definition = facts.delivery.definitionOf(messages.subscriptionOf(message));
+  if (deliveryView.askedMs(rows, ["ack"]) <= ms) return true;
+  if (deliveryView.isPassed(message, Number.NEGATIVE_INFINITY, ms)) return true;
+  if (deliveryView.isUnparked(message, true)) return true;
+  if (definition === undefined || definition.onFailure !== "skip") return false;
+  if (deliveryView.isDead(message) || deliveryView.askedMs(rows, ["reject"]) <= ms) return true;
+  return rows.length >= definition.attemptsMax;
+}
+
+/** Somebody moved the subscription back, or the faults of the run excuse that a settlement is forgotten. */
+function isExcusedReturn(
+  { deliveryView, facts }: Evidence,
+  furthest: number,
+  row: number,
+): boolean {
+  const { deliveries } = facts.delivery;
+  const message = deliveries.message.at(row);
+  const toMs = deliveries.atMs.at(row);
+  const fromMs = deliveries.atMs.at(furthest) - deliveryView.slackMs;
+  return (
+    deliveryView.isRewound(message, fromMs, toMs) || !deliveryView.isKept(message, fromMs, toMs)
+  );
+}
+
+function report(
+  evidence: Evidence,
+  furthest: number,
+  last: number,
+  row: number,
+  found: Found,
+): void {
+  const { facts } = evidence;
+  const { deliveries, messages } = facts.delivery;
+  const isBack = offsetOf(evidence, row) < offsetOf(evidence, furthest);
+  const other = isBack ? furthest : last === NONE ? furthest : last;
+  const [earlier, later] = isBack ? [row, other] : [other, row];
+  found("order-broken", () => {
+    const message = deliveries.message.at(later);
+    const place = messages.offset.at(deliveries.message.at(earlier));
+    const text = `delivered ${tokenOf(facts, later)} before ${place} was settled (${tokenOf(facts, earlier)})`;
+    const events = [deliveries.event.at(earlier), deliveries.event.at(later)];
+    return about(facts, message, deliveries.row.at(later), text, events);
+  });
+}
+
+function modeOf({ facts }: Evidence, row: number): string | undefined {
+  const { deliveries, messages } = facts.delivery;
+  const subscription = messages.subscriptionOf(deliveries.message.at(row));
+  return facts.delivery.definitionOf(subscription)?.mode;
+}
+
+function keyOf({ facts }: Evidence, row: number): number {
+  return facts.delivery.deliveries.key.at(row);
+}
+
+function offsetOf({ facts }: Evidence, row: number): number {
+  const { deliveries, messages } = facts.delivery;
+  return messages.offset.at(deliveries.message.at(row));
+}

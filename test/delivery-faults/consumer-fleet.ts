@@ -1,0 +1,167 @@
+// The consumers of a run: starts their processes, writes down what they report, kills them, and replaces them.
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import type { DeliveryRecorder, DeliverySink, DeliveryToken } from "../../src/testkit/index.ts";
+import { waitUntil } from "../chaos/waiting.ts";
+import { type ConsumerOrder, isReport, replay } from "./wire.ts";
+
+const PROGRAM = fileURLToPath(new URL("./consumer-process.ts", import.meta.url));
+const READY_TIMEOUT_MS = 60_000;
+
+interface Member {
+  readonly name: string;
+  readonly child: ChildProcess;
+  readonly ended: Promise<void>;
+  isReady: boolean;
+  isKilled: boolean;
+  /** Begun, and not known to be settled: partition and offset. */
+  readonly open: Set<string>;
+  /** Acknowledgements without an answer, by number. */
+  readonly asked: Map<number, DeliveryToken & { readonly offset: number }>;
+}
+
+export interface FleetEvents {
+  /** A message's acknowledgement was confirmed. */
+  acknowledged(partition: number, offset: number): void;
+  problem(text: string): void;
+}
+
+export interface FleetOptions {
+  readonly order: Omit<ConsumerOrder, "consumer" | "seed">;
+  readonly recorder: DeliveryRecorder;
+  readonly seed: number;
+  readonly events: FleetEvents;
+}
+
+export class ConsumerFleet {
+  readonly #options: FleetOptions;
+  readonly #members: Member[] = [];
+  #started = 0;
+  /** Kills of consumers that held something. */
+  bites = 0;
+  kills = 0;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when the new process is at work. */
+  async add(): Promise<void> {
+    this.#started += 1;
+    const { order, recorder, seed } = this.#options;
+    const consumer = `c${this.#started}`;
+    const mine: ConsumerOrder = { ...order, consumer, seed: seed + this.#started };
+    const { subscription } = order;
+    const atMs = performance.now();
+    recorder.note({
+      ...{ type: "consumer", atMs, subscription, consumer, phase: "started", reportsBegun: true },
+    });
+    const child = fork(PROGRAM, [JSON.stringify(mine)], { serialization: "advanced" });
+    const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+    const member: Member = {
+      ...{ name: consumer, child, ended, isReady: false, isKilled: false },
+      ...{ open: new Set(), asked: new Map() },
+    };
+    child.on("message", (message) => this.#take(member, message));
+    child.once("exit", (code, signal) => {
+      if (member.isKilled || code === 0) return;
+      this.#options.events.problem(`consumer ${consumer} ended by itself: ${code ?? signal}`);
+    });
+    this.#members.push(member);
+    await waitUntil("a consumer at work", READY_TIMEOUT_MS, () => member.isReady);
+  }
+
+  /** SIGKILL for one of them, by preference one that holds something. Returns whether it did. */
+  kill(choose: (count: number) => number): boolean {
+    const alive = this.#alive();
+    const busy = alive.filter(({ open }) => open.size > 0);
+    const candidates = busy.length > 0 ? busy : alive;
+    const victim = candidates[choose(candidates.length)];
+    if (victim === undefined) return false;
+    this.#note(victim, "killed");
+    victim.isKilled = true;
+    victim.child.kill("SIGKILL");
+    this.kills += 1;
+    if (victim.open.size === 0) return false;
+    this.bites += 1;
+    return true;
+  }
+
+  /** In good order: what is begun is ended. */
+  async stop(): Promise<void> {
+    for (const member of this.#alive()) {
+      this.#note(member, "closing");
+      member.isKilled = true;
+      member.child.kill("SIGTERM");
+    }
+    await Promise.all(this.#members.map(({ ended }) => ended));
+  }
+
+  /** At once. */
+  end(): void {
+    for (const member of this.#members) {
+      member.isKilled = true;
+      member.child.kill("SIGKILL");
+    }
+  }
+
+  #alive(): Member[] {
+    return this.#members.filter(({ child, isKilled, isReady }) => {
+      return isReady && !isKilled && child.exitCode === null && child.signalCode === null;
+    });
+  }
+
+  #note({ name: consumer }: Member, phase: "killed" | "closing"): void {
+    const { order, recorder } = this.#options;
+    const { subscription } = order;
+    recorder.note({ type: "consumer", atMs: performance.now(), subscription, consumer, phase });
+  }
+
+  #take(member: Member, message: unknown): void {
+    const { events, recorder } = this.#options;
+    if (!isReport(message)) {
+      events.problem(`consumer ${member.name} said something strange`);
+      return;
+    }
+    if (message.kind === "ready") member.isReady = true;
+    else if (message.kind === "failed") {
+      events.problem(`consumer ${member.name} failed: ${message.reason}`);
+    } else for (const row of message.rows) replay(row, this.#sinkOf(member, recorder));
+  }
+
+  /** Writes through to the recorder, and counts. */
+  #sinkOf(member: Member, recorder: DeliveryRecorder): DeliverySink {
+    const { events } = this.#options;
+    const { asked, open } = member;
+    return {
+      deliver: (token, records, atMs) => {
+        for (const { offset } of records) open.add(nameOf(token, offset));
+        recorder.deliver(token, records, atMs);
+      },
+      resume: (...values) => recorder.resume(...values),
+      begin: (...values) => recorder.begin(...values),
+      end: (...values) => recorder.end(...values),
+      ask: (token, verdict, ranges, atMs, number = 0) => {
+        if (verdict === "ack") asked.set(number, { ...token, offset: ranges[0] ?? 0 });
+        return recorder.ask(token, verdict, ranges, atMs, number);
+      },
+      lose: (token, ranges, cause, atMs) => {
+        open.delete(nameOf(token, ranges[0] ?? 0));
+        recorder.lose(token, ranges, cause, atMs);
+      },
+      answer: (consumer, number, outcome, reason, atMs) => {
+        const ack = asked.get(number);
+        asked.delete(number);
+        if (ack !== undefined) {
+          open.delete(nameOf(ack, ack.offset));
+          if (outcome === "confirmed") events.acknowledged(ack.partition, ack.offset);
+        }
+        recorder.answer(consumer, number, outcome, reason, atMs);
+      },
+    };
+  }
+}
+
+function nameOf({ partition }: DeliveryToken, offset: number): string {
+  return `${partition}@${offset}`;
+}

@@ -1,0 +1,58 @@
+// The command line of npm run test:delivery, checked.
+import { Command, InvalidArgumentError } from "commander";
+import type { SubscriptionMode } from "../../src/model/subscription.ts";
+
+export const MODES: readonly SubscriptionMode[] = ["shared", "keyed", "fifo", "exclusive"];
+
+export interface DeliveryOptions {
+  readonly modes: readonly SubscriptionMode[];
+  /** Of leaders, and as many of consumers, in each mode. */
+  readonly kills: number;
+  /** Sent in each mode. */
+  readonly messages: number;
+  readonly partitions: number;
+  readonly consumers: number;
+  readonly seed: number;
+  readonly json: boolean;
+  /** Leaves logs, data and histories where they are. */
+  readonly keep: boolean;
+}
+
+type Given = Omit<DeliveryOptions, "modes" | "seed"> & {
+  readonly mode: readonly SubscriptionMode[];
+  readonly seed?: number;
+};
+
+export function parseOptions(argv: readonly string[]): DeliveryOptions {
+  const program = new Command("test:delivery")
+    .description(
+      "Kills leaders and consumers of real brokers under load, then judges what consumers were given.",
+    )
+    .option("--mode <modes>", `of ${MODES.join(", ")}; comma-separated`, modes, MODES)
+    .option("--kills <count>", "leaders, and consumers, killed in each mode", whole(1), 20)
+    .option("--messages <count>", "sent in each mode", whole(1), 100_000)
+    .option("--partitions <count>", "three replicas each", whole(1), 6)
+    .option("--consumers <count>", "processes", whole(1), 4)
+    .option("--seed <number>", "repeats the choices, not the timing", whole(0))
+    .option("--json", "one line of JSON at the end instead of tables", false)
+    .option("--keep", "keep the directory with logs, data and histories", false)
+    .parse([...argv]);
+  const { mode, seed, ...given } = program.opts<Given>();
+  return { ...given, modes: mode, seed: seed ?? Math.floor(Math.random() * 2 ** 32) };
+}
+
+function modes(text: string): readonly SubscriptionMode[] {
+  return text.split(",").map((name) => {
+    const mode = MODES.find((one) => one === name.trim());
+    if (mode === undefined) throw new InvalidArgumentError(`must be of ${MODES.join(", ")}`);
+    return mode;
+  });
+}
+
+function whole(min: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (Number.isSafeInteger(value) && value >= min) return value;
+    throw new InvalidArgumentError(`must be a whole number of at least ${min}`);
+  };
+}

@@ -1,0 +1,111 @@
+// The faults of a run: in each round the leader of most partitions is killed five seconds after all replicas were in sync
+// again, and a consumer at some moment of the round, now and then at the same moment.
+import type { PartitionView } from "../chaos/cluster-view.ts";
+import { startFault } from "../chaos/leader-faults.ts";
+import { waitUntil } from "../chaos/waiting.ts";
+import { pause } from "../support/local-cluster.ts";
+import type { Arena } from "./arena.ts";
+import { writeCursors } from "./final-state.ts";
+
+const CALM_MS = 5000;
+const IN_SYNC_TIMEOUT_MS = 60_000;
+const TAKE_OVER_TIMEOUT_MS = 30_000;
+/** Guess for the first round; then the average of those that were made. */
+const ROUND_MS = 8000;
+/** The load ends a little before the faults do. */
+const HEADROOM = 0.95;
+
+export interface Round {
+  readonly nodeId: number;
+  readonly partitions: number;
+  /** From the kill until another broker led all of them, ms. */
+  readonly tookOverMs: number;
+  readonly hasBitten: boolean;
+}
+
+export async function runRounds(arena: Arena): Promise<readonly Round[]> {
+  const { confirmed, options, say } = arena;
+  const rounds: Round[] = [];
+  const startMs = performance.now();
+  await arena.view.waitInSync(IN_SYNC_TIMEOUT_MS);
+  arena.load.start();
+  confirmed.count(true);
+  for (let at = 0; at < options.kills; at += 1) {
+    steer(arena, at, startMs);
+    const round = await runRound(arena, at);
+    rounds.push(round);
+    const counts = `${confirmed.total} of ${arena.history.ledger.acknowledged} confirmed`;
+    say(
+      `round ${at + 1}/${options.kills}: node ${round.nodeId}, ${Math.round(round.tookOverMs)} ms; ${counts}`,
+    );
+  }
+  return rounds;
+}
+
+/** So fast that all messages are sent while the faults last. */
+function steer({ history, load, options }: Arena, done: number, startMs: number): void {
+  const averageMs = done === 0 ? ROUND_MS : (performance.now() - startMs) / done;
+  const leftMs = (options.kills - done) * averageMs * HEADROOM;
+  const left = options.messages - history.ledger.sent;
+  load.setRate(Math.max(1, (left * 1000) / leftMs));
+}
+
+async function runRound(arena: Arena, at: number): Promise<Round> {
+  const { cluster, history, problems, random, view } = arena;
+  await view.waitInSync(IN_SYNC_TIMEOUT_MS);
+  // Before, after, or together with the leader.
+  const together = random.next() < 0.25;
+  const consumerAtMs = together ? CALM_MS : random.next() * CALM_MS * 1.5;
+  const consumers = killConsumer(arena, consumerAtMs);
+  await pause(CALM_MS);
+  const { led, nodeId } = await view.busiestLeader(random);
+  history.run.leaders(led);
+  history.run.fault("kill", "start", [nodeId]);
+  const fault = startFault(cluster, "kill", nodeId);
+  const tookOver = waitUntil(
+    "take-over",
+    TAKE_OVER_TIMEOUT_MS,
+    async () => isLedAnew(led, await view.describe()),
+    25,
+  ).catch((error: unknown) => {
+    problems.push(`round ${at + 1}: ${String(error)}`);
+  });
+  let tookOverMs = TAKE_OVER_TIMEOUT_MS;
+  void tookOver.then(() => {
+    tookOverMs = performance.now() - fault.atMs;
+  });
+  await fault.heal(tookOver);
+  await cluster.waitHealthy(nodeId, IN_SYNC_TIMEOUT_MS);
+  await view.waitInSync(IN_SYNC_TIMEOUT_MS);
+  history.run.fault("kill", "stop", [nodeId]);
+  const after = await view.describe();
+  history.run.leaders(after);
+  const hasBitten = isLedAnew(led, after);
+  if (hasBitten) history.run.fault("kill", "bit", [nodeId]);
+  else problems.push(`round ${at + 1}: the kill of node ${nodeId} changed no leader`);
+  await consumers;
+  await writeCursors(
+    arena.client.admin(),
+    arena.subscription,
+    arena.options.partitions,
+    history.recorder,
+  ).catch(() => undefined);
+  return { nodeId, partitions: led.length, tookOverMs, hasBitten };
+}
+
+/** Every partition that it led has a leader of a later epoch. */
+function isLedAnew(led: readonly PartitionView[], now: readonly PartitionView[]): boolean {
+  return led.every(({ leaderEpoch, partition }) => {
+    const view = now.find((one) => one.partition === partition);
+    return view !== undefined && view.leaderId !== 0 && view.leaderEpoch > leaderEpoch;
+  });
+}
+
+/** Kills one of the consumers after a while; another one takes its place a little later. */
+async function killConsumer({ fleet, random }: Arena, afterMs: number): Promise<void> {
+  const restartMs = 200 + random.next() * 1300;
+  await pause(afterMs);
+  fleet.kill((count) => random.integer(0, Math.max(1, count)));
+  await pause(restartMs);
+  await fleet.add();
+}

@@ -1,0 +1,68 @@
+// npm run test:delivery: kills leaders and consumers under load, mode by mode, and judges what consumers were given. Ends with
+// 0 when all is well and 1 when something is wrong or nothing was proved. README.md says what is done and what must hold.
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { seededRandom } from "../../src/base/random.ts";
+import { watchStandstill } from "../chaos/standstill.ts";
+import { type ModeResult, runMode } from "./mode-run.ts";
+import { type DeliveryOptions, parseOptions } from "./options.ts";
+import { printReport } from "./report.ts";
+
+async function main(options: DeliveryOptions): Promise<void> {
+  const directory = mkdtempSync(join(tmpdir(), "flotilla-delivery-"));
+  const startMs = performance.now();
+  const say = (text: string): void => {
+    const seconds = ((performance.now() - startMs) / 1000).toFixed(1).padStart(6);
+    process.stderr.write(`${seconds} s  ${text}\n`);
+  };
+  say(`seed ${options.seed}, logs in ${directory}`);
+  watchStandstill((ms) => say(`this process itself stood still for ${ms} ms`));
+  const enders = endOnSignals();
+  const results: ModeResult[] = [];
+  const problems: string[] = [];
+  for (const mode of options.modes) {
+    const own = join(directory, mode);
+    mkdirSync(own);
+    const found: string[] = [];
+    const random = seededRandom(options.seed);
+    try {
+      results.push(
+        await runMode({
+          ...{ mode, options, random, directory: own, problems: found, say },
+          onStarted: (end) => enders.push(end),
+        }),
+      );
+    } catch (error) {
+      found.push(`the run broke off: ${textOf(error)}`);
+    }
+    for (const problem of found) say(`${mode}: ${problem}`);
+    problems.push(...found.map((text) => `${mode}: ${text}`));
+  }
+  printReport(results, problems, options, (performance.now() - startMs) / 1000);
+  if (options.keep || problems.length > 0) say(`logs and data are kept in ${directory}`);
+  else rmSync(directory, { recursive: true, force: true });
+  process.exitCode = problems.length > 0 ? 1 : 0;
+}
+
+/** Interrupted, or broken by a defect: ends the processes before leaving. */
+function endOnSignals(): (() => Promise<void>)[] {
+  const enders: (() => Promise<void>)[] = [];
+  const leave = (code: number): void => {
+    void Promise.allSettled(enders.map((end) => end())).then(() => process.exit(code));
+  };
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+    process.once(signal, () => leave(130));
+  }
+  process.once("uncaughtException", (error) => {
+    process.stderr.write(`${textOf(error)}\n`);
+    leave(1);
+  });
+  return enders;
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}
+
+await main(parseOptions(process.argv));

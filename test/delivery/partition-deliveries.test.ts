@@ -1,0 +1,335 @@
+import { describe, expect, it } from "vitest";
+import type { DeliveryRunner } from "../../src/delivery/delivery-runner.ts";
+import { explain } from "../../src/delivery/explain.ts";
+import { progressOf } from "../../src/delivery/progress.ts";
+import { seek } from "../../src/delivery/seek.ts";
+import { BrokerError } from "../../src/model/errors.ts";
+import { DEAD_HEADER } from "../../src/model/headers.ts";
+import type { FakePartition, Stage } from "./fake-partition.ts";
+import { APPEND_TIME_MS, stageOf, TOPIC_ID } from "./fake-partition.ts";
+import { rowOf, SUB } from "./support.ts";
+
+function runnerOf(stage: Stage): DeliveryRunner {
+  const runner = stage.host.get(TOPIC_ID, 0)?.runner(SUB);
+  if (runner === undefined) throw new Error("not served");
+  return runner;
+}
+
+function cursorOf(partition: FakePartition): number | undefined {
+  return partition.deliveries.get(SUB)?.cursor;
+}
+
+describe("partition deliveries: attaching", () => {
+  it("start: where the definition says, but at the earliest message of a younger topic", async () => {
+    const starts = [
+      [{ kind: "earliest" }, 1, 2],
+      [{ kind: "latest" }, 1, 6],
+      [{ kind: "time", timeMs: APPEND_TIME_MS }, 1, 2],
+      [{ kind: "time", timeMs: APPEND_TIME_MS + 1 }, 1, 6],
+      [{ kind: "latest" }, 9, 2],
+    ] as const;
+    for (const [start, topicIndex, expected] of starts) {
+      const stage = await stageOf([]);
+      stage.directory.topicIndex = topicIndex;
+      stage.partition.append("a", "b", "c", "d", "e", "f");
+      stage.partition.logStartOffset = 2;
+      stage.directory.set([rowOf({ start })]);
+      await stage.clock.run(0);
+      expect(cursorOf(stage.partition)).toBe(expected);
+      expect(stage.host.get(TOPIC_ID, 0)?.isComplete).toBe(true);
+    }
+  });
+
+  it("refused: is tried again until it is attached", async () => {
+    const stage = await stageOf([]);
+    stage.partition.refusals = [
+      new BrokerError("OVERLOADED", "full", { limit: "x" }),
+      new BrokerError("DISK_FULL", "full"),
+    ];
+    stage.directory.set([rowOf()]);
+    await stage.clock.run(10);
+    expect(stage.host.get(TOPIC_ID, 0)?.isComplete).toBe(false);
+    await stage.clock.run(1000);
+    expect(stage.host.get(TOPIC_ID, 0)?.isComplete).toBe(true);
+  });
+
+  it("deleted: is detached, its streams end; an image that is too old detaches nothing", async () => {
+    const stage = await stageOf([rowOf({ version: 50 })]);
+    const stream = stage.open();
+    await stage.clock.run(0);
+    stage.partition.lose();
+    stage.directory.set([], 49);
+    stage.partition.lead();
+    await stage.clock.run(0);
+    expect(cursorOf(stage.partition)).toBe(0);
+    stage.directory.set([], 50);
+    await stage.clock.run(0);
+    expect(cursorOf(stage.partition)).toBeUndefined();
+    expect(stream.error?.reason).toBe("UNKNOWN_SUBSCRIPTION");
+  });
+
+  it("altered: the newer version is noted, and its runner follows", async () => {
+    const stage = await stageOf([rowOf()]);
+    const stream = stage.open();
+    await stage.clock.run(0);
+    stage.directory.set([rowOf({ version: 9, ackDeadlineMs: 1000 })]);
+    await stage.clock.run(0);
+    expect(stage.partition.deliveries.get(SUB)?.version).toBe(9);
+    stage.partition.append("a");
+    await stage.clock.run(1500);
+    expect(stream.lost).toMatchObject([{ cause: "deadline" }]);
+  });
+});
+
+describe("partition deliveries: leadership", () => {
+  it("lost and won: streams are told, what was confirmed does not come again, the rest does", async () => {
+    const stage = await stageOf([rowOf()]);
+    stage.partition.append("a", "b", "c");
+    const stream = stage.open();
+    await stage.clock.run(0);
+    const number = stream.deliveries[0]?.deliveryNumber ?? 0;
+    stream.ack(1, number, [1, 1]);
+    await stage.clock.run(0);
+    expect(stream.settled).toEqual([1]);
+    stage.partition.isHeld = true;
+    stream.ack(2, number, [2, 1]);
+    await stage.clock.run(0);
+    stage.partition.lose();
+    await stage.clock.run(0);
+    expect(stream.ended).toMatchObject([{ channel: 0, reason: "LEADER_UNKNOWN" }]);
+    stream.ack(3, number, [0, 1]);
+    await stage.clock.run(0);
+    expect(stream.refusals).toMatchObject([{ number: 3, reason: "LEADER_UNKNOWN" }]);
+    stage.partition.isHeld = false;
+    stage.partition.lead();
+    await stage.clock.run(0);
+    expect(stream.channels.map(({ channel, leaderEpoch }) => [channel, leaderEpoch])).toEqual([
+      [0, 1],
+      [1, 2],
+    ]);
+    expect(stream.offsets).toEqual([0, 1, 2, 0, 2]);
+    expect(stream.settled).toEqual([1]);
+  });
+
+  it("outcome unknown: the update is not said again, the message goes out again", async () => {
+    const stage = await stageOf([rowOf()]);
+    stage.partition.append("a");
+    const stream = stage.open();
+    await stage.clock.run(0);
+    stage.partition.refusals = [new BrokerError("LEADERSHIP_LOST", "who knows")];
+    stage.partition.commands.length = 0;
+    stream.nack(1, stream.deliveries[0]?.deliveryNumber ?? 0);
+    await stage.clock.run(10_000);
+    expect(stage.partition.commands).toEqual([]);
+    expect(stream.settled).toEqual([]);
+    expect(stream.ended).toMatchObject([{ channel: 0, reason: "LEADERSHIP_LOST" }]);
+    expect(stream.offsets).toEqual([0, 0]);
+  });
+
+  it("ordered: what a consumer still holds is resumed; one that says nothing goes on after a deadline", async () => {
+    const stage = await stageOf([rowOf({ mode: "keyed", onFailure: "park" })]);
+    stage.partition.append({ key: "k", value: "a" }, { key: "k", value: "b" });
+    const stream = stage.open();
+    await stage.clock.run(5000);
+    expect(stream.offsets).toEqual([0]);
+    stage.partition.lose();
+    stage.partition.lead();
+    await stage.clock.run(0);
+    const place = { topicId: TOPIC_ID, partition: 0, leaderEpoch: 1, deliveryNumber: 1 };
+    stream.say({ held: [{ ...place, ranges: [0, 1] }] });
+    await stage.clock.run(0);
+    const resumed = stream.deliveries.at(-1);
+    expect(resumed).toMatchObject({ channel: 1, resumed: [0, 1] });
+    stream.ack(1, resumed?.deliveryNumber ?? 0, [], 1);
+    await stage.clock.run(0);
+    expect(stream.offsets).toEqual([0, 1]);
+    stage.partition.lose();
+    stage.partition.lead();
+    await stage.clock.run(29_000);
+    expect(stream.offsets).toEqual([0, 1]);
+    await stage.clock.run(2000);
+    expect(stream.offsets).toEqual([0, 1, 1]);
+  });
+
+  it("memory: nothing that was read is kept for consumers that are gone", async () => {
+    for (const mode of ["shared", "keyed", "exclusive"] as const) {
+      const stage = await stageOf([rowOf({ mode })]);
+      for (let at = 0; at < 20; at += 1) stage.partition.append({ key: "k", value: "x" });
+      const stream = stage.open({}, { messages: 1, bytes: 1000 });
+      await stage.clock.run(10);
+      expect(stream.offsets).toEqual([0]);
+      stream.close();
+      await stage.clock.run(10);
+      expect([mode, stage.memory.used("delivery")]).toEqual([mode, 0]);
+    }
+  });
+
+  it("idle: no timer stands, and news of the partition cost nothing without consumers", async () => {
+    const stage = await stageOf([rowOf()]);
+    const stream = stage.open();
+    await stage.clock.run(10_000);
+    stream.close();
+    await stage.clock.run(60_000);
+    const before = stage.clock.nowMs;
+    let events = 0;
+    await stage.clock.runUntil(() => {
+      events += 1;
+      return false;
+    }, 3_600_000);
+    expect(stage.clock.nowMs - before).toBe(3_600_000);
+    expect(events).toBeLessThanOrEqual(3);
+  });
+});
+
+describe("partition deliveries: dead letters", () => {
+  const retry = {
+    attemptsMax: 1,
+    delaysMs: [10],
+    initialMs: 1,
+    maxMs: 10,
+    multiplierPercent: 100,
+    jitterPercent: 0,
+  };
+
+  it("a dead message goes to its topic with everything about it, then the source is settled", async () => {
+    const stage = await stageOf([rowOf({ retry })]);
+    stage.sinkRefusals.push(new BrokerError("LEADER_UNKNOWN", "later"));
+    stage.partition.append({ key: "k", value: "v", headers: { h: "1" } });
+    const stream = stage.open();
+    await stage.clock.run(0);
+    stream.nack(1, stream.deliveries[0]?.deliveryNumber ?? 0);
+    await stage.clock.run(50);
+    expect(stage.letters).toEqual([]);
+    expect(cursorOf(stage.partition)).toBe(0);
+    await stage.clock.run(1000);
+    expect(stage.letters).toHaveLength(1);
+    const [letter] = stage.letters;
+    expect(letter).toMatchObject({ topic: "dlq/bills", subscriptionId: SUB });
+    expect([`${letter?.key}`, `${letter?.value}`]).toEqual(["k", "v"]);
+    const headers = new Map(
+      letter?.headers.map(({ name, value }) => [name, `${Buffer.from(value)}`]),
+    );
+    expect(headers.get("h")).toBe("1");
+    expect(headers.get(DEAD_HEADER.OFFSET)).toBe("0");
+    expect(headers.get(DEAD_HEADER.REASON)).toBe("attempts");
+    expect(headers.get(DEAD_HEADER.ERROR)).toBe("boom");
+    expect(headers.get(DEAD_HEADER.ATTEMPTS)).toBe("1");
+    expect(cursorOf(stage.partition)).toBe(1);
+  });
+
+  it("a leader that dies after the move: the next one moves it again, under the same id", async () => {
+    const stage = await stageOf([rowOf({ retry })]);
+    stage.partition.append("v");
+    const stream = stage.open();
+    await stage.clock.run(0);
+    stream.nack(1, stream.deliveries[0]?.deliveryNumber ?? 0);
+    await stage.clock.runUntil(() => {
+      if (stage.letters.length === 1) stage.partition.isHeld = true;
+      return stage.letters.length === 1;
+    }, 1000);
+    stage.partition.lose();
+    stage.partition.isHeld = false;
+    stage.partition.lead();
+    await stage.clock.run(1000);
+    expect(stage.letters.map(({ origin }) => origin)).toEqual([
+      stage.letters[0]?.origin,
+      stage.letters[0]?.origin,
+    ]);
+    expect(cursorOf(stage.partition)).toBe(1);
+  });
+
+  it("what can not be decoded is refused for whoever asked for messages, and moved as it is stored", async () => {
+    const stage = await stageOf([rowOf()]);
+    stage.partition.append("v");
+    // The record's length says more than there is.
+    stage.partition.batches[0]?.writeUInt8(0x7e, 61);
+    stage.partition.append("w");
+    const stream = stage.open();
+    await stage.clock.run(1000);
+    expect(stream.offsets).toEqual([1]);
+    expect(stage.letters.map(({ value }) => value)).toEqual([stage.partition.batches[0]]);
+    expect(cursorOf(stage.partition)).toBe(1);
+  });
+});
+
+describe("partition deliveries: questions", () => {
+  it("seek: a dry run tells, a real one moves, and what is out is lost", async () => {
+    const stage = await stageOf([rowOf()]);
+    stage.partition.append("a", "b", "c", "d");
+    const stream = stage.open();
+    await stage.clock.run(0);
+    const number = stream.deliveries[0]?.deliveryNumber ?? 0;
+    stream.ack(1, number, [0, 1, 2, 1]);
+    await stage.clock.run(0);
+    const target = { kind: "offset", offset: 3, timeMs: 0 } as const;
+    const dry = await seek(runnerOf(stage), target, true);
+    expect(dry).toEqual({ from: 1, to: 3, skippedMessages: 1, repeatedMessages: 0 });
+    expect(cursorOf(stage.partition)).toBe(1);
+    const back = { kind: "earliest", offset: 0, timeMs: 0 } as const;
+    const told = await stage.clock.until(seek(runnerOf(stage), back, false));
+    expect(told).toEqual({ from: 1, to: 0, skippedMessages: 0, repeatedMessages: 2 });
+    await stage.clock.run(0);
+    expect(stream.lost).toMatchObject([{ cause: "seek" }]);
+    expect(stream.offsets.slice(4)).toEqual([0, 1, 2, 3]);
+    await expect(seek(runnerOf(stage), { offset: 0, timeMs: 0 }, false)).rejects.toMatchObject({
+      fields: { field: "kind" },
+    });
+  });
+
+  it("explain: filtered, leased, settled, ready, delayed, absent", async () => {
+    const filter = JSON.stringify({ kind: "sql", expression: "region = 'eu'" });
+    const stage = await stageOf([rowOf({ filter })]);
+    const eu = { value: "x", headers: { region: "eu" } };
+    stage.partition.append({ value: "x", headers: { region: "us" } }, eu, eu, eu, eu);
+    const stream = stage.open({}, { messages: 3, bytes: 1000 });
+    await stage.clock.run(0);
+    const { deliveryNumber = 0 } = stream.deliveries[0] ?? {};
+    stream.ack(1, deliveryNumber, [1, 1]);
+    stream.nack(2, deliveryNumber, [2, 1]);
+    await stage.clock.run(1);
+    const kinds: string[] = [];
+    for (let offset = 0; offset < 6; offset += 1) {
+      const { fate, sentence } = await stage.clock.until(explain(runnerOf(stage), offset));
+      kinds.push(fate.kind);
+      expect(sentence).toMatch(/\.$/);
+    }
+    expect(kinds).toEqual(["filtered", "settled", "delayed", "leased", "ready", "absent"]);
+  });
+
+  it("without consumers: messages that came since are counted and explained", async () => {
+    const stage = await stageOf([rowOf()]);
+    stage.partition.append("a", "b");
+    const told = await stage.clock.until(progressOf(runnerOf(stage)));
+    expect(told).toMatchObject({ unsettledMessages: 2, unsettledBytes: 1000, consumers: 0 });
+    expect(told.oldestUnsettledMs).toBe(APPEND_TIME_MS);
+    expect((await stage.clock.until(explain(runnerOf(stage), 1))).fate.kind).toBe("ready");
+  });
+
+  it("park and release: the key waits, is listed, and goes on with or without its message", async () => {
+    const retry = {
+      attemptsMax: 1,
+      delaysMs: [1],
+      initialMs: 1,
+      maxMs: 1,
+      multiplierPercent: 100,
+      jitterPercent: 0,
+    };
+    const stage = await stageOf([rowOf({ mode: "keyed", onFailure: "park", retry })]);
+    stage.partition.append({ key: "k", value: "a" }, { key: "k", value: "b" });
+    const stream = stage.open();
+    await stage.clock.run(0);
+    expect(stream.offsets).toEqual([0]);
+    stream.nack(1, stream.deliveries[0]?.deliveryNumber ?? 0);
+    await stage.clock.run(10);
+    const waiting = await stage.clock.until(explain(runnerOf(stage), 1));
+    expect(waiting.fate).toMatchObject({ kind: "parked", behindOffset: 0 });
+    expect((await stage.clock.until(progressOf(runnerOf(stage)))).parkedKeys).toBe(1);
+    await expect(runnerOf(stage).release(1, false)).rejects.toMatchObject({
+      reason: "INVALID_REQUEST",
+    });
+    await stage.clock.until(runnerOf(stage).release(0, true));
+    await stage.clock.run(10);
+    expect(stage.letters).toHaveLength(1);
+    expect(stream.offsets).toEqual([0, 1]);
+  });
+});

@@ -1,0 +1,82 @@
+import { describe, expect, it } from "vitest";
+import {
+  ConsumerRecorder,
+  checkHistory,
+  type DeliveryEvent,
+  DeliveryRecorder,
+  type HistoryEvent,
+} from "../../src/testkit/index.ts";
+
+const TOKEN = {
+  ...{ subscription: "s", consumer: "c", topic: "t", partition: 2 },
+  ...{ leaderEpoch: 3, delivery: 17 },
+};
+
+function clock(): () => number {
+  let ms = 0;
+  return () => {
+    ms += 1;
+    return ms;
+  };
+}
+
+describe("delivery recorder", () => {
+  it("gives back what was written, in its order", () => {
+    const recorder = new DeliveryRecorder(clock());
+    const records = [
+      { offset: 5, value: "v", key: "k", handedOut: 2, failed: 1 },
+      { offset: 6, value: "w", key: undefined, handedOut: undefined, failed: undefined },
+    ];
+    recorder.deliver(TOKEN, records);
+    recorder.begin(TOKEN, [5, 2]);
+    recorder.end(TOKEN, [5, 1], true);
+    recorder.end(TOKEN, [6, 1], false);
+    const number = recorder.ask(TOKEN, "ack", [5, 1, 9, 3]);
+    recorder.answer("c", number, "confirmed");
+    recorder.lose(TOKEN, [6, 1], "deadline");
+    recorder.resume({ ...TOKEN, delivery: 18 }, records.slice(0, 1), 99);
+    const pause: DeliveryEvent = {
+      ...{ type: "pause", beganMs: 1, atMs: 2, subscription: "s", isPaused: true },
+    };
+    recorder.note(pause);
+    expect([...recorder.events()]).toEqual([
+      { type: "deliver", atMs: 1, ...TOKEN, records },
+      { type: "handler", atMs: 2, phase: "begin", ...TOKEN, ranges: [5, 2] },
+      { type: "handler", atMs: 3, phase: "end", ...TOKEN, ranges: [5, 1], isOk: true },
+      { type: "handler", atMs: 4, phase: "end", ...TOKEN, ranges: [6, 1], isOk: false },
+      { type: "settlement", atMs: 5, number: 1, ...TOKEN, verdict: "ack", ranges: [5, 1, 9, 3] },
+      { type: "settled", atMs: 6, consumer: "c", number: 1, outcome: "confirmed" },
+      { type: "lost", atMs: 7, ...TOKEN, ranges: [6, 1], cause: "deadline" },
+      {
+        ...{ type: "deliver", atMs: 99, ...TOKEN, delivery: 18, isResumed: true },
+        records: records.slice(0, 1),
+      },
+      pause,
+    ]);
+    expect(recorder).toMatchObject({ delivered: 2, confirmed: 1, refused: 0 });
+  });
+
+  it("consumer: a message that goes on under a new token is written down as such", () => {
+    const now = clock();
+    const recorder = new DeliveryRecorder(now);
+    const consumer = new ConsumerRecorder(recorder, now, "s", "c");
+    const token = { leaderEpoch: 1, deliveryNumber: 4 };
+    const message = { topic: "t", partition: 0, offset: 0, attempt: 1, handedOut: 1, token };
+    const handled = consumer.begin(message, "v", undefined);
+    token.leaderEpoch = 2;
+    token.deliveryNumber = 1;
+    consumer.end(handled, true);
+    consumer.answer(consumer.ask(handled, "ack"), "confirmed");
+    const events = [...recorder.events()];
+    expect(events.map(({ type }) => type)).toEqual([
+      ...["deliver", "handler", "deliver", "handler", "settlement", "settled"],
+    ]);
+    const sent: HistoryEvent = {
+      ...{ type: "send", atMs: 0, producer: "p", topic: "t", key: undefined, value: "v" },
+      durability: "all/sync",
+    };
+    const report = checkHistory([sent, ...events]);
+    expect(report.anomalies).toEqual([]);
+    expect(report).toMatchObject({ delivered: 2, settled: 1 });
+  });
+});
