@@ -48,8 +48,10 @@ interface BrokerLink {
   damaged: number;
 }
 
-/** Metadata at least as new as this say which brokers there are. */
-const FOLLOW_MS = 5000;
+/** So often metadata are looked at while nothing happens: a broker may have joined. Thousands of idle consumers do it. */
+const FOLLOW_MS = 15_000;
+/** When something happened they must not be older than this. */
+const FRESH_MS = 1000;
 /** A subscription that was just created is known everywhere after this. */
 const UNKNOWN_MS = 5000;
 /** A stream that was not refused for so long is open, although the broker had nothing to say. */
@@ -105,7 +107,7 @@ export class ConsumerStreams implements ConsumerStreamEvents {
   /** Connects; returns at once. */
   start(): void {
     this.#servedMs = this.#nowMs();
-    void this.#follow();
+    void this.#follow(FOLLOW_MS / 2);
   }
 
   /** No more deliveries. */
@@ -188,7 +190,7 @@ export class ConsumerStreams implements ConsumerStreamEvents {
       link.unknownSinceMs = undefined;
       link.damaged = 0;
     }
-    if (isRouteStale && !this.#isDraining) this.#followIn(0);
+    if (isRouteStale && !this.#isDraining) this.#followIn(0, FRESH_MS);
     this.#events.onTurn();
   }
 
@@ -218,19 +220,19 @@ export class ConsumerStreams implements ConsumerStreamEvents {
 
   // --- which brokers
 
-  #followIn(delayMs: number): void {
+  #followIn(delayMs: number, maxAgeMs: number): void {
     this.#cancelFollow?.();
     this.#cancelFollow = this.#options.deps.clock.schedule(delayMs, () => {
-      void this.#follow();
+      void this.#follow(maxAgeMs);
     });
   }
 
-  async #follow(): Promise<void> {
+  async #follow(maxAgeMs: number): Promise<void> {
     const { metadata, random } = this.#options.deps;
     let pauseMs = FOLLOW_MS * (0.8 + 0.4 * random.next());
     try {
       if (metadata.brokersInService.length === 0) await metadata.refresh();
-      else await metadata.refreshOlderThan(FOLLOW_MS / 2);
+      else await metadata.refreshOlderThan(maxAgeMs);
     } catch (error) {
       if (this.#isClosed) return;
       if (!isBrokerError(error) || !error.retryable) {
@@ -242,7 +244,7 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     }
     if (this.#isClosed || this.#isDraining) return;
     this.#reconcile();
-    this.#followIn(pauseMs);
+    this.#followIn(pauseMs, FOLLOW_MS / 2);
   }
 
   /** Brokers that joined are opened; those that left are forgotten when their streams end. */
@@ -318,7 +320,7 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     const delayMs = Math.max(pauseMs, backoffMs(random, link.attempt, maxMs));
     link.attempt += 1;
     link.cancelOpen = clock.schedule(delayMs, () => this.#open(link));
-    if (!this.#isDraining) this.#followIn(delayMs);
+    if (!this.#isDraining) this.#followIn(delayMs, FRESH_MS);
   }
 
   #noteEnd(link: BrokerLink, stream: ConsumerStream, error: BrokerError): void {
