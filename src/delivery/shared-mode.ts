@@ -141,7 +141,8 @@ export class SharedMode<B> implements ModeRules<B> {
       }
       held.position = offset;
       if (offset >= end) this.#done(held);
-      return { held, ranges, count, mayHaveFailed: false };
+      // A message that failed and came back without penalty goes out from here, not as a retry.
+      return { held, ranges, count, mayHaveFailed: this.#core.state.failures.size > 0 };
     }
     return undefined;
   }

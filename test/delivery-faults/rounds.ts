@@ -13,7 +13,7 @@ const TAKE_OVER_TIMEOUT_MS = 30_000;
 /** Guess for the first round; then the average of those that were made. */
 const ROUND_MS = 8000;
 /** The load ends a little before the faults do. */
-const HEADROOM = 0.95;
+const HEADROOM = 0.85;
 
 export interface Round {
   readonly nodeId: number;

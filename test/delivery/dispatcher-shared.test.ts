@@ -339,6 +339,20 @@ describe("dispatcher, shared: failing", () => {
     expect(h.heldBatches).toEqual([]);
   });
 
+  it("a retry that comes back without penalty: still says how often the message failed", () => {
+    const h = new Harness("shared");
+    h.append(4);
+    h.consumer(1);
+    h.pump();
+    h.settle(1, "nack", 1, [[0, 1]]);
+    h.replicate();
+    h.pass(1000);
+    const [retry] = h.pump();
+    expect(retry?.redeliveries).toEqual([{ offset: 0, handedOut: 2, failed: 1 }]);
+    h.settle(1, "release", retry?.number ?? 0, [[0, 1]]);
+    expect(h.pump()[0]?.redeliveries).toEqual([{ offset: 0, handedOut: 3, failed: 1 }]);
+  });
+
   it("due retries: go first, by due time and then offset", () => {
     const h = new Harness("shared");
     h.append(3);
