@@ -10,7 +10,7 @@ export async function consumeWith(client: Client, wish: ConsumeWish): Promise<nu
 }
 
 async function consumeAcked(client: Client, wish: ConsumeWish): Promise<number> {
-  const { concurrency, countMax, signal, subscription, write } = wish;
+  const { concurrency, countMax, signal, subscription } = wish;
   const enough = new AbortController();
   const consumer = client.consumer({ subscription });
   let count = 0;
@@ -20,7 +20,7 @@ async function consumeAcked(client: Client, wish: ConsumeWish): Promise<number> 
       // What is too much was begun, but nobody has seen it.
       for (const message of messages.slice(wanted.length)) void message.release();
       count += wanted.length;
-      await write(wanted);
+      await wish.write(wanted);
       if (count >= countMax) enough.abort();
     },
     {
@@ -35,7 +35,7 @@ async function consumeAcked(client: Client, wish: ConsumeWish): Promise<number> 
 
 /** Everything is given back in the end. */
 async function consumeUnacked(client: Client, wish: ConsumeWish): Promise<number> {
-  const { countMax, signal, subscription, write } = wish;
+  const { countMax, signal, subscription } = wish;
   const consumer = client.consumer({ subscription, autoAck: false });
   const held: ConsumerMessage[] = [];
   const release = (): void => {
@@ -46,7 +46,7 @@ async function consumeUnacked(client: Client, wish: ConsumeWish): Promise<number
   signal.addEventListener("abort", release, { once: true });
   for await (const message of consumer) {
     held.push(message);
-    await write([message]);
+    await wish.write([message]);
     if (held.length < countMax) continue;
     release();
     break;

@@ -2,6 +2,7 @@
 // settlements. Once per turn it sends what that turn decided. It is over with its first error; the next one takes over.
 import type { Clock } from "../base/clock.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
+import { CHANNELS_PER_SESSION_MAX } from "../model/limits.ts";
 import { checkSelection, readBatchHeader } from "../model/record-batch.ts";
 import type {
   ChannelEnd,
@@ -55,6 +56,8 @@ export interface ConsumerStreamOptions {
   readonly isVerified: boolean;
 }
 
+/** Numbers and deliveries that `held` of one request may name; the protocol bounds the elements of a message. */
+const HELD_ELEMENTS_MAX = 8192;
 /** So long a broker has to answer the end of a stream. */
 const END_MS = 1000;
 /** A settlement that was refused for now is sent again after this. */
@@ -88,7 +91,7 @@ export class ConsumerStream implements ChannelEvents {
     this.#options = options;
     this.#events = events;
     this.openedMs = options.clock.monotonicMs();
-    this.#open = { ...options.open, held: options.held.map(heldMessages) };
+    this.#open = { ...options.open, held: heldMessages(options.held) };
     this.#settlements = new SettlementQueue((delivery) => this.#channelIdOf(delivery));
     this.#stream = connection.bidi(subscriptionService.subscribe);
     this.#stream.onMessage = (answer) => this.#onAnswer(answer);
@@ -248,7 +251,7 @@ export class ConsumerStream implements ChannelEvents {
   #heldOf(channel: ConsumerChannel): HeldMessages[] {
     if (channel.isOver) return [];
     const held = this.#events.orphansOf(channel);
-    return held.length > 0 ? held.map(heldMessages) : [nothingHeld(channel)];
+    return held.length > 0 ? heldMessages(held) : [nothingHeld(channel)];
   }
 
   /** @throws BrokerError CORRUPT_BATCH, MALFORMED_BATCH */
@@ -339,14 +342,21 @@ export class ConsumerStream implements ChannelEvents {
   }
 }
 
-function heldMessages(delivery: HeldDelivery): HeldMessages {
-  return {
-    topicId: delivery.topicId,
-    partition: delivery.batch.partition,
-    leaderEpoch: delivery.leaderEpoch,
-    deliveryNumber: delivery.number,
-    ranges: delivery.heldRanges(),
-  };
+/** What is more than a request may say is given up: nobody would let the consumer go on with it. */
+function heldMessages(deliveries: readonly HeldDelivery[]): HeldMessages[] {
+  const held: HeldMessages[] = [];
+  let elements = 0;
+  for (const delivery of deliveries) {
+    const ranges = delivery.heldRanges();
+    elements += 1 + ranges.length;
+    if (elements > HELD_ELEMENTS_MAX || held.length >= CHANNELS_PER_SESSION_MAX) {
+      delivery.giveUp(undefined);
+      continue;
+    }
+    const { batch, leaderEpoch, number: deliveryNumber, topicId } = delivery;
+    held.push({ topicId, partition: batch.partition, leaderEpoch, deliveryNumber, ranges });
+  }
+  return held;
 }
 
 function messagesOf({ batch, ranges }: Delivery): number {

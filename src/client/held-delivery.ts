@@ -1,30 +1,27 @@
 // One delivery in the consumer's hands: a run of records of one batch, and what became of each of them so far. Nothing here
 // knows streams; the place where the delivery was received is told when there is something to send.
-//
-//   waiting → begun → working → decided → sent → confirmed        any but the last: → lost
-//             (told)             ▲          └──► unknown ──► decided again (resumed by another leader), or lost
 import { type Deferred, deferred } from "../base/deferred.ts";
 import { RecordWalker } from "../model/record-batch-decoder.ts";
 import { DeliveryToken } from "./delivery-token.ts";
 import { FlotillaError } from "./flotilla-error.ts";
 import { ACK, type Decision } from "./handler-outcome.ts";
 import type { ReceivedBatch } from "./received-batch.ts";
-
-/** Not of this delivery. */
-const ABSENT = 0;
-/** Received, and nobody has it yet. */
-const WAITING = 1;
-/** A handler has it; the broker is not told yet. */
-const BEGUN = 2;
-const WORKING = 3;
-/** Its settlement is to be sent. */
-const DECIDED = 4;
-const SENT = 5;
-/** Its settlement was sent, and the stream broke before an answer. */
-const UNKNOWN = 6;
-const CONFIRMED = 7;
-const LOST = 8;
-const REFUSED = 9;
+import {
+  ABSENT,
+  BEGUN,
+  CONFIRMED,
+  DECIDED,
+  LOST,
+  offsetRanges,
+  type PlannedSettle,
+  planSettles,
+  positionsIn,
+  REFUSED,
+  SENT,
+  UNKNOWN,
+  WAITING,
+  WORKING,
+} from "./record-states.ts";
 
 /** Where a delivery came from and where its settlements go: a partition on a stream. */
 export interface DeliveryPlace {
@@ -42,25 +39,12 @@ export interface DeliveryPlace {
   over(delivery: HeldDelivery): void;
 }
 
-/** A settlement to be sent: offsets as pairs (first, count). */
-export interface PlannedSettle {
-  readonly kind: Decision["kind"] | "begun" | "extend";
-  readonly retryAtMs: number;
-  readonly error: string;
-  readonly ranges: number[];
-  /** EXTEND: who waits for it. */
-  readonly done?: Deferred<void> | undefined;
-}
-
 export interface Attempts {
   readonly handedOut: number;
   readonly failed: number;
 }
 
 const FIRST: Attempts = Object.freeze({ handedOut: 1, failed: 0 });
-/** Numbers in the ranges of one settlement: the protocol bounds the elements of a message. */
-const RANGE_NUMBERS_MAX = 4096;
-
 export class HeldDelivery {
   readonly batch: ReceivedBatch;
   readonly topicId: string;
@@ -252,37 +236,7 @@ export class HeldDelivery {
     this.#changedTo = 0;
     this.isTouched = false;
     into.push(...this.#extensions.splice(0));
-    let open: PlannedSettle | undefined;
-    let openDecision: Decision | undefined;
-    let openEnd = -1;
-    const { firstOffset } = this.batch;
-    // Before what was decided: a message is begun before it is settled.
-    const begunAt = into.length;
-    let begun: PlannedSettle | undefined;
-    let begunEnd = -1;
-    for (let at = from; at < to; at += 1) {
-      const state = this.#states[at];
-      if (state === BEGUN) {
-        this.#states[at] = WORKING;
-        if (begun === undefined || isLong(begun.ranges, begunEnd, at)) {
-          begun = { kind: "begun", retryAtMs: 0, error: "", ranges: [] };
-          into.splice(begunAt, 0, begun);
-        }
-        extendRanges(begun.ranges, firstOffset + at);
-        begunEnd = at + 1;
-      }
-      if (state !== DECIDED) continue;
-      this.#states[at] = SENT;
-      const decision = this.#decisions?.get(at) ?? ACK;
-      if (open === undefined || decision !== openDecision || isLong(open.ranges, openEnd, at)) {
-        const { kind, retryAtMs, error } = decision;
-        open = { kind, retryAtMs, error, ranges: [] };
-        openDecision = decision;
-        into.push(open);
-      }
-      extendRanges(open.ranges, firstOffset + at);
-      openEnd = at + 1;
-    }
+    planSettles(this.#states, from, to, this.batch.firstOffset, this.#decisions, into);
   }
 
   /** @param ranges pairs: first offset, count */
@@ -427,15 +381,8 @@ export class HeldDelivery {
     if (this.isOver) this.place?.over(this);
   }
 
-  /** Pairs of the delivery's positions [from, to) for pairs (first offset, count). */
-  *#within(ranges: readonly number[]): Generator<readonly [number, number]> {
-    const { firstOffset } = this.batch;
-    for (let i = 0; i + 1 < ranges.length; i += 2) {
-      const from = (ranges[i] ?? 0) - firstOffset;
-      const to = from + (ranges[i + 1] ?? 0);
-      const end = Math.min(to, this.#states.length);
-      if (end > 0 && from < end) yield [Math.max(0, from), end];
-    }
+  #within(ranges: readonly number[]): Iterable<readonly [number, number]> {
+    return positionsIn(ranges, this.batch.firstOffset, this.#states.length);
   }
 
   #everything(): number[] {
@@ -443,24 +390,8 @@ export class HeldDelivery {
   }
 
   #ranges(isWanted: (state: number) => boolean): number[] {
-    const ranges: number[] = [];
-    for (const [at, state] of this.#states.entries()) {
-      if (isWanted(state)) extendRanges(ranges, this.batch.firstOffset + at);
-    }
-    return ranges;
+    return offsetRanges(this.#states, this.batch.firstOffset, isWanted);
   }
-}
-
-/** Ranges grow in offset order. */
-function extendRanges(ranges: number[], offset: number): void {
-  const last = ranges.length - 2;
-  const count = ranges[last + 1] ?? 0;
-  if (last >= 0 && (ranges[last] ?? 0) + count === offset) ranges[last + 1] = count + 1;
-  else ranges.push(offset, 1);
-}
-
-function isLong(ranges: readonly number[], end: number, at: number): boolean {
-  return ranges.length >= RANGE_NUMBERS_MAX && at !== end;
 }
 
 function stale(offset: number): FlotillaError {

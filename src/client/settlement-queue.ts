@@ -4,7 +4,8 @@ import type { Deferred } from "../base/deferred.ts";
 import type { Settle, SettleRefusal } from "../rpc/generated/flotilla-v1.ts";
 import { errorOfReason } from "../rpc/status.ts";
 import { asFlotillaError, FlotillaError } from "./flotilla-error.ts";
-import type { HeldDelivery, PlannedSettle } from "./held-delivery.ts";
+import type { HeldDelivery } from "./held-delivery.ts";
+import type { PlannedSettle } from "./record-states.ts";
 
 interface SentSettle {
   readonly delivery: HeldDelivery;

@@ -1,6 +1,7 @@
 // Consumers of the SDK against three real brokers that are killed and hand over: what was confirmed never comes again,
 // nothing is left out, and order is kept where it was promised.
 import { afterEach, describe, expect, it } from "vitest";
+import { connectSdk } from "../../src/cli/sdk.ts";
 import {
   type Client,
   createClient,
@@ -125,6 +126,40 @@ async function run(mode: SubscriptionMode): Promise<Ledger> {
   expect(ledger.repeated, mode).toEqual([]);
   return ledger;
 }
+
+describe("flotilla consume --subscription", () => {
+  it("acknowledges what it wrote, and with --ack none gives everything back", async () => {
+    const brokers = await start("shared");
+    const producer = newClient(brokers).producer();
+    for (let i = 0; i < 30; i += 1) await producer.send({ topic: "t", value: `${i}` });
+    const seen: string[] = [];
+    const consumeSome = async (isAcked: boolean, countMax: number): Promise<number> => {
+      const port = connectSdk(
+        brokers.nodes.map((node) => node.client),
+        10_000,
+      );
+      const count = await port.consume({
+        subscription: "s",
+        concurrency: 1,
+        isAcked,
+        countMax,
+        signal: AbortSignal.timeout(20_000),
+        write(messages) {
+          for (const { value } of messages) seen.push(Buffer.from(value ?? []).toString());
+          return Promise.resolve();
+        },
+      });
+      await port.close();
+      return count;
+    };
+    expect(await consumeSome(false, 20)).toBe(20);
+    seen.length = 0;
+    expect(await consumeSome(true, 12)).toBe(12);
+    expect(await consumeSome(true, 18)).toBe(18);
+    expect(new Set(seen).size).toBe(30);
+    expect(seen).toHaveLength(30);
+  });
+});
 
 describe("consumers and brokers that die", () => {
   it("shared: everything is confirmed, and nothing confirmed comes again", async () => {
