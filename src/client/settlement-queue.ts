@@ -7,6 +7,7 @@ import { asFlotillaError, FlotillaError } from "./flotilla-error.ts";
 import type { HeldDelivery, PlannedSettle } from "./held-delivery.ts";
 
 interface SentSettle {
+  readonly channel: number;
   readonly delivery: HeldDelivery;
   readonly ranges: readonly number[];
   readonly done: Deferred<void> | undefined;
@@ -96,6 +97,22 @@ export class SettlementQueue {
     return undefined;
   }
 
+  /** The channel ended: what was sent on it is not waited for; what becomes of it is asked of the next leader. */
+  channelEnded(channel: number): void {
+    for (const [number, sent] of this.#sent) {
+      if (sent.channel !== channel) continue;
+      this.#sent.delete(number);
+      sent.done?.reject(
+        new FlotillaError(
+          "UNREACHABLE",
+          "the broker does not lead the partition any more",
+          {},
+          "unknown",
+        ),
+      );
+    }
+  }
+
   /** The stream is over: nobody answers any more. */
   end(): void {
     const error = new FlotillaError("UNREACHABLE", "the stream ended", {}, "unknown");
@@ -114,7 +131,7 @@ export class SettlementQueue {
     const { done, error, kind, ranges, retryAtMs } = settle;
     // BEGUN is not answered, and nobody waits for an extension that nobody asked for.
     const isAnswered = kind !== "begun" && (kind !== "extend" || done !== undefined);
-    if (isAnswered) this.#sent.set(number, { delivery, ranges, done });
+    if (isAnswered) this.#sent.set(number, { channel, delivery, ranges, done });
     return {
       number,
       channel,
