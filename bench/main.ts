@@ -4,6 +4,8 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { availableMemory } from "../src/broker/process-memory.ts";
 import { letHeapGrow } from "../src/cli/heap.ts";
 import { defaultMemoryBudget } from "../src/model/memory-budget.ts";
+import { benchDeliver } from "./cluster/deliver.ts";
+import { benchDeliverLatency } from "./cluster/deliver-latency.ts";
 import { benchFailover } from "./cluster/failover.ts";
 import { benchFetch } from "./cluster/fetch.ts";
 import { benchFixedRate } from "./cluster/fixed-rate.ts";
@@ -20,6 +22,11 @@ const subjects = {
   "one-at-a-time": { run: benchOneAtATime, about: "each send awaited before the next: latency" },
   "fixed-rate": { run: benchFixedRate, about: "open loop at --rate messages a second: latency" },
   fetch: { run: benchFetch, about: "replay of a backlog" },
+  deliver: { run: benchDeliver, about: "a subscription's backlog, every message acknowledged" },
+  "deliver-latency": {
+    run: benchDeliverLatency,
+    about: "an idle subscription: from the send to the handler",
+  },
   failover: { run: benchFailover, about: "SIGKILL of leaders: pause of acknowledgements" },
 } as const;
 
@@ -35,6 +42,12 @@ for (const [name, { run, about }] of Object.entries(subjects)) {
     .option("--seconds <seconds>", "length of the measured load", positive, 10)
     .option("--rate <perSecond>", "fixed-rate: messages a second", positive, 20_000)
     .option("--keys <count>", "distinct keys", positive, 1000)
+    .addOption(
+      new Option("--mode <mode>", "deliver: of the subscription")
+        .choices(["shared", "keyed", "fifo", "exclusive"])
+        .default("shared"),
+    )
+    .option("--messages <count>", "deliver: length of the backlog", positive, 3_000_000)
     .option("--rounds <count>", "failover: leaders killed", positive, 5)
     .option("--no-verify", "produce: skip reading everything back")
     .option("--directory <path>", "where the brokers keep their data (default: temporary)")

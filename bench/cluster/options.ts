@@ -1,4 +1,5 @@
 import type { Acks, Flush } from "../../src/model/durability.ts";
+import type { SubscriptionMode } from "../../src/model/subscription.ts";
 
 /** Command line of every subject. */
 export interface BenchOptions {
@@ -9,6 +10,8 @@ export interface BenchOptions {
   readonly seconds: number;
   readonly rate: number;
   readonly keys: number;
+  readonly mode: SubscriptionMode;
+  readonly messages: number;
   readonly rounds: number;
   readonly verify: boolean;
   readonly directory?: string;

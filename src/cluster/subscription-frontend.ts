@@ -74,7 +74,7 @@ export class SubscriptionFrontend {
         subscription: name,
       });
     }
-    const topics = this.#checkedTopics(definition);
+    const topics = this.#checkedTopics(definition, []);
     const names = topics.map((topic) => topic.name);
     if (wish.validateOnly) return { subscriptionId: "", topics: names };
     if (this.#waiting >= SUBSCRIPTION_CREATIONS_WAITING_MAX) {
@@ -114,7 +114,7 @@ export class SubscriptionFrontend {
       mode: wished.mode ?? before.mode,
       start: wished.start ?? { timeMs: 0, ...before.start },
     });
-    const topics = this.#checkedTopics(definition);
+    const topics = this.#checkedTopics(definition, namesIn(before));
     await this.#ensureDeadLetterTopic(definition, topics, waiting);
     const type = "alter-subscription";
     const { version } = wish;
@@ -136,11 +136,18 @@ export class SubscriptionFrontend {
     return requireSubscription(this.#options.view, name);
   }
 
-  /** Topics that match now. @throws BrokerError UNKNOWN_TOPIC_OR_PARTITION for a name of none; OVERLOADED */
-  #checkedTopics(definition: SubscriptionDefinition): readonly TopicRow[] {
+  /**
+   * Topics that match now.
+   * @param known names that it had before: their topics may be deleted by now
+   * @throws BrokerError UNKNOWN_TOPIC_OR_PARTITION for a name of none; OVERLOADED
+   */
+  #checkedTopics(
+    definition: SubscriptionDefinition,
+    known: readonly string[],
+  ): readonly TopicRow[] {
     const { topics, view } = this.#options;
     const selection = definition.topics;
-    if (selection.kind === "names") for (const name of selection.names) topics.requireTopic(name);
+    for (const name of namesIn(definition)) if (!known.includes(name)) topics.requireTopic(name);
     const matched = selectedTopics(view.image, selection, compileTopicSelection(selection));
     const limit = SUBSCRIPTION_LIMITS.perPartition;
     const isFull = ({ topicId }: TopicRow): boolean => {
@@ -218,6 +225,10 @@ function required(definition: DefinitionWish | undefined): DefinitionWish {
     field: "definition",
     limit: "present",
   });
+}
+
+function namesIn({ topics }: SubscriptionDefinition): readonly string[] {
+  return topics.kind === "names" ? topics.names : [];
 }
 
 /** Twice as long as the messages themselves are kept, so that people have time to look. */

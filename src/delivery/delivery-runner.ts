@@ -20,6 +20,7 @@ import type {
 import type { Dispatcher } from "./dispatcher.ts";
 import type { DeliveryPartition } from "./ports.ts";
 import type { ReadAhead, ReadSource } from "./read-ahead.ts";
+import { resumptionOf } from "./resumption.ts";
 import type { RunnerConsumer, RunnerDeps, RunnerParts } from "./runner-parts.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 
@@ -108,8 +109,10 @@ export class DeliveryRunner implements ReadSource {
   resume(key: ConsumerKey, held: readonly HeldDelivery[]): void {
     const member = this.#members.get(key);
     if (member === undefined) return;
-    for (const { number, ranges } of this.dispatcher.resume(key, held, this.nowMs)) {
-      if (number > 0) member.consumer.resumed(member.channel, number, ranges);
+    const resumed = this.dispatcher.resume(key, held, this.nowMs);
+    for (const [at, one] of resumed.entries()) {
+      const named = resumptionOf(held[at]?.ranges ?? [], one, this.state.settled);
+      if (named !== undefined) member.consumer.resumed(member.channel, named.number, named.ranges);
     }
     this.markDirty();
   }

@@ -5,7 +5,7 @@ import { SubscriptionFrontend } from "../../src/cluster/subscription-frontend.ts
 import { SubscriptionReader } from "../../src/cluster/subscription-reader.ts";
 import { TOPIC_CREATION_DEFAULTS, TopicFrontend } from "../../src/cluster/topic-frontend.ts";
 import { settle, VirtualClock } from "../support/virtual-clock.ts";
-import { node, OneReplicaGroup, random, reasonOf } from "./support.ts";
+import { node, OneReplicaGroup, random, reasonOf, topicId as topicIdOf } from "./support.ts";
 
 const WISH: DefinitionWish = {
   name: "mail",
@@ -204,6 +204,21 @@ describe("subscription frontend", () => {
     await frontend.alter({ definition, version: 0 }, { deadlineMs: 5000 });
     expect(view.image.topicByName("dlq/all")).toBeDefined();
     expect(view.image.subscriptionByName("mail")?.definition.deadLetterTopic).toBe("dlq/all");
+  });
+
+  test("alter: works although a topic was deleted; only names that are new must exist", async () => {
+    const { create, frontend, group, view } = await setUp();
+    await create("mail");
+    const { topicId } = view.image.topicByName("orders") ?? { topicId: topicIdOf("none") };
+    await group.controller.propose({ type: "delete-topic", topicId });
+    const paused = { ...WISH, pausedUntilMs: Number.MAX_SAFE_INTEGER };
+    await frontend.alter({ definition: paused, version: 0 }, { deadlineMs: 10 });
+    const row = view.image.subscriptionByName("mail");
+    expect(row?.definition.pausedUntilMs).toBe(Number.MAX_SAFE_INTEGER);
+    const more = { ...WISH, topics: { names: ["orders", "new"], patterns: [], regex: "" } };
+    await expect(
+      frontend.alter({ definition: more, version: 0 }, { deadlineMs: 10 }),
+    ).rejects.toMatchObject({ reason: "UNKNOWN_TOPIC_OR_PARTITION", fields: { topic: "new" } });
   });
 
   test("unknown: altered and deleted ones", async () => {

@@ -151,6 +151,38 @@ describe("partition deliveries: leadership", () => {
     expect(stream.offsets).toEqual([0, 1, 1]);
   });
 
+  it("resumed: what is settled is named, so that a settlement whose confirmation was lost is confirmed", async () => {
+    const stage = await stageOf([rowOf()]);
+    stage.partition.append("a", "b", "c");
+    const stream = stage.open();
+    await stage.clock.run(0);
+    const number = stream.deliveries[0]?.deliveryNumber ?? 0;
+    stream.ack(1, number, [0, 2]);
+    stream.close();
+    await stage.clock.run(0);
+    stage.partition.lose();
+    stage.partition.lead();
+    await stage.clock.run(0);
+    const place = { topicId: TOPIC_ID, partition: 0, leaderEpoch: 1, deliveryNumber: number };
+    const held = [
+      { ...place, ranges: [0, 1] },
+      { ...place, ranges: [1, 2] },
+    ];
+    const next = stage.open({ held });
+    await stage.clock.run(0);
+    const resumed = next.deliveries.filter((delivery) => delivery.resumed.length > 0);
+    expect(resumed.map((delivery) => delivery.resumed)).toEqual([
+      [0, 1],
+      [1, 2],
+    ]);
+    next.ack(1, resumed[0]?.deliveryNumber ?? 0, [0, 1]);
+    next.ack(2, resumed[1]?.deliveryNumber ?? 0, [1, 2]);
+    await stage.clock.run(0);
+    expect([...next.settled].sort()).toEqual([1, 2]);
+    expect(next.offsets).toEqual([]);
+    expect(cursorOf(stage.partition)).toBe(3);
+  });
+
   it("memory: nothing that was read is kept for consumers that are gone", async () => {
     for (const mode of ["shared", "keyed", "exclusive"] as const) {
       const stage = await stageOf([rowOf({ mode })]);

@@ -136,6 +136,44 @@ test("the command line: makes, lists, describes, changes and deletes", async () 
   });
 }, 60_000);
 
+test("positions: how far it is, what a seek would do, and what it does", async () => {
+  await cluster.createTopic("orders", {}, 2);
+  const producer = client.producer();
+  for (let partition = 0; partition < 2; partition += 1)
+    for (let count = 0; count < 5; count += 1)
+      await producer.send({ topic: "orders", partition, value: "x".repeat(100) });
+  await admin.create({ name: "mail", topics: "orders" });
+  const unsettled = async (): Promise<readonly number[]> => {
+    const { partitions, unknown } = await admin.progress("mail");
+    expect(unknown).toEqual([]);
+    expect(partitions.every(({ attached }) => attached)).toBe(true);
+    return partitions.map(({ unsettledMessages }) => unsettledMessages);
+  };
+  expect(await unsettled()).toEqual([5, 5]);
+  expect(await flotilla("lag", "mail")).toMatch(/orders\/0 +5 .*\norders\/1 +5 /);
+  expect(await flotilla("lag")).toMatch(/mail +10 /);
+  const message = { topic: "orders", partition: 1, offset: 2 };
+  expect(await admin.explain("mail", message)).toMatchObject({ fate: "ready" });
+
+  const refused = flotilla("subscription", "seek", "mail", "--to", "latest");
+  await expect(refused).rejects.toMatchObject({ exitCode: 64 });
+  expect(await unsettled()).toEqual([5, 5]);
+  const moved = await flotilla("subscription", "seek", "mail", "--to", "latest", "--yes");
+  expect(moved).toContain("10 messages skipped");
+  expect(await unsettled()).toEqual([0, 0]);
+  expect(await admin.explain("mail", message)).toMatchObject({ fate: "settled" });
+
+  const one = { topic: "orders", partition: 1 };
+  const answers = await admin.seek("mail", { offset: 2 }, { ...one, dryRun: true });
+  expect(answers).toMatchObject([{ ...one, from: 5, to: 2, repeatedMessages: 3 }]);
+  expect(await unsettled()).toEqual([0, 0]);
+  await admin.seek("mail", { offset: 2 }, one);
+  expect(await unsettled()).toEqual([0, 3]);
+  await admin.seek("mail", "earliest");
+  expect(await unsettled()).toEqual([5, 5]);
+  expect(await flotilla("subscription", "parked", "mail")).toContain("nothing is parked");
+}, 60_000);
+
 test("nothing is forgotten: another metadata leader, and a restart of all brokers", async () => {
   await cluster.createTopic("orders");
   const { subscriptionId } = await admin.create({ name: "mail", topics: "orders" });

@@ -6480,6 +6480,7 @@ export interface Delivery {
   readonly redeliveries: readonly Redelivery[];
   /**
    * Answers `held`: the consumer goes on with these messages under the new token; nothing is sent again. Pairs: first offset, count.
+   * Those that are settled already are named, too: whatever the consumer says about them is confirmed.
    * Held messages that are named by no such answer within the ack deadline are lost; those that the same deliveries held and this
    * one does not name are lost at once.
    */
