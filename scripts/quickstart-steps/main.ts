@@ -6,9 +6,11 @@ import { pause } from "../../src/cli/node-process.ts";
 import { Pace } from "../../src/cli/pace.ts";
 import { connectSdk } from "../../src/cli/sdk.ts";
 import { renderTable } from "../../src/cli/table.ts";
+import { createClient } from "../../src/client/index.ts";
 import { type FlightEvent, readFlights } from "./flights.ts";
 import { type ConsumedEvent, isProven, type Kill, Ledger, type Verdict } from "./ledger.ts";
 import { LocalCluster } from "./local-cluster.ts";
+import { isComplete, type SubscriptionCount, showSubscriptions } from "./subscriptions.ts";
 
 const TOPIC = "flights";
 const PARTITIONS = 6;
@@ -30,10 +32,11 @@ async function run(signal: AbortSignal): Promise<boolean> {
     say(`three brokers are ready: ${cluster.bootstrap.join(", ")}`);
     const client = connectSdk(cluster.bootstrap, SEND_TIMEOUT_MS);
     try {
-      return await showFailOver(cluster, client, events, signal);
+      if (!(await showFailOver(cluster, client, events, signal))) return false;
     } finally {
       await client.close();
     }
+    return await showDelivery(cluster, events, signal);
   } finally {
     await cluster.stop();
   }
@@ -62,6 +65,57 @@ async function showFailOver(
   const verdict = ledger.verdict(consumed);
   printVerdict(verdict);
   return isProven(verdict);
+}
+
+/** The second act: see subscriptions.ts. */
+async function showDelivery(
+  cluster: LocalCluster,
+  events: readonly FlightEvent[],
+  signal: AbortSignal,
+): Promise<boolean> {
+  say(
+    `two subscriptions of ${TOPIC}: one in the order of each airport, one with retries and dead letters`,
+  );
+  const client = createClient({ bootstrap: cluster.bootstrap, clientId: "quickstart" });
+  try {
+    const counts = await untilAborted(showSubscriptions(client, TOPIC, events), signal);
+    printCounts(counts);
+    return counts.every(isComplete);
+  } finally {
+    await client.close();
+  }
+}
+
+function printCounts(counts: readonly SubscriptionCount[]): void {
+  const rows: (readonly [string, (count: SubscriptionCount) => string])[] = [
+    ["mode", ({ mode }) => mode],
+    ["messages wanted", ({ expected }) => String(expected)],
+    ["acknowledged", ({ done }) => String(done)],
+    ["of them at a later attempt", ({ retried }) => String(retried)],
+    [
+      "dead letters",
+      (count) => `${count.deadLetters} of ${count.deadLettersExpected} that can not succeed`,
+    ],
+    ["lost", ({ lost }) => good(lost)],
+    ["repeated after an ack", ({ repeated }) => good(repeated)],
+    [
+      "out of order per key",
+      ({ outOfOrder }) => (outOfOrder === undefined ? "–" : good(outOfOrder)),
+    ],
+    ["seconds", ({ seconds }) => seconds.toFixed(1)],
+  ];
+  const columns = counts.map((count) => ({
+    title: count.name.toUpperCase(),
+    text: (row: (typeof rows)[number]) => row[1](count),
+    align: "right" as const,
+  }));
+  const table = renderTable([{ title: "SUBSCRIPTION", text: (row) => row[0] }, ...columns], rows);
+  process.stdout.write(`\n${table}\n\n`);
+  process.stdout.write(
+    counts.every(isComplete)
+      ? `${colors.green("Every message was delivered; what can not succeed is a dead letter.")}\n`
+      : `${colors.red("NOT PROVEN: see the table above.")}\n`,
+  );
 }
 
 /** Sends at the rate; kills half-way. Resolves when all sends were answered and the killed broker was started again. */

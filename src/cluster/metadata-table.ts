@@ -238,8 +238,12 @@ export class MetadataTable {
     }
   }
 
-  #subscriptionIndex(before: SubscriptionIndex): SubscriptionIndex {
-    return SubscriptionIndex.of(this.subscriptions.rows.values(), before);
+  #subscriptionIndex(delta: MetadataDelta): SubscriptionIndex {
+    const { rows } = this.subscriptions;
+    if (delta.isReset) return SubscriptionIndex.EMPTY.with(rows);
+    const { subscriptions: before } = this.#view.image;
+    if (delta.subscriptions.length === 0) return before;
+    return before.with(delta.subscriptions.map((id) => [id, rows.get(id)] as const));
   }
 
   #publish(delta: MetadataDelta): void {
@@ -259,9 +263,7 @@ export class MetadataTable {
       partitions: changed(delta.groups) ? new Map(topics.partitions) : before.partitions,
       deletedTopics: topicsChanged ? new Map(topics.deleted) : before.deletedTopics,
       names: this.#names,
-      subscriptions: changed(delta.subscriptions)
-        ? this.#subscriptionIndex(delta.isReset ? SubscriptionIndex.EMPTY : before.subscriptions)
-        : before.subscriptions,
+      subscriptions: this.#subscriptionIndex(delta),
     });
     for (const topicId of delta.deletedTopics) {
       image.subscriptions.forget(topics.deleted.get(topicId)?.name ?? "");

@@ -1,107 +1,160 @@
-// All subscriptions as one image sees them, and which of them want a topic. Immutable for its readers; lists per topic are
-// made when they are first asked for, and those that a change does not touch go over into the next index. Made by
-// metadata-table.ts.
+// All subscriptions as one image sees them, and which of them want a topic. Immutable for its readers; a change makes a new
+// index that takes over what it does not touch. Lists per topic are made when they are first asked for, so that a leader can
+// look them up for nothing afterwards. Made by metadata-table.ts.
 import { compileTopicSelection, type TopicTest } from "../filter/topic-selection.ts";
 import type { SubscriptionRow } from "../model/subscription.ts";
 
-interface Compiled {
-  readonly row: SubscriptionRow;
-  readonly wants: TopicTest;
+type Rows = readonly SubscriptionRow[];
+
+const NONE: Rows = [];
+
+/** What an index is made of. */
+interface Parts {
+  readonly rows: Map<string, SubscriptionRow>;
+  readonly byName: Map<string, SubscriptionRow>;
+  /** Those that select topics by name, by the topic's name: found without a test of each. */
+  readonly named: Map<string, Rows>;
+  /** Those that select by patterns or an expression, by id. */
+  readonly broad: Map<string, TopicTest>;
+  /** Who wants a topic, by its name, in order of creation; as far as somebody asked. */
+  readonly wanted: Map<string, Rows>;
 }
 
-const NONE: readonly SubscriptionRow[] = [];
-
 export class SubscriptionIndex {
-  static readonly EMPTY: SubscriptionIndex = new SubscriptionIndex(new Map(), new Map());
+  static readonly EMPTY: SubscriptionIndex = new SubscriptionIndex({
+    rows: new Map(),
+    byName: new Map(),
+    named: new Map(),
+    broad: new Map(),
+    wanted: new Map(),
+  });
 
-  readonly rows: ReadonlyMap<string, SubscriptionRow>;
-  readonly #byName: ReadonlyMap<string, Compiled>;
-  /** By topic name, in order of creation. */
-  readonly #wanted: Map<string, readonly SubscriptionRow[]>;
+  readonly #parts: Parts;
   /** Sorted on first use: most images are replaced before anybody lists subscriptions. */
   #sortedNames: readonly string[] | undefined;
 
-  private constructor(
-    byName: ReadonlyMap<string, Compiled>,
-    wanted: Map<string, readonly SubscriptionRow[]>,
-  ) {
-    this.#byName = byName;
-    this.rows = new Map([...byName.values()].map(({ row }) => [row.subscriptionId, row]));
-    this.#wanted = wanted;
+  private constructor(parts: Parts) {
+    this.#parts = parts;
   }
 
-  /** The index of these rows. @param before what did not change is taken from it */
-  static of(rows: Iterable<SubscriptionRow>, before: SubscriptionIndex): SubscriptionIndex {
-    const byName = new Map<string, Compiled>();
-    for (const row of rows) {
-      const known = before.#byName.get(row.definition.name);
-      byName.set(row.definition.name, known?.row === row ? known : compiled(row, known));
-    }
-    const gone = [...before.#byName.values()].filter(
-      ({ row }) => byName.get(row.definition.name)?.row !== row,
-    );
-    const fresh = [...byName.values()].filter(
-      ({ row }) => before.#byName.get(row.definition.name)?.row !== row,
-    );
-    const wanted = new Map<string, readonly SubscriptionRow[]>();
-    for (const [topic, list] of before.#wanted)
-      wanted.set(topic, changed(topic, list, gone, fresh));
-    return new SubscriptionIndex(byName, wanted);
+  /** The index after changes. @param changes the new row of each id that changed; undefined: deleted */
+  with(changes: Iterable<readonly [string, SubscriptionRow | undefined]>): SubscriptionIndex {
+    const { broad, byName, named, rows, wanted } = this.#parts;
+    const parts = {
+      rows: new Map(rows),
+      byName: new Map(byName),
+      named: new Map(named),
+      broad: new Map(broad),
+      wanted: new Map(wanted),
+    };
+    for (const [id, row] of changes) change(parts, id, row);
+    return new SubscriptionIndex(parts);
+  }
+
+  /** By id. */
+  get rows(): ReadonlyMap<string, SubscriptionRow> {
+    return this.#parts.rows;
   }
 
   /** In code unit order. */
   get names(): readonly string[] {
-    this.#sortedNames ??= [...this.#byName.keys()].sort();
+    this.#sortedNames ??= [...this.#parts.byName.keys()].sort();
     return this.#sortedNames;
   }
 
   byName(name: string): SubscriptionRow | undefined {
-    return this.#byName.get(name)?.row;
+    return this.#parts.byName.get(name);
   }
 
   /** Its topics, compiled. */
   testOf(row: SubscriptionRow): TopicTest {
-    const known = this.#byName.get(row.definition.name);
-    return known?.row === row ? known.wants : compileTopicSelection(row.definition.topics);
+    const { broad, rows } = this.#parts;
+    const known = rows.get(row.subscriptionId) === row ? broad.get(row.subscriptionId) : undefined;
+    return known ?? compileTopicSelection(row.definition.topics);
   }
 
   /** Those that want the topic of that name, the oldest first. */
-  of(topic: string): readonly SubscriptionRow[] {
-    const known = this.#wanted.get(topic);
+  of(topic: string): Rows {
+    const { broad, named, rows, wanted } = this.#parts;
+    const known = wanted.get(topic);
     if (known !== undefined) return known;
-    const all = [...this.#byName.values()];
-    const list = inOrder(all.filter(({ wants }) => wants(topic)).map(({ row }) => row));
-    this.#wanted.set(topic, list);
-    return list;
+    const list = [...(named.get(topic) ?? NONE)];
+    for (const [id, wants] of broad) {
+      const row = wants(topic) ? rows.get(id) : undefined;
+      if (row !== undefined) list.push(row);
+    }
+    const ordered = list.length === 0 ? NONE : list.sort(byCreation);
+    wanted.set(topic, ordered);
+    return ordered;
   }
 
   /** A topic of that name is gone: its list is not kept any more. */
   forget(topic: string): void {
-    this.#wanted.delete(topic);
+    this.#parts.wanted.delete(topic);
   }
 }
 
+function change(parts: Parts, id: string, row: SubscriptionRow | undefined): void {
+  const { broad, byName, rows, wanted } = parts;
+  const before = rows.get(id);
+  const wantsBefore = before === undefined ? undefined : testOf(parts, before);
+  if (before !== undefined) {
+    rows.delete(id);
+    byName.delete(before.definition.name);
+    rename(parts, before, (list) => list.filter((one) => one !== before));
+    broad.delete(id);
+  }
+  const wants = row === undefined ? undefined : compiled(row, before, wantsBefore);
+  if (row !== undefined && wants !== undefined) {
+    rows.set(id, row);
+    byName.set(row.definition.name, row);
+    rename(parts, row, (list) => [...list, row]);
+    if (row.definition.topics.kind !== "names") broad.set(id, wants);
+  }
+  for (const [topic, list] of wanted) {
+    const was = wantsBefore?.(topic) === true ? before : undefined;
+    const is = wants?.(topic) === true ? row : undefined;
+    if (was !== is) wanted.set(topic, patched(list, was, is));
+  }
+}
+
+function testOf({ broad }: Parts, row: SubscriptionRow): TopicTest {
+  return broad.get(row.subscriptionId) ?? compileTopicSelection(row.definition.topics);
+}
+
 /** A change of anything but the topics keeps what was compiled. */
-function compiled(row: SubscriptionRow, known: Compiled | undefined): Compiled {
+function compiled(
+  row: SubscriptionRow,
+  before: SubscriptionRow | undefined,
+  wantsBefore: TopicTest | undefined,
+): TopicTest {
   const { topics } = row.definition;
-  const isSame = JSON.stringify(known?.row.definition.topics) === JSON.stringify(topics);
-  const wants = known !== undefined && isSame ? known.wants : compileTopicSelection(topics);
-  return { row, wants };
+  const isSame = JSON.stringify(before?.definition.topics) === JSON.stringify(topics);
+  return isSame && wantsBefore !== undefined ? wantsBefore : compileTopicSelection(topics);
 }
 
-function changed(
-  topic: string,
-  list: readonly SubscriptionRow[],
-  gone: readonly Compiled[],
-  fresh: readonly Compiled[],
-): readonly SubscriptionRow[] {
-  const added = fresh.filter(({ wants }) => wants(topic)).map(({ row }) => row);
-  if (added.length === 0 && !gone.some(({ row }) => list.includes(row))) return list;
-  const rows = gone.map(({ row }) => row);
-  return inOrder([...list.filter((row) => !rows.includes(row)), ...added]);
+/** Changes the lists of the topics that a subscription names. */
+function rename({ named }: Parts, row: SubscriptionRow, renamed: (list: Rows) => Rows): void {
+  const { topics } = row.definition;
+  if (topics.kind !== "names") return;
+  for (const topic of new Set(topics.names)) {
+    const list = renamed(named.get(topic) ?? NONE);
+    if (list.length === 0) named.delete(topic);
+    else named.set(topic, list);
+  }
 }
 
-function inOrder(rows: SubscriptionRow[]): readonly SubscriptionRow[] {
-  if (rows.length === 0) return NONE;
-  return rows.sort((a, b) => a.createdIndex - b.createdIndex);
+/** The list with `is` in the place of `was`; both are the same subscription. */
+function patched(
+  list: Rows,
+  was: SubscriptionRow | undefined,
+  is: SubscriptionRow | undefined,
+): Rows {
+  if (is === undefined) return list.filter((row) => row !== was);
+  if (was !== undefined) return list.map((row) => (row === was ? is : row));
+  return [...list, is].sort(byCreation);
+}
+
+function byCreation(a: SubscriptionRow, b: SubscriptionRow): number {
+  return a.createdIndex - b.createdIndex;
 }

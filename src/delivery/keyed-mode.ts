@@ -14,7 +14,8 @@ import { RetryOffers } from "./retry-offers.ts";
 
 /** Batches kept for messages that wait, and read ahead. Beyond: nothing more is read until some went out. */
 export const WINDOW_BYTES_MAX = 4 * 1024 * 1024;
-const WITHOUT_KEY = "-";
+/** No key looks like this: the names of keys are made of bytes. */
+const WITHOUT_KEY = "\u0100";
 
 export class KeyedMode<B> implements ModeRules<B> {
   readonly #core: DispatchCore<B>;
@@ -307,11 +308,11 @@ export class KeyedMode<B> implements ModeRules<B> {
 
   /** undefined: it has no order. */
   #nameOf(key: Buffer | undefined): string | undefined {
-    if (key !== undefined) return `k${key.toString("latin1")}`;
+    if (key !== undefined) return key.toString("latin1");
     return this.#isFifo ? WITHOUT_KEY : undefined;
   }
 }
 
 function keyOfName(name: string): Buffer | undefined {
-  return name === WITHOUT_KEY ? undefined : Buffer.from(name.slice(1), "latin1");
+  return name === WITHOUT_KEY ? undefined : Buffer.from(name, "latin1");
 }

@@ -4,7 +4,7 @@ import type { Offset } from "../model/positions.ts";
 import { clearBits, hasBit, nextClearBit, nextSetBit, setBits } from "./bits.ts";
 import type { OffsetRange } from "./delivery-commands.ts";
 import type { ConsumerKey } from "./dispatch-types.ts";
-import { LinkedList, type Place } from "./linked-list.ts";
+import { LeaseList } from "./lease-list.ts";
 
 export class Lease {
   readonly number: number;
@@ -16,9 +16,13 @@ export class Lease {
   isTorn = false;
   /** Another part of the same delivery, with another deadline. */
   sibling: Lease | undefined;
-  ofConsumer: Place<Lease> | undefined;
-  ofDeadline: Place<Lease> | undefined;
-  deadlines: LinkedList<Lease> | undefined;
+  /** Links of LeaseList. */
+  previousOfConsumer: Lease | undefined;
+  nextOfConsumer: Lease | undefined;
+  previousDeadline: Lease | undefined;
+  nextDeadline: Lease | undefined;
+  /** The list that its deadline stands in. */
+  deadlines: LeaseList | undefined;
   #outstanding: number;
   /** undefined: all of it. */
   #held: Uint32Array | undefined;
@@ -121,9 +125,9 @@ export class Lease {
 
 export class LeaseTable {
   readonly #byNumber = new Map<number, Lease>();
-  readonly #byConsumer = new Map<ConsumerKey, LinkedList<Lease>>();
+  readonly #byConsumer = new Map<ConsumerKey, LeaseList>();
   /** By how long leases last: within a list, later ones end later. More than one list only after the ack deadline changed. */
-  readonly #byDuration = new Map<number, LinkedList<Lease>>();
+  readonly #byDuration = new Map<number, LeaseList>();
   #lastNumber = 0;
   #outstanding = 0;
 
@@ -142,7 +146,7 @@ export class LeaseTable {
     this.#lastNumber += 1;
     const lease = new Lease(this.#lastNumber, consumer, ranges);
     this.#byNumber.set(lease.number, lease);
-    lease.ofConsumer = this.#listOf(this.#byConsumer, consumer).add(lease);
+    this.#listOfConsumer(consumer).add(lease);
     this.#setDeadline(lease, nowMs, durationMs);
     this.#outstanding += lease.outstanding;
     return lease;
@@ -191,7 +195,7 @@ export class LeaseTable {
     const named = ranges === undefined ? undefined : commonRanges(lease, ranges);
     if (named?.length === 0) return;
     if (named === undefined || countOf(named) === lease.outstanding) {
-      if (lease.ofDeadline !== undefined) lease.deadlines?.remove(lease.ofDeadline);
+      lease.deadlines?.remove(lease);
       this.#setDeadline(lease, nowMs, durationMs);
       return;
     }
@@ -205,14 +209,14 @@ export class LeaseTable {
     part.isTorn = lease.isTorn;
     part.sibling = lease.sibling;
     lease.sibling = part;
-    part.ofConsumer = this.#listOf(this.#byConsumer, lease.consumer).add(part, lease.ofConsumer);
+    this.#listOfConsumer(lease.consumer).add(part, lease);
     this.#setDeadline(part, nowMs, durationMs);
   }
 
   /** Some lease whose deadline has passed. */
   expired(nowMs: number): Lease | undefined {
     for (const list of this.#byDuration.values()) {
-      const lease = list.first?.value;
+      const lease = list.first;
       if (lease !== undefined && lease.deadlineMs <= nowMs) return lease;
     }
     return undefined;
@@ -222,25 +226,23 @@ export class LeaseTable {
   nextDeadlineMs(): number {
     let next = Number.POSITIVE_INFINITY;
     for (const list of this.#byDuration.values()) {
-      next = Math.min(next, list.first?.value.deadlineMs ?? Number.POSITIVE_INFINITY);
+      next = Math.min(next, list.first?.deadlineMs ?? Number.POSITIVE_INFINITY);
     }
     return next;
   }
 
   #setDeadline(lease: Lease, nowMs: number, durationMs: number): void {
     lease.deadlineMs = nowMs + durationMs;
-    lease.deadlines = this.#listOf(this.#byDuration, durationMs);
-    lease.ofDeadline = lease.deadlines.add(lease);
+    lease.deadlines = this.#listOfDuration(durationMs);
+    lease.deadlines.add(lease);
   }
 
   #forget(lease: Lease): void {
-    if (lease.ofDeadline !== undefined) lease.deadlines?.remove(lease.ofDeadline);
+    lease.deadlines?.remove(lease);
     const ofConsumer = this.#byConsumer.get(lease.consumer);
-    if (lease.ofConsumer !== undefined) ofConsumer?.remove(lease.ofConsumer);
-    if (ofConsumer?.isEmpty === true) this.#byConsumer.delete(lease.consumer);
-    for (const [durationMs, list] of this.#byDuration) {
-      if (this.#byDuration.size > 1 && list.isEmpty) this.#byDuration.delete(durationMs);
-    }
+    ofConsumer?.remove(lease);
+    if (ofConsumer?.first === undefined) this.#byConsumer.delete(lease.consumer);
+    if (this.#byDuration.size > 1) this.#dropEmptyDurations();
     const first = this.#byNumber.get(lease.number);
     if (first === lease) {
       if (lease.sibling === undefined) this.#byNumber.delete(lease.number);
@@ -252,11 +254,25 @@ export class LeaseTable {
     if (part !== undefined) part.sibling = lease.sibling;
   }
 
-  #listOf<K>(lists: Map<K, LinkedList<Lease>>, key: K): LinkedList<Lease> {
-    const known = lists.get(key);
+  #dropEmptyDurations(): void {
+    for (const [durationMs, list] of this.#byDuration) {
+      if (list.first === undefined) this.#byDuration.delete(durationMs);
+    }
+  }
+
+  #listOfConsumer(consumer: ConsumerKey): LeaseList {
+    const known = this.#byConsumer.get(consumer);
     if (known !== undefined) return known;
-    const list = new LinkedList<Lease>();
-    lists.set(key, list);
+    const list = new LeaseList("byConsumer");
+    this.#byConsumer.set(consumer, list);
+    return list;
+  }
+
+  #listOfDuration(durationMs: number): LeaseList {
+    const known = this.#byDuration.get(durationMs);
+    if (known !== undefined) return known;
+    const list = new LeaseList("byDeadline");
+    this.#byDuration.set(durationMs, list);
     return list;
   }
 }

@@ -59,6 +59,7 @@ export class RetryOffers<B> {
 
   /** Forgets what was read. */
   drop(): void {
+    if (this.#batches.length === 0) return;
     for (const held of this.#batches) this.#core.release(held);
     this.#batches = [];
   }

@@ -60,6 +60,7 @@ export class RetryTable {
   }
 
   firstDue(nowMs: number): Offset | undefined {
+    if (this.#valid.size === 0 && this.#due.length === 0) return undefined;
     this.#promote(nowMs);
     for (; this.#dueStart < this.#due.length; this.#dueStart += 1) {
       const retry = this.#due[this.#dueStart];
