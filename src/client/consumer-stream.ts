@@ -317,6 +317,7 @@ export class ConsumerStream implements ChannelEvents {
 
   #endChannel(channel: ConsumerChannel): void {
     this.#channels.delete(channel.id);
+    this.#settlements.channelEnded(channel.id);
     this.#events.onOrphans(channel.end(this.#options.clock.monotonicMs()));
   }
 

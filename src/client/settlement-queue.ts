@@ -8,6 +8,7 @@ import type { HeldDelivery } from "./held-delivery.ts";
 import type { PlannedSettle } from "./record-states.ts";
 
 interface SentSettle {
+  readonly channel: number;
   readonly delivery: HeldDelivery;
   readonly ranges: readonly number[];
   readonly done: Deferred<void> | undefined;
@@ -97,6 +98,22 @@ export class SettlementQueue {
     return undefined;
   }
 
+  /** The channel ended: what was sent on it is not waited for; what becomes of it is asked of the next leader. */
+  channelEnded(channel: number): void {
+    for (const [number, sent] of this.#sent) {
+      if (sent.channel !== channel) continue;
+      this.#sent.delete(number);
+      sent.done?.reject(
+        new FlotillaError(
+          "UNREACHABLE",
+          "the broker does not lead the partition any more",
+          {},
+          "unknown",
+        ),
+      );
+    }
+  }
+
   /** The stream is over: nobody answers any more. */
   end(): void {
     const error = new FlotillaError("UNREACHABLE", "the stream ended", {}, "unknown");
@@ -115,7 +132,7 @@ export class SettlementQueue {
     const { done, error, kind, ranges, retryAtMs } = settle;
     // BEGUN is not answered, and nobody waits for an extension that nobody asked for.
     const isAnswered = kind !== "begun" && (kind !== "extend" || done !== undefined);
-    if (isAnswered) this.#sent.set(number, { delivery, ranges, done });
+    if (isAnswered) this.#sent.set(number, { channel, delivery, ranges, done });
     return {
       number,
       channel,

@@ -12,7 +12,8 @@ import type {
   RedeliveredMessage,
 } from "./dispatch-types.ts";
 import { type Grant, HeldBatch } from "./held-batch.ts";
-import { type Lease, LeaseTable } from "./lease-table.ts";
+import type { Lease } from "./lease.ts";
+import { LeaseTable } from "./lease-table.ts";
 import { OffsetTable } from "./offset-table.ts";
 import { RetryTable } from "./retry-table.ts";
 import type { SubscriptionState } from "./subscription-state.ts";

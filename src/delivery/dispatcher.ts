@@ -32,20 +32,13 @@ import type {
 import { ExclusiveMode } from "./exclusive-mode.ts";
 import { FailureDesk } from "./failure-desk.ts";
 import { countOf } from "./lease-table.ts";
-import { type KnownKey, type ModeRules, READ_BYTES } from "./mode-rules.ts";
+import type { KnownKey, ModeRules } from "./mode-rules.ts";
+import { ReadDesk } from "./read-desk.ts";
 import { SettleDesk } from "./settle-desk.ts";
 import type { Receipt, UnderWay } from "./update-plan.ts";
 
 /** The number of consumers is noted at most this often. */
 const SESSIONS_NOTE_MS = 1000;
-
-/** A read that brought nothing is repeated after this time. */
-const EMPTY_DELAY_MS = 1000;
-
-/** What a read that is under way is for. */
-type Reading =
-  | { readonly purpose: "run"; readonly from: Offset; readonly epoch: number }
-  | { readonly purpose: "retries" | "keys"; readonly offsets: readonly Offset[] };
 
 /** @typeParam B what the runner knows a loaded batch by */
 export class Dispatcher<B> {
@@ -56,11 +49,7 @@ export class Dispatcher<B> {
   readonly #awaitedSessions: number;
   #awaitUntilMs: number;
   #sessionsNotedMs = Number.NEGATIVE_INFINITY;
-  #reading: Reading | undefined;
-  #isRunNext = false;
-  /** A run from this offset came back empty: it is not asked for again before this time, unless the log moves. */
-  #emptyFrom: Offset = -1;
-  #emptyUntilMs = 0;
+  readonly #reads: ReadDesk<B>;
   /** What holds others up, as far as the mode was told. */
   readonly #parked: Set<Offset>;
   #counts = { acknowledged: 0, filtered: 0, dead: 0 };
@@ -71,6 +60,7 @@ export class Dispatcher<B> {
     this.#core = core;
     this.#mode = modeOf(core, options.partitionName);
     this.#failures = new FailureDesk(core, this.#mode);
+    this.#reads = new ReadDesk(core, this.#mode, this.#failures);
     this.#desk = new SettleDesk(core, this.#mode, this.#failures);
     this.#parked = new Set(options.state.parked.offsets());
     this.#awaitedSessions = mode === "shared" ? 0 : options.state.sessions;
@@ -220,7 +210,7 @@ export class Dispatcher<B> {
     const hasDropped = logStartOffset > core.logStartOffset;
     core.logStartOffset = logStartOffset;
     core.highWatermark = highWatermark;
-    this.#emptyFrom = -1;
+    this.#reads.logMoved();
     if (!hasDropped) return;
     for (const offset of [...core.retries.offsets()]) {
       if (!core.isSettled(offset)) continue;
@@ -248,22 +238,7 @@ export class Dispatcher<B> {
   /** What to read now; undefined: nothing. At most one read is under way: undefined until onRead or onReadFailed. */
   nextRead(nowMs: number): ReadRequest | undefined {
     this.#clock(nowMs);
-    if (this.#reading !== undefined) return undefined;
-    const keys = this.#failures.wantedKeys();
-    if (keys.length > 0) return this.#readOffsets("keys", keys);
-    if (this.#isHeldBack() || this.#mode.turn() === undefined) return undefined;
-    const retries = this.#isRunNext ? [] : (this.#mode.retries?.wanted() ?? []);
-    this.#isRunNext = retries.length > 0;
-    if (retries.length > 0) return this.#readOffsets("retries", retries);
-    const from = this.#mode.readFrom();
-    const { highWatermark } = this.#core;
-    const isEmpty = from === this.#emptyFrom && this.#emptyUntilMs > this.#core.nowMs;
-    if (from !== undefined && from < highWatermark && !isEmpty) {
-      this.#reading = { purpose: "run", from, epoch: this.#mode.readEpoch };
-      return { kind: "run", from, bytesMax: READ_BYTES };
-    }
-    const others = this.#mode.retries?.wanted() ?? [];
-    return others.length > 0 ? this.#readOffsets("retries", others) : undefined;
+    return this.#reads.next(() => !this.#isHeldBack() && this.#mode.turn() !== undefined);
   }
 
   /**
@@ -272,26 +247,12 @@ export class Dispatcher<B> {
    */
   onRead(batches: readonly LoadedBatch<B>[], nowMs: number): void {
     this.#clock(nowMs);
-    const reading = this.#reading;
-    this.#reading = undefined;
-    if (reading?.purpose === "run" && reading.epoch === this.#mode.readEpoch) {
-      this.#mode.accept(reading.from, batches);
-      if (batches.length > 0) return;
-      this.#emptyFrom = reading.from;
-      this.#emptyUntilMs = this.#core.nowMs + EMPTY_DELAY_MS;
-      return;
-    }
-    if (reading?.purpose === "retries") {
-      this.#mode.retries?.accept(reading.offsets, batches);
-      return;
-    }
-    if (reading?.purpose === "keys") this.#failures.keysRead(reading.offsets, batches);
-    for (const { handle } of batches) this.#core.released.push(handle);
+    this.#reads.done(batches);
   }
 
   /** The same may be asked for again at once. */
   onReadFailed(): void {
-    this.#reading = undefined;
+    this.#reads.failed();
   }
 
   /** Gives back what was read and is not out: nobody is there to take it, or it was read by another filter. */
@@ -321,8 +282,7 @@ export class Dispatcher<B> {
   /** When takeUpdate, takeOutput and nextRead should be called although nothing came in; past: now; Infinity: never. */
   wakeAtMs(): number {
     const { leases, retries, update, definition, nowMs } = this.#core;
-    const emptyUntilMs = this.#emptyFrom < 0 ? 0 : this.#emptyUntilMs;
-    const times = [this.#awaitUntilMs, definition.pausedUntilMs, emptyUntilMs];
+    const times = [this.#awaitUntilMs, definition.pausedUntilMs, this.#reads.emptyUntilMs];
     const later = times.filter((at) => at > nowMs);
     return Math.min(
       leases.nextDeadlineMs(),
@@ -471,11 +431,6 @@ export class Dispatcher<B> {
     }
     this.#core.confirming.clear();
     return confirmed;
-  }
-
-  #readOffsets(purpose: "retries" | "keys", offsets: readonly Offset[]): ReadRequest {
-    this.#reading = { purpose, offsets };
-    return { kind: "offsets", offsets, bytesMax: READ_BYTES };
   }
 
   /** When the number of consumers should be noted; Infinity: it is, or it does not matter. */

@@ -6,7 +6,7 @@ import type { OffsetRange } from "./delivery-commands.ts";
 import type { DispatchCore } from "./dispatch-core.ts";
 import type { Settlement, SettleOutcome } from "./dispatch-types.ts";
 import type { FailureDesk } from "./failure-desk.ts";
-import type { Lease } from "./lease-table.ts";
+import type { Lease } from "./lease.ts";
 import type { ModeRules } from "./mode-rules.ts";
 import type { Receipt } from "./update-plan.ts";
 

@@ -162,6 +162,23 @@ describe("consumer: leader changes", () => {
     await setup.time.until(consumer.close());
   });
 
+  it("settlement that a former leader never answers: closing does not wait for it", async () => {
+    const setup = setUp();
+    setup.subscription.holdsSettled = true;
+    await fill(setup, 0, 1);
+    const { consumer, held } = hold(setup);
+    await eventually(setup, () => held.length === 1);
+    const ack = held[0]?.ack();
+    await setup.time.run(50);
+    setup.subscription.holdsSettled = false;
+    // The stream goes on, only its channel ends.
+    setup.cluster.moveLeader(setup.cluster.partition("t", 0), "b3:1");
+    await setup.time.until(Promise.allSettled([ack]));
+    const beganMs = setup.time.root.monotonicMs();
+    await setup.time.until(consumer.close());
+    expect(setup.time.root.monotonicMs() - beganMs).toBeLessThan(5000);
+  });
+
   it("unconfirmed failure: is not told to the next leader, which would count it twice", async () => {
     const setup = setUp();
     setup.subscription.holdsSettled = true;

@@ -182,6 +182,28 @@ describe("push session: delivering and settling", () => {
     expect(stream.refusals.length).toBe(300);
   });
 
+  it("too much waits to be replicated: the stream is not read until some of it is", async () => {
+    const stage = await stageOf([rowOf()]);
+    for (let at = 0; at < 3; at += 1) {
+      stage.partition.append(...Array.from({ length: 70_000 }, () => "x"));
+    }
+    stage.partition.isHeld = true;
+    const stream = stage.open({ form: "batches" }, { messages: 1_000_000, bytes: 100_000_000 });
+    let acked = 0;
+    for (let turn = 0; turn < 20 && !stream.isPaused; turn += 1) {
+      await stage.clock.run(1);
+      for (const { deliveryNumber } of stream.deliveries.slice(acked)) {
+        acked += 1;
+        stream.ack(acked, deliveryNumber);
+      }
+    }
+    expect(stream.isPaused).toBe(true);
+    stage.partition.release();
+    await stage.clock.run(10);
+    expect(stream.isPaused).toBe(false);
+    expect(stream.settled).toHaveLength(acked);
+  });
+
   it("nonsense: is refused by its field, and the stream goes on", async () => {
     const stage = await stageOf([rowOf()]);
     stage.partition.append("a");

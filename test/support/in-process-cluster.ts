@@ -26,8 +26,9 @@ import {
 import { adminService } from "../../src/rpc/methods.ts";
 import type { Connection } from "../../src/rpc/ports.ts";
 import { type GrpcServer, openGrpcServer } from "../../src/rpc/server.ts";
+import { freePorts } from "./free-ports.ts";
 import { GatedConnector, GatedDisk } from "./gates.ts";
-import { freePorts, pause } from "./local-cluster.ts";
+import { pause } from "./local-cluster.ts";
 
 export interface InProcessOptions {
   readonly nodes?: number;

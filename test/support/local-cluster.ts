@@ -11,10 +11,10 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { freePorts } from "./free-ports.ts";
 
 const MAIN = join(packageRoot(), "dist/src/cli/main.js");
 
@@ -308,28 +308,6 @@ function makeNode(
   const address = (slot: number): string => `${host}:${ports[slot]}`;
   const dataDir = options.dataDir?.(id) ?? join(directory, `node-${id}`);
   return { id, client: address(0), peer: address(1), admin: address(2), dataDir };
-}
-
-/** Distinct TCP ports on loopback that were free a moment ago. */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(0, "127.0.0.1", resolve);
-      });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    return typeof address === "object" && address !== null ? address.port : 0;
-  });
-  await Promise.all(
-    servers.map((server) => new Promise<void>((resolve) => server.close(() => resolve()))),
-  );
-  return ports;
 }
 
 /** This file runs from the sources and compiled into dist/. */

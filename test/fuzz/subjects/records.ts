@@ -29,6 +29,7 @@ import {
   encodeCommand,
   parseCommand,
 } from "../../../src/partition/partition-commands.ts";
+import { subscription } from "../../cluster/support.ts";
 import { refusing, type Subject } from "../subject.ts";
 
 const isFrameError = (error: unknown): boolean => error instanceof FrameError;
@@ -147,6 +148,8 @@ const commands: Subject = {
     encodeMetadataCommand({ type: "open-producer", name: "p" }),
     encodeMetadataCommand({ type: "fence-node", nodeId: 1 as NodeId, incarnation: 1 }),
     encodeMetadataCommand({ type: "delete-topic", topicId: "t" as never }),
+    encodeMetadataCommand(subscription("mail")),
+    encodeMetadataCommand({ type: "delete-subscription", subscriptionId: SUBSCRIPTION }),
   ],
   run(bytes) {
     refusing(isFrameError, () => decodeCommand(bytes));
