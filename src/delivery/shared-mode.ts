@@ -140,7 +140,8 @@ export class SharedMode<B> implements ModeRules<B> {
       }
       held.position = offset;
       if (offset >= end) this.#done(held);
-      return { held, ranges, count, mayHaveFailed: false };
+      // What failed, went out again and was given back comes here, not by way of the retries.
+      return { held, ranges, count, mayHaveFailed: this.#core.state.failures.size > 0 };
     }
     return undefined;
   }
