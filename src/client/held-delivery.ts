@@ -349,11 +349,14 @@ export class HeldDelivery {
 
   // --- changing leaders
 
-  /** Its stream or channel is over: what waited is dropped, the rest may be resumed. */
+  /** Its stream or channel is over: what waited is dropped, and what failed and is not confirmed; the rest may be resumed. */
   orphan(nowMs: number): void {
     for (const [at, state] of this.#states.entries()) {
       if (state === WAITING) this.#lose(at, undefined);
-      else if (state === SENT) this.#states[at] = UNKNOWN;
+      else if (state !== SENT) continue;
+      // Said again to another leader it would be counted twice, if the former one had replicated it.
+      else if (this.#decisions?.get(at)?.kind === "nack") this.#lose(at, undefined);
+      else this.#states[at] = UNKNOWN;
     }
     for (const { done, ranges } of this.#extensions.splice(0)) done?.reject(stale(ranges[0] ?? 0));
     this.place = undefined;
