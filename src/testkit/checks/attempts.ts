@@ -110,23 +110,18 @@ function countProblem(failed: number, least: number, most: number): string | und
 
 /** Every delivery under this leader that arrived was handed out. A seek makes the leader forget what it counted. */
 function handedOutProblem(
-  { deliveryView, facts }: Evidence,
+  evidence: Evidence,
   row: number,
   earlier: readonly number[],
 ): string | undefined {
-  const { deliveries } = facts.delivery;
+  const { deliveries } = evidence.facts.delivery;
   const said = deliveries.handedOut.at(row);
   if (said === NONE) return undefined;
-  const message = deliveries.message.at(row);
-  const atMs = deliveries.atMs.at(row);
-  const seen = [...earlier, row].filter((one) => {
-    if (deliveries.epoch.at(one) !== deliveries.epoch.at(row)) return false;
-    if (deliveries.isResumed.at(one) === 1) return false;
-    const oneMs = deliveries.atMs.at(one);
-    const isSought =
-      deliveryView.isRewound(message, oneMs, atMs) || deliveryView.isPassed(message, oneMs, atMs);
-    return one === row || !isSought;
-  }).length;
+  if (isResetEver(evidence, deliveries.message.at(row))) return undefined;
+  const seen = [...earlier, row].filter(
+    (one) =>
+      deliveries.epoch.at(one) === deliveries.epoch.at(row) && deliveries.isResumed.at(one) === 0,
+  ).length;
   return said < seen ? `as handed out ${said} times; ${seen} arrived` : undefined;
 }
 
