@@ -330,7 +330,7 @@ export class Dispatcher<B> {
   #handOut(): void {
     // Looked at even when nobody is there, so that time does not wake the runner for them again.
     this.#core.retries.firstDue(this.#core.nowMs);
-    if (this.#isHeldBack()) return;
+    if (this.#isHeldBack() || this.#isUncounted()) return;
     for (;;) {
       const consumer = this.#mode.turn();
       const grant = consumer === undefined ? undefined : this.#mode.offer(consumer);
@@ -347,6 +347,12 @@ export class Dispatcher<B> {
     if (leases.outstanding >= OUTSTANDING_MAX || this.#isAwaiting()) return true;
     // What failed may have to go first.
     return definition.mode === "exclusive" && this.#failures.pending > 0;
+  }
+
+  /** The next leader would not wait for all consumers that are here, and hand out what one of them works on. */
+  #isUncounted(): boolean {
+    const { consumers, definition, state } = this.#core;
+    return definition.mode !== "shared" && consumers.count > state.sessions;
   }
 
   /** Consumers of the last leader are not all back: somebody may still work on anything. */
@@ -441,6 +447,8 @@ export class Dispatcher<B> {
       return Number.POSITIVE_INFINITY;
     }
     if (this.#isAwaiting()) return this.#awaitUntilMs;
+    // Nothing goes out before more consumers are noted; that there are fewer has time.
+    if (this.#isUncounted()) return this.#core.nowMs;
     return this.#sessionsNotedMs + SESSIONS_NOTE_MS;
   }
 }

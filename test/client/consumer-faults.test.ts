@@ -142,6 +142,24 @@ describe("consumer: leader changes", () => {
     await setup.time.until(consumer.close());
   });
 
+  it("unconfirmed failure: is not repeated, which could count it twice; the message comes again", async () => {
+    const setup = setUp();
+    await fill(setup, 0, 1);
+    const { consumer, held } = hold(setup);
+    await eventually(setup, () => held.length === 1);
+    setup.subscription.holdsSettled = true;
+    const nack = failureOf(held[0]?.nack());
+    await setup.time.run(50);
+    setup.subscription.holdsSettled = false;
+    setup.cluster.moveLeader(setup.cluster.partition("t", 0), "b2:1");
+    const unknown = { reason: "UNREACHABLE", outcome: "unknown" };
+    expect(await setup.time.until(nack)).toMatchObject(unknown);
+    await eventually(setup, () => held.length === 2);
+    expect(held[1]?.attempt).toBe(2);
+    await setup.time.until(Promise.all(held.slice(1).map((message) => message.ack())));
+    await setup.time.until(consumer.close());
+  });
+
   it("order: a failure that was not confirmed still holds back what is behind it (exclusive)", async () => {
     const setup = setUp(1, "exclusive");
     setup.subscription.holdsSettled = true;

@@ -66,13 +66,17 @@ const CHECKS: readonly CheckName[] = [
   { id: "state", title: "equal states", pattern: /^state machines differ: / },
   { id: "stored", title: "stored state is the state", pattern: /^stored state: / },
   { id: "write", title: "a last write succeeds", pattern: /^the last write to / },
+  { id: "cursor", title: "cursors do not go back", pattern: /^a cursor went back: / },
+  { id: "delivery", title: "equal delivery states", pattern: /^delivery states differ: / },
+  { id: "rest", title: "subscriptions come to rest", pattern: /^not at rest/ },
+  { id: "consumer", title: "no consumer fails", pattern: /^the consumer \S+ failed/ },
   { id: "log", title: "no error in a broker's log", pattern: /logs an error: / },
   { id: "end", title: "no process ends by itself", pattern: /^n\d+ failed/ },
 ];
 
 const OTHER = "other";
 const TIME = /^\d+\.\d+ s: /;
-const ANOMALY = /^([AI]\d+|–) ([a-z-]+): /;
+const ANOMALY = /^([ADI]\d+|–) ([a-z-]+): /;
 const SHOWN_MAX = 160;
 
 /** @param violation a sentence of the simulator, with or without its time */

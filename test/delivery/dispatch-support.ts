@@ -60,6 +60,8 @@ export class Harness {
   definition: SubscriptionDefinition;
   dispatcher: Dispatcher<string>;
   nowMs = START_MS;
+  /** How many consumers there are is in the state before anything is handed out. */
+  isCounting = true;
   random = 0;
   endOffset = 0;
   logStartOffset = 0;
@@ -137,8 +139,12 @@ export class Harness {
     return { number, outcome };
   }
 
-  /** Reads and hands out until nothing more happens. */
+  /** Reads and hands out until nothing more happens. Consumers are counted, unless that is what a test is about. */
   pump(): OutgoingDelivery<string>[] {
+    const count = this.credits.size;
+    if (this.isCounting && this.state.sessions < count) {
+      this.state.update({ id: "s", sessions: count }, this.endOffset);
+    }
     const deliveries: OutgoingDelivery<string>[] = [];
     for (let round = 0; round < 10_000; round += 1) {
       const output = this.take();

@@ -271,6 +271,22 @@ describe("dispatcher, keyed: failed for good", () => {
 });
 
 describe("dispatcher, keyed: another leader", () => {
+  it("a consumer more: nothing goes out before it is counted, or the next leader would not wait for it", () => {
+    const h = new Harness("fifo");
+    h.isCounting = false;
+    h.append(["a", "b"]);
+    h.consumer(1, 1);
+    expect(h.pump()).toEqual([]);
+    expect(h.dispatcher.wakeAtMs()).toBe(h.nowMs);
+    expect(offsetsOf(h.turn())).toEqual([0]);
+    h.consumer(2, 1);
+    expect(h.pump()).toEqual([]);
+    expect(offsetsOf(h.turn())).toEqual([1]);
+    h.changeLeader();
+    h.consumer(3);
+    expect(h.turn()).toEqual([]);
+  });
+
   it("waits for the consumers of the last one, at most one ack deadline", () => {
     const h = new Harness("keyed");
     h.append(["a", "a"]);

@@ -243,6 +243,21 @@ describe("dispatcher, shared: settling", () => {
     expect(h.dispatcher.explain(0, h.nowMs).fate.kind).toBe("settled");
   });
 
+  it("release of what had failed: the next consumer is told how often", () => {
+    const h = new Harness("shared");
+    h.append(2);
+    h.consumer(1);
+    h.pump();
+    h.settle(1, "nack", 1, [[0, 1]]);
+    h.turn();
+    h.pass(60_000);
+    const [again] = h.turn();
+    expect(again?.redeliveries).toEqual([{ offset: 0, handedOut: 2, failed: 1 }]);
+    h.settle(1, "release", again?.number ?? 0, [[0, 1]]);
+    const [third] = h.turn();
+    expect(third?.redeliveries).toEqual([{ offset: 0, handedOut: 3, failed: 1 }]);
+  });
+
   it("release: goes out again at once without penalty", () => {
     const h = new Harness("shared");
     h.append(4);

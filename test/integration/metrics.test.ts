@@ -4,13 +4,14 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { OverloadLog } from "../../src/broker/overload-log.ts";
 import { createPartitionRecorder } from "../../src/broker/partition-recorder.ts";
-import { type Client, createClient } from "../../src/client/index.ts";
+import { type Client, createClient, Reject } from "../../src/client/index.ts";
 import { BrokerError } from "../../src/model/errors.ts";
 import { INSTRUMENTS, type InstrumentRow } from "../../src/observe/instruments.ts";
 import { createMetrics } from "../../src/observe/metrics.ts";
 import { LocalCluster } from "../support/local-cluster.ts";
 
 const TOPIC = "measured";
+const SUBSCRIPTION = "measuring";
 /** Nothing of this happens to brokers that are well. */
 const ONLY_IN_TROUBLE: readonly (keyof typeof INSTRUMENTS)[] = ["overloads", "peerDrops"];
 
@@ -38,8 +39,42 @@ beforeAll(async () => {
   let read = 0;
   for await (const _message of reader) read += 1;
   expect(read).toBe(50);
+  await consume();
   samples = await scrapeAll();
 }, 60_000);
+
+/** Every kind of end that a delivery can have. In each partition the first message fails once, the second one for good. */
+async function consume(): Promise<void> {
+  const { subscriptions } = client.admin();
+  await subscriptions.create({ name: SUBSCRIPTION, topics: [TOPIC], retry: { delaysMs: [10] } });
+  const expectedFilter = { kind: "tags", tags: ["other"] } as const;
+  const stranger = client.consumer({ subscription: SUBSCRIPTION, expectedFilter });
+  await expect(stranger.run(() => undefined)).rejects.toMatchObject({ reason: "FILTER_MISMATCH" });
+  const consumer = client.consumer({ subscription: SUBSCRIPTION });
+  let isHeld = false;
+  let hasLost = false;
+  const run = consumer.run(
+    async ({ attempt, offset, signal }) => {
+      if (offset === 0 && attempt === 1) throw new Error("again");
+      if (offset === 1) throw new Reject("never");
+      if (offset !== 2 || hasLost) return;
+      isHeld = true;
+      await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+      hasLost = true;
+    },
+    { concurrency: 100, onError: () => undefined },
+  );
+  await expect.poll(() => isHeld, { timeout: 10_000 }).toBe(true);
+  await subscriptions.seek(SUBSCRIPTION, "earliest");
+  await expect.poll(() => hasLost, { timeout: 10_000 }).toBe(true);
+  const unsettled = async (): Promise<number> => {
+    const { partitions } = await subscriptions.progress(SUBSCRIPTION);
+    return partitions.reduce((total, { unsettledMessages }) => total + unsettledMessages, 0);
+  };
+  await expect.poll(unsettled, { timeout: 10_000, interval: 100 }).toBe(0);
+  await consumer.close();
+  await run;
+}
 
 afterAll(async () => {
   await client.close();

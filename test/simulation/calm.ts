@@ -4,6 +4,7 @@
 import { crc32c } from "../../src/base/crc32c.ts";
 import { type GroupId, METADATA_GROUP } from "../../src/model/ids.ts";
 import { sdkClient, sendBySdk } from "./clients.ts";
+import type { Deliveries } from "./delivery/deliveries.ts";
 import { describeGroup, lackOf, memberLackOf } from "./health.ts";
 import { forceLeader } from "./operator.ts";
 import type { TopicPlan } from "./plan/seed-plan.ts";
@@ -35,13 +36,15 @@ export class Calm {
   leaderlessMs = 0;
   readonly #cluster: SimCluster;
   readonly #workload: Workload;
+  readonly #deliveries: Deliveries;
   #beganMs = 0;
   #topics: readonly TopicPlan[] = [];
   #groups: readonly GroupId[] = [];
 
-  constructor(cluster: SimCluster, workload: Workload) {
+  constructor(cluster: SimCluster, workload: Workload, deliveries: Deliveries) {
     this.#cluster = cluster;
     this.#workload = workload;
+    this.#deliveries = deliveries;
   }
 
   async run(): Promise<void> {
@@ -49,13 +52,16 @@ export class Calm {
     cluster.line("calm");
     this.#beganMs = cluster.world.nowMs;
     this.#learn();
+    this.#deliveries.calm();
     const steps = [
       () => this.#recover(),
       () => this.#drain(),
       () => this.#lastWrites(),
+      () => this.#deliveries.rest(),
       () => this.#converge(),
       () => this.#stayQuiet(),
       () => checkSteadiness(cluster, this.#groups),
+      () => this.#deliveries.close(),
       () => this.#converge(),
       () => this.#compare(),
     ];
@@ -194,7 +200,8 @@ export class Calm {
     const cluster = this.#cluster;
     for (const topic of this.#workload.passing.kept) cluster.learnTopic(topic);
     this.#topics = [...cluster.plan.topics, ...this.#workload.passing.kept];
-    const places = this.#topics.flatMap(({ name, partitions }) =>
+    const all = [...this.#topics, ...this.#deliveries.deadLetterTopics];
+    const places = all.flatMap(({ name, partitions }) =>
       Array.from({ length: partitions }, (_, at) => cluster.groupOf(name, at)),
     );
     this.#groups = [METADATA_GROUP, ...places.filter((group) => group !== undefined)];

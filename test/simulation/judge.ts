@@ -3,6 +3,8 @@
 import { type Client, isBrokerError } from "../../src/client/index.ts";
 import { checkHistory, type DurabilityClass, type HistoryEvent } from "../../src/testkit/index.ts";
 import { sdkClient } from "./clients.ts";
+import { readDeadLetters } from "./delivery/dead-letter-reads.ts";
+import type { Deliveries } from "./delivery/deliveries.ts";
 import type { Operations } from "./operations.ts";
 import type { TopicPlan } from "./plan/seed-plan.ts";
 import { askLeaders, noteObservations } from "./questions.ts";
@@ -21,7 +23,11 @@ export function declare({ history, world }: SimCluster, topic: TopicPlan): void 
   history.add({ type: "topic", atMs, topic: name, ...size, flush, keepsAll: !isRolling });
 }
 
-export async function judge(cluster: SimCluster, workload: Workload): Promise<void> {
+export async function judge(
+  cluster: SimCluster,
+  workload: Workload,
+  deliveries: Deliveries,
+): Promise<void> {
   const passing = workload.passing.kept;
   for (const topic of passing) declare(cluster, topic);
   const topics = [...cluster.plan.topics, ...passing];
@@ -29,21 +35,26 @@ export async function judge(cluster: SimCluster, workload: Workload): Promise<vo
   const { sdkHost } = cluster;
   noteObservations(cluster);
   await cluster.complete(sdkHost, () => askLeaders(cluster, client, topics), LIMIT_MS);
+  await deliveries.ask();
+  await cluster.complete(sdkHost, () => readDeadLetters(cluster, client, deliveries), LIMIT_MS);
+  deliveries.write();
   await cluster.complete(sdkHost, () => readAll(cluster, client, topics, workload), LIMIT_MS);
   const lacking = topics.filter((topic) => cluster.mayLack(topic));
   const whole = topics.filter((topic) => !cluster.mayLack(topic));
-  examine(cluster, whole, ["all/sync", "all/async"]);
-  examine(cluster, lacking, ["all/sync"]);
+  const dead = deliveries.deadLetterTopics;
+  examine(cluster, whole, dead, ["all/sync", "all/async"]);
+  examine(cluster, lacking, dead, ["all/sync"]);
 }
 
 /** What is about these topics: acknowledged sends of these classes must be there. */
 function examine(
   cluster: SimCluster,
   topics: readonly TopicPlan[],
+  deadLetterTopics: readonly TopicPlan[],
   survivors: readonly DurabilityClass[],
 ): void {
   if (topics.length === 0) return;
-  const names = new Set(topics.map(({ name }) => name));
+  const names = new Set([...topics, ...deadLetterTopics].map(({ name }) => name));
   const events = about(names, cluster.history.lines());
   const { anomalies } = checkHistory(events, { mustSurvive: new Set(survivors) });
   for (const { detail, id, kind } of anomalies) cluster.violation(`${id} ${kind}: ${detail}`);
@@ -102,11 +113,14 @@ function* about(
   events: Iterable<HistoryEvent>,
 ): Generator<HistoryEvent> {
   const strangers = new Set<string>();
+  const settlements = new Set<string>();
   for (const event of events) {
     if ("topic" in event && !names.has(event.topic)) {
       if (event.type === "send") strangers.add(event.value);
       continue;
     }
+    if (event.type === "settlement") settlements.add(`${event.consumer} ${event.number}`);
+    if (event.type === "settled" && !settlements.has(`${event.consumer} ${event.number}`)) continue;
     if ("value" in event && strangers.has(event.value)) continue;
     yield event;
   }

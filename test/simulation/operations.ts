@@ -46,6 +46,11 @@ export interface ScannedRange {
 /** Enough of a value to recognise it. */
 const SHOWN = 40;
 
+/** What filters of subscriptions go by (delivery/sim-subscription.ts): the end of the key. */
+export function markerOf(key: string): string {
+  return key.startsWith("last-") ? "last" : key.slice(-2);
+}
+
 export class Operations {
   sends = 0;
   acks = 0;
@@ -71,7 +76,8 @@ export class Operations {
       acks === "none" ? "none" : `${acks}/${flush ?? topic.flush}`;
     const atMs = this.#world.nowMs;
     this.#classes.set(value, durability);
-    this.#history.add({ type: "send", atMs, producer, topic: topic.name, key, value, durability });
+    const about = { producer, topic: topic.name, key, value, durability, marker: markerOf(key) };
+    this.#history.add({ type: "send", atMs, ...about });
     return value;
   }
 

@@ -42,6 +42,30 @@ const PLAN = z.object({
     hasPassingTopics: z.boolean(),
   }),
   deliveryTimeoutMs: number,
+  subscriptions: z
+    .array(
+      z.object({
+        name: z.string(),
+        topics: z.array(z.string()),
+        mode: z.enum(["shared", "keyed", "fifo", "exclusive"]),
+        attemptsMax: number,
+        onFailure: z.enum(["stop", "park", "skip"]),
+        ackDeadlineMs: number,
+        isFiltered: z.boolean(),
+        hasDeadLetters: z.boolean(),
+        troubles: number,
+        consumers: z.array(
+          z.object({
+            concurrency: number,
+            prefetch: number,
+            extends: z.boolean(),
+            workMs: number,
+            draw: number,
+          }),
+        ),
+      }),
+    )
+    .optional(),
   faults: z.array(
     z.object({
       kind: z.enum(FAULT_KINDS),

@@ -1,5 +1,5 @@
 // Makes a failing plan small: faults are taken out by halves, then by quarters … then one by one, then what surrounds them
-// (readers, senders, time), as long as the run still fails in the same way. Used by run.ts.
+// (readers, subscriptions, senders, time), as long as the run still fails in the same way. Used by run.ts.
 import type { SeedPlan } from "./plan/seed-plan.ts";
 import type { SimulationOptions, SimulationResult } from "./simulate.ts";
 
@@ -56,6 +56,8 @@ class Shrinker {
     await this.#fewer("faults");
     await this.#attempt({ ...this.#plan, durationMs: this.#endMs() });
     await this.#attempt({ ...this.#plan, readers: NO_READERS });
+    await this.#attempt({ ...this.#plan, subscriptions: [] });
+    await this.#fewerSubscriptions();
     await this.#fewer("users");
     await this.#fewer("faults");
     return { plan: this.#plan, violation: this.#violation, runs: this.#runs };
@@ -77,6 +79,13 @@ class Shrinker {
       }
       if (size > 1) size = Math.ceil(size / 2);
       else if (!hasShrunk) return;
+    }
+  }
+
+  async #fewerSubscriptions(): Promise<void> {
+    for (const one of this.#plan.subscriptions ?? []) {
+      const rest = (this.#plan.subscriptions ?? []).filter((other) => other !== one);
+      await this.#attempt({ ...this.#plan, subscriptions: rest });
     }
   }
 

@@ -8,7 +8,7 @@ import type { Replica } from "../../src/replica/replica.ts";
 import type { ReplicaCounter } from "../../src/replica/replica-metrics.ts";
 import type { FaultEvent } from "../../src/testkit/index.ts";
 import { History } from "../../src/testkit/index.ts";
-import { EFFECTS, type FaultKind } from "./faults/kinds.ts";
+import { EFFECTS, type FaultKind, isOfConsumers } from "./faults/kinds.ts";
 import { Invariants } from "./invariants/invariants.ts";
 import type { SeedPlan, TopicPlan } from "./plan/seed-plan.ts";
 import { clientEndpoint, type LogLevel, SimBroker, type SimBrokerOptions } from "./sim-broker.ts";
@@ -279,7 +279,10 @@ export class SimCluster {
 
   fault(name: FaultKind, phase: FaultEvent["phase"], nodes: readonly number[]): void {
     const atMs = this.world.nowMs;
-    this.history.add({ type: "fault", atMs, name, phase, nodes, effect: EFFECTS[name] });
+    // Consumers' histories say what was done to them; as a fault of the cluster it would excuse too much.
+    if (!isOfConsumers(name)) {
+      this.history.add({ type: "fault", atMs, name, phase, nodes, effect: EFFECTS[name] });
+    }
     this.line(`fault ${name} ${phase} ${nodes.map((node) => `n${node}`).join(" ")}`);
   }
 
@@ -296,12 +299,26 @@ export class SimCluster {
       const replicas = broker?.node?.replicas.all();
       if (broker !== undefined && replicas !== undefined) {
         this.invariants.check(broker.nodeId, replicas);
+        this.#checkDeliveries(broker, replicas);
       }
     });
     this.network.onPeerEnvelope = (from, envelope) => {
       const broker = byHost.get(from);
       if (broker !== undefined) this.invariants.sent(broker.nodeId, envelope);
     };
+  }
+
+  #checkDeliveries({ node, nodeId }: SimBroker, replicas: readonly Replica[]): void {
+    if (this.plan.subscriptions === undefined || node === undefined) return;
+    for (const { groupId, watermarks } of replicas) {
+      if (!this.invariants.deliveries.hasMoved(nodeId, groupId, watermarks.appliedIndex)) continue;
+      const partition = node.partitions.get(groupId);
+      if (partition === undefined) continue;
+      const deliveries = node.partitions.delivery.get(partition.topicId, partition.partition);
+      const state = deliveries?.partition.deliveries;
+      if (state === undefined) continue;
+      this.invariants.deliveries.check(nodeId, groupId, watermarks.appliedIndex, state);
+    }
   }
 
   #broker(

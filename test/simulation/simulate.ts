@@ -5,8 +5,9 @@ import { seededRandom } from "../../src/base/random.ts";
 import { type History, headerOf } from "../../src/testkit/index.ts";
 import { Calm } from "./calm.ts";
 import { plainClient } from "./clients.ts";
+import { Deliveries } from "./delivery/deliveries.ts";
 import { Faults } from "./faults/faults.ts";
-import type { FaultKind } from "./faults/kinds.ts";
+import { type FaultKind, isOfConsumers } from "./faults/kinds.ts";
 import { declare, judge } from "./judge.ts";
 import { drawPlan } from "./plan/draw-plan.ts";
 import { type SeedPlan, settingsOf } from "./plan/seed-plan.ts";
@@ -49,6 +50,9 @@ export const COUNTED = [
   "acks",
   "reads",
   "verdicts",
+  "subscriptions",
+  "deliveries",
+  "settlements",
   "elections",
   "truncations",
   "boots",
@@ -90,6 +94,7 @@ class Simulation {
   readonly #options: SimulationOptions;
   readonly #cluster: SimCluster;
   readonly #workload: Workload;
+  readonly #deliveries: Deliveries;
   readonly #faults: Faults;
   readonly #calm: Calm;
 
@@ -99,8 +104,9 @@ class Simulation {
     const plan = planOf(options);
     this.#cluster = new SimCluster({ seed, plan, planted, onLine });
     this.#workload = new Workload(this.#cluster);
-    this.#faults = new Faults(this.#cluster, plan.faults);
-    this.#calm = new Calm(this.#cluster, this.#workload);
+    this.#deliveries = new Deliveries(this.#cluster, seed);
+    this.#faults = new Faults(this.#cluster, plan.faults, this.#deliveries);
+    this.#calm = new Calm(this.#cluster, this.#workload, this.#deliveries);
     this.#cluster.history.header = headerOf(`simulation, seed ${seed}`);
     this.#cluster.line(`plan ${JSON.stringify(plan)}`);
   }
@@ -114,15 +120,17 @@ class Simulation {
     const phases = [
       () => cluster.start(),
       () => this.#createTopics(),
+      () => this.#deliveries.create(),
       () => this.#disturb(),
       () => this.#calm.run(),
-      () => judge(cluster, this.#workload),
+      () => judge(cluster, this.#workload, this.#deliveries),
     ];
     try {
       for (const phase of phases) if (!cluster.fatal) await phase();
     } catch (error) {
       cluster.violation("the run failed", error);
     }
+    this.#deliveries.write();
   }
 
   result(): SimulationResult {
@@ -142,6 +150,7 @@ class Simulation {
   #counts(): Record<Counted, number> {
     const { brokers, counters, invariants, world } = this.#cluster;
     const { acks, reads, sends, verdicts } = this.#workload.operations;
+    const { confirmed, delivered } = this.#deliveries.recorder;
     return {
       virtualMs: world.nowMs,
       events: world.eventCount,
@@ -149,6 +158,9 @@ class Simulation {
       acks,
       reads,
       verdicts,
+      subscriptions: this.#deliveries.subscriptions.length,
+      deliveries: delivered,
+      settlements: confirmed,
       elections: invariants.elections,
       truncations: invariants.truncations,
       boots: brokers.reduce((sum, { boots }) => sum + boots, 0),
@@ -161,7 +173,9 @@ class Simulation {
   #shortcomings(): string[] {
     const { brokers, world } = this.#cluster;
     const { sends } = this.#workload.operations;
-    const bites = [...this.#faults.bitten.values()].reduce((sum, count) => sum + count, 0);
+    const bites = [...this.#faults.bitten]
+      .filter(([kind]) => !isOfConsumers(kind))
+      .reduce((sum, [, count]) => sum + count, 0);
     const short: string[] = [];
     if (brokers.length < NODES_MIN) short.push(`only ${brokers.length} nodes`);
     if (sends < OPERATIONS_MIN) short.push(`only ${sends} sends`);
@@ -186,6 +200,7 @@ class Simulation {
   async #disturb(): Promise<void> {
     const { plan, world } = this.#cluster;
     this.#workload.start();
+    this.#deliveries.start();
     this.#faults.start();
     await world.runUntil(() => this.#cluster.fatal, plan.durationMs);
     this.#faults.stop();

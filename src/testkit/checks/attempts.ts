@@ -107,15 +107,16 @@ function countProblem(failed: number, least: number, most: number): string | und
   return undefined;
 }
 
-/** Every delivery under this leader that arrived was handed out. */
+/** Every delivery under this leader that arrived was handed out. A seek makes the leader forget what it counted. */
 function handedOutProblem(
-  { facts }: Evidence,
+  evidence: Evidence,
   row: number,
   earlier: readonly number[],
 ): string | undefined {
-  const { deliveries } = facts.delivery;
+  const { deliveries } = evidence.facts.delivery;
   const said = deliveries.handedOut.at(row);
   if (said === NONE) return undefined;
+  if (isResetEver(evidence, deliveries.message.at(row))) return undefined;
   const seen = [...earlier, row].filter(
     (one) =>
       deliveries.epoch.at(one) === deliveries.epoch.at(row) && deliveries.isResumed.at(one) === 0,

@@ -117,7 +117,7 @@ function isBegunTooEarly(evidence: Evidence, last: number, row: number): boolean
   if (deliveries.begunEvent.at(last) === deliveries.begunEvent.at(row)) return false;
   const begunMs = deliveries.begunMs.at(row);
   if (isDoneBy(evidence, last, begunMs)) return false;
-  return !isGoneBy(evidence, deliveries.message.at(last), begunMs);
+  return !isGoneBy(evidence, deliveries.message.at(last), row, begunMs);
 }
 
 /** Its consumer had handled it with success. */
@@ -134,34 +134,56 @@ function isSettledBy(evidence: Evidence, earlier: number, row: number): boolean 
   const { deliveries } = evidence.facts.delivery;
   const message = deliveries.message.at(earlier);
   const atMs = deliveries.atMs.at(row);
-  if (isGoneBy(evidence, message, atMs)) return true;
+  if (isGoneBy(evidence, message, row, atMs)) return true;
   return !evidence.deliveryView.isKept(message, deliveries.atMs.at(earlier), atMs);
 }
 
-/** Acknowledged, dead, passed over, or let go by hand, as far as one can know at that time. */
-function isGoneBy(evidence: Evidence, message: number, ms: number): boolean {
+/** Acknowledged, dead, passed over, dropped, or let go by hand, as far as one can know at that time; `later` may go. */
+function isGoneBy(evidence: Evidence, message: number, later: number, ms: number): boolean {
   const { deliveryView, facts } = evidence;
-  const { messages } = facts.delivery;
+  const { deliveries, messages } = facts.delivery;
   const rows = deliveryView.deliveriesOf(message);
   const definition = facts.delivery.definitionOf(messages.subscriptionOf(message));
   if (deliveryView.askedMs(rows, ["ack"]) <= ms) return true;
   if (deliveryView.isPassed(message, Number.NEGATIVE_INFINITY, ms)) return true;
-  if (deliveryView.isUnparked(message, true)) return true;
-  if (definition === undefined || definition.onFailure !== "skip") return false;
+  if (deliveryView.isUnparked(message, true) || isDropped(evidence, message)) return true;
+  if (definition === undefined || definition.onFailure === "stop") return false;
+  // A parked key holds up nothing but itself.
+  const newest = messages.newest.at(message);
+  const isOtherKey = newest === NONE || deliveries.key.at(newest) !== deliveries.key.at(later);
+  if (definition.onFailure === "park" && (definition.mode !== "exclusive" || !isOtherKey)) {
+    return false;
+  }
   if (deliveryView.isDead(message) || deliveryView.askedMs(rows, ["reject"]) <= ms) return true;
   return rows.length >= definition.attemptsMax;
 }
 
-/** Somebody moved the subscription back, or the faults of the run excuse that a settlement is forgotten. */
-function isExcusedReturn(
-  { deliveryView, facts }: Evidence,
-  furthest: number,
-  row: number,
-): boolean {
+/** Retention may have taken it before anybody was done with it. */
+function isDropped({ facts, finals }: Evidence, message: number): boolean {
+  const { messages } = facts.delivery;
+  const place = messages.placeOf(message);
+  if (facts.topics.get(facts.places.placeOf(place).topic)?.keepsAll !== false) return false;
+  return messages.offset.at(message) < (finals.coverageOf(place)?.from ?? Infinity);
+}
+
+/** It, or an earlier message with which its key was parked, was let go by hand. */
+function isReleased({ facts }: Evidence, message: number, ms: number): boolean {
+  const { messages, unparks } = facts.delivery;
+  const lane = messages.lane.at(message);
+  const offset = messages.offset.at(message);
+  return unparks.some(
+    ({ event, lane: other }) => other === lane && event.offset <= offset && event.beganMs <= ms,
+  );
+}
+
+/** Somebody moved the subscription back, let a key go that was parked, or the faults of the run excuse that a settlement is forgotten. */
+function isExcusedReturn(evidence: Evidence, furthest: number, row: number): boolean {
+  const { deliveryView, facts } = evidence;
   const { deliveries } = facts.delivery;
   const message = deliveries.message.at(row);
   const toMs = deliveries.atMs.at(row);
   const fromMs = deliveries.atMs.at(furthest) - deliveryView.slackMs;
+  if (modeOf(evidence, row) === "exclusive" && isReleased(evidence, message, toMs)) return true;
   return (
     deliveryView.isRewound(message, fromMs, toMs) || !deliveryView.isKept(message, fromMs, toMs)
   );

@@ -1,6 +1,7 @@
 // What every fault works with: its own random numbers, so that leaving one out changes no other; the cluster; a place to
 // say that it began, that it bit and when it ends. Made by faults.ts for each step of a plan.
 import type { Random } from "../../../src/base/random.ts";
+import type { Deliveries } from "../delivery/deliveries.ts";
 import type { FaultStep } from "../plan/seed-plan.ts";
 import type { PublishClient } from "../publish-client.ts";
 import type { SimBroker } from "../sim-broker.ts";
@@ -11,6 +12,7 @@ export interface FaultContext {
   readonly step: FaultStep;
   /** Gives orders to brokers, as the command line does. */
   readonly operator: PublishClient;
+  readonly deliveries: Deliveries;
   readonly random: Random;
   /** It does something from now on, to these nodes. */
   begin(brokers: readonly SimBroker[]): void;

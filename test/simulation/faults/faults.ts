@@ -2,12 +2,13 @@
 // an effect. Begun and stopped by simulate.ts.
 import { seededRandom } from "../../../src/base/random.ts";
 import { plainClient } from "../clients.ts";
+import type { Deliveries } from "../delivery/deliveries.ts";
 import type { FaultStep } from "../plan/seed-plan.ts";
 import type { PublishClient } from "../publish-client.ts";
 import type { SimBroker } from "../sim-broker.ts";
 import type { SimCluster } from "../sim-cluster.ts";
 import type { FaultContext } from "./fault.ts";
-import type { FaultKind } from "./kinds.ts";
+import { type FaultKind, isOfConsumers } from "./kinds.ts";
 import { FAULTS } from "./table.ts";
 
 const POLL_MS = 100;
@@ -18,13 +19,17 @@ export class Faults {
   readonly #cluster: SimCluster;
   readonly #steps: readonly FaultStep[];
   readonly #operator: PublishClient;
+  readonly #deliveries: Deliveries;
   /** Ends what is under way. */
   readonly #active = new Set<() => void>();
+  /** The same of what concerns consumers only. */
+  readonly #ofConsumers = new Set<() => void>();
   #isStopped = false;
   #disturbedMs = 0;
 
-  constructor(cluster: SimCluster, steps: readonly FaultStep[]) {
+  constructor(cluster: SimCluster, steps: readonly FaultStep[], deliveries: Deliveries) {
     this.#cluster = cluster;
+    this.#deliveries = deliveries;
     this.#steps = steps;
     this.#operator = plainClient(cluster);
   }
@@ -41,23 +46,26 @@ export class Faults {
   stop(): void {
     this.#isStopped = true;
     for (const { storage } of this.#cluster.machines) storage.crashHook = undefined;
-    for (const end of [...this.#active]) end();
+    for (const end of [...this.#active, ...this.#ofConsumers]) end();
   }
 
   #context(step: FaultStep): FaultContext {
     const cluster = this.#cluster;
     const { kind, lastsMs } = step;
+    const isQuiet = isOfConsumers(kind);
+    const active = isQuiet ? this.#ofConsumers : this.#active;
     let nodes: number[] = [];
     let hasBitten = false;
     return {
       cluster,
       step,
       operator: this.#operator,
+      deliveries: this.#deliveries,
       random: seededRandom(step.draw),
       begin: (brokers: readonly SimBroker[]) => {
         nodes = brokers.map(({ nodeId }) => nodeId);
         add(this.begun, kind);
-        this.#disturbedMs = cluster.world.nowMs;
+        if (!isQuiet) this.#disturbedMs = cluster.world.nowMs;
         cluster.fault(kind, "start", nodes);
       },
       bit: () => {
@@ -68,12 +76,12 @@ export class Faults {
       },
       lasting: (end) => {
         const once = (): void => {
-          if (!this.#active.delete(once)) return;
-          this.#disturbedMs = cluster.world.nowMs;
+          if (!active.delete(once)) return;
+          if (!isQuiet) this.#disturbedMs = cluster.world.nowMs;
           cluster.fault(kind, "stop", nodes);
           end();
         };
-        this.#active.add(once);
+        active.add(once);
         cluster.world.schedule(lastsMs, once);
       },
       quietMs: () => (this.#active.size > 0 ? 0 : cluster.world.nowMs - this.#disturbedMs),

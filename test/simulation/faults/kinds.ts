@@ -3,7 +3,7 @@
 
 import type { FaultEffect } from "../../../src/testkit/index.ts";
 
-export const FAULT_KINDS = [
+export const BROKER_FAULT_KINDS = [
   // The process and the machine.
   "kill",
   "kill all",
@@ -50,10 +50,23 @@ export const FAULT_KINDS = [
   "cancelled shrink",
   "metadata voters",
 ] as const;
+/** What happens to consumers, and what operators do to subscriptions. */
+export const CONSUMER_FAULT_KINDS = [
+  "consumer kill",
+  "consumer pause",
+  "subscription pause",
+  "subscription seek",
+] as const;
+export const FAULT_KINDS = [...BROKER_FAULT_KINDS, ...CONSUMER_FAULT_KINDS] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 export function isFaultKind(text: string): text is FaultKind {
   return FAULT_KINDS.some((kind) => kind === text);
+}
+
+/** Brokers and the network are as before: it excuses nothing of theirs. */
+export function isOfConsumers(kind: FaultKind): boolean {
+  return CONSUMER_FAULT_KINDS.some((one) => one === kind);
 }
 
 /** May take what all/async has acknowledged: the page cache of a machine is lost, and a replica that lost its end votes. */
@@ -113,6 +126,10 @@ export const EFFECTS: Readonly<Record<FaultKind, FaultEffect>> = {
   shrink: "blip",
   "cancelled shrink": "blip",
   "metadata voters": "blip",
+  "consumer kill": "other",
+  "consumer pause": "other",
+  "subscription pause": "other",
+  "subscription seek": "other",
 };
 
 const LOSES_PAGE_CACHE: ReadonlySet<FaultKind> = new Set<FaultKind>([

@@ -1,4 +1,5 @@
 // Which function carries out which kind of fault.
+import * as consumers from "./consumer-faults.ts";
 import * as disk from "./disk-faults.ts";
 import type { Fault } from "./fault.ts";
 import type { FaultKind } from "./kinds.ts";
@@ -48,4 +49,8 @@ export const FAULTS: Readonly<Record<FaultKind, Fault>> = {
   shrink: members.shrink,
   "cancelled shrink": members.cancelledShrink,
   "metadata voters": members.metadataVoters,
+  "consumer kill": consumers.consumerKill,
+  "consumer pause": consumers.consumerPause,
+  "subscription pause": consumers.subscriptionPause,
+  "subscription seek": consumers.subscriptionSeek,
 };

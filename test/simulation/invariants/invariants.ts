@@ -9,6 +9,7 @@ import type { Offset, Term } from "../../../src/model/positions.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
 import type { PeerEnvelope } from "../../../src/rpc/generated/flotilla-internal-v1.ts";
 import { ClientChecks } from "./client-checks.ts";
+import { DeliveryChecks } from "./delivery-checks.ts";
 import { DiskChecks, type LiveReplica } from "./disk-checks.ts";
 import { DiskView } from "./disk-view.ts";
 import { Findings } from "./findings.ts";
@@ -27,6 +28,7 @@ export interface InvariantsOptions {
 }
 
 export class Invariants {
+  readonly deliveries: DeliveryChecks;
   readonly #findings: Findings;
   readonly #status: StatusChecks;
   readonly #wire: WireChecks;
@@ -38,6 +40,7 @@ export class Invariants {
   constructor(options: InvariantsOptions) {
     this.#options = options;
     this.#findings = new Findings(options.report, options.eventCount);
+    this.deliveries = new DeliveryChecks(this.#findings);
     this.#status = new StatusChecks(this.#findings, options.onLeader);
     this.#wire = new WireChecks(this.#findings);
     this.#disk = new DiskChecks(this.#findings, (log) => this.#live(log));

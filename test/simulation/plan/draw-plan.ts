@@ -1,14 +1,16 @@
 // What one seed draws. A swarm: some runs see only power cuts, others everything at once; some have five brokers, slow
 // disks, tiny buffers or many clients, others nothing of that. Pure.
-import type { Random } from "../../../src/base/random.ts";
+import { type Random, seededRandom } from "../../../src/base/random.ts";
 import type { Acks } from "../../../src/model/durability.ts";
 import {
+  BROKER_FAULT_KINDS,
   endsDisk,
   FAULT_KINDS,
   type FaultKind,
   losesPageCache,
   needsMoreNodes,
 } from "../faults/kinds.ts";
+import { drawConsumerFaults, drawSubscriptions } from "./draw-subscriptions.ts";
 import type { FaultStep, ReaderPlan, SeedPlan, TopicPlan, UserPlan } from "./seed-plan.ts";
 
 export interface DrawOptions {
@@ -42,7 +44,7 @@ export function drawPlan(random: Random, options: DrawOptions = {}): SeedPlan {
   const kinds = options.kinds ?? drawKinds(random, nodes + spareNodes > NODES_MIN);
   const topics = drawTopics(random);
   const mayForget = kinds.some(losesPageCache);
-  return {
+  const plan: SeedPlan = {
     nodes,
     spareNodes,
     durationMs,
@@ -55,13 +57,24 @@ export function drawPlan(random: Random, options: DrawOptions = {}): SeedPlan {
     users: drawUsers(random, topics),
     readers: drawReaders(random, topics, mayForget),
     deliveryTimeoutMs: pick(random, [4000, 8000, 15_000]),
-    faults: drawFaults(random, kinds, durationMs),
+    faults: drawFaults(random, kinds.filter(isOfBrokers), durationMs),
   };
+  // Last, and with one number: what is drawn here changes nothing of what is drawn above.
+  const own = seededRandom(random.integer(0, 2 ** 32));
+  const subscriptions = drawSubscriptions(own, topics);
+  if (subscriptions.length === 0) return plan;
+  const steps = drawConsumerFaults(own, durationMs, options.kinds ?? FAULT_KINDS);
+  const faults = [...plan.faults, ...steps].sort((a, b) => a.atMs - b.atMs);
+  return { ...plan, subscriptions, faults };
+}
+
+function isOfBrokers(kind: FaultKind): boolean {
+  return BROKER_FAULT_KINDS.some((one) => one === kind);
 }
 
 function drawKinds(random: Random, hasMoreNodes: boolean): readonly FaultKind[] {
   const hasPowerLoss = random.next() < POWER_LOSS_PROBABILITY;
-  const drawable = FAULT_KINDS.filter(
+  const drawable = BROKER_FAULT_KINDS.filter(
     (kind) => (hasPowerLoss || !losesPageCache(kind)) && (hasMoreNodes || !needsMoreNodes(kind)),
   );
   const kinds = drawable.filter(() => random.next() < KIND_PROBABILITY);
@@ -142,6 +155,7 @@ function drawFaults(random: Random, kinds: readonly FaultKind[], durationMs: num
   const pauseMsMax = 1200 * 6 ** random.next();
   const lastsMsMax = 800 * 10 ** random.next();
   const steps: FaultStep[] = [];
+  if (kinds.length === 0) return steps;
   let diskEnds = 0;
   let endMs = 0;
   for (let atMs = random.next() * pauseMsMax; ; atMs += random.next() * pauseMsMax) {

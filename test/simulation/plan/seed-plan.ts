@@ -2,6 +2,7 @@
 // plan (draw-plan.ts); a scenario keeps one as JSON; the shrinker takes faults out of one. Equal seed and equal plan give
 // equal runs.
 import type { Acks, Flush } from "../../../src/model/durability.ts";
+import type { FailurePolicy, SubscriptionMode } from "../../../src/model/subscription.ts";
 import type { FaultKind } from "../faults/kinds.ts";
 
 export interface SeedPlan {
@@ -19,6 +20,8 @@ export interface SeedPlan {
   readonly readers: ReaderPlan;
   /** Of all SDK producers. */
   readonly deliveryTimeoutMs: number;
+  /** Left out: none, as in scenarios from before there were any. */
+  readonly subscriptions?: readonly SubscriptionPlan[] | undefined;
   /** Oldest first. */
   readonly faults: readonly FaultStep[];
 }
@@ -61,6 +64,33 @@ export interface ReaderPlan {
   readonly asksForOutcomes: boolean;
   /** Topics come and go. */
   readonly hasPassingTopics: boolean;
+}
+
+export interface SubscriptionPlan {
+  readonly name: string;
+  readonly topics: readonly string[];
+  readonly mode: SubscriptionMode;
+  readonly attemptsMax: number;
+  readonly onFailure: FailurePolicy;
+  readonly ackDeadlineMs: number;
+  /** Wants half of the keys. */
+  readonly isFiltered: boolean;
+  readonly hasDeadLetters: boolean;
+  /** Part of the messages that are not simply processed and acknowledged, 0 to 1. */
+  readonly troubles: number;
+  readonly consumers: readonly ConsumerPlan[];
+}
+
+export interface ConsumerPlan {
+  readonly concurrency: number;
+  /** Messages. */
+  readonly prefetch: number;
+  /** It extends the leases of what it works on. */
+  readonly extends: boolean;
+  /** Its handlers end at multiples of this. */
+  readonly workMs: number;
+  /** Seeds what its handlers do. */
+  readonly draw: number;
 }
 
 export interface FaultStep {

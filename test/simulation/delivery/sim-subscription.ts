@@ -1,0 +1,278 @@
+// One subscription of a run: its consumers, its operator, and what the leaders of its partitions say about it. Orders go
+// through the calls of the command line, one after the other, and stand in the history. Made by deliveries.ts.
+import { sleep } from "../../../src/base/clock.ts";
+import type { Random } from "../../../src/base/random.ts";
+import { type Client, isBrokerError, type SubscriptionAdmin } from "../../../src/client/index.ts";
+import type { DispatchProgress } from "../../../src/delivery/dispatch-types.ts";
+import type { PartitionDeliveries } from "../../../src/delivery/partition-deliveries.ts";
+import { DEAD_LETTER_PREFIX } from "../../../src/model/subscription.ts";
+import type { DeliveryRecorder } from "../../../src/testkit/index.ts";
+import type { SubscriptionPlan } from "../plan/seed-plan.ts";
+import type { SimCluster } from "../sim-cluster.ts";
+import { SimConsumer } from "./sim-consumer.ts";
+
+/** A partition of one of its topics. */
+export interface Lane {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+const CREATE_LIMIT_MS = 20_000;
+const CALL = { timeoutMs: 5000 };
+const AGAIN_MS = 500;
+/** The operator looks so often, in the end more often. */
+const ROUND_MS = 5000;
+const CALM_ROUND_MS = 500;
+const RETRY = { delaysMs: [200, 500, 1000] };
+const BACK_MAX = 30;
+const FORWARD_MAX = 15;
+const SKIP_PROBABILITY = 0.3;
+
+export class SimSubscription {
+  readonly plan: SubscriptionPlan;
+  readonly consumers: readonly SimConsumer[];
+  readonly lanes: readonly Lane[];
+  /** Somebody ordered that it pauses, and nobody that it goes on. */
+  isToBePaused = false;
+  readonly #cluster: SimCluster;
+  readonly #recorder: DeliveryRecorder;
+  readonly #admin: SubscriptionAdmin;
+  readonly #random: Random;
+  readonly #orders: (() => Promise<void>)[] = [];
+  #isOrdering = false;
+  #isCalm = false;
+  #isStopped = false;
+  #id = "";
+
+  constructor(
+    cluster: SimCluster,
+    recorder: DeliveryRecorder,
+    client: Client,
+    random: Random,
+    plan: SubscriptionPlan,
+  ) {
+    this.#cluster = cluster;
+    this.#recorder = recorder;
+    this.#admin = client.admin().subscriptions;
+    this.#random = random;
+    this.plan = plan;
+    this.lanes = cluster.plan.topics
+      .filter(({ name }) => plan.topics.includes(name))
+      .flatMap(({ name, partitions }) =>
+        Array.from({ length: partitions }, (_, partition) => ({ topic: name, partition })),
+      );
+    this.consumers = plan.consumers.map((consumer, at) => {
+      return new SimConsumer(cluster, recorder, plan, at + 1, consumer);
+    });
+  }
+
+  /** Undefined: its dead messages are tried again for ever. */
+  get deadLetterTopic(): string | undefined {
+    return this.plan.hasDeadLetters ? `${DEAD_LETTER_PREFIX}${this.plan.name}` : undefined;
+  }
+
+  async create(): Promise<void> {
+    const { ackDeadlineMs, attemptsMax, hasDeadLetters, mode, name, onFailure, topics } = this.plan;
+    const filter = this.plan.isFiltered ? FILTER : undefined;
+    const policies = { ackDeadlineMs, deadLetter: hasDeadLetters, onFailure };
+    const retry = { ...RETRY, attempts: attemptsMax };
+    const created = await this.#admin.create(
+      { name, topics, mode, filter, retry, ...policies },
+      { timeoutMs: CREATE_LIMIT_MS },
+    );
+    this.#id = created.subscriptionId;
+    this.#recorder.note({
+      ...{ type: "subscription", atMs: this.#cluster.world.nowMs, subscription: name },
+      ...{ mode, topics, start: "earliest", attemptsMax, onFailure, ackDeadlineMs },
+      deadLetterTopic: this.deadLetterTopic,
+      filter: this.plan.isFiltered ? { markers: MARKERS } : undefined,
+    });
+  }
+
+  start(): void {
+    for (const consumer of this.consumers) consumer.start();
+    this.#cluster.run(this.#cluster.clientHost, "operator", () => this.#rounds());
+  }
+
+  /** Nothing disturbs it any more. */
+  calm(): void {
+    this.#isCalm = true;
+    for (const consumer of this.consumers) consumer.calm();
+    if (this.isToBePaused) this.resume();
+  }
+
+  /** No rounds of the operator any more. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  pause(done: () => void): void {
+    this.isToBePaused = true;
+    this.#order(async () => {
+      await this.#changePause(true);
+      done();
+    });
+  }
+
+  /** Is repeated until it is confirmed. */
+  resume(): void {
+    this.isToBePaused = false;
+    this.#order(async () => {
+      try {
+        await this.#changePause(false);
+      } catch (error) {
+        if (!isBrokerError(error)) throw error;
+        await sleep(this.#cluster.clientHost.clock, AGAIN_MS);
+        if (!this.isToBePaused) this.resume();
+      }
+    });
+  }
+
+  /** Somewhat back or forward in one partition. */
+  seek(random: Random, done: () => void): void {
+    const lane = this.lanes[random.integer(0, this.lanes.length)];
+    const distance = random.integer(-BACK_MAX, FORWARD_MAX + 1);
+    const cursor = lane === undefined ? undefined : this.progressOf(lane)?.cursor;
+    if (lane === undefined || cursor === undefined) return;
+    const offset = Math.max(0, cursor + distance);
+    this.#cluster.invariants.deliveries.mayGoBack(this.#id, this.#groupOf(lane), offset);
+    const beganMs = this.#cluster.world.nowMs;
+    const about = { type: "reset", subscription: this.plan.name, ...lane } as const;
+    this.#order(async () => {
+      try {
+        const [moved] = await this.#admin.seek(this.plan.name, { offset }, { ...lane, ...CALL });
+        const atMs = this.#cluster.world.nowMs;
+        this.#recorder.note({
+          ...about,
+          beganMs,
+          atMs,
+          offset: moved?.to ?? offset,
+          outcome: "done",
+        });
+        done();
+      } catch (error) {
+        const atMs = this.#cluster.world.nowMs;
+        this.#recorder.note({ ...about, beganMs, atMs, offset, outcome: "unknown" });
+        throw error;
+      }
+    });
+  }
+
+  /** What is left to be done in a partition when nobody sends and all consumers acknowledge; undefined: nothing. */
+  lackOf(lane: Lane): string | undefined {
+    const progress = this.progressOf(lane);
+    const deliveries = this.#deliveriesOf(lane);
+    const state = deliveries?.partition.deliveries.get(this.#id);
+    if (progress === undefined || deliveries === undefined || state === undefined) {
+      return "nobody serves it";
+    }
+    const { cursor, outstandingMessages, parkedKeys, retryingMessages } = progress;
+    const { highWatermark } = deliveries.partition;
+    const left = [
+      cursor === highWatermark ? "" : `the cursor is ${cursor} of ${highWatermark}`,
+      outstandingMessages === 0 ? "" : `${outstandingMessages} are out`,
+      retryingMessages === 0 ? "" : `${retryingMessages} failed`,
+      parkedKeys === 0 ? "" : `${parkedKeys} keys are parked`,
+      state.failures.size === 0 ? "" : `${state.failures.size} failures are kept`,
+      state.parked.size === 0 ? "" : `${state.parked.size} parked messages are kept`,
+    ].filter((text) => text !== "");
+    return left.length === 0 ? undefined : left.join(", ");
+  }
+
+  progressOf(lane: Lane): DispatchProgress | undefined {
+    return this.#deliveriesOf(lane)?.runner(this.#id)?.progress();
+  }
+
+  /** Asks all leaders, as the command line does. @returns whether all of them answered */
+  async ask(isFinal: boolean): Promise<boolean> {
+    const beganMs = this.#cluster.world.nowMs;
+    const { partitions, unknown } = await this.#admin.progress(this.plan.name, CALL);
+    const atMs = this.#cluster.world.nowMs;
+    for (const { attached, cursor: offset, partition, topic } of partitions) {
+      if (!attached) continue;
+      const place = { subscription: this.plan.name, topic, partition };
+      const event = { type: "cursor", atMs, beganMs, ...place, offset } as const;
+      this.#recorder.note(isFinal ? { ...event, isFinal } : event);
+    }
+    return unknown.length === 0 && partitions.every(({ attached }) => attached);
+  }
+
+  #deliveriesOf(lane: Lane): PartitionDeliveries | undefined {
+    const topicId = this.#cluster.topicIdOf(lane.topic);
+    const group = this.#groupOf(lane);
+    if (topicId === undefined || group === undefined) return undefined;
+    const { node } = this.#cluster.leaderOf(group) ?? {};
+    return node?.partitions.delivery.get(topicId, lane.partition);
+  }
+
+  #groupOf({ partition, topic }: Lane): ReturnType<SimCluster["groupOf"]> {
+    return this.#cluster.groupOf(topic, partition);
+  }
+
+  async #changePause(isPaused: boolean): Promise<void> {
+    const beganMs = this.#cluster.world.nowMs;
+    const { name } = this.plan;
+    if (isPaused) await this.#admin.pause(name, undefined, CALL);
+    else await this.#admin.resume(name, CALL);
+    const atMs = this.#cluster.world.nowMs;
+    this.#recorder.note({ type: "pause", beganMs, atMs, subscription: name, isPaused });
+  }
+
+  async #rounds(): Promise<void> {
+    const { clock } = this.#cluster.clientHost;
+    while (!this.#isStopped) {
+      await sleep(clock, this.#isCalm ? CALM_ROUND_MS : ROUND_MS * (0.5 + this.#random.next()));
+      if (this.#isStopped) return;
+      if (!this.#isCalm) this.#order(async () => void (await this.ask(false)));
+      if (this.#hasParked() && this.#orders.length === 0) this.#order(() => this.#releaseAll());
+    }
+  }
+
+  #hasParked(): boolean {
+    return this.lanes.some((lane) => {
+      const state = this.#deliveriesOf(lane)?.partition.deliveries.get(this.#id);
+      return state !== undefined && state.parked.size > 0;
+    });
+  }
+
+  /** Parked keys, and partitions that stand still. */
+  async #releaseAll(): Promise<void> {
+    const { name } = this.plan;
+    for (const lane of this.lanes) {
+      const parked = this.#deliveriesOf(lane)?.partition.deliveries.get(this.#id)?.parked;
+      for (const { offset } of [...(parked?.all() ?? [])]) {
+        const skipMessage = this.plan.hasDeadLetters && this.#random.next() < SKIP_PROBABILITY;
+        const beganMs = this.#cluster.world.nowMs;
+        const about = { type: "unpark", subscription: name, ...lane, offset } as const;
+        try {
+          await this.#admin.release(name, { ...lane, offset, skipMessage }, CALL);
+        } finally {
+          const atMs = this.#cluster.world.nowMs;
+          this.#recorder.note({ ...about, beganMs, atMs, skipsMessage: skipMessage });
+        }
+      }
+    }
+  }
+
+  /** One after the other: what was confirmed came before what is ordered later. */
+  #order(order: () => Promise<void>): void {
+    this.#orders.push(order);
+    if (this.#isOrdering) return;
+    this.#isOrdering = true;
+    this.#cluster.run(this.#cluster.clientHost, "order", async () => {
+      for (let next = this.#orders.shift(); next !== undefined; next = this.#orders.shift()) {
+        try {
+          await next();
+        } catch (error) {
+          if (!isBrokerError(error)) throw error;
+          this.#cluster.line(`${this.plan.name}: an order failed: ${error.reason}`);
+        }
+      }
+      this.#isOrdering = false;
+    });
+  }
+}
+
+const FILTER = { kind: "sql", expression: "$key LIKE '%-k0' OR $key LIKE 'last-%'" } as const;
+/** As operations.ts marks sends. */
+const MARKERS = ["k0", "last"];

@@ -1,0 +1,56 @@
+// Faults of consumers, whose hosts die or stand still with what they hold, and orders to subscriptions: paused and resumed,
+// moved to another position. Brokers notice only what consumers' connections say.
+import type { SimConsumer } from "../delivery/sim-consumer.ts";
+import type { SimSubscription } from "../delivery/sim-subscription.ts";
+import type { Fault, FaultContext } from "./fault.ts";
+
+/** SIGKILL of an application. It comes back after a while. */
+export const consumerKill: Fault = (context) => {
+  const consumer = pickConsumer(context);
+  if (consumer === undefined) return false;
+  context.begin([]);
+  if (consumer.held > 0) context.bit();
+  consumer.kill();
+  context.lasting(() => consumer.start());
+  return true;
+};
+
+/** SIGSTOP, SIGCONT. */
+export const consumerPause: Fault = (context) => {
+  const consumer = pickConsumer(context);
+  if (consumer === undefined) return false;
+  const { host } = consumer;
+  const { generation } = host;
+  context.begin([]);
+  consumer.pause();
+  context.lasting(() => {
+    if (host.generation === generation && host.resume() > 0) context.bit();
+  });
+  return true;
+};
+
+export const subscriptionPause: Fault = (context) => {
+  const subscription = pickSubscription(context);
+  if (subscription === undefined || subscription.isToBePaused) return false;
+  context.begin([]);
+  subscription.pause(() => context.bit());
+  context.lasting(() => subscription.resume());
+  return true;
+};
+
+export const subscriptionSeek: Fault = (context) => {
+  const subscription = pickSubscription(context);
+  if (subscription === undefined) return false;
+  context.begin([]);
+  subscription.seek(context.random, () => context.bit());
+  return true;
+};
+
+function pickSubscription({ deliveries, random }: FaultContext): SimSubscription | undefined {
+  return deliveries.subscriptions[random.integer(0, deliveries.subscriptions.length)];
+}
+
+function pickConsumer(context: FaultContext): SimConsumer | undefined {
+  const up = pickSubscription(context)?.consumers.filter(({ host }) => host.isUp && !host.isPaused);
+  return up?.[context.random.integer(0, up.length)];
+}
