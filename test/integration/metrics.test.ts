@@ -1,6 +1,6 @@
 // Every instrument of docs/METRICS.md is fed: three brokers are used as people use them, and then all that they show is
 // looked through. What only trouble feeds is named here and tested with the thing that counts it.
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { systemClock } from "../../src/base/clock.ts";
 import { OverloadLog } from "../../src/broker/overload-log.ts";
 import { createPartitionRecorder } from "../../src/broker/partition-recorder.ts";
@@ -64,14 +64,13 @@ async function consume(): Promise<void> {
     },
     { concurrency: 100, onError: () => undefined },
   );
-  await expect.poll(() => isHeld, { timeout: 10_000 }).toBe(true);
+  await vi.waitFor(() => expect(isHeld).toBe(true), 10_000);
   await subscriptions.seek(SUBSCRIPTION, "earliest");
-  await expect.poll(() => hasLost, { timeout: 10_000 }).toBe(true);
-  const unsettled = async (): Promise<number> => {
+  await vi.waitFor(() => expect(hasLost).toBe(true), 10_000);
+  await vi.waitFor(async () => {
     const { partitions } = await subscriptions.progress(SUBSCRIPTION);
-    return partitions.reduce((total, { unsettledMessages }) => total + unsettledMessages, 0);
-  };
-  await expect.poll(unsettled, { timeout: 10_000, interval: 100 }).toBe(0);
+    expect(partitions.map(({ unsettledMessages }) => unsettledMessages)).toEqual([0, 0, 0]);
+  }, 10_000);
   await consumer.close();
   await run;
 }
