@@ -83,7 +83,9 @@ export class ExclusiveMode<B> implements ModeRules<B> {
   }
 
   wakeAtMs(): number {
-    return this.#blockedUntilMs;
+    // What was due while nothing may go out waits for that, not for the time.
+    const isToCome = this.#blockedUntilMs > this.#core.nowMs;
+    return isToCome ? this.#blockedUntilMs : Number.POSITIVE_INFINITY;
   }
 
   returned(from: Offset, to: Offset): void {

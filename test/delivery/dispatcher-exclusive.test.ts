@@ -183,3 +183,22 @@ describe("dispatcher, exclusive: another leader", () => {
     expect(h.resume(2, [{ ranges: [[1, 2]] }])[0]?.number).toBe(0);
   });
 });
+
+describe("dispatcher, exclusive: time", () => {
+  it("a retry that falls due while nothing may go out: wakes nobody again and again", () => {
+    const h = new Harness("exclusive");
+    h.append(2);
+    h.consumer(1);
+    h.pump();
+    h.settle(1, "nack", 1, [[0, 1]]);
+    h.turn();
+    const dueMs = h.dispatcher.wakeAtMs();
+    expect(dueMs).toBeGreaterThan(h.nowMs);
+    h.configure({ pausedUntilMs: Number.MAX_SAFE_INTEGER });
+    h.pass(dueMs - h.nowMs);
+    h.turn();
+    expect(h.dispatcher.wakeAtMs()).toBeGreaterThan(h.nowMs);
+    h.configure({ pausedUntilMs: 0 });
+    expect(offsetsOf(h.turn())).toEqual([0, 1]);
+  });
+});
