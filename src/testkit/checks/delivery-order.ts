@@ -182,7 +182,8 @@ function isExcusedReturn(evidence: Evidence, furthest: number, row: number): boo
   const { deliveries } = facts.delivery;
   const message = deliveries.message.at(row);
   const toMs = deliveries.atMs.at(row);
-  const fromMs = deliveries.atMs.at(furthest) - deliveryView.slackMs;
+  // What was under way for longer than this one, or is written down late because it went on, was handed out before.
+  const fromMs = Math.min(deliveries.atMs.at(furthest), toMs) - deliveryView.slackMs;
   if (modeOf(evidence, row) === "exclusive" && isReleased(evidence, message, toMs)) return true;
   return (
     deliveryView.isRewound(message, fromMs, toMs) || !deliveryView.isKept(message, fromMs, toMs)

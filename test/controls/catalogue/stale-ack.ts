@@ -3,7 +3,7 @@ import type { Control } from "../control.ts";
 export const staleAck: Control = {
   name: "stale-ack",
   breaks: "An ack of a lease that is over settles the message, although somebody else works on it.",
-  expects: ["D2", "A4"],
+  expects: ["D2", "A4", "A14"],
   patch: [
     {
       file: "delivery/settle-desk.ts",

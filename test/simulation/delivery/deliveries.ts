@@ -12,7 +12,7 @@ const REST_LIMIT_MS = 60_000;
 const CLOSE_LIMIT_MS = 30_000;
 /** Leaders replicate how many consumers there are at most once a second. */
 const NOTES_MS = 2500;
-const ASK_LIMIT_MS = 20_000;
+const ASK_LIMIT_MS = 40_000;
 const POLL_MS = 50;
 
 export class Deliveries {
@@ -97,7 +97,7 @@ export class Deliveries {
   async ask(): Promise<void> {
     const cluster = this.#cluster;
     for (const subscription of this.subscriptions) {
-      const ask = (): Promise<boolean> => subscription.ask(true);
+      const ask = (): Promise<boolean> => subscription.askFinally();
       const isComplete = await cluster.complete(cluster.clientHost, ask, ASK_LIMIT_MS);
       if (!isComplete) {
         cluster.violation(`not every leader says how far ${subscription.plan.name} is`);

@@ -20,6 +20,7 @@ export interface Lane {
 const CREATE_LIMIT_MS = 20_000;
 const CALL = { timeoutMs: 5000 };
 const AGAIN_MS = 500;
+const FINAL_ATTEMPTS_MAX = 4;
 /** The operator looks so often, in the end more often. */
 const ROUND_MS = 5000;
 const CALM_ROUND_MS = 500;
@@ -195,6 +196,17 @@ export class SimSubscription {
       this.#recorder.note(isFinal ? { ...event, isFinal } : event);
     }
     return unknown.length === 0 && partitions.every(({ attached }) => attached);
+  }
+
+  /** When all is calm. Again after a failure: the operator may know brokers that left the cluster long ago. */
+  async askFinally(): Promise<boolean> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.ask(true);
+      } catch (error) {
+        if (!isBrokerError(error) || attempt === FINAL_ATTEMPTS_MAX) throw error;
+      }
+    }
   }
 
   #deliveriesOf(lane: Lane): PartitionDeliveries | undefined {
