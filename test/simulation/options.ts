@@ -7,6 +7,8 @@ export interface RunOptions {
   readonly from: number;
   /** Worker processes. */
   readonly jobs: number;
+  /** Seeds may draw subscriptions and consumers. */
+  readonly consumers: boolean;
   /** Instead of what each seed draws. */
   readonly kinds: readonly FaultKind[] | undefined;
   /** File that gets a line of evidence. */
@@ -27,6 +29,7 @@ export function readOptions(): RunOptions {
       from: { type: "string", default: "1" },
       jobs: { type: "string", default: "2" },
       faults: { type: "string" },
+      consumers: { type: "boolean", default: false },
       shard: { type: "string" },
       shrink: { type: "string" },
       save: { type: "string" },
@@ -35,12 +38,13 @@ export function readOptions(): RunOptions {
       json: { type: "boolean", default: false },
     },
   });
-  const { json, save, scenario, shard, verbose } = values;
+  const { consumers, json, save, scenario, shard, verbose } = values;
   const shrink = values.shrink === undefined ? undefined : wholeNumber("shrink", values.shrink, 0);
   return {
     seeds: wholeNumber("seeds", values.seeds, 1),
     from: wholeNumber("from", values.from, 0),
     jobs: wholeNumber("jobs", values.jobs, 1),
+    consumers,
     kinds: kindsOf(values.faults),
     shard,
     shrink,

@@ -79,18 +79,19 @@ function replacements({ seeds, shard }: RunOptions, uncounted: number): number {
   return shard === undefined ? Math.min(uncounted, Math.ceil(seeds / 20)) : 0;
 }
 
-function first({ from, kinds }: RunOptions): SimulationOptions {
-  return { seed: from, kinds };
+function first({ consumers, from, kinds }: RunOptions): SimulationOptions {
+  return { seed: from, consumers, kinds };
 }
 
 /** Shows each seed's story with --verbose and a single seed. */
 async function runOne(pool: Pool, seed: number, options: RunOptions): Promise<SimulationResult> {
-  const { json, kinds, seeds, verbose } = options;
+  const { consumers, json, kinds, seeds, verbose } = options;
   const onLine = verbose && seeds === 1 && !json ? print : undefined;
-  const result = await pool.run({ seed, kinds, onLine });
+  const result = await pool.run({ seed, consumers, kinds, onLine });
   if (json) return result;
   if (verbose) print(summaryOf(result));
-  showProblems(result, kinds === undefined ? "" : ` --faults "${kinds.join(",")}"`);
+  const faults = kinds === undefined ? "" : ` --faults "${kinds.join(",")}"`;
+  showProblems(result, `${consumers ? " --consumers" : ""}${faults}`);
   return result;
 }
 
@@ -122,7 +123,7 @@ async function runScenario(pool: Pool, name: string): Promise<number> {
 async function shrinkSeed(pool: Pool, options: RunOptions, seed: number): Promise<number> {
   const shrunk = await shrink({
     seed,
-    plan: planOf({ seed, kinds: options.kinds }),
+    plan: planOf({ seed, consumers: options.consumers, kinds: options.kinds }),
     run: (run) => pool.run(run),
     runsMax: SHRINK_RUNS_MAX,
     onProgress: print,

@@ -23,6 +23,8 @@ export interface SimulationOptions {
   readonly durationMs?: number | undefined;
   /** Kinds of faults of a drawn plan, instead of what the seed draws. */
   readonly kinds?: readonly FaultKind[] | undefined;
+  /** A drawn plan may have subscriptions and consumers. */
+  readonly consumers?: boolean | undefined;
   readonly planted?: PlantedDefect | undefined;
   readonly onLine?: ((line: string) => void) | undefined;
   /** Given what the judge saw, when something was violated. */
@@ -70,8 +72,9 @@ const VIRTUAL_MS_MIN = 60_000;
 const CREATE_LIMIT_MS = 20_000;
 
 /** The plan that a seed draws. */
-export function planOf({ durationMs, kinds, plan, seed }: SimulationOptions): SeedPlan {
-  return plan ?? drawPlan(seededRandom(seed), { durationMs, kinds });
+export function planOf(options: SimulationOptions): SeedPlan {
+  const { consumers, durationMs, kinds, plan, seed } = options;
+  return plan ?? drawPlan(seededRandom(seed), { consumers, durationMs, kinds });
 }
 
 /** Runs one seed to its end. Violations are results; it throws only for defects of the harness. */

@@ -17,6 +17,8 @@ export interface DrawOptions {
   readonly durationMs?: number | undefined;
   /** Instead of what the seed draws. */
   readonly kinds?: readonly FaultKind[] | undefined;
+  /** There may be subscriptions. */
+  readonly consumers?: boolean | undefined;
 }
 
 /** With start, calm and final reads even the shorter ones take more than a virtual minute. */
@@ -33,7 +35,7 @@ const DISK_ENDS_MAX = 2;
 /** Nothing else is begun before one of these, or while its node is made anew. */
 const QUIET_BEFORE_MS = 4500;
 const QUIET_AFTER_MS = 6000;
-/** So many runs have no subscriptions, whatever they draw: consuming doubles what a run costs. */
+/** Of runs that may have consumers so many have none, whatever they draw: consuming doubles what a run costs. */
 const PLAIN_PROBABILITY = 0.5;
 /** For the shorter ones. */
 const SENDS_MIN = 700;
@@ -65,7 +67,8 @@ export function drawPlan(random: Random, options: DrawOptions = {}): SeedPlan {
   const own = seededRandom(random.integer(0, 2 ** 32));
   const subscriptions = drawSubscriptions(own, topics);
   const steps = drawConsumerFaults(own, durationMs, options.kinds ?? FAULT_KINDS);
-  if (subscriptions.length === 0 || own.next() < PLAIN_PROBABILITY) return plan;
+  const isPlain = options.consumers !== true || own.next() < PLAIN_PROBABILITY;
+  if (subscriptions.length === 0 || isPlain) return plan;
   const faults = [...plan.faults, ...steps].sort((a, b) => a.atMs - b.atMs);
   return { ...plan, subscriptions, faults };
 }
