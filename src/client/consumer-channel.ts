@@ -66,7 +66,9 @@ export class ConsumerChannel implements DeliveryPlace {
     this.#keep(delivery);
     if (this.#failed !== undefined) {
       const { delivery: other, offset } = this.#failed;
-      if (!other.isAnswered(offset)) {
+      // The broker hands out in order: when the failed message is with it again, everything from there on comes anew.
+      const isBack = delivery.batch.firstOffset <= offset;
+      if (!isBack && !other.isAnswered(offset)) {
         delivery.decideWaiting(RELEASE);
         return false;
       }

@@ -1,0 +1,58 @@
+// In exclusive mode nothing behind a failed message is worked on before the broker has taken note of the failure.
+import { describe, expect, it } from "vitest";
+import { ConsumerChannel } from "../../src/client/consumer-channel.ts";
+import { nack } from "../../src/client/handler-outcome.ts";
+import { HeldDelivery } from "../../src/client/held-delivery.ts";
+import { ReceivedBatch } from "../../src/client/received-batch.ts";
+import { DeliveryChannel } from "../../src/rpc/generated/flotilla-v1.ts";
+import { plainBatch } from "../support/batches.ts";
+
+const EVENTS = { touch: () => undefined, left: () => undefined, freed: () => undefined };
+
+function setUp(): {
+  channel: ConsumerChannel;
+  deliver(number: number, first: number): HeldDelivery;
+} {
+  const introduction = DeliveryChannel.create({ topic: "t", mode: "exclusive", leaderEpoch: 2 });
+  const channel = new ConsumerChannel(introduction, EVENTS);
+  return {
+    channel,
+    deliver(number, first) {
+      const place = { firstOffset: first, endOffset: first + 1, highWatermark: 0 };
+      const stored = {
+        topic: "t",
+        partition: 0,
+        baseOffset: first,
+        recordCount: 1,
+        leaderEpoch: 2,
+      };
+      const bytes = plainBatch(["value"]);
+      bytes.writeBigUInt64BE(BigInt(first), 0);
+      const batch = new ReceivedBatch({ ...stored, ...place }, bytes);
+      return new HeldDelivery(batch, [first, 1], channel, number, undefined, 0);
+    },
+  };
+}
+
+/** Offset 39 was begun as delivery 50 and has failed. */
+function failed(): ReturnType<typeof setUp> {
+  const parts = setUp();
+  const delivery = parts.deliver(50, 39);
+  parts.channel.add(delivery);
+  delivery.next();
+  delivery.decide(39, nack("no", undefined, 0));
+  return parts;
+}
+
+describe("consumer channel: exclusive", () => {
+  it("behind a failure that was not answered nothing may be worked on", () => {
+    const { channel, deliver } = failed();
+    expect(channel.add(deliver(51, 40))).toBe(false);
+  });
+
+  it("the failed message comes again before the answer to its failure (its lease was over): the order begins anew", () => {
+    const { channel, deliver } = failed();
+    expect(channel.add(deliver(67, 39))).toBe(true);
+    expect(channel.add(deliver(68, 40))).toBe(true);
+  });
+});
