@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../src/base/random.ts";
 import { FAULT_KINDS } from "./faults/kinds.ts";
 import { drawPlan } from "./plan/draw-plan.ts";
+import type { SeedPlan } from "./plan/seed-plan.ts";
 import { conflictIn, readShards, type Shard, shardOf, sumUp } from "./shard.ts";
 import { shrink } from "./shrink.ts";
 import { type SimulationResult, simulate } from "./simulate.ts";
@@ -52,7 +53,8 @@ describe("simulation", () => {
 
 describe("plans", () => {
   it("seeds draw different mixes: every kind of fault, both cluster sizes, all classes occur", () => {
-    const plans = Array.from({ length: 200 }, (_, seed) => drawPlan(seededRandom(seed)));
+    const draw = (seed: number): SeedPlan => drawPlan(seededRandom(seed), { consumers: true });
+    const plans = Array.from({ length: 200 }, (_, seed) => draw(seed));
     const kinds = new Set(plans.flatMap(({ faults }) => faults.map(({ kind }) => kind)));
     expect([...kinds].sort()).toEqual([...FAULT_KINDS].sort());
     expect(new Set(plans.map(({ nodes }) => nodes))).toEqual(new Set([3, 5]));
