@@ -9,15 +9,18 @@ import { plainBatch } from "../support/batches.ts";
 
 const EVENTS = { touch: () => undefined, left: () => undefined, freed: () => undefined };
 
-function setUp(): {
-  channel: ConsumerChannel;
-  deliver(number: number, first: number): HeldDelivery;
-} {
+interface SetUp {
+  readonly channel: ConsumerChannel;
+  /** One message at `first`. */
+  readonly deliver: (number: number, first: number) => HeldDelivery;
+}
+
+function setUp(): SetUp {
   const introduction = DeliveryChannel.create({ topic: "t", mode: "exclusive", leaderEpoch: 2 });
   const channel = new ConsumerChannel(introduction, EVENTS);
   return {
     channel,
-    deliver(number, first) {
+    deliver: (number, first) => {
       const place = { firstOffset: first, endOffset: first + 1, highWatermark: 0 };
       const stored = {
         topic: "t",
@@ -35,7 +38,7 @@ function setUp(): {
 }
 
 /** Offset 39 was begun as delivery 50 and has failed. */
-function failed(): ReturnType<typeof setUp> {
+function failed(): SetUp {
   const parts = setUp();
   const delivery = parts.deliver(50, 39);
   parts.channel.add(delivery);
