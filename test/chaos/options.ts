@@ -43,7 +43,7 @@ const FAIL_OVER_MS_MAX = 3000;
 /** A kill, a pause and a power cut that show that these tests work. Not a measurement: machines may be busy. */
 const SMOKE = {
   rounds: 2,
-  rate: 300,
+  rate: 2000,
   powerCuts: 1,
   rollingRestart: false,
   majorityLoss: false,
