@@ -4,11 +4,13 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { availableMemory } from "../src/broker/process-memory.ts";
 import { letHeapGrow } from "../src/cli/heap.ts";
 import { defaultMemoryBudget } from "../src/model/memory-budget.ts";
+import { benchCrowd } from "./cluster/crowd.ts";
 import { benchDeliver } from "./cluster/deliver.ts";
 import { benchDeliverLatency } from "./cluster/deliver-latency.ts";
 import { benchFailover } from "./cluster/failover.ts";
 import { benchFetch } from "./cluster/fetch.ts";
 import { benchFixedRate } from "./cluster/fixed-rate.ts";
+import { benchLongBacklog } from "./cluster/long-backlog.ts";
 import { benchOneAtATime } from "./cluster/one-at-a-time.ts";
 import type { BenchOptions } from "./cluster/options.ts";
 import { benchProduce } from "./cluster/produce.ts";
@@ -27,6 +29,14 @@ const subjects = {
     run: benchDeliverLatency,
     about: "an idle subscription: from the send to the handler",
   },
+  "long-backlog": {
+    run: benchLongBacklog,
+    about: "a backlog is drained behind one unacknowledged message, beside steady sends",
+  },
+  crowd: {
+    run: benchCrowd,
+    about: "very many consumers of one subscription: cost while idle, shares of a backlog",
+  },
   failover: { run: benchFailover, about: "SIGKILL of leaders: pause of acknowledgements" },
 } as const;
 
@@ -40,14 +50,20 @@ for (const [name, { run, about }] of Object.entries(subjects)) {
     .option("--size <bytes>", "message value, bytes", positive, 124)
     .option("--partitions <count>", "partitions of the topic", positive, 6)
     .option("--seconds <seconds>", "length of the measured load", positive, 10)
-    .option("--rate <perSecond>", "fixed-rate: messages a second", positive, 20_000)
+    .option("--rate <perSecond>", "fixed-rate, long-backlog: messages a second", positive, 20_000)
     .option("--keys <count>", "distinct keys", positive, 1000)
     .addOption(
       new Option("--mode <mode>", "deliver: of the subscription")
         .choices(["shared", "keyed", "fifo", "exclusive"])
         .default("shared"),
     )
-    .option("--messages <count>", "deliver: length of the backlog", positive, 3_000_000)
+    .option(
+      "--messages <count>",
+      "deliver, long-backlog, crowd: length of the backlog",
+      positive,
+      3_000_000,
+    )
+    .option("--consumers <count>", "crowd: consumers of the subscription", positive, 1000)
     .option("--rounds <count>", "failover: leaders killed", positive, 5)
     .option("--no-verify", "produce: skip reading everything back")
     .option("--directory <path>", "where the brokers keep their data (default: temporary)")

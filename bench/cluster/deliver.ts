@@ -42,7 +42,7 @@ export function benchDeliver(options: BenchOptions): Promise<BenchResult> {
   });
 }
 
-async function writeBacklog({ client, topic }: Bench, options: BenchOptions): Promise<void> {
+export async function writeBacklog({ client, topic }: Bench, options: BenchOptions): Promise<void> {
   const producer = client.producer({ acks: options.acks, flush: options.flush });
   const makeValue = valueMaker(options.size);
   const keys = keyNames(options.keys);

@@ -12,6 +12,7 @@ export interface BenchOptions {
   readonly keys: number;
   readonly mode: SubscriptionMode;
   readonly messages: number;
+  readonly consumers: number;
   readonly rounds: number;
   readonly verify: boolean;
   readonly directory?: string;
