@@ -79,7 +79,8 @@ export class ConsumerIterator<T>
   async #giveCarefully(message: ConsumerMessage<T>): Promise<Result<T>> {
     this.#source.flush();
     await sleep(this.#source.deps.clock, 0);
-    return { value: message, done: false };
+    // It may have been lost meanwhile: then it is somebody else's.
+    return message.isDecided ? this.next() : { value: message, done: false };
   }
 
   async #wait(): Promise<Result<T>> {

@@ -96,7 +96,8 @@ export class ConsumerRun<T> implements MessageTaker {
     this.#source.flush();
     this.#source.deps.clock.schedule(0, () => {
       this.#running -= 1;
-      this.#call(message);
+      // It may have been lost meanwhile: then it is somebody else's.
+      if (!message.isDecided) this.#call(message);
       this.#ended();
     });
   }

@@ -9,6 +9,9 @@ import type { Rules } from "./rules.ts";
 import { NONE } from "./send-table.ts";
 import type { Verdict } from "./settlement-table.ts";
 
+/** Between the signal that ends a consumer and its last event. */
+const DYING_MS = 100;
+
 export class DeliveryView {
   readonly #facts: Facts;
   readonly #promises: Promises;
@@ -128,10 +131,13 @@ export class DeliveryView {
     );
   }
 
-  /** The consumer ended, or lost its connection, at some time between two times. */
+  /**
+   * The consumer ended, or lost its connection, at some time between two times. What was written down just before counts,
+   * too: a process that is being killed goes on for a moment.
+   */
   endedWithin(consumer: number, fromMs: number, toMs: number): boolean {
     const ends = this.#ends.get(consumer) ?? [];
-    return ends.some((ms) => ms >= fromMs && ms <= toMs);
+    return ends.some((ms) => ms >= fromMs - DYING_MS && ms <= toMs);
   }
 
   /**

@@ -49,6 +49,12 @@ class Worker {
   async #handle(message: ConsumerMessage): Promise<void> {
     const value = valueTextOf(message.value);
     const handled = this.#scribe.begin(message, value, keyTextOf(message.key));
+    if (message.signal.aborted) {
+      send(
+        { kind: "failed", reason: "a handler was given a message that is lost" },
+        () => undefined,
+      );
+    }
     message.signal.addEventListener("abort", () => {
       this.#scribe.lose(handled, causeOf(message.signal.reason));
     });

@@ -140,6 +140,23 @@ export const PLANTED_LEASES: readonly Planted[] = [
   },
   {
     kind: "delivered-twice-at-once",
+    how: "the holder had lost its connection long before it got the message",
+    bad: shared()
+      .sent("a")
+      .consumer("c", "killed")
+      .wait(200)
+      .deliver("c", "1.1", "a")
+      .deliver("d", "1.2", "a"),
+    because: "the holder got it while it was dying",
+    good: shared()
+      .sent("a")
+      .consumer("c", "killed")
+      .wait(2)
+      .deliver("c", "1.1", "a")
+      .deliver("d", "1.2", "a"),
+  },
+  {
+    kind: "delivered-twice-at-once",
     how: "the first one never gave it up",
     bad: shared().sent("a").deliver("c", "1.1", "a").wait(100).deliver("d", "1.2", "a"),
     because: "it was told that it lost the lease, a little later",
