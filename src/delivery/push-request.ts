@@ -10,6 +10,11 @@ import { SUBSCRIPTION_LIMITS, type SubscriptionRow } from "../model/subscription
 import type { HeldDelivery } from "./dispatch-types.ts";
 import { invalid, rangesOf, type SettleMessage } from "./settle-request.ts";
 
+const TOPIC_ID_CHARACTERS_MAX = 36;
+/** About what a claim, and each range of it, takes in memory. */
+const CLAIM_BYTES = 200;
+const RANGE_BYTES = 80;
+
 /** Shape of the protocol's SubscribeRequest. */
 export interface SubscribeMessage {
   readonly open?: OpenMessage | undefined;
@@ -81,11 +86,15 @@ export function checkOpen(open: OpenMessage): CheckedOpen {
 /** @throws BrokerError INVALID_REQUEST */
 export function checkHeld(held: readonly HeldMessages[], field: string): readonly CheckedHeld[] {
   if (held.length > CHANNELS_PER_SESSION_MAX) throw invalid(field, `${CHANNELS_PER_SESSION_MAX}`);
-  return held.map(({ partition, ranges, topicId }) => ({
-    topicId,
-    partition,
-    ranges: rangesOf(ranges, `${field}.ranges`),
-  }));
+  return held.map(({ partition, ranges, topicId }) => {
+    if (topicId.length > TOPIC_ID_CHARACTERS_MAX) throw invalid(`${field}.topicId`, "a topic's id");
+    return { topicId, partition, ranges: rangesOf(ranges, `${field}.ranges`) };
+  });
+}
+
+/** What claims of `open` take in memory for as long as the stream lives. */
+export function bytesOfHeld(held: readonly CheckedHeld[]): number {
+  return held.reduce((sum, { ranges }) => sum + CLAIM_BYTES + RANGE_BYTES * ranges.length, 0);
 }
 
 /** Those of one partition. */

@@ -14,6 +14,7 @@ import { AnswerDraft, type PushAnswer } from "./push-answer.ts";
 import { type Channel, PushChannels } from "./push-channels.ts";
 import { PushCredit } from "./push-credit.ts";
 import {
+  bytesOfHeld,
   type CheckedHeld,
   type CheckedOpen,
   checkHeld,
@@ -67,8 +68,15 @@ export class PushSession implements RunnerConsumer {
   #isPaused = false;
   readonly #congested = new Map<DeliveryRunner, () => void>();
   #leaveMemory: (() => void) | undefined;
+  /** Of the node's memory for streams: what `open` says is held. */
+  readonly #heldBytes: number;
 
+  /** @throws BrokerError OVERLOADED: there is no room for what `open` says is held */
   constructor(open: CheckedOpen, row: SubscriptionRow, output: PushOutput, deps: PushSessionDeps) {
+    this.#heldBytes = bytesOfHeld(open.held);
+    if (this.#heldBytes > 0 && deps.memory?.tryTake("streams", this.#heldBytes) === false) {
+      throw deps.memory.refusal("streams");
+    }
     this.#open = open;
     this.#channels = new PushChannels(open.held);
     this.#row = row;
@@ -169,6 +177,7 @@ export class PushSession implements RunnerConsumer {
     this.#isClosed = true;
     this.#credit.hide();
     this.#leaveMemory?.();
+    this.#deps.memory?.give("streams", this.#heldBytes);
     for (const leave of this.#congested.values()) leave();
     this.#congested.clear();
     for (const { key, runner } of this.#channels.all()) runner.leave(key);

@@ -99,11 +99,11 @@ const hoarders: Attack = {
   },
 };
 
-/** One message of 8192 settlements of things that nobody has. */
+/** One message of 2500 settlements of things that nobody has. */
 function nonsense(channel: number): SubscribeRequest {
   const kinds = ["ack", "nack", "reject", "release", "extend", "begun"] as const;
   return SubscribeRequest.create({
-    settle: Array.from({ length: 8192 }, (_, number) =>
+    settle: Array.from({ length: 2500 }, (_, number) =>
       Settle.create({
         number: number + 1,
         channel: number % 3 === 0 ? channel : number % 7,
@@ -118,7 +118,7 @@ function nonsense(channel: number): SubscribeRequest {
 
 const garbageSettlements: Attack = {
   name: "garbage-settlements",
-  what: "settlements of what nobody has, 8,192 in a message, on 4 streams per broker; one stream reads no answers",
+  what: "settlements of what nobody has, 2,500 in a message, on 4 streams per broker; one stream reads no answers",
   effects: ["refused"],
   async run(target, tally, signal) {
     const garbage = nonsense(0);
@@ -142,7 +142,7 @@ const garbageSettlements: Attack = {
       for (let round = 0; round < 20 && !signal.aborted; round += 1) {
         for (const stream of streams) stream.send(garbage);
         for (const stream of unread) if (stream?.writable === true) stream.write(bytes);
-        await rest(500, signal);
+        await rest(1000, signal);
       }
       for (const connection of connections) connection.close();
       for (const session of sessions) session.destroy();
@@ -152,23 +152,24 @@ const garbageSettlements: Attack = {
 
 const claims: Attack = {
   name: "claims",
-  what: "consumers that claim to hold what they never got, in messages of 4 MiB and more, kept open",
+  what: "consumers that claim to hold 8,000 ranges of what they never got, 600 per broker, kept open",
   effects: ["refused", "answered", "cut"],
   async run(target, tally, signal) {
-    const ranges = Array.from({ length: 8192 }, (_, at) => (at % 2 === 0 ? at * 2 : 1));
-    const held = Array.from({ length: 300 }, (_, partition) =>
+    const ranges = Array.from({ length: 8000 }, (_, at) => (at % 2 === 0 ? at * 1000 : 1));
+    const held = [98, 99].map((partition) =>
       HeldMessages.create({ topicId: target.topicId, partition, leaderEpoch: 1, ranges }),
     );
     while (!signal.aborted) {
-      const connections = target.clients.map((endpoint) => dial(endpoint));
+      const endpoints = [...target.clients, ...target.clients, ...target.clients];
+      const connections = endpoints.map((endpoint) => dial(endpoint));
       tally.connected += connections.length;
-      for (let count = 0; count < 40 && !signal.aborted; count += 1) {
-        for (const connection of connections) {
-          subscribe(connection, tally).send(opening(target, `claims-${count}`, { held }));
+      for (let count = 0; count < 200 && !signal.aborted; count += 1) {
+        for (const [place, connection] of connections.entries()) {
+          subscribe(connection, tally).send(opening(target, `claims-${place}-${count}`, { held }));
         }
-        await rest(250, signal);
+        await rest(20, signal);
       }
-      await rest(2000, signal);
+      await rest(HOLD_MS / 2, signal);
       for (const connection of connections) connection.close();
     }
   },

@@ -134,7 +134,7 @@ class Play {
     }
     good.close();
     await clock.run(DAY_MS);
-    const held = memory.used("delivery");
+    const held = memory.used("delivery") + memory.used("streams");
     if (host.sessions !== 0 || held !== 0)
       throw new Error(`${host.sessions} sessions, ${held} bytes`);
     for (const stream of [...this.#all, good]) this.#judge(stream);
