@@ -20,11 +20,11 @@ async function main(options: DeliveryOptions): Promise<void> {
     process.stderr.write(`${seconds} s  ${text}\n`);
   };
   say(`seed ${options.seed}, logs in ${directory}`);
-  watchStandstill((ms) => say(`this process itself stood still for ${ms} ms`));
-  const enders = endOnSignals();
   // What is built now is what the evidence is about.
   const sources = hashes();
   if (options.shard !== undefined) buildNow();
+  watchStandstill((ms) => say(`this process itself stood still for ${ms} ms`));
+  const enders = endOnSignals();
   const results: ModeResult[] = [];
   const problems: string[] = [];
   for (const mode of options.modes) {
