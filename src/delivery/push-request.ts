@@ -6,6 +6,7 @@ import {
   PROTOCOL_VERSION_MAX,
   PROTOCOL_VERSION_MIN,
 } from "../model/limits.ts";
+import type { MemoryBudget } from "../model/memory-budget.ts";
 import { SUBSCRIPTION_LIMITS, type SubscriptionRow } from "../model/subscription.ts";
 import type { HeldDelivery } from "./dispatch-types.ts";
 import { invalid, rangesOf, type SettleMessage } from "./settle-request.ts";
@@ -92,9 +93,21 @@ export function checkHeld(held: readonly HeldMessages[], field: string): readonl
   });
 }
 
-/** What claims of `open` take in memory for as long as the stream lives. */
-export function bytesOfHeld(held: readonly CheckedHeld[]): number {
-  return held.reduce((sum, { ranges }) => sum + CLAIM_BYTES + RANGE_BYTES * ranges.length, 0);
+/**
+ * Takes what claims of `open` need for as long as the stream lives from the node's memory for streams.
+ * @returns bytes, to be given back
+ * @throws BrokerError OVERLOADED
+ */
+export function takeForHeld(
+  held: readonly CheckedHeld[],
+  memory: MemoryBudget | undefined,
+): number {
+  const bytes = held.reduce(
+    (sum, { ranges }) => sum + CLAIM_BYTES + RANGE_BYTES * ranges.length,
+    0,
+  );
+  if (bytes > 0 && memory?.tryTake("streams", bytes) === false) throw memory.refusal("streams");
+  return bytes;
 }
 
 /** Those of one partition. */

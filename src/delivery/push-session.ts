@@ -14,12 +14,12 @@ import { AnswerDraft, type PushAnswer } from "./push-answer.ts";
 import { type Channel, PushChannels } from "./push-channels.ts";
 import { PushCredit } from "./push-credit.ts";
 import {
-  bytesOfHeld,
   type CheckedHeld,
   type CheckedOpen,
   checkHeld,
   heldBy,
   type SubscribeMessage,
+  takeForHeld,
 } from "./push-request.ts";
 import type { RunnerConsumer } from "./runner-parts.ts";
 import {
@@ -68,15 +68,11 @@ export class PushSession implements RunnerConsumer {
   #isPaused = false;
   readonly #congested = new Map<DeliveryRunner, () => void>();
   #leaveMemory: (() => void) | undefined;
-  /** Of the node's memory for streams: what `open` says is held. */
   readonly #heldBytes: number;
 
   /** @throws BrokerError OVERLOADED: there is no room for what `open` says is held */
   constructor(open: CheckedOpen, row: SubscriptionRow, output: PushOutput, deps: PushSessionDeps) {
-    this.#heldBytes = bytesOfHeld(open.held);
-    if (this.#heldBytes > 0 && deps.memory?.tryTake("streams", this.#heldBytes) === false) {
-      throw deps.memory.refusal("streams");
-    }
+    this.#heldBytes = takeForHeld(open.held, deps.memory);
     this.#open = open;
     this.#channels = new PushChannels(open.held);
     this.#row = row;

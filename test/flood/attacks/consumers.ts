@@ -119,7 +119,7 @@ function nonsense(channel: number): SubscribeRequest {
 const garbageSettlements: Attack = {
   name: "garbage-settlements",
   what: "settlements of what nobody has, 2,500 in a message, on 4 streams per broker; one stream reads no answers",
-  effects: ["refused"],
+  effects: ["refused", "cut"],
   async run(target, tally, signal) {
     const garbage = nonsense(0);
     const bytes = message(SubscribeRequest.encode(garbage));
