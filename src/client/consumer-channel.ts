@@ -2,8 +2,9 @@
 // message be worked on at a time, and nothing behind a failed one before the broker has taken note of the failure.
 import type { SubscriptionMode } from "../model/subscription.ts";
 import type { DeliveryChannel } from "../rpc/generated/flotilla-v1.ts";
+import type { DeliveryPlace } from "./delivery-place.ts";
 import { type Decision, RELEASE } from "./handler-outcome.ts";
-import type { DeliveryPlace, HeldDelivery } from "./held-delivery.ts";
+import type { HeldDelivery } from "./held-delivery.ts";
 
 /** What a channel tells its stream. */
 export interface ChannelEvents {
@@ -18,7 +19,7 @@ export function partitionKey(topicId: string, partition: number): string {
   return `${topicId}/${partition}`;
 }
 
-export class ConsumerChannel implements DeliveryPlace {
+export class ConsumerChannel implements DeliveryPlace<HeldDelivery> {
   readonly id: number;
   readonly topic: string;
   readonly topicId: string;

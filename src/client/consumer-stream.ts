@@ -2,8 +2,6 @@
 // settlements. Once per turn it sends what that turn decided. It is over with its first error; the next one takes over.
 import type { Clock } from "../base/clock.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
-import { CHANNELS_PER_SESSION_MAX } from "../model/limits.ts";
-import { checkSelection, readBatchHeader } from "../model/record-batch.ts";
 import type {
   ChannelEnd,
   Delivery,
@@ -20,8 +18,9 @@ import type { Connection, MessageStream } from "../rpc/ports.ts";
 import { errorOfReason } from "../rpc/status.ts";
 import { type ChannelEvents, ConsumerChannel } from "./consumer-channel.ts";
 import { FlotillaError } from "./flotilla-error.ts";
-import { type Attempts, HeldDelivery } from "./held-delivery.ts";
-import { ReceivedBatch } from "./received-batch.ts";
+import type { HeldDelivery } from "./held-delivery.ts";
+import { heldMessages, nothingHeld } from "./held-messages.ts";
+import { messagesOf, receivedDelivery } from "./received-delivery.ts";
 import { SettlementQueue } from "./settlement-queue.ts";
 import { type Credit, StreamCredit } from "./stream-credit.ts";
 
@@ -56,8 +55,6 @@ export interface ConsumerStreamOptions {
   readonly isVerified: boolean;
 }
 
-/** Numbers and deliveries that `held` of one request may name; the protocol bounds the elements of a message. */
-const HELD_ELEMENTS_MAX = 8192;
 /** So long a broker has to answer the end of a stream. */
 const END_MS = 1000;
 /** A settlement that was refused for now is sent again after this. */
@@ -266,25 +263,11 @@ export class ConsumerStream implements ChannelEvents {
     }
     if (resumed.length > 0) this.#events.onResumed(channel, deliveryNumber, resumed);
     if (bytes.length === 0) return;
-    const problem = this.#options.isVerified ? checkSelection(bytes) : undefined;
-    const header = readBatchHeader(bytes);
-    if (problem !== undefined || header === undefined) throw damaged(channel, problem);
-    const { baseOffset, leaderEpoch, recordCount } = header;
-    // Of a batch of a few records only, which ranges name, the last offset is further away than their number says.
-    const span = header.lastOffsetDelta + 1;
-    const ranges = delivery.ranges.length > 0 ? delivery.ranges : [baseOffset, span];
-    const lastFrom = ranges.at(-2) ?? baseOffset;
-    const { topic, partition } = channel;
-    const endOffset = Math.min(baseOffset + span, lastFrom + (ranges.at(-1) ?? 0));
-    const firstOffset = Math.max(baseOffset, ranges[0] ?? baseOffset);
-    if (endOffset <= firstOffset) throw damaged(channel, undefined);
-    const place = { firstOffset, endOffset, highWatermark: 0 };
-    const origin = { topic, partition, baseOffset, recordCount, leaderEpoch, ...place };
-    const nowMs = this.#options.clock.monotonicMs();
-    const batch = new ReceivedBatch(origin, bytes);
-    const attempts = attemptsOf(delivery);
-    const held = new HeldDelivery(batch, ranges, channel, deliveryNumber, attempts, nowMs);
-    this.#events.onDelivery(channel, held);
+    const { clock, isVerified } = this.#options;
+    this.#events.onDelivery(
+      channel,
+      receivedDelivery(channel, delivery, isVerified, clock.monotonicMs()),
+    );
   }
 
   #refused(refusal: SettleRefusal): void {
@@ -341,52 +324,4 @@ export class ConsumerStream implements ChannelEvents {
     this.#endChannels();
     this.#events.onEnd(this, error);
   }
-}
-
-/** What is more than a request may say is given up: nobody would let the consumer go on with it. */
-function heldMessages(deliveries: readonly HeldDelivery[]): HeldMessages[] {
-  const held: HeldMessages[] = [];
-  let elements = 0;
-  for (const delivery of deliveries) {
-    const ranges = delivery.heldRanges();
-    elements += 1 + ranges.length;
-    if (elements > HELD_ELEMENTS_MAX || held.length >= CHANNELS_PER_SESSION_MAX) {
-      delivery.giveUp(undefined);
-      continue;
-    }
-    const { batch, leaderEpoch, number: deliveryNumber, topicId } = delivery;
-    held.push({ topicId, partition: batch.partition, leaderEpoch, deliveryNumber, ranges });
-  }
-  return held;
-}
-
-function messagesOf({ batch, ranges }: Delivery): number {
-  let count = 0;
-  for (let i = 1; i < ranges.length; i += 2) count += ranges[i] ?? 0;
-  return ranges.length > 0 ? count : (readBatchHeader(batch)?.recordCount ?? 0);
-}
-
-function nothingHeld({ partition, topicId }: ConsumerChannel): HeldMessages {
-  return { topicId, partition, leaderEpoch: 0, deliveryNumber: 0, ranges: [] };
-}
-
-function attemptsOf({ redeliveries }: Delivery): ReadonlyMap<number, Attempts> | undefined {
-  if (redeliveries.length === 0) return undefined;
-  return new Map(
-    redeliveries.map(({ failed, handedOut, offset }) => [offset, { failed, handedOut }]),
-  );
-}
-
-function damaged(
-  { partition, topic }: ConsumerChannel,
-  problem:
-    | { readonly reason: "CORRUPT_BATCH" | "MALFORMED_BATCH"; readonly field: string }
-    | undefined,
-): BrokerError {
-  const { reason, field } = problem ?? { reason: "MALFORMED_BATCH", field: "batchLength" };
-  return new BrokerError(reason, `a batch of ${topic}/${partition} arrived damaged: ${field}`, {
-    field,
-    topic,
-    partition,
-  });
 }

@@ -3,14 +3,15 @@
 // its id took over, nobody can be reached.
 import type { Cancel } from "../base/clock.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
-import { type BrokerError, type ErrorReason, isBrokerError } from "../model/errors.ts";
+import { type BrokerError, isBrokerError } from "../model/errors.ts";
 import { PROTOCOL_VERSION_MAX } from "../model/limits.ts";
 import { backoffMs, LOAD_PAUSE_MS_MAX, ROUTING_PAUSE_MS_MAX } from "./backoff.ts";
 import type { ClientDeps } from "./client-deps.ts";
 import type { StreamSlot } from "./connection-pool.ts";
 import type { ConsumerChannel } from "./consumer-channel.ts";
+import { type BrokerLink, ConsumerReach, newLink } from "./consumer-reach.ts";
 import { ConsumerStream, type ConsumerStreamEvents } from "./consumer-stream.ts";
-import { asFlotillaError, FlotillaError } from "./flotilla-error.ts";
+import { asFlotillaError, type FlotillaError } from "./flotilla-error.ts";
 import type { HeldDelivery } from "./held-delivery.ts";
 import { OrphanDeliveries } from "./orphan-deliveries.ts";
 import type { Credit } from "./stream-credit.ts";
@@ -36,35 +37,10 @@ export interface ConsumerStreamsEvents {
   onFailed(error: FlotillaError): void;
 }
 
-interface BrokerLink {
-  readonly endpoint: string;
-  stream: ConsumerStream | undefined;
-  /** Failures since it last answered. */
-  attempt: number;
-  cancelOpen: Cancel | undefined;
-  /** Since when it does not know the subscription. */
-  unknownSinceMs: number | undefined;
-  /** Batches in a row that arrived damaged. */
-  damaged: number;
-}
-
 /** So often metadata are looked at while nothing happens: a broker may have joined. Thousands of idle consumers do it. */
 const FOLLOW_MS = 15_000;
 /** When something happened they must not be older than this. */
 const FRESH_MS = 1000;
-/** A subscription that was just created is known everywhere after this. */
-const UNKNOWN_MS = 5000;
-/** A stream that was not refused for so long is open, although the broker had nothing to say. */
-const OPEN_MS = 2500;
-const DAMAGED_MAX = 3;
-/** These end the consumer. */
-const FINAL: ReadonlySet<ErrorReason> = new Set([
-  "FILTER_MISMATCH",
-  "CONSUMER_REPLACED",
-  "INVALID_REQUEST",
-  "UNSUPPORTED_VERSION",
-  "CLUSTER_MISMATCH",
-]);
 
 export class ConsumerStreams implements ConsumerStreamEvents {
   readonly #options: ConsumerStreamsOptions;
@@ -73,8 +49,7 @@ export class ConsumerStreams implements ConsumerStreamEvents {
   readonly #orphans = new OrphanDeliveries();
   readonly #slots = new Map<ConsumerStream, StreamSlot>();
   #cancelFollow: Cancel | undefined;
-  /** When some broker was last known to serve. */
-  #servedMs = 0;
+  readonly #reach: ConsumerReach;
   #closed: Deferred<void> | undefined;
   #isDraining = false;
   #isClosed = false;
@@ -82,6 +57,7 @@ export class ConsumerStreams implements ConsumerStreamEvents {
   constructor(options: ConsumerStreamsOptions, events: ConsumerStreamsEvents) {
     this.#options = options;
     this.#events = events;
+    this.#reach = new ConsumerReach(this.#links, options.unavailableTimeoutMs);
   }
 
   get isDraining(): boolean {
@@ -106,7 +82,7 @@ export class ConsumerStreams implements ConsumerStreamEvents {
 
   /** Connects; returns at once. */
   start(): void {
-    this.#servedMs = this.#nowMs();
+    this.#reach.begins(this.#nowMs());
     void this.#follow(FOLLOW_MS / 2);
   }
 
@@ -183,13 +159,7 @@ export class ConsumerStreams implements ConsumerStreamEvents {
   }
 
   onAnswer(stream: ConsumerStream, isRouteStale: boolean): void {
-    this.#servedMs = this.#nowMs();
-    const link = this.#links.get(stream.endpoint);
-    if (link?.stream === stream) {
-      link.attempt = 0;
-      link.unknownSinceMs = undefined;
-      link.damaged = 0;
-    }
+    this.#reach.answered(stream, this.#nowMs());
     if (isRouteStale && !this.#isDraining) this.#followIn(0, FRESH_MS);
     this.#events.onTurn();
   }
@@ -208,8 +178,7 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     const { endpoint } = link;
     const { reason } = error;
     this.#options.deps.log.debug({ endpoint, reason }, "subscribe stream ended");
-    this.#noteEnd(link, stream, error);
-    const failure = this.#finalFailure(link, error);
+    const failure = this.#reach.ended(link, stream, error, this.#nowMs());
     if (failure !== undefined) {
       this.#events.onFailed(failure);
       return;
@@ -240,7 +209,11 @@ export class ConsumerStreams implements ConsumerStreamEvents {
         return;
       }
       pauseMs = ROUTING_PAUSE_MS_MAX;
-      if (this.#checkReachable(error)) return;
+      const failure = this.#reach.unreachable(error, this.#nowMs());
+      if (failure !== undefined) {
+        this.#events.onFailed(failure);
+        return;
+      }
     }
     if (this.#isClosed || this.#isDraining) return;
     this.#reconcile();
@@ -253,15 +226,8 @@ export class ConsumerStreams implements ConsumerStreamEvents {
       (endpoint) => !this.#links.has(endpoint),
     );
     if (joined.length === 0) return;
-    const links = joined.map((endpoint): BrokerLink => {
-      const link = {
-        endpoint,
-        stream: undefined,
-        attempt: 0,
-        cancelOpen: undefined,
-        unknownSinceMs: undefined,
-        damaged: 0,
-      };
+    const links = joined.map((endpoint) => {
+      const link = newLink(endpoint);
       this.#links.set(endpoint, link);
       return link;
     });
@@ -321,54 +287,6 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     link.attempt += 1;
     link.cancelOpen = clock.schedule(delayMs, () => this.#open(link));
     if (!this.#isDraining) this.#followIn(delayMs, FRESH_MS);
-  }
-
-  #noteEnd(link: BrokerLink, stream: ConsumerStream, error: BrokerError): void {
-    const nowMs = this.#nowMs();
-    const wasOpen = stream.hasAnswered || nowMs - stream.openedMs >= OPEN_MS;
-    if (wasOpen) {
-      this.#servedMs = nowMs;
-      link.attempt = 0;
-    }
-    if (error.reason !== "UNKNOWN_SUBSCRIPTION") link.unknownSinceMs = undefined;
-    else if (wasOpen || link.unknownSinceMs === undefined) link.unknownSinceMs = nowMs;
-    const isDamage = error.reason === "CORRUPT_BATCH" || error.reason === "MALFORMED_BATCH";
-    if (isDamage) link.damaged += 1;
-  }
-
-  /** Why the consumer cannot go on. */
-  #finalFailure(link: BrokerLink, error: BrokerError): FlotillaError | undefined {
-    if (FINAL.has(error.reason)) return asFlotillaError(error, "not-applied");
-    if (link.damaged >= DAMAGED_MAX) return asFlotillaError(error, "not-applied");
-    const nowMs = this.#nowMs();
-    if (error.reason === "UNKNOWN_SUBSCRIPTION") {
-      const isLong = nowMs - (link.unknownSinceMs ?? nowMs) >= UNKNOWN_MS;
-      // Brokers that are down say nothing about it.
-      return isLong && !this.#isServed(nowMs) ? asFlotillaError(error, "not-applied") : undefined;
-    }
-    return this.#unreachable(error);
-  }
-
-  #checkReachable(error: BrokerError): boolean {
-    const failure = this.#unreachable(error);
-    if (failure !== undefined) this.#events.onFailed(failure);
-    return failure !== undefined;
-  }
-
-  #unreachable(error: BrokerError): FlotillaError | undefined {
-    const nowMs = this.#nowMs();
-    const limitMs = this.#options.unavailableTimeoutMs;
-    if (this.#isServed(nowMs) || nowMs - this.#servedMs < limitMs) return undefined;
-    const text = `no broker could be reached for ${limitMs} ms: ${error.message}`;
-    return new FlotillaError(error.reason, text, error.fields, "not-applied", { cause: error });
-  }
-
-  /** Some broker has taken the consumer in. */
-  #isServed(nowMs: number): boolean {
-    return [...this.#links.values()].some(
-      ({ stream }) =>
-        stream !== undefined && (stream.hasAnswered || nowMs - stream.openedMs >= OPEN_MS),
-    );
   }
 
   #nowMs(): number {

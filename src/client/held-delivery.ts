@@ -1,10 +1,12 @@
 // One delivery in the consumer's hands: a run of records of one batch, and what became of each of them so far. Nothing here
 // knows streams; the place where the delivery was received is told when there is something to send.
-import { type Deferred, deferred } from "../base/deferred.ts";
+import type { Deferred } from "../base/deferred.ts";
 import { RecordWalker } from "../model/record-batch-decoder.ts";
+import { type Attempts, type DeliveryPlace, FIRST_ATTEMPT } from "./delivery-place.ts";
 import { DeliveryToken } from "./delivery-token.ts";
-import { FlotillaError } from "./flotilla-error.ts";
+import type { FlotillaError } from "./flotilla-error.ts";
 import { ACK, type Decision } from "./handler-outcome.ts";
+import { MessageListeners, stale, unknown } from "./message-listeners.ts";
 import type { ReceivedBatch } from "./received-batch.ts";
 import {
   ABSENT,
@@ -14,6 +16,7 @@ import {
   LOST,
   offsetRanges,
   type PlannedSettle,
+  PositionSpan,
   planSettles,
   positionsIn,
   REFUSED,
@@ -23,33 +26,13 @@ import {
   WORKING,
 } from "./record-states.ts";
 
-/** Where a delivery came from and where its settlements go: a partition on a stream. */
-export interface DeliveryPlace {
-  readonly topicId: string;
-  readonly leaderEpoch: number;
-  readonly layoutEpoch: number;
-  readonly ackDeadlineMs: number;
-  /** Something of the delivery is to be sent. */
-  touch(delivery: HeldDelivery): void;
-  /** So many messages do not wait any more: they were taken, or lost. */
-  left(delivery: HeldDelivery, count: number): void;
-  /** A message that somebody had was decided, or is lost: then without decision. */
-  freed(delivery: HeldDelivery, offset: number, decision?: Decision): void;
-  /** Nothing of it is left to be done. */
-  over(delivery: HeldDelivery): void;
-}
+type Place = DeliveryPlace<HeldDelivery>;
 
-export interface Attempts {
-  readonly handedOut: number;
-  readonly failed: number;
-}
-
-const FIRST: Attempts = Object.freeze({ handedOut: 1, failed: 0 });
 export class HeldDelivery {
   readonly batch: ReceivedBatch;
   readonly topicId: string;
   /** Undefined: received from a leader that is gone, and no other one has resumed it. */
-  place: DeliveryPlace | undefined;
+  place: Place | undefined;
   number: number;
   leaderEpoch: number;
   layoutEpoch: number;
@@ -67,20 +50,17 @@ export class HeldDelivery {
   readonly #attempts: ReadonlyMap<number, Attempts> | undefined;
   /** Of records that are decided, and not just acknowledged. */
   #decisions: Map<number, Decision> | undefined;
-  #refusals: Map<number, FlotillaError> | undefined;
-  #waiters: Map<number, Deferred<void>> | undefined;
-  #aborts: Map<number, AbortController> | undefined;
+  readonly #listeners = new MessageListeners();
   #extensions: PlannedSettle[] = [];
   #walker: RecordWalker | undefined;
-  /** What changed since the last takeSettles: [from, to). */
-  #changedFrom = 0;
-  #changedTo = 0;
+  /** What changed since the last takeSettles. */
+  readonly #changed = new PositionSpan();
 
   /** @param ranges pairs: first offset, count; within the batch */
   constructor(
     batch: ReceivedBatch,
     ranges: readonly number[],
-    place: DeliveryPlace,
+    place: Place,
     number: number,
     attempts: ReadonlyMap<number, Attempts> | undefined,
     nowMs: number,
@@ -108,7 +88,7 @@ export class HeldDelivery {
   }
 
   attempts(offset: number): Attempts {
-    return this.#attempts?.get(offset) ?? FIRST;
+    return this.#attempts?.get(offset) ?? FIRST_ATTEMPT;
   }
 
   /**
@@ -178,27 +158,17 @@ export class HeldDelivery {
     const state = this.#states[at] ?? ABSENT;
     if (state === CONFIRMED) return Promise.resolve();
     if (state === LOST || state === ABSENT || state === REFUSED) {
-      return Promise.reject(this.#refusals?.get(at) ?? stale(offset));
+      return Promise.reject(this.#listeners.errorOf(at) ?? stale(offset));
     }
-    this.#waiters ??= new Map();
-    const known = this.#waiters.get(at);
-    if (known !== undefined) return known.promise;
-    const waiter = deferred<void>();
-    this.#waiters.set(at, waiter);
-    return waiter.promise;
+    return this.#listeners.confirmation(at);
   }
 
   /** Aborted when the message is lost. */
   signal(offset: number): AbortSignal {
     const at = offset - this.batch.firstOffset;
-    this.#aborts ??= new Map();
-    let controller = this.#aborts.get(at);
-    if (controller === undefined) {
-      controller = new AbortController();
-      this.#aborts.set(at, controller);
-      if (this.#states[at] === LOST) controller.abort(this.#refusals?.get(at) ?? stale(offset));
-    }
-    return controller.signal;
+    const isLost = this.#states[at] === LOST;
+    const error = isLost ? (this.#listeners.errorOf(at) ?? stale(offset)) : undefined;
+    return this.#listeners.signal(at, error);
   }
 
   waitingRanges(): number[] {
@@ -230,10 +200,7 @@ export class HeldDelivery {
 
   /** What is to be sent; it counts as sent from now on. */
   takeSettles(into: PlannedSettle[]): void {
-    const from = this.#changedFrom;
-    const to = this.#changedTo;
-    this.#changedFrom = 0;
-    this.#changedTo = 0;
+    const [from, to] = this.#changed.take();
     this.isTouched = false;
     into.push(...this.#extensions.splice(0));
     planSettles(this.#states, from, to, this.batch.firstOffset, this.#decisions, into);
@@ -246,9 +213,7 @@ export class HeldDelivery {
         if (this.#states[at] !== SENT) continue;
         this.#states[at] = CONFIRMED;
         this.unconfirmed -= 1;
-        if (this.#waiters === undefined) continue;
-        this.#waiters.get(at)?.resolve();
-        this.#waiters.delete(at);
+        this.#listeners.confirmed(at);
       }
     }
     if (this.isOver) this.place?.over(this);
@@ -322,7 +287,7 @@ export class HeldDelivery {
   }
 
   /** A leader goes on with these under a new number; what it does not name is lost. */
-  resume(place: DeliveryPlace, number: number, ranges: readonly number[], nowMs: number): void {
+  resume(place: Place, number: number, ranges: readonly number[], nowMs: number): void {
     const named = new Uint8Array(this.#states.length);
     for (const [from, to] of this.#within(ranges)) named.fill(1, from, to);
     for (const [at, isNamed] of named.entries()) if (isNamed === 0) this.#lose(at, undefined);
@@ -342,13 +307,7 @@ export class HeldDelivery {
   // --- within
 
   #touch(at: number): void {
-    if (this.#changedFrom === this.#changedTo) {
-      this.#changedFrom = at;
-      this.#changedTo = at + 1;
-    } else {
-      if (at < this.#changedFrom) this.#changedFrom = at;
-      if (at >= this.#changedTo) this.#changedTo = at + 1;
-    }
+    this.#changed.add(at);
     if (!this.isTouched) this.place?.touch(this);
   }
 
@@ -369,14 +328,11 @@ export class HeldDelivery {
       if (this.isOver) this.place?.over(this);
       return;
     }
-    this.#refusals ??= new Map();
-    this.#refusals.set(at, error);
-    this.#waiters?.get(at)?.reject(error);
-    this.#waiters?.delete(at);
+    this.#listeners.ended(at, error);
     const isRunning = before === BEGUN || before === WORKING;
     if (isRunning) this.running -= 1;
     else this.unconfirmed -= 1;
-    if (state === LOST) this.#aborts?.get(at)?.abort(error);
+    if (state === LOST) this.#listeners.abort(at, error);
     if (isRunning) this.place?.freed(this, this.batch.firstOffset + at);
     if (this.isOver) this.place?.over(this);
   }
@@ -392,14 +348,4 @@ export class HeldDelivery {
   #ranges(isWanted: (state: number) => boolean): number[] {
     return offsetRanges(this.#states, this.batch.firstOffset, isWanted);
   }
-}
-
-function stale(offset: number): FlotillaError {
-  const text = `the consumer does not hold the message at offset ${offset} any more`;
-  return new FlotillaError("STALE_DELIVERY", text, { offset });
-}
-
-function unknown(offset: number): FlotillaError {
-  const text = `the connection broke before the settlement of offset ${offset} was confirmed`;
-  return new FlotillaError("UNREACHABLE", text, { offset }, "unknown");
 }

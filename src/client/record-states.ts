@@ -112,3 +112,27 @@ function extendRanges(ranges: number[], offset: number): void {
 function isLong(ranges: readonly number[]): boolean {
   return ranges.length >= RANGE_NUMBERS_MAX;
 }
+
+/** The smallest [from, to) that holds all positions that were added. */
+export class PositionSpan {
+  #from = 0;
+  #to = 0;
+
+  add(at: number): void {
+    if (this.#from === this.#to) {
+      this.#from = at;
+      this.#to = at + 1;
+      return;
+    }
+    if (at < this.#from) this.#from = at;
+    if (at >= this.#to) this.#to = at + 1;
+  }
+
+  /** Empty afterwards. */
+  take(): readonly [number, number] {
+    const span = [this.#from, this.#to] as const;
+    this.#from = 0;
+    this.#to = 0;
+    return span;
+  }
+}

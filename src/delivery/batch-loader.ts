@@ -1,6 +1,7 @@
 // Prepares a batch that was read for a dispatcher: which records the filter does not want, and keys where order follows them.
 // Nothing is decoded when neither matters. Called by delivery runners; explain() uses the same test for a single record.
 import type { CompiledFilter } from "../filter/compile-filter.ts";
+import { FILTER_LIMITS } from "../filter/filter-definition.ts";
 import type { MessageView } from "../filter/message-view.ts";
 import { isBrokerError } from "../model/errors.ts";
 import type { Offset } from "../model/positions.ts";
@@ -25,6 +26,8 @@ export interface LoadOptions {
 }
 
 const NONE: readonly OffsetRange[] = [];
+/** UTF-8 of so many bytes is longer than filters look at. */
+const TEXT_BYTES_MAX = 3 * (FILTER_LIMITS.textCharacters + 1);
 
 /**
  * Records that can not be decoded are nobody's to leave out: they go out without keys, and whoever gets them rejects them.
@@ -111,12 +114,18 @@ class WalkerView implements MessageView {
   }
 
   get key(): string | undefined {
-    return this.#walker.key()?.toString("utf8");
+    const key = this.#walker.key();
+    return key === undefined ? undefined : textOf(key);
   }
 
   header(name: string): string | undefined {
     this.#headers ??= this.#walker.headers();
     const found = this.#headers.find((header) => header.name === name);
-    return found === undefined ? undefined : Buffer.from(found.value).toString("utf8");
+    return found === undefined ? undefined : textOf(found.value);
   }
+}
+
+/** A header or key, as far as filters look at it. */
+function textOf({ buffer, byteLength, byteOffset }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, Math.min(byteLength, TEXT_BYTES_MAX)).toString("utf8");
 }

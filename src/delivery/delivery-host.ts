@@ -145,17 +145,21 @@ export class DeliveryHost {
       const fields = { limit: "pushSessions", max };
       throw new BrokerError("OVERLOADED", "too many consumers on this broker", fields);
     }
-    const open = checkOpen(message);
+    const checked = checkOpen(message);
     const row = this.#requireSubscription(message.subscription);
-    const mismatch = filterMismatch(open, row);
+    const mismatch = filterMismatch(checked, row);
     if (mismatch !== undefined) throw mismatch;
-    this.#replace(row, open.consumerId);
+    // The text that is there already, instead of a copy for each stream.
+    const { filter } = row.definition;
+    const isAnyFilter = checked.expectedFilter === undefined;
+    const open = { ...checked, expectedFilter: isAnyFilter ? undefined : filter };
     const session = new PushSession(open, row, output, {
       clock: this.#deps.clock,
       memory: this.#deps.memory,
       onRefused: (error) => this.#deps.metrics.refused(error),
       onClosed: (closed) => this.#closed(closed),
     });
+    this.#replace(row, open.consumerId);
     this.#register({ session, open });
     for (const runner of this.runners()) {
       if (runner.state.id === row.subscriptionId) session.addChannel(runner, true);

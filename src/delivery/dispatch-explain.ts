@@ -26,7 +26,8 @@ function fateOf<B>(
   key: KnownKey | undefined,
 ): Fate {
   const { state, nowMs } = core;
-  if (offset >= core.highWatermark) return { kind: "absent" };
+  // What was dropped counts as settled, whether anybody settled it or not.
+  if (offset < core.logStartOffset || offset >= core.highWatermark) return { kind: "absent" };
   if (core.isSettled(offset)) return { kind: "settled" };
   if (core.update.isAcking(offset)) return { kind: "settling" };
   const failure = state.failures.get(offset);

@@ -3,6 +3,7 @@
 import { isBrokerError } from "../model/errors.ts";
 import type { Offset } from "../model/positions.ts";
 import { decodeBatch } from "../model/record-batch-decoder.ts";
+import type { SubscriptionMode } from "../model/subscription.ts";
 import { isWanted } from "./batch-loader.ts";
 import type { DeliveryRunner } from "./delivery-runner.ts";
 import type { Explanation, Fate } from "./dispatch-types.ts";
@@ -28,7 +29,8 @@ export async function explain(runner: DeliveryRunner, offset: Offset): Promise<M
   const { fate, handedOut } = runner.explain(offset, record?.key);
   const shown = record?.isWanted === false ? unwanted(runner, fate) : fate;
   const failure = runner.state.failures.get(offset);
-  return { fate: shown, handedOut, failure, sentence: sentenceOf(shown, failure) };
+  const { mode } = runner.row.definition;
+  return { fate: shown, handedOut, failure, sentence: sentenceOf(shown, mode, failure) };
 }
 
 /** A message that the filter does not want is settled by it, or will be as soon as it is read. */
@@ -64,12 +66,16 @@ function keyAt(batch: Buffer, offset: Offset): RecordFacts["key"] {
   }
 }
 
-function sentenceOf(fate: MessageFate, failure: Failure | undefined): string {
+function sentenceOf(
+  fate: MessageFate,
+  mode: SubscriptionMode,
+  failure: Failure | undefined,
+): string {
   const failed = failure === undefined ? "" : ` It failed ${timesOf(failure.failed)}.`;
-  return `${describe(fate)}.${failed}`;
+  return `${describe(fate, mode)}.${failed}`;
 }
 
-function describe(fate: MessageFate): string {
+function describe(fate: MessageFate, mode: SubscriptionMode): string {
   switch (fate.kind) {
     case "ready":
       return "It is handed out as soon as a consumer has credit";
@@ -82,9 +88,9 @@ function describe(fate: MessageFate): string {
     case "filtered":
       return `The filter does not want it: ${fate.filter}`;
     case "waiting":
-      return `It waits for the message at offset ${fate.behindOffset}, which comes before it in ${orderOf(fate.key)}`;
+      return `It waits for the message at offset ${fate.behindOffset}, which comes before it in ${orderOf(mode, fate.key)}`;
     case "parked":
-      return `The message at offset ${fate.behindOffset} failed for good and parked ${orderOf(fate.key)}`;
+      return `The message at offset ${fate.behindOffset} failed for good and parked ${orderOf(mode, fate.key)}`;
     case "delayed":
       return `It is tried again at ${timeText(fate.untilMs)}`;
     case "dead":
@@ -98,7 +104,8 @@ function describe(fate: MessageFate): string {
   }
 }
 
-function orderOf(key: Buffer | undefined): string {
+function orderOf(mode: SubscriptionMode, key: Buffer | undefined): string {
+  if (mode === "exclusive") return "the order of its partition";
   if (key === undefined) return "the order of messages without a key";
   return `the order of key ${JSON.stringify(key.toString("utf8").slice(0, 80))}`;
 }

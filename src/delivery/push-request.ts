@@ -6,9 +6,15 @@ import {
   PROTOCOL_VERSION_MAX,
   PROTOCOL_VERSION_MIN,
 } from "../model/limits.ts";
+import type { MemoryBudget } from "../model/memory-budget.ts";
 import { SUBSCRIPTION_LIMITS, type SubscriptionRow } from "../model/subscription.ts";
 import type { HeldDelivery } from "./dispatch-types.ts";
 import { invalid, rangesOf, type SettleMessage } from "./settle-request.ts";
+
+const TOPIC_ID_CHARACTERS_MAX = 36;
+/** About what a claim, and each range of it, takes in memory. */
+const CLAIM_BYTES = 200;
+const RANGE_BYTES = 80;
 
 /** Shape of the protocol's SubscribeRequest. */
 export interface SubscribeMessage {
@@ -81,11 +87,27 @@ export function checkOpen(open: OpenMessage): CheckedOpen {
 /** @throws BrokerError INVALID_REQUEST */
 export function checkHeld(held: readonly HeldMessages[], field: string): readonly CheckedHeld[] {
   if (held.length > CHANNELS_PER_SESSION_MAX) throw invalid(field, `${CHANNELS_PER_SESSION_MAX}`);
-  return held.map(({ partition, ranges, topicId }) => ({
-    topicId,
-    partition,
-    ranges: rangesOf(ranges, `${field}.ranges`),
-  }));
+  return held.map(({ partition, ranges, topicId }) => {
+    if (topicId.length > TOPIC_ID_CHARACTERS_MAX) throw invalid(`${field}.topicId`, "a topic's id");
+    return { topicId, partition, ranges: rangesOf(ranges, `${field}.ranges`) };
+  });
+}
+
+/**
+ * Takes what claims of `open` need for as long as the stream lives from the node's memory for streams.
+ * @returns bytes, to be given back
+ * @throws BrokerError OVERLOADED
+ */
+export function takeForHeld(
+  held: readonly CheckedHeld[],
+  memory: MemoryBudget | undefined,
+): number {
+  const bytes = held.reduce(
+    (sum, { ranges }) => sum + CLAIM_BYTES + RANGE_BYTES * ranges.length,
+    0,
+  );
+  if (bytes > 0 && memory?.tryTake("streams", bytes) === false) throw memory.refusal("streams");
+  return bytes;
 }
 
 /** Those of one partition. */

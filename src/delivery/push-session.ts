@@ -19,6 +19,7 @@ import {
   checkHeld,
   heldBy,
   type SubscribeMessage,
+  takeForHeld,
 } from "./push-request.ts";
 import type { RunnerConsumer } from "./runner-parts.ts";
 import {
@@ -67,8 +68,11 @@ export class PushSession implements RunnerConsumer {
   #isPaused = false;
   readonly #congested = new Map<DeliveryRunner, () => void>();
   #leaveMemory: (() => void) | undefined;
+  readonly #heldBytes: number;
 
+  /** @throws BrokerError OVERLOADED: there is no room for what `open` says is held */
   constructor(open: CheckedOpen, row: SubscriptionRow, output: PushOutput, deps: PushSessionDeps) {
+    this.#heldBytes = takeForHeld(open.held, deps.memory);
     this.#open = open;
     this.#channels = new PushChannels(open.held);
     this.#row = row;
@@ -169,6 +173,7 @@ export class PushSession implements RunnerConsumer {
     this.#isClosed = true;
     this.#credit.hide();
     this.#leaveMemory?.();
+    this.#deps.memory?.give("streams", this.#heldBytes);
     for (const leave of this.#congested.values()) leave();
     this.#congested.clear();
     for (const { key, runner } of this.#channels.all()) runner.leave(key);

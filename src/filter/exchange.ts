@@ -2,7 +2,7 @@
 // of one subscription is still one message: these are tests, not copies.
 import { HEADER } from "../model/headers.ts";
 import { type HeaderConditions, wrong } from "./filter-definition.ts";
-import type { MessageTest } from "./message-view.ts";
+import { isTooLong, type MessageTest } from "./message-view.ts";
 import { matchesWords, wordPatternProblem } from "./word-pattern.ts";
 
 /** direct: a message without routing key has the empty one. */
@@ -20,7 +20,9 @@ export function topicFilter(patterns: readonly string[]): MessageTest {
     return words;
   });
   return (message) => {
-    const words = wordsOf(message.header(HEADER.ROUTING_KEY) ?? "");
+    const key = message.header(HEADER.ROUTING_KEY) ?? "";
+    if (isTooLong(key)) return false;
+    const words = wordsOf(key);
     return compiled.some((pattern) => matchesWords(pattern, words));
   };
 }

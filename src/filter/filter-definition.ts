@@ -11,6 +11,8 @@ export const FILTER_LIMITS = {
   /** Tags, keys, patterns or header conditions of one filter. */
   entries: 64,
   entryCharacters: 256,
+  /** Characters of a header or key of a message. Longer ones are there, and that is all that is known of them. */
+  textCharacters: 4096,
 } as const;
 
 /**

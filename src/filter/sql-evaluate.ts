@@ -1,6 +1,6 @@
 // What an expression means (README: SQL subset). Three truth values: null is "unknown", and only true is a match. The tree
 // is turned into closures once; evaluation visits each node at most once and cannot fail.
-import type { MessageTest, MessageView } from "./message-view.ts";
+import { isTooLong, type MessageTest, type MessageView } from "./message-view.ts";
 import type { Arithmetic, Comparison, Expression, Literal } from "./sql-syntax.ts";
 
 type Value = Literal | null;
@@ -122,7 +122,7 @@ function isIn(operand: Evaluate, values: readonly Literal[]): Evaluate {
 function like(operand: Evaluate, test: (text: string) => boolean): Evaluate {
   return (message) => {
     const value = operand(message);
-    return value === null ? null : test(String(value));
+    return value === null || isUnseen(value) ? null : test(String(value));
   };
 }
 
@@ -164,7 +164,7 @@ function calculated(operator: Arithmetic, left: number, right: number): number {
 }
 
 function compared(operator: Comparison, left: Value, right: Value): boolean | null {
-  if (left === null || right === null) return null;
+  if (left === null || right === null || isUnseen(left) || isUnseen(right)) return null;
   if (typeof left === "boolean" || typeof right === "boolean") {
     return comparedTruths(operator, truth(left), truth(right));
   }
@@ -176,6 +176,10 @@ function compared(operator: Comparison, left: Value, right: Value): boolean | nu
   if (first !== null && second !== null) return ordered(operator, first, second);
   // A number beside a text that is none is unknown.
   return areTexts ? ordered(operator, left, right) : null;
+}
+
+function isUnseen(value: Literal): boolean {
+  return typeof value === "string" && isTooLong(value);
 }
 
 /** Truth values are equal or not; neither is larger. */

@@ -161,17 +161,18 @@ class Parser {
   }
 
   #literal(): Literal {
-    const sign = this.#takeSymbol(["-"]) === undefined ? 1 : -1;
+    const sign = this.#takeSymbol(["+", "-"]);
     const token = this.#token;
     this.#next += 1;
-    if (token.kind === "number") return sign * token.value;
-    if (sign === 1 && token.kind === "text") return token.text;
-    if (sign === 1 && token.kind === "keyword") {
+    if (token.kind === "number") return sign === "-" ? -token.value : token.value;
+    if (sign === undefined && token.kind === "text") return token.text;
+    if (sign === undefined && token.kind === "keyword") {
       if (token.keyword === "TRUE") return true;
       if (token.keyword === "FALSE") return false;
     }
     this.#next -= 1;
-    throw this.#unexpected(sign === 1 ? "a name, a number or a text in single quotes" : "a number");
+    const wanted = "a name, a number or a text in single quotes";
+    throw this.#unexpected(sign === undefined ? wanted : "a number");
   }
 
   #text(wanted: string): string {

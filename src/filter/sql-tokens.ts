@@ -32,8 +32,9 @@ const SPACE = /\s+/y;
 const WORD = /\$?[A-Za-z_][A-Za-z0-9_.]*/y;
 const NUMBER = /(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?/y;
 const SYMBOL = /<>|!=|<=|>=|[=<>+\-*/%(),]/y;
-const QUOTED = /'((?:[^']|'')*)'/y;
-const QUOTED_NAME = /"((?:[^"]|"")*)"/y;
+// What closes is not one of two: else half of a doubled quote would close what nobody closed.
+const QUOTED = /'((?:[^']|'')*)'(?!')/y;
+const QUOTED_NAME = /"((?:[^"]|"")*)"(?!")/y;
 
 /** @throws BrokerError INVALID_REQUEST */
 export function tokensOf(expression: string): Token[] {

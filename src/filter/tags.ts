@@ -1,11 +1,11 @@
 // Tags: words in one header, separated by commas. Their hashes may stand beside a batch, so that a batch in which no
 // message can match is skipped unread.
 import { HEADER } from "../model/headers.ts";
-import type { MessageTest } from "./message-view.ts";
+import { isTooLong, type MessageTest } from "./message-view.ts";
 
-/** The tags of a message; empty words are none. */
+/** The tags of a message; empty words are none, and a header that is too long has none. */
 export function tagsOf(header: string | undefined): string[] {
-  if (header === undefined) return [];
+  if (header === undefined || isTooLong(header)) return [];
   const words = header.split(",").map((word) => word.trim());
   return words.filter((word) => word !== "");
 }

@@ -3,6 +3,7 @@
 
 /** Whether words match the pattern; time is at most words × pattern, whatever the pattern. */
 export function matchesWords(pattern: readonly string[], words: readonly string[]): boolean {
+  if (!pattern.includes("#") && pattern.length !== words.length) return false;
   // reachable[w]: the part of the pattern so far can match exactly the first w words.
   let reachable = new Array<boolean>(words.length + 1).fill(false);
   reachable[0] = true;

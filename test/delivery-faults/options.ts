@@ -14,12 +14,15 @@ export interface DeliveryOptions {
   readonly consumers: number;
   readonly seed: number;
   readonly json: boolean;
+  /** Each mode is appended there as a line of evidence. */
+  readonly shard: string | undefined;
   /** Leaves logs, data and histories where they are. */
   readonly keep: boolean;
 }
 
-type Given = Omit<DeliveryOptions, "modes" | "seed"> & {
+type Given = Omit<DeliveryOptions, "modes" | "seed" | "shard"> & {
   readonly mode: readonly SubscriptionMode[];
+  readonly shard?: string;
   readonly seed?: number;
 };
 
@@ -35,10 +38,11 @@ export function parseOptions(argv: readonly string[]): DeliveryOptions {
     .option("--consumers <count>", "processes", whole(1), 4)
     .option("--seed <number>", "repeats the choices, not the timing", whole(0))
     .option("--json", "one line of JSON at the end instead of tables", false)
+    .option("--shard <file>", "build, and append each mode as a line of evidence")
     .option("--keep", "keep the directory with logs, data and histories", false)
     .parse([...argv]);
-  const { mode, seed, ...given } = program.opts<Given>();
-  return { ...given, modes: mode, seed: seed ?? Math.floor(Math.random() * 2 ** 32) };
+  const { mode, seed, shard, ...given } = program.opts<Given>();
+  return { ...given, modes: mode, shard, seed: seed ?? Math.floor(Math.random() * 2 ** 32) };
 }
 
 function modes(text: string): readonly SubscriptionMode[] {

@@ -1,10 +1,13 @@
 // npm run test:delivery: kills leaders and consumers under load, mode by mode, and judges what consumers were given. Ends with
 // 0 when all is well and 1 when something is wrong or nothing was proved. README.md says what is done and what must hold.
+import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { seededRandom } from "../../src/base/random.ts";
 import { watchStandstill } from "../chaos/standstill.ts";
+import { appendShard } from "../support/shard-files.ts";
+import { hashes, shardOf } from "./evidence/shard.ts";
 import { type ModeResult, runMode } from "./mode-run.ts";
 import { type DeliveryOptions, parseOptions } from "./options.ts";
 import { printReport } from "./report.ts";
@@ -17,6 +20,9 @@ async function main(options: DeliveryOptions): Promise<void> {
     process.stderr.write(`${seconds} s  ${text}\n`);
   };
   say(`seed ${options.seed}, logs in ${directory}`);
+  // What is built now is what the evidence is about.
+  const sources = hashes();
+  if (options.shard !== undefined) buildNow();
   watchStandstill((ms) => say(`this process itself stood still for ${ms} ms`));
   const enders = endOnSignals();
   const results: ModeResult[] = [];
@@ -26,15 +32,21 @@ async function main(options: DeliveryOptions): Promise<void> {
     mkdirSync(own);
     const found: string[] = [];
     const random = seededRandom(options.seed);
+    const [beganMs, beganAtMs] = [Date.now(), performance.now()];
+    let result: ModeResult | undefined;
     try {
-      results.push(
-        await runMode({
-          ...{ mode, options, random, directory: own, problems: found, say },
-          onStarted: (end) => enders.push(end),
-        }),
-      );
+      result = await runMode({
+        ...{ mode, options, random, directory: own, problems: found, say },
+        onStarted: (end) => enders.push(end),
+      });
+      results.push(result);
     } catch (error) {
       found.push(`the run broke off: ${textOf(error)}`);
+    }
+    if (options.shard !== undefined) {
+      const seconds = (performance.now() - beganAtMs) / 1000;
+      const run = { mode, seed: options.seed, beganMs, seconds, problems: found };
+      appendShard(options.shard, shardOf(sources, run, result));
     }
     for (const problem of found) say(`${mode}: ${problem}`);
     problems.push(...found.map((text) => `${mode}: ${text}`));
@@ -43,6 +55,11 @@ async function main(options: DeliveryOptions): Promise<void> {
   if (options.keep || problems.length > 0) say(`logs and data are kept in ${directory}`);
   else rmSync(directory, { recursive: true, force: true });
   process.exitCode = problems.length > 0 ? 1 : 0;
+}
+
+function buildNow(): void {
+  const { status } = spawnSync("npm", ["run", "--silent", "build"], { stdio: "inherit" });
+  if (status !== 0) throw new Error("the build failed");
 }
 
 /** Interrupted, or broken by a defect: ends the processes before leaving. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { BrokerError } from "../../src/model/errors.ts";
-import { stageOf } from "./fake-partition.ts";
+import { stageOf, TOPIC_ID } from "./fake-partition.ts";
 import { OTHER_SUB, rowOf, SUB } from "./support.ts";
 
 const SQL = JSON.stringify({ kind: "sql", expression: "region = 'eu'" });
@@ -53,6 +53,31 @@ describe("push session: opening", () => {
     expect(first.error?.reason).toBe("CONSUMER_REPLACED");
     expect(second.offsets).toEqual([0, 1]);
     expect(stage.host.sessions).toBe(1);
+  });
+
+  it("claims: what `open` says is held is counted, and given back; there is no more than fits", async () => {
+    const stage = await stageOf([rowOf()]);
+    const ranges = Array.from({ length: 8000 }, (_, at) => (at % 2 === 0 ? at : 1));
+    const held = [{ topicId: TOPIC_ID, partition: 5, leaderEpoch: 1, deliveryNumber: 1, ranges }];
+    const streams = [];
+    for (let count = 0; streams.at(-1)?.error === undefined && count < 1000; count += 1) {
+      streams.push(stage.open({ consumerId: `c${count}`, held }));
+    }
+    expect(streams.length).toBeGreaterThan(10);
+    expect(streams.length).toBeLessThan(200);
+    expect(streams.at(-1)?.error).toMatchObject({
+      reason: "OVERLOADED",
+      fields: { limit: "memory.streams" },
+    });
+    for (const stream of streams) stream.close();
+    expect(stage.memory.used("streams")).toBe(0);
+  });
+
+  it("claims: a topic's id of any length is refused", async () => {
+    const stage = await stageOf([rowOf()]);
+    const place = { partition: 0, leaderEpoch: 1, deliveryNumber: 1, ranges: [0, 1] };
+    const stream = stage.open({ held: [{ ...place, topicId: "x".repeat(37) }] });
+    expect(stream.error?.fields["field"]).toBe("open.held.topicId");
   });
 
   it("limit of streams: one more is refused with its name", async () => {

@@ -114,3 +114,19 @@ describe("filters: what is refused", () => {
     expect(error.fields["field"]).toBe("filter.patterns[1]");
   });
 });
+
+describe("filters: what is too long to be looked at", () => {
+  const long = "a.".repeat(2049);
+
+  it.each<[Filter, boolean]>([
+    [{ kind: "topic", patterns: ["#"] }, false],
+    [{ kind: "direct", keys: ["a"] }, false],
+    [{ kind: "tags", tags: ["a"] }, false],
+    [{ kind: "headers", match: "all", headers: { "flotilla-tags": null } }, true],
+    [{ kind: "headers", match: "all", headers: { "flotilla-tags": "a" } }, false],
+    [{ kind: "fanout" }, true],
+  ])("%j: %s", (filter, expected) => {
+    const tags = `a,${long}`;
+    expect(matches(filter, { "flotilla-routing-key": long, "flotilla-tags": tags })).toBe(expected);
+  });
+});

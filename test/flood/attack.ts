@@ -10,6 +10,8 @@ export interface Target {
   readonly topic: string;
   readonly topicId: string;
   readonly partitions: number;
+  /** Of that topic, from its earliest message; what nobody settles comes again at once. */
+  readonly subscription: string;
 }
 
 /** What at least one of must have happened, else the attack was none. */

@@ -42,6 +42,8 @@ export interface FloodReport {
 
 const GOOD_TOPIC = "good";
 const BULK_TOPIC = "bulk";
+const GOOD_SUBSCRIPTION = "good";
+const BULK_SUBSCRIPTION = "bulk";
 const PARTITIONS = 3;
 const MIB = 1024 * 1024;
 const PROGRESS_MS = 10_000;
@@ -82,6 +84,14 @@ async function prepare(cluster: LocalCluster): Promise<Target> {
   await admin.createTopic({ name: BULK_TOPIC, ...shape, settings });
   const { topic } = await admin.describeTopic(BULK_TOPIC);
   await fill(client);
+  await admin.subscriptions.create({ name: GOOD_SUBSCRIPTION, topics: GOOD_TOPIC });
+  await admin.subscriptions.create({
+    name: BULK_SUBSCRIPTION,
+    topics: BULK_TOPIC,
+    ackDeadlineMs: 1000,
+    retry: { attempts: 1000, delaysMs: [10] },
+    deadLetter: false,
+  });
   await client.close();
   return {
     clients: cluster.nodes.map((node) => node.client),
@@ -89,6 +99,7 @@ async function prepare(cluster: LocalCluster): Promise<Target> {
     topic: BULK_TOPIC,
     topicId: topic?.topicId ?? "",
     partitions: PARTITIONS,
+    subscription: BULK_SUBSCRIPTION,
   };
 }
 
@@ -118,16 +129,19 @@ async function run(
   const good = new GoodClient({
     bootstrap: cluster.bootstrap,
     topic: GOOD_TOPIC,
+    subscription: GOOD_SUBSCRIPTION,
     rate: options.rate,
     valueBytes: 100,
   });
   good.start();
   const running = new Set<string>();
   const progress = setInterval(() => {
-    const { p99Ms, sent } = good.recent;
+    const { consumedP99Ms, p99Ms, sent } = good.recent;
     const rss = [...pids.values()].map((pid) => Math.round(rssBytes(pid) / MIB)).join(" ");
     const attacks = [...running].join(", ");
-    options.onProgress(`good ${sent}, p99 ${p99Ms.toFixed(0)} ms; RSS ${rss} MiB; ${attacks}`);
+    options.onProgress(
+      `good ${sent}, p99 ${p99Ms.toFixed(0)} ms, consumed ${consumedP99Ms.toFixed(0)} ms; RSS ${rss} MiB; ${attacks}`,
+    );
   }, PROGRESS_MS);
   try {
     const names = ATTACKS.map(({ name }) => name).filter(

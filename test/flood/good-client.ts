@@ -1,10 +1,13 @@
 // The client that does nothing wrong: sends at a fixed rate whatever the answers do, reads everything back while it sends,
 // and knows in the end what was lost. Latency counts from when a send was due.
 import { type Client, createClient, type Producer } from "../../src/client/index.ts";
+import { GoodConsumer } from "./good-consumer.ts";
 
 export interface GoodOptions {
   readonly bootstrap: readonly string[];
   readonly topic: string;
+  /** Of that topic. */
+  readonly subscription: string;
   /** Sends a second. */
   readonly rate: number;
   readonly valueBytes: number;
@@ -18,6 +21,12 @@ export interface GoodResult {
   /** Acknowledged and never read. */
   readonly lost: number;
   readonly readTwice: number;
+  /** Acknowledged, and never handed to the consumer. */
+  readonly neverConsumed: number;
+  /** Handed to it more than once: allowed, when a lease was lost. */
+  readonly consumedTwice: number;
+  readonly consumedP50Ms: number;
+  readonly consumedP99Ms: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly worstMs: number;
@@ -43,6 +52,8 @@ export class GoodClient {
   #readTwice = 0;
   #worstStallMs = 0;
   #isStopping = false;
+  #startMs = 0;
+  #consumer: GoodConsumer | undefined;
   #sending: Promise<void> | undefined;
   #reading: Promise<void> | undefined;
   #reader: { close(): Promise<void> } | undefined;
@@ -54,14 +65,22 @@ export class GoodClient {
   }
 
   start(): void {
+    this.#startMs = performance.now();
+    const { subscription } = this.#options;
+    this.#consumer = new GoodConsumer(this.#client, subscription, (number) => this.#dueMs(number));
     this.#reading = this.#read();
     this.#sending = this.#send();
   }
 
   /** For a line of progress. */
-  get recent(): { readonly sent: number; readonly p99Ms: number } {
-    const last = this.#latenciesMs.slice(-5000).sort((left, right) => left - right);
-    return { sent: this.#due, p99Ms: quantile(last, 0.99) };
+  get recent(): { readonly sent: number; readonly p99Ms: number; readonly consumedP99Ms: number } {
+    const last = sorted(this.#latenciesMs.slice(-5000));
+    const consumed = sorted(this.#consumer?.latenciesMs.slice(-5000) ?? []);
+    return {
+      sent: this.#due,
+      p99Ms: quantile(last, 0.99),
+      consumedP99Ms: quantile(consumed, 0.99),
+    };
   }
 
   /** Stops sending, waits for what is open, reads to the end. */
@@ -69,27 +88,34 @@ export class GoodClient {
     this.#isStopping = true;
     await this.#sending;
     const endMs = performance.now() + 60_000;
-    while ((this.#open > 0 || this.#unread() > 0) && performance.now() < endMs) await pause(50);
+    const isOpen = (): boolean => this.#open > 0 || this.#unread() > 0 || this.#unconsumed() > 0;
+    while (isOpen() && performance.now() < endMs) await pause(50);
+    await this.#consumer?.close();
     await this.#reader?.close();
     await this.#reading;
     await this.#client.close({ timeoutMs: 1000 });
-    const sorted = this.#latenciesMs.sort((left, right) => left - right);
+    const latenciesMs = sorted(this.#latenciesMs);
+    const consumedMs = sorted(this.#consumer?.latenciesMs ?? []);
     return {
       due: this.#due,
-      acknowledged: sorted.length,
+      acknowledged: latenciesMs.length,
       failed: this.#failed + this.#open,
       failures: this.#failures,
       lost: this.#unread(),
       readTwice: this.#readTwice,
-      p50Ms: quantile(sorted, 0.5),
-      p99Ms: quantile(sorted, 0.99),
-      worstMs: sorted.at(-1) ?? 0,
+      neverConsumed: this.#unconsumed(),
+      consumedTwice: this.#count((number) => (this.#consumer?.timesTaken(number) ?? 0) > 1),
+      consumedP50Ms: quantile(consumedMs, 0.5),
+      consumedP99Ms: quantile(consumedMs, 0.99),
+      p50Ms: quantile(latenciesMs, 0.5),
+      p99Ms: quantile(latenciesMs, 0.99),
+      worstMs: latenciesMs.at(-1) ?? 0,
       worstStallMs: this.#worstStallMs,
     };
   }
 
   async #send(): Promise<void> {
-    const startMs = performance.now();
+    const startMs = this.#startMs;
     let lastMs = startMs;
     while (!this.#isStopping) {
       const nowMs = performance.now();
@@ -97,14 +123,18 @@ export class GoodClient {
       lastMs = nowMs;
       const wanted = ((nowMs - startMs) * this.#options.rate) / 1000;
       while (this.#due < wanted) {
-        this.#sendOne(this.#due, startMs + (this.#due * 1000) / this.#options.rate);
+        this.#sendOne(this.#due);
         this.#due += 1;
       }
       await pause(TICK_MS);
     }
   }
 
-  #sendOne(number: number, dueMs: number): void {
+  #dueMs(number: number): number {
+    return this.#startMs + (number * 1000) / this.#options.rate;
+  }
+
+  #sendOne(number: number): void {
     if (number >= this.#states.length) {
       const grown = new Uint8Array(this.#states.length * 2);
       grown.set(this.#states);
@@ -117,7 +147,7 @@ export class GoodClient {
     this.#producer.send({ topic: this.#options.topic, key, value }).then(
       () => {
         this.#open -= 1;
-        this.#latenciesMs.push(performance.now() - dueMs);
+        this.#latenciesMs.push(performance.now() - this.#dueMs(number));
         this.#mark(number, ACKNOWLEDGED);
       },
       (error: unknown) => {
@@ -149,17 +179,30 @@ export class GoodClient {
   }
 
   #unread(): number {
+    return this.#count((number) => this.#states[number] === ACKNOWLEDGED);
+  }
+
+  #unconsumed(): number {
+    return this.#count((number) => {
+      const isAcknowledged = ((this.#states[number] ?? 0) & ACKNOWLEDGED) !== 0;
+      return isAcknowledged && this.#consumer?.timesTaken(number) === 0;
+    });
+  }
+
+  #count(isOne: (number: number) => boolean): number {
     let count = 0;
-    for (let number = 0; number < this.#due; number += 1) {
-      if (this.#states[number] === ACKNOWLEDGED) count += 1;
-    }
+    for (let number = 0; number < this.#due; number += 1) if (isOne(number)) count += 1;
     return count;
   }
 }
 
+function sorted(values: readonly number[]): number[] {
+  return [...values].sort((left, right) => left - right);
+}
+
 /** Of ascending values; 0 when there are none. */
-function quantile(sorted: readonly number[], part: number): number {
-  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+function quantile(ascending: readonly number[], part: number): number {
+  return ascending[Math.min(ascending.length - 1, Math.floor(ascending.length * part))] ?? 0;
 }
 
 function pause(ms: number): Promise<void> {

@@ -23,6 +23,11 @@ export function problemsOf(report: FloodReport, bounds: Bounds): string[] {
   if (report.samples === 0 || peaks.size === 0) problems.push("memory was never measured");
   for (const node of report.ended) problems.push(`broker ${node} ended`);
   if (good.lost > 0) problems.push(`${good.lost} acknowledged messages were never read`);
+  if (good.neverConsumed > 0) {
+    problems.push(`${good.neverConsumed} acknowledged messages were never consumed`);
+  }
+  if (good.consumedP99Ms > bounds.p99Ms)
+    problems.push(`the good consumer's p99 is ${good.consumedP99Ms.toFixed(0)} ms`);
   if (good.readTwice > 0) problems.push(`${good.readTwice} messages were read twice`);
   if (good.failed > 0) problems.push(`${good.failed} good sends failed`);
   if (good.p99Ms > bounds.p99Ms)
@@ -64,6 +69,7 @@ export function render(report: FloodReport, bounds: Bounds): string {
     `health said: ${sorted(report.pressure)}; ${report.unansweredLooks} looks unanswered`,
     `good client: ${good.due} due, ${good.acknowledged} acknowledged, ${good.failed} failed, ${good.lost} lost, ${good.readTwice} read twice`,
     `  latency p50 ${good.p50Ms.toFixed(1)} ms, p99 ${good.p99Ms.toFixed(0)} ms (bound ${bounds.p99Ms}), worst ${good.worstMs.toFixed(0)} ms; own worst stall ${good.worstStallMs.toFixed(0)} ms`,
+    `good consumer: ${good.neverConsumed} never consumed, ${good.consumedTwice} more than once; from due to handler p50 ${good.consumedP50Ms.toFixed(1)} ms, p99 ${good.consumedP99Ms.toFixed(0)} ms (bound ${bounds.p99Ms})`,
     ...Object.entries(good.failures).map(([name, count]) => `  failed: ${count} ${name}`),
   ];
   return lines.join("\n");

@@ -87,3 +87,14 @@ export function zipped(bytes: Buffer): Buffer {
   body[0] = 1;
   return body;
 }
+
+/** A call whose answer or failure is counted. */
+export async function counted(tally: Tally, call: Promise<unknown>): Promise<void> {
+  tally.sent += 1;
+  try {
+    await call;
+    tally.answered += 1;
+  } catch (error) {
+    countError(tally, error);
+  }
+}

@@ -133,19 +133,24 @@ function explainResponse(explanation: MessageExplanation): ExplainResponse {
 function factsOf(fate: MessageExplanation["fate"]): Partial<ExplainResponse> {
   switch (fate.kind) {
     case "leased":
-      return { consumer: fate.consumerId, untilMs: fate.untilMs };
+      return { consumer: fate.consumerId, untilMs: wholeMs(fate.untilMs) };
     case "filtered":
       return { filter: fate.filter };
     case "waiting":
     case "parked":
       return { behindOffset: fate.behindOffset, key: fate.key };
     case "delayed":
-      return { untilMs: fate.untilMs };
+      return { untilMs: wholeMs(fate.untilMs) };
     case "paused":
       return { untilMs: fate.untilMs, behindOffset: fate.stoppedAt ?? 0 };
     default:
       return {};
   }
+}
+
+/** Clocks of leaders know parts of milliseconds; the wire does not. */
+function wholeMs(timeMs: number): number {
+  return Math.ceil(timeMs);
 }
 
 function attemptsOf(failure: Failure | undefined): ExplainResponse["failures"] {

@@ -1,5 +1,6 @@
 // Every attack there is.
 import type { Attack } from "../attack.ts";
+import { consumerAttacks } from "./consumers.ts";
 import { frameAttacks } from "./frames.ts";
 import { messageAttacks } from "./messages.ts";
 import { questionAttacks } from "./questions.ts";
@@ -12,4 +13,5 @@ export const ATTACKS: readonly Attack[] = [
   ...streamAttacks,
   ...messageAttacks,
   ...questionAttacks,
+  ...consumerAttacks,
 ];

@@ -12,20 +12,10 @@ import {
 import { adminService, fetchService, metadataService } from "../../../src/rpc/methods.ts";
 import type { Connection } from "../../../src/rpc/ports.ts";
 import { type Attack, pick, portOf, rest } from "../attack.ts";
-import { bump, countError, type Tally } from "../tally.ts";
-import { dial, message, openCall, openSession } from "../wire.ts";
+import { bump } from "../tally.ts";
+import { counted, dial, message, openCall, openSession } from "../wire.ts";
 
 const TIMEOUT = { timeoutMs: 8000 };
-
-async function counted(tally: Tally, call: Promise<unknown>): Promise<void> {
-  tally.sent += 1;
-  try {
-    await call;
-    tally.answered += 1;
-  } catch (error) {
-    countError(tally, error);
-  }
-}
 
 const metadataStorm: Attack = {
   name: "metadata-storm",

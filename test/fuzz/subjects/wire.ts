@@ -19,6 +19,7 @@ const SERVICES = [
   methods.fetchService,
   methods.metadataService,
   methods.adminService,
+  methods.subscriptionService,
   methods.peerService,
 ] as const;
 
@@ -52,6 +53,38 @@ export const MESSAGE_SEEDS: readonly Buffer[] = [
     v1.CreateTopicRequest.create({ name: "t", partitions: 1, settings: { acks: "all" } }),
   ),
   v1.FetchMessagesRequest.encode(v1.FetchMessagesRequest.create({ topic: "t", messagesMax: 10 })),
+  v1.SubscribeRequest.encode(
+    v1.SubscribeRequest.create({
+      open: v1.SubscribeOpen.create({
+        subscription: "s",
+        consumerId: "c",
+        protocolVersion: 1,
+        form: "messages",
+        reportsBegun: true,
+        held: [v1.HeldMessages.create({ topicId: "t", ranges: [0, 1, 5, 2] })],
+      }),
+      creditMessages: 100,
+      creditBytes: 1_000_000,
+      settle: [v1.Settle.create({ number: 1, deliveryNumber: 1, kind: "ack", ranges: [0, 1] })],
+    }),
+  ),
+  v1.CreateSubscriptionRequest.encode(
+    v1.CreateSubscriptionRequest.create({
+      definition: v1.SubscriptionDefinition.create({
+        name: "s2",
+        topics: v1.TopicSelection.create({ names: ["t"] }),
+        filter: '{"kind":"sql","expression":"a = 1"}',
+        mode: "keyed",
+        retry: v1.RetryPolicy.create({ delaysMs: [1, 2] }),
+      }),
+    }),
+  ),
+  v1.ExplainRequest.encode(
+    v1.ExplainRequest.create({ subscription: "s", topicId: "t", partition: 0, offset: 0 }),
+  ),
+  v1.SeekRequest.encode(
+    v1.SeekRequest.create({ subscription: "s", topicId: "t", kind: "offset", offset: 1 }),
+  ),
 ];
 
 function chunk(meta: string): Buffer {
