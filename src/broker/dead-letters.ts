@@ -1,13 +1,21 @@
-// Takes dead messages to their topic: found in the metadata, published on its partition's leader, here or over another
-// broker's peer listener. A message that was taken there before has its id there and is not stored twice. Implements the
-// delivery room's DeadLetterSink.
+// Takes dead messages to their topic, and those that are tried again to theirs: found in the metadata, published on its
+// partition's leader, here or over another broker's peer listener. A message that was taken there before has its id there and
+// is not stored twice. Implements the delivery room's DeadLetterSink and RedriveSink.
 import { createHash } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import type { LeaderCache } from "../cluster/leader-cache.ts";
 import type { MetadataView } from "../cluster/metadata-image.ts";
-import type { DeadLetter, DeadLetterSink } from "../delivery/ports.ts";
-import { BrokerError } from "../model/errors.ts";
+import type { TopicRow } from "../cluster/topic-table.ts";
+import type {
+  DeadLetter,
+  DeadLetterSink,
+  RedrivenLetter,
+  RedriveReceipt,
+  RedriveSink,
+} from "../delivery/ports.ts";
+import { BrokerError, isBrokerError } from "../model/errors.ts";
 import type { GroupId, NodeId, PartitionIndex, TopicId } from "../model/ids.ts";
+import type { Offset } from "../model/positions.ts";
 import { partitionOfSlot, slotOf } from "../model/slots.ts";
 import type { Partition } from "../partition/partition.ts";
 import { publish } from "../partition/publish-path.ts";
@@ -17,6 +25,8 @@ import type { Connection, Connector } from "../rpc/ports.ts";
 
 /** A publication that is not answered by then is tried again. */
 const PUBLISH_TIMEOUT_MS = 10_000;
+/** Of messages in one request; a larger message goes alone. */
+const REQUEST_BYTES_MAX = 1024 * 1024;
 
 export interface DeadLettersDeps {
   readonly nodeId: NodeId;
@@ -29,7 +39,7 @@ export interface DeadLettersDeps {
   readonly peerEndpointOf: (node: NodeId) => string | undefined;
 }
 
-export class DeadLetters implements DeadLetterSink {
+export class DeadLetters implements DeadLetterSink, RedriveSink {
   readonly #deps: DeadLettersDeps;
   readonly #connections = new Map<string, Connection>();
 
@@ -38,29 +48,99 @@ export class DeadLetters implements DeadLetterSink {
   }
 
   async publish(letter: DeadLetter): Promise<void> {
-    const { clock, leaders, nodeId, partitionOf, peerEndpointOf, view } = this.#deps;
-    const topic = view.image.topicByName(letter.topic);
-    if (topic === undefined) {
-      throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", "the dead letter topic does not exist", {
-        topic: letter.topic,
-      });
-    }
+    const topic = this.#topic(letter.topic);
+    const { headers, key, timestampMs, value } = letter;
     const messageId = messageIdOf(letter);
-    const slot = slotOf(letter.key ?? Buffer.from(messageId, "utf8"));
-    const number = partitionOfSlot(topic.layout, slot);
-    const request = requestOf(letter, messageId, number);
+    const number = numberOf(topic, key, messageId);
+    await this.#store(topic, number, [{ key, value, headers, timestampMs, messageId }]);
+  }
+
+  async redrive(
+    name: string,
+    letters: readonly RedrivenLetter[],
+  ): ReturnType<RedriveSink["redrive"]> {
+    const topic = this.#topic(name);
+    const byPartition = new Map<PartitionIndex, number[]>();
+    for (const [at, { key, messageId }] of letters.entries()) {
+      const number = numberOf(topic, key, messageId);
+      const places = byPartition.get(number);
+      if (places === undefined) byPartition.set(number, [at]);
+      else places.push(at);
+    }
+    const receipts: (RedriveReceipt | undefined)[] = letters.map(() => undefined);
+    const errors = await Promise.all(
+      [...byPartition].map(([number, places]) =>
+        this.#redriveTo(topic, number, places, letters, receipts),
+      ),
+    );
+    return { receipts, error: errors.find((error) => error !== undefined) };
+  }
+
+  /** A few requests one after the other, so that the order stays. @returns why the rest was not stored */
+  async #redriveTo(
+    topic: TopicRow,
+    number: PartitionIndex,
+    places: readonly number[],
+    letters: readonly RedrivenLetter[],
+    receipts: (RedriveReceipt | undefined)[],
+  ): Promise<BrokerError | undefined> {
+    for (let next = 0; next < places.length; ) {
+      const group: number[] = [];
+      const messages: RedrivenLetter[] = [];
+      for (let bytes = 0; next < places.length; next += 1) {
+        const at = places[next] ?? 0;
+        const letter = letters[at];
+        if (letter === undefined) continue;
+        bytes += bytesOf(letter);
+        if (messages.length > 0 && bytes > REQUEST_BYTES_MAX) break;
+        group.push(at);
+        messages.push(letter);
+      }
+      try {
+        const stored = await this.#store(topic, number, messages);
+        for (const [index, at] of group.entries()) {
+          const receipt = stored[index];
+          if (receipt === undefined) continue;
+          const { duplicate, offset } = receipt;
+          receipts[at] = { partition: number, offset, duplicate };
+        }
+      } catch (error) {
+        if (!isBrokerError(error)) throw error;
+        return error;
+      }
+    }
+    return undefined;
+  }
+
+  /** @throws BrokerError */
+  #topic(name: string): TopicRow {
+    const topic = this.#deps.view.image.topicByName(name);
+    if (topic !== undefined) return topic;
+    throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", "the topic for them does not exist", {
+      topic: name,
+    });
+  }
+
+  /** @throws BrokerError */
+  async #store(
+    topic: TopicRow,
+    number: PartitionIndex,
+    letters: readonly RedrivenLetter[],
+  ): Promise<readonly { readonly offset: Offset; readonly duplicate: boolean }[]> {
+    const { clock, leaders, nodeId, partitionOf, peerEndpointOf } = this.#deps;
+    const request = requestOf(topic.name, letters, number);
     const here = partitionOf(topic.topicId, number);
     if (here?.isLeaderReady === true) {
-      await publish(here, { ...request, isInternal: true }, clock.wallMs());
-      return;
+      return publish(here, { ...request, isInternal: true }, clock.wallMs());
     }
     const leader = leaders.get((topic.firstGroupId + number) as GroupId)?.nodeId ?? 0;
     const endpoint = leader === 0 || leader === nodeId ? undefined : peerEndpointOf(leader);
     if (endpoint === undefined) {
-      throw new BrokerError("LEADER_UNKNOWN", "the dead letter topic has no known leader");
+      throw new BrokerError("LEADER_UNKNOWN", `topic "${topic.name}" has no known leader`);
     }
     const options = { timeoutMs: PUBLISH_TIMEOUT_MS };
-    await this.#connection(endpoint).unary(produceService.publish, request, options);
+    const connection = this.#connection(endpoint);
+    return (await connection.unary(produceService.publish, request, options)).receipts;
   }
 
   close(): void {
@@ -87,20 +167,28 @@ export function messageIdOf({ origin, subscriptionId }: DeadLetter): string {
   return `dead/${createHash("sha256").update(name, "utf8").digest("base64url")}`;
 }
 
-function requestOf(letter: DeadLetter, messageId: string, partition: number): PublishRequest {
-  const { headers, key, timestampMs, topic, value } = letter;
-  return PublishRequest.create({
-    topic,
-    partition,
-    acks: "all",
-    messages: [
-      PublishMessage.create({
-        key,
-        value,
-        headers: headers.map((header) => ({ name: header.name, value: Buffer.from(header.value) })),
-        timestampMs: Math.max(0, timestampMs),
-        messageId,
-      }),
-    ],
-  });
+function numberOf(topic: TopicRow, key: Buffer | undefined, messageId: string): PartitionIndex {
+  return partitionOfSlot(topic.layout, slotOf(key ?? Buffer.from(messageId, "utf8")));
+}
+
+function bytesOf({ headers, key, value }: RedrivenLetter): number {
+  const own = (key?.length ?? 0) + (value?.length ?? 0);
+  return headers.reduce((bytes, header) => bytes + header.name.length + header.value.length, own);
+}
+
+function requestOf(
+  topic: string,
+  letters: readonly RedrivenLetter[],
+  partition: number,
+): PublishRequest {
+  const messages = letters.map(({ headers, key, messageId, timestampMs, value }) =>
+    PublishMessage.create({
+      key,
+      value,
+      headers: headers.map((header) => ({ name: header.name, value: Buffer.from(header.value) })),
+      timestampMs: Math.max(0, timestampMs),
+      messageId,
+    }),
+  );
+  return PublishRequest.create({ topic, partition, acks: "all", messages });
 }
