@@ -28,6 +28,10 @@ const PUBLISH_TIMEOUT_MS = 10_000;
 /** Of messages in one request; a larger message goes alone. */
 const REQUEST_BYTES_MAX = 1024 * 1024;
 
+interface StoredMessage extends Omit<RedrivenLetter, "id"> {
+  readonly messageId: string;
+}
+
 export interface DeadLettersDeps {
   readonly nodeId: NodeId;
   readonly clock: Clock;
@@ -60,8 +64,9 @@ export class DeadLetters implements DeadLetterSink, RedriveSink {
     letters: readonly RedrivenLetter[],
   ): ReturnType<RedriveSink["redrive"]> {
     const topic = this.#topic(name);
+    const messages = letters.map(redriveMessageOf);
     const byPartition = new Map<PartitionIndex, number[]>();
-    for (const [at, { key, messageId }] of letters.entries()) {
+    for (const [at, { key, messageId }] of messages.entries()) {
       const number = numberOf(topic, key, messageId);
       const places = byPartition.get(number);
       if (places === undefined) byPartition.set(number, [at]);
@@ -70,7 +75,7 @@ export class DeadLetters implements DeadLetterSink, RedriveSink {
     const receipts: (RedriveReceipt | undefined)[] = letters.map(() => undefined);
     const errors = await Promise.all(
       [...byPartition].map(([number, places]) =>
-        this.#redriveTo(topic, number, places, letters, receipts),
+        this.#redriveTo(topic, number, places, messages, receipts),
       ),
     );
     return { receipts, error: errors.find((error) => error !== undefined) };
@@ -81,12 +86,12 @@ export class DeadLetters implements DeadLetterSink, RedriveSink {
     topic: TopicRow,
     number: PartitionIndex,
     places: readonly number[],
-    letters: readonly RedrivenLetter[],
+    letters: readonly StoredMessage[],
     receipts: (RedriveReceipt | undefined)[],
   ): Promise<BrokerError | undefined> {
     for (let next = 0; next < places.length; ) {
       const group: number[] = [];
-      const messages: RedrivenLetter[] = [];
+      const messages: StoredMessage[] = [];
       for (let bytes = 0; next < places.length; next += 1) {
         const at = places[next] ?? 0;
         const letter = letters[at];
@@ -125,7 +130,7 @@ export class DeadLetters implements DeadLetterSink, RedriveSink {
   async #store(
     topic: TopicRow,
     number: PartitionIndex,
-    letters: readonly RedrivenLetter[],
+    letters: readonly StoredMessage[],
   ): Promise<readonly { readonly offset: Offset; readonly duplicate: boolean }[]> {
     const { clock, leaders, nodeId, partitionOf, peerEndpointOf } = this.#deps;
     const request = requestOf(topic.name, letters, number);
@@ -164,21 +169,29 @@ export class DeadLetters implements DeadLetterSink, RedriveSink {
  */
 export function messageIdOf({ origin, subscriptionId }: DeadLetter): string {
   const name = `${subscriptionId}/${origin.topicId}/${origin.partition}/${origin.offset}`;
-  return `dead/${createHash("sha256").update(name, "utf8").digest("base64url")}`;
+  return `dead/${digestOf(name)}`;
+}
+
+function redriveMessageOf({ id, ...letter }: RedrivenLetter): StoredMessage {
+  return { ...letter, messageId: `redrive/${digestOf(id)}` };
+}
+
+function digestOf(name: string): string {
+  return createHash("sha256").update(name, "utf8").digest("base64url");
 }
 
 function numberOf(topic: TopicRow, key: Buffer | undefined, messageId: string): PartitionIndex {
   return partitionOfSlot(topic.layout, slotOf(key ?? Buffer.from(messageId, "utf8")));
 }
 
-function bytesOf({ headers, key, value }: RedrivenLetter): number {
+function bytesOf({ headers, key, value }: StoredMessage): number {
   const own = (key?.length ?? 0) + (value?.length ?? 0);
   return headers.reduce((bytes, header) => bytes + header.name.length + header.value.length, own);
 }
 
 function requestOf(
   topic: string,
-  letters: readonly RedrivenLetter[],
+  letters: readonly StoredMessage[],
   partition: number,
 ): PublishRequest {
   const messages = letters.map(({ headers, key, messageId, timestampMs, value }) =>

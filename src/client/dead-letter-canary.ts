@@ -2,18 +2,7 @@
 import { type Clock, sleep } from "../base/clock.ts";
 import { PAGE_SIZE_MAX } from "../model/limits.ts";
 import type { RedrivenMessage } from "../rpc/generated/flotilla-v1.ts";
-import type { RedriveCalls } from "./dead-letter-redrive.ts";
-
-export interface CanaryVerdict {
-  readonly sent: number;
-  readonly settled: number;
-  /** Died again. */
-  readonly died: number;
-  /** Hold up their key or partition, because they failed for good. */
-  readonly parked: number;
-  /** Neither settled nor dead when the time was over. */
-  readonly waiting: number;
-}
+import type { CanaryVerdict, RedriveCalls } from "./dead-letter-redrive.ts";
 
 const LOOK_MS = 200;
 const QUESTIONS_MAX = 16;

@@ -6,7 +6,6 @@ import type {
   RedriveDeadLettersResponse,
   RedrivenMessage,
 } from "../rpc/generated/flotilla-v1.ts";
-import type { CanaryVerdict } from "./dead-letter-canary.ts";
 
 /** Questions about the dead letters of one subscription. */
 export interface RedriveCalls {
@@ -32,6 +31,18 @@ export interface RedriveCalls {
   ): Promise<RedriveDeadLettersResponse>;
   /** Of a redriven message, as explain() names it. */
   fateOf(partition: number, offset: number): Promise<string>;
+}
+
+/** What became of the first messages. */
+export interface CanaryVerdict {
+  readonly sent: number;
+  readonly settled: number;
+  /** Died again. */
+  readonly died: number;
+  /** Hold up their key or partition, because they failed for good. */
+  readonly parked: number;
+  /** Neither settled nor dead when the time was over. */
+  readonly waiting: number;
 }
 
 export interface RedriveReport {

@@ -52,8 +52,7 @@ export type {
   ListDeadLettersOptions,
   RedriveOptions,
 } from "./dead-letter-admin.ts";
-export type { CanaryVerdict } from "./dead-letter-canary.ts";
-export type { RedriveReport } from "./dead-letter-redrive.ts";
+export type { CanaryVerdict, RedriveReport } from "./dead-letter-redrive.ts";
 export { DeliveryToken } from "./delivery-token.ts";
 export { FlotillaError } from "./flotilla-error.ts";
 export { Reject, RetryLater, type RetryTime } from "./handler-outcome.ts";

@@ -115,7 +115,7 @@ export interface RedrivenLetter {
   readonly headers: readonly RecordHeader[];
   readonly timestampMs: number;
   /** The same for every redrive of one letter, another one for any other letter. */
-  readonly messageId: string;
+  readonly id: string;
 }
 
 export interface RedriveReceipt {

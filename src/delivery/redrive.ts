@@ -1,6 +1,5 @@
 // Sends dead letters of one partition back to their subscription: some per call, stored before they are settled, under ids that
 // make a repetition harmless (docs/adr/0016). Called by the broker's service on the leader of the dead letter partition.
-import { createHash } from "node:crypto";
 import type { CompiledFilter } from "../filter/compile-filter.ts";
 import { BrokerError } from "../model/errors.ts";
 import type { Offset } from "../model/positions.ts";
@@ -91,21 +90,10 @@ function isHeld(ledger: DeliveryRunner | undefined, { record }: FoundLetter): bo
 function redrivenLetterOf(ledger: DeliveryRunner, { facts, record }: FoundLetter) {
   const { key, timestampMs, value } = record;
   const headers = redrivenHeaders(record.headers, facts);
-  const messageId = redriveIdOf(ledger.state.id, ledger.partition, record.offset);
-  return { key, value, timestampMs, headers, messageId };
-}
-
-/**
- * The same for every redrive of one letter. The ledger's own id is in it, so that letters can be redriven once more after the
- * ledger was deleted.
- */
-export function redriveIdOf(
-  ledgerId: string,
-  { partition, topicId }: Pick<DeliveryPartition, "topicId" | "partition">,
-  offset: Offset,
-): string {
-  const name = `${ledgerId}/${topicId}/${partition}/${offset}`;
-  return `redrive/${createHash("sha256").update(name, "utf8").digest("base64url")}`;
+  const { partition, state } = ledger;
+  // With the ledger's own id letters can be redriven once more after it was deleted.
+  const id = `${state.id}/${partition.topicId}/${partition.partition}/${record.offset}`;
+  return { key, value, timestampMs, headers, id };
 }
 
 /** What is settled is not handed out; consumers of the ledger hold none of it. */
