@@ -28,8 +28,15 @@ const PUBLISH_TIMEOUT_MS = 10_000;
 /** Of messages in one request; a larger message goes alone. */
 const REQUEST_BYTES_MAX = 1024 * 1024;
 
-interface StoredMessage extends Omit<RedrivenLetter, "id"> {
+export interface StoredMessage extends Omit<RedrivenLetter, "id"> {
   readonly messageId: string;
+}
+
+/** Messages of one request. */
+export interface MessageGroup {
+  readonly messages: StoredMessage[];
+  /** Where each stands in the list that they come from. */
+  readonly places: number[];
 }
 
 export interface DeadLettersDeps {
@@ -65,49 +72,30 @@ export class DeadLetters implements DeadLetterSink, RedriveSink {
   ): ReturnType<RedriveSink["redrive"]> {
     const topic = this.#topic(name);
     const messages = letters.map(redriveMessageOf);
-    const byPartition = new Map<PartitionIndex, number[]>();
-    for (const [at, { key, messageId }] of messages.entries()) {
-      const number = numberOf(topic, key, messageId);
-      const places = byPartition.get(number);
-      if (places === undefined) byPartition.set(number, [at]);
-      else places.push(at);
-    }
     const receipts: (RedriveReceipt | undefined)[] = letters.map(() => undefined);
     const errors = await Promise.all(
-      [...byPartition].map(([number, places]) =>
-        this.#redriveTo(topic, number, places, messages, receipts),
+      [...groupsOf(topic, messages)].map(([number, groups]) =>
+        this.#redriveTo(topic, number, groups, receipts),
       ),
     );
     return { receipts, error: errors.find((error) => error !== undefined) };
   }
 
-  /** A few requests one after the other, so that the order stays. @returns why the rest was not stored */
+  /** One request after the other, so that the order stays. @returns why the rest was not stored */
   async #redriveTo(
     topic: TopicRow,
-    number: PartitionIndex,
-    places: readonly number[],
-    letters: readonly StoredMessage[],
+    partition: PartitionIndex,
+    groups: readonly MessageGroup[],
     receipts: (RedriveReceipt | undefined)[],
   ): Promise<BrokerError | undefined> {
-    for (let next = 0; next < places.length; ) {
-      const group: number[] = [];
-      const messages: StoredMessage[] = [];
-      for (let bytes = 0; next < places.length; next += 1) {
-        const at = places[next] ?? 0;
-        const letter = letters[at];
-        if (letter === undefined) continue;
-        bytes += bytesOf(letter);
-        if (messages.length > 0 && bytes > REQUEST_BYTES_MAX) break;
-        group.push(at);
-        messages.push(letter);
-      }
+    for (const { messages, places } of groups) {
       try {
-        const stored = await this.#store(topic, number, messages);
-        for (const [index, at] of group.entries()) {
-          const receipt = stored[index];
+        const stored = await this.#store(topic, partition, messages);
+        for (const [at, place] of places.entries()) {
+          const receipt = stored[at];
           if (receipt === undefined) continue;
           const { duplicate, offset } = receipt;
-          receipts[at] = { partition: number, offset, duplicate };
+          receipts[place] = { partition, offset, duplicate };
         }
       } catch (error) {
         if (!isBrokerError(error)) throw error;
@@ -180,7 +168,37 @@ function digestOf(name: string): string {
   return createHash("sha256").update(name, "utf8").digest("base64url");
 }
 
-function numberOf(topic: TopicRow, key: Buffer | undefined, messageId: string): PartitionIndex {
+/** By partition, in order, about so many bytes each. */
+export function groupsOf(
+  topic: Pick<TopicRow, "layout">,
+  messages: readonly StoredMessage[],
+  bytesMax: number = REQUEST_BYTES_MAX,
+): ReadonlyMap<PartitionIndex, readonly MessageGroup[]> {
+  const byPartition = new Map<PartitionIndex, MessageGroup[]>();
+  const bytesOfLast = new Map<PartitionIndex, number>();
+  for (const [place, message] of messages.entries()) {
+    const number = numberOf(topic, message.key, message.messageId);
+    const groups = byPartition.get(number) ?? [];
+    byPartition.set(number, groups);
+    const bytes = (bytesOfLast.get(number) ?? 0) + bytesOf(message);
+    const last = groups.at(-1);
+    if (last === undefined || bytes > bytesMax) {
+      groups.push({ messages: [message], places: [place] });
+      bytesOfLast.set(number, bytesOf(message));
+    } else {
+      last.messages.push(message);
+      last.places.push(place);
+      bytesOfLast.set(number, bytes);
+    }
+  }
+  return byPartition;
+}
+
+function numberOf(
+  topic: Pick<TopicRow, "layout">,
+  key: Buffer | undefined,
+  messageId: string,
+): PartitionIndex {
   return partitionOfSlot(topic.layout, slotOf(key ?? Buffer.from(messageId, "utf8")));
 }
 

@@ -87,7 +87,7 @@ ${FILTER_HELP}
 
 Examples:
   $ flotilla dlq redrive mail --dry-run
-  $ flotilla dlq redrive mail --filter "$topic = 'orders' AND dead_reason = 'attempts'" --yes
+  $ flotilla dlq redrive mail --filter "\\$topic = 'orders' AND dead_reason = 'attempts'" --yes
   $ flotilla dlq redrive mail --canary 10 --rate 50`;
 
 function addRedrive(dlq: Command, context: Context): void {
