@@ -189,6 +189,43 @@ test("dealt with by hand: what a consumer of dlq/… acknowledges is not sent ba
   expect(await deadLetters.redrive("mail")).toMatchObject({ held: 0, redriven: 2 });
 }, 60_000);
 
+test("leader of the dead letters killed in the middle of a redrive: it goes on, each letter is stored once", async () => {
+  await cluster.createTopic("orders");
+  const { subscriptions } = client.admin();
+  await subscriptions.create({ name: "mail", topics: "orders", retry: { attempts: 1 } });
+  let isBroken = true;
+  const handled = new Set<string>();
+  consume("mail", ({ value }) => {
+    if (isBroken) throw new Error("not yet");
+    handled.add(value);
+  });
+  const producer = client.producer();
+  const values = Array.from({ length: 30 }, (_, at) => `m${10 + at}`);
+  await Promise.all(values.map((value) => producer.send({ topic: "orders", value })));
+  await expect.poll(() => open("mail"), { timeout: 20_000 }).toEqual(values);
+  isBroken = false;
+  const dead = cluster.node(1).broker.view.image.topicByName("dlq/mail");
+  if (dead === undefined) throw new Error("no topic of dead letters");
+  const leader = await cluster.leaderOf(dead.topicId);
+  let killed: Promise<void> | undefined;
+  const report = await deadLetters.redrive("mail", {
+    ratePerSecond: 40,
+    timeoutMs: 20_000,
+    onProgress: ({ redriven }) => {
+      if (redriven >= 10) killed ??= cluster.killNode(leader.id);
+    },
+  });
+  expect(killed).toBeDefined();
+  await killed;
+  expect(report.outcome).toBe("done");
+  expect(await open("mail")).toEqual([]);
+  await expect.poll(() => [...handled].sort(), { timeout: 30_000 }).toEqual(values);
+  const copies: string[] = [];
+  const reader = client.reader({ topic: "redrive/mail", from: "earliest", until: "end" });
+  for await (const message of reader) copies.push(message.text() ?? "");
+  expect(copies.sort()).toEqual(values);
+}, 90_000);
+
 function sqlOf(expression: string) {
   return { kind: "sql", expression } as const;
 }

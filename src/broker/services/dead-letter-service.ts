@@ -30,6 +30,8 @@ import { requirePartition } from "./lookup.ts";
 
 /** Letters of one call. More: INVALID_REQUEST. */
 const REDRIVE_LIMIT_MAX = 256;
+/** Of a filter. */
+const LOGGED_CHARACTERS_MAX = 500;
 /** For callers without a deadline of their own. */
 const PREPARE_TIMEOUT_MS = 30_000;
 
@@ -49,7 +51,8 @@ export function registerDeadLetterService(node: BrokerNode, services: ServiceReg
     const { outcome, to } = await redriveSome(node, request);
     const { held, lookedAt, matching, messages, nextOffset } = outcome;
     if (messages.length > 0) {
-      const fields = { subscription, partition, filter, redriven: messages.length, peer };
+      const wanted = filter.slice(0, LOGGED_CHARACTERS_MAX);
+      const fields = { subscription, partition, filter: wanted, redriven: messages.length, peer };
       logger.info(fields, "dead letters were sent back to their subscription");
     }
     return RedriveDeadLettersResponse.create({
