@@ -13,6 +13,7 @@ import { MetadataWatch } from "../cluster/metadata-watch.ts";
 import type { MoveReader } from "../cluster/move-reader.ts";
 import { NodeRegistration } from "../cluster/node-frontend.ts";
 import type { ProducerIds } from "../cluster/producer-ids.ts";
+import type { RedrivePreparation } from "../cluster/redrive-preparation.ts";
 import type { SubscriptionFrontend } from "../cluster/subscription-frontend.ts";
 import type { SubscriptionReader } from "../cluster/subscription-reader.ts";
 import type { TopicFrontend } from "../cluster/topic-frontend.ts";
@@ -21,6 +22,7 @@ import type { NodeId } from "../model/ids.ts";
 import type { MemoryBudget } from "../model/memory-budget.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ReplicaSet } from "../replica/replica-set.ts";
+import type { DeadLetters } from "./dead-letters.ts";
 import type { LocalLeaderships } from "./led-groups.ts";
 import type { NodeOptions, NodePorts } from "./node-ports.ts";
 import type { PartitionHost } from "./partition-host.ts";
@@ -111,6 +113,12 @@ export class BrokerNode {
   }
   get topics(): TopicFrontend {
     return this.#features.topics;
+  }
+  get deadLetters(): DeadLetters {
+    return this.#features.deadLetters;
+  }
+  get redrives(): RedrivePreparation {
+    return this.#features.redrives;
   }
   get subscriptionDefinitions(): SubscriptionFrontend {
     return this.#features.subscriptionDefinitions;

@@ -13,6 +13,7 @@ import { MetadataState } from "../cluster/metadata-state.ts";
 import { MoveReader } from "../cluster/move-reader.ts";
 import { NodeFencing } from "../cluster/node-frontend.ts";
 import { ProducerIds } from "../cluster/producer-ids.ts";
+import { RedrivePreparation } from "../cluster/redrive-preparation.ts";
 import { ReplicaReconciler } from "../cluster/replica-reconciler.ts";
 import { SubscriptionFrontend } from "../cluster/subscription-frontend.ts";
 import { SubscriptionReader } from "../cluster/subscription-reader.ts";
@@ -84,6 +85,7 @@ export interface Features {
   readonly topics: TopicFrontend;
   readonly attachments: AttachmentClient;
   readonly subscriptionDefinitions: SubscriptionFrontend;
+  readonly redrives: RedrivePreparation;
   readonly subscriptionReader: SubscriptionReader;
   readonly members: MemberFrontend;
   readonly moves: MoveReader;
@@ -293,13 +295,15 @@ function partitionsOf(
 function subscriptionsOf(
   { clock, connector, random }: NodePorts,
   parts: Pick<Features, "leaders" | "controller" | "topics"> & Pick<Foundation, "view">,
-): Pick<Features, "attachments" | "subscriptionDefinitions" | "subscriptionReader"> {
+): Pick<Features, "attachments" | "redrives" | "subscriptionDefinitions" | "subscriptionReader"> {
   const { controller, leaders, topics, view } = parts;
   const attachments = new AttachmentClient({ view, leaders, connector });
   const ends = { controller, view, topics, attachments, clock, random };
+  const definitions = new SubscriptionFrontend(ends);
   return {
     attachments,
-    subscriptionDefinitions: new SubscriptionFrontend(ends),
+    redrives: new RedrivePreparation({ controller, view, topics, definitions }),
+    subscriptionDefinitions: definitions,
     subscriptionReader: new SubscriptionReader(view),
   };
 }

@@ -1,5 +1,6 @@
 // What the commands need from the SDK. sdk.ts implements it with flotilla/client; tests give a fake. Types only.
 import type { Acks, Flush } from "../model/durability.ts";
+import type { DeadLettersPort } from "./dead-letter-port.ts";
 import type { StartAt } from "./options.ts";
 import type { SubscriptionsPort } from "./subscription-port.ts";
 
@@ -209,6 +210,7 @@ export interface AdminPort {
   describeCluster(): Promise<ClusterDetails>;
   readonly members: MembersPort;
   readonly subscriptions: SubscriptionsPort;
+  readonly deadLetters: DeadLettersPort;
 }
 
 /** Who holds what. Changes return when they are recorded. */

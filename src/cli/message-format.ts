@@ -77,7 +77,7 @@ export function formatJsonLine(message: ShownMessage): Buffer {
   return Buffer.from(`${JSON.stringify(fields)}\n`, "utf8");
 }
 
-function bytesField(
+export function bytesField(
   name: string,
   bytes: Uint8Array | undefined,
 ): Readonly<Record<string, string | null>> {

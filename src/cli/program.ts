@@ -4,6 +4,7 @@ import { Argument, Command, Option } from "commander";
 import type { Context, GlobalOptions } from "./context.ts";
 import { FORMAT_HELP } from "./message-format.ts";
 import { checked, collectHeader, collectSetting, parseSignal, parseWhole } from "./options.ts";
+import { addDlq } from "./program-dead-letters.ts";
 import { addClusterMembers, addNode, addReplica, addUnsafeRecover } from "./program-members.ts";
 import { addLag, addSubscription } from "./program-subscriptions.ts";
 
@@ -42,6 +43,7 @@ export function buildProgram(version: string, context: Context): Command {
   addConsume(program, context);
   addSubscription(program, context);
   addLag(program, context);
+  addDlq(program, context);
   addUnsafeRecover(program, context);
   return program;
 }

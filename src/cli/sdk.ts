@@ -11,6 +11,7 @@ import type {
   ProducerWish,
   TopicDetails,
 } from "./client-port.ts";
+import type { DeadLettersPort } from "./dead-letter-port.ts";
 import type { StartAt } from "./options.ts";
 import { consumeWith } from "./sdk-consume.ts";
 import type { SubscriptionsPort } from "./subscription-port.ts";
@@ -60,6 +61,7 @@ function adminOf(client: Client, timeoutMs: number): AdminPort {
     describeCluster: () => admin.describeCluster(settings),
     members: membersOf(client, timeoutMs),
     subscriptions: subscriptionsOf(client, timeoutMs),
+    deadLetters: deadLettersOf(client, timeoutMs),
   };
 }
 
@@ -90,6 +92,16 @@ function subscriptionsOf(client: Client, timeoutMs: number): SubscriptionsPort {
     },
     release: (name, message, skipMessage) =>
       subscriptions.release(name, { ...message, skipMessage }, settings),
+  };
+}
+
+function deadLettersOf(client: Client, timeoutMs: number): DeadLettersPort {
+  const { deadLetters } = client.admin();
+  const settings = { timeoutMs };
+  return {
+    list: (name, wish) => deadLetters.list(name, { ...wish, ...settings }),
+    get: (name, place) => deadLetters.get(name, place, settings),
+    redrive: (name, wish) => deadLetters.redrive(name, { ...wish, ...settings }),
   };
 }
 

@@ -12,6 +12,7 @@ import type {
 } from "../rpc/generated/flotilla-v1.ts";
 import { adminService, fetchService, produceService } from "../rpc/methods.ts";
 import type { ClientDeps } from "./client-deps.ts";
+import { DeadLetterAdmin } from "./dead-letter-admin.ts";
 import { asFlotillaError, FlotillaError } from "./flotilla-error.ts";
 import { MemberAdmin } from "./member-admin.ts";
 import { SubscriptionAdmin } from "./subscription-admin.ts";
@@ -85,12 +86,15 @@ export class Admin {
   /** Moves of replicas, nodes that leave, voters of the metadata group. */
   readonly members: MemberAdmin;
   readonly subscriptions: SubscriptionAdmin;
+  /** Messages that failed for good: listed, looked at, sent back. */
+  readonly deadLetters: DeadLetterAdmin;
 
   constructor(deps: ClientDeps) {
     this.#deps = deps;
     this.#caller = new UnaryCaller(deps);
     this.members = new MemberAdmin(this.#caller);
     this.subscriptions = new SubscriptionAdmin(deps, this.#caller);
+    this.deadLetters = new DeadLetterAdmin(deps, this.#caller, this.subscriptions);
   }
 
   /**

@@ -46,6 +46,13 @@ export type { BatchHandler, BatchRunOptions } from "./consumer-batches.ts";
 export type { ConsumerMessage, NackOptions } from "./consumer-message.ts";
 export type { CloseOptions, ConsumerOptions } from "./consumer-options.ts";
 export type { Handler, RunOptions } from "./consumer-run.ts";
+export type {
+  DeadLetterAdmin,
+  DeadLetterOfPartition,
+  ListDeadLettersOptions,
+  RedriveOptions,
+} from "./dead-letter-admin.ts";
+export type { CanaryVerdict, RedriveReport } from "./dead-letter-redrive.ts";
 export { DeliveryToken } from "./delivery-token.ts";
 export { FlotillaError } from "./flotilla-error.ts";
 export { Reject, RetryLater, type RetryTime } from "./handler-outcome.ts";

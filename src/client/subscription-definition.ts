@@ -121,7 +121,8 @@ function isList(topics: TopicChoice): topics is readonly string[] {
   return Array.isArray(topics);
 }
 
-function filterToWire(filter: Filter | string): string {
+/** A filter as data, or as its JSON. */
+export function filterToWire(filter: Filter | string): string {
   return typeof filter === "string" ? filter : JSON.stringify(filter);
 }
 

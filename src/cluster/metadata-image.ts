@@ -4,7 +4,11 @@
 import type { TopicTest } from "../filter/topic-selection.ts";
 import type { GroupId, NodeId, TopicId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
-import type { SubscriptionRow, TopicSelection } from "../model/subscription.ts";
+import {
+  redriveTopicOf,
+  type SubscriptionRow,
+  type TopicSelection,
+} from "../model/subscription.ts";
 import type { NodeRow, RemovedNodeRow } from "./node-table.ts";
 import { SubscriptionIndex } from "./subscription-index.ts";
 import type { DeletedTopicRow, PartitionRow, TopicRow } from "./topic-table.ts";
@@ -170,8 +174,12 @@ class FrozenImage implements MetadataImage {
   }
 
   topicsOf(subscription: SubscriptionRow): readonly TopicRow[] {
+    const { name, topics } = subscription.definition;
     const wants = this.subscriptions.testOf(subscription);
-    return selectedTopics(this, subscription.definition.topics, wants);
+    const redriven = redriveTopicOf(name);
+    const selection: TopicSelection =
+      topics.kind === "names" ? { ...topics, names: [...topics.names, redriven] } : topics;
+    return selectedTopics(this, selection, wants);
   }
 }
 

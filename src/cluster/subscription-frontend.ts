@@ -6,6 +6,7 @@ import type { Random } from "../base/random.ts";
 import { compileTopicSelection } from "../filter/topic-selection.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
 import {
+  DEAD_LETTER_PREFIX,
   SUBSCRIPTION_LIMITS,
   type SubscriptionDefinition,
   type SubscriptionRow,
@@ -29,6 +30,8 @@ const DEAD_LETTER_RETENTION_MS = 14 * 24 * 3600 * 1000;
 export interface CreateSubscriptionWish {
   readonly definition?: DefinitionWish | undefined;
   readonly validateOnly: boolean;
+  /** Of dead letters (redrive-preparation.ts): its name is reserved for everybody else. */
+  readonly isLedger?: boolean;
 }
 
 export interface AlterSubscriptionWish {
@@ -69,6 +72,7 @@ export class SubscriptionFrontend {
     controller.requireLeader();
     const definition = checkDefinition(required(wish.definition));
     const { name } = definition;
+    if (name.startsWith(DEAD_LETTER_PREFIX) && wish.isLedger !== true) throw reservedName();
     if (view.image.subscriptionByName(name) !== undefined) {
       throw new BrokerError("SUBSCRIPTION_EXISTS", `subscription "${name}" exists already`, {
         subscription: name,
@@ -217,6 +221,14 @@ export function requireSubscription(view: MetadataView, name: string): Subscript
       subscription: name.slice(0, 255),
     },
   );
+}
+
+function reservedName(): BrokerError {
+  const limit = `not under "${DEAD_LETTER_PREFIX}": such a subscription remembers which dead letters are dealt with`;
+  return new BrokerError("INVALID_REQUEST", `name is not valid: ${limit}`, {
+    field: "name",
+    limit,
+  });
 }
 
 function required(definition: DefinitionWish | undefined): DefinitionWish {

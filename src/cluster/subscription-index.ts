@@ -1,8 +1,8 @@
 // All subscriptions as one image sees them, and which of them want a topic. Immutable for its readers; a change makes a new
 // index that takes over what it does not touch. Lists per topic are made when they are first asked for, so that a leader can
 // look them up for nothing afterwards. Made by metadata-table.ts.
-import { compileTopicSelection, type TopicTest } from "../filter/topic-selection.ts";
-import type { SubscriptionRow } from "../model/subscription.ts";
+import { compileTopicsOf, type TopicTest } from "../filter/topic-selection.ts";
+import { REDRIVE_PREFIX, type SubscriptionRow } from "../model/subscription.ts";
 
 type Rows = readonly SubscriptionRow[];
 
@@ -70,14 +70,20 @@ export class SubscriptionIndex {
   testOf(row: SubscriptionRow): TopicTest {
     const { broad, rows } = this.#parts;
     const known = rows.get(row.subscriptionId) === row ? broad.get(row.subscriptionId) : undefined;
-    return known ?? compileTopicSelection(row.definition.topics);
+    return known ?? testOfRow(row);
   }
 
   /** Those that want the topic of that name, the oldest first. */
   of(topic: string): Rows {
-    const { broad, named, rows, wanted } = this.#parts;
+    const { broad, byName, named, rows, wanted } = this.#parts;
     const known = wanted.get(topic);
     if (known !== undefined) return known;
+    if (topic.startsWith(REDRIVE_PREFIX)) {
+      const row = byName.get(topic.slice(REDRIVE_PREFIX.length));
+      const only = row === undefined ? NONE : [row];
+      wanted.set(topic, only);
+      return only;
+    }
     const list = [...(named.get(topic) ?? NONE)];
     for (const [id, wants] of broad) {
       const row = wants(topic) ? rows.get(id) : undefined;
@@ -119,7 +125,11 @@ function change(parts: Parts, id: string, row: SubscriptionRow | undefined): voi
 }
 
 function testOf({ broad }: Parts, row: SubscriptionRow): TopicTest {
-  return broad.get(row.subscriptionId) ?? compileTopicSelection(row.definition.topics);
+  return broad.get(row.subscriptionId) ?? testOfRow(row);
+}
+
+function testOfRow({ definition }: SubscriptionRow): TopicTest {
+  return compileTopicsOf(definition.name, definition.topics);
 }
 
 /** A change of anything but the topics keeps what was compiled. */
@@ -130,7 +140,7 @@ function compiled(
 ): TopicTest {
   const { topics } = row.definition;
   const isSame = JSON.stringify(before?.definition.topics) === JSON.stringify(topics);
-  return isSame && wantsBefore !== undefined ? wantsBefore : compileTopicSelection(topics);
+  return isSame && wantsBefore !== undefined ? wantsBefore : testOfRow(row);
 }
 
 /** Changes the lists of the topics that a subscription names. */

@@ -3,7 +3,9 @@ import { DEAD_HEADER } from "../model/headers.ts";
 import { HEADERS_PER_RECORD_MAX } from "../model/limits.ts";
 import type { RecordHeader } from "../model/record-batch-builder.ts";
 import type { DecodedRecord } from "../model/record-batch-decoder.ts";
-import type { SubscriptionRow } from "../model/subscription.ts";
+import { REDRIVE_PREFIX, type SubscriptionRow } from "../model/subscription.ts";
+import { deadFactsOf } from "./dead-letter-facts.ts";
+import { ATTEMPTS_KEPT } from "./failure-table.ts";
 import type { DeadLetter, DeliveryPartition } from "./ports.ts";
 
 /** What is known of the failures of a message. */
@@ -31,19 +33,25 @@ export function deadLetterOf(
     partition: partition.partition,
     offset: record.offset,
   };
+  // One that was redriven still comes from where it died first. Elsewhere such headers are anybody's.
+  const before = origin.topic.startsWith(REDRIVE_PREFIX) ? deadFactsOf(record.headers) : undefined;
+  const from = before?.origin ?? { ...origin, timestampMs: record.timestampMs };
+  const history = [...(before?.attempts ?? []), ...cause.attempts].slice(-ATTEMPTS_KEPT);
+  const redriven = before?.redriven ?? 0;
   const last = cause.attempts.at(-1);
   const added: readonly (readonly [string, string])[] = [
-    [DEAD_HEADER.TOPIC, origin.topic],
-    [DEAD_HEADER.PARTITION, `${origin.partition}`],
-    [DEAD_HEADER.OFFSET, `${origin.offset}`],
+    [DEAD_HEADER.TOPIC, from.topic],
+    [DEAD_HEADER.PARTITION, `${from.partition}`],
+    [DEAD_HEADER.OFFSET, `${from.offset}`],
     [DEAD_HEADER.SUBSCRIPTION, definition.name],
     [DEAD_HEADER.REASON, reasonOf(last?.cause)],
     [DEAD_HEADER.ERROR, last?.error ?? ""],
     [DEAD_HEADER.ATTEMPTS, `${cause.failed}`],
-    [DEAD_HEADER.HISTORY, JSON.stringify(cause.attempts)],
-    [DEAD_HEADER.TIMESTAMP_MS, `${record.timestampMs}`],
+    [DEAD_HEADER.HISTORY, JSON.stringify(history)],
+    [DEAD_HEADER.TIMESTAMP_MS, `${from.timestampMs}`],
+    ...(redriven > 0 ? [[DEAD_HEADER.REDRIVEN, `${redriven}`] as const] : []),
   ];
-  const names = new Set(added.map(([name]) => name));
+  const names: ReadonlySet<string> = new Set(Object.values(DEAD_HEADER));
   // A message with as many headers as there may be loses the last ones: better than one that can never be moved.
   const kept = record.headers
     .filter((header) => !names.has(header.name))

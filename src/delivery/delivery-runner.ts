@@ -6,7 +6,7 @@ import { filterOf } from "../filter/canonical-filter.ts";
 import { type CompiledFilter, compileFilter } from "../filter/compile-filter.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
 import type { Offset } from "../model/positions.ts";
-import type { SubscriptionRow } from "../model/subscription.ts";
+import { REDRIVE_PREFIX, type SubscriptionRow } from "../model/subscription.ts";
 import type { SubscriptionUpdate } from "./delivery-commands.ts";
 import type {
   ConsumerKey,
@@ -59,7 +59,7 @@ export class DeliveryRunner implements ReadSource {
     this.state = parts.state;
     this.dispatcher = parts.dispatcher;
     this.#row = parts.row;
-    this.#filter = compileFilter(filterOf(parts.row.definition.filter));
+    this.#filter = filterIn(parts.partition, parts.row);
     this.#reads = parts.reads(this);
   }
 
@@ -213,7 +213,7 @@ export class DeliveryRunner implements ReadSource {
   /** Another version of the same definition. */
   configure(row: SubscriptionRow): void {
     this.#row = row;
-    this.#filter = compileFilter(filterOf(row.definition.filter));
+    this.#filter = filterIn(this.partition, row);
     this.dispatcher.configure(row.definition, this.nowMs);
     this.markDirty();
   }
@@ -312,6 +312,15 @@ export class DeliveryRunner implements ReadSource {
     });
     this.#timer = { atMs, cancel };
   }
+}
+
+/** What was redriven was wanted before, and somebody wants it to be tried again: no filter keeps it back. */
+function filterIn(
+  { topicName }: DeliveryPartition,
+  { definition }: SubscriptionRow,
+): CompiledFilter {
+  const isRedriven = topicName.startsWith(REDRIVE_PREFIX);
+  return compileFilter(isRedriven ? { kind: "all" } : filterOf(definition.filter));
 }
 
 function countOf(ranges: readonly (readonly [Offset, Offset])[]): number {

@@ -108,6 +108,37 @@ export interface DeadLetterSink {
   publish(letter: DeadLetter): Promise<void>;
 }
 
+/** A dead letter that is tried again. */
+export interface RedrivenLetter {
+  readonly key: Buffer | undefined;
+  readonly value: Buffer | undefined;
+  readonly headers: readonly RecordHeader[];
+  readonly timestampMs: number;
+  /** The same for every redrive of one letter, another one for any other letter. */
+  readonly id: string;
+}
+
+export interface RedriveReceipt {
+  readonly partition: PartitionIndex;
+  readonly offset: Offset;
+  /** It was there already. */
+  readonly duplicate: boolean;
+}
+
+export interface RedriveSink {
+  /**
+   * Stores messages as acks=all says, those of one partition in order.
+   * @returns where each is, in order; undefined: it may not be stored, and `error` says why
+   */
+  redrive(
+    topic: string,
+    letters: readonly RedrivenLetter[],
+  ): Promise<{
+    readonly receipts: readonly (RedriveReceipt | undefined)[];
+    readonly error: BrokerError | undefined;
+  }>;
+}
+
 /** Where the room writes what people should know. pino fits. */
 export interface Logger {
   info(fields: Readonly<Record<string, unknown>>, message: string): void;

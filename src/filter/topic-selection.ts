@@ -4,6 +4,8 @@
 import { RE2JS, RE2JSException, RE2JSSyntaxException } from "re2js";
 import {
   DEAD_LETTER_PREFIX,
+  REDRIVE_PREFIX,
+  redriveTopicOf,
   SUBSCRIPTION_LIMITS,
   type TopicSelection,
 } from "../model/subscription.ts";
@@ -13,6 +15,7 @@ import { matchesWords, wordPatternProblem } from "./word-pattern.ts";
 
 /** Characters of one pattern. */
 const PATTERN_CHARACTERS_MAX = 200;
+const OF_ITS_SUBSCRIPTION = `no topic under "${REDRIVE_PREFIX}": each belongs to the subscription that it names`;
 const PATTERN_PART = /^(?:\*|#|[A-Za-z0-9._-]+)$/;
 /**
  * Steps of a compiled expression: each is tried at most once per character of a name. Repetitions are written out, so
@@ -22,6 +25,16 @@ const REGEX_STEPS_MAX = 300;
 
 /** Whether a topic of that name is selected. Never throws; time is at most the size of the selection times the name's. */
 export type TopicTest = (name: string) => boolean;
+
+/**
+ * What the subscription of that name selects: its own topic of redriven messages too, and nobody else's.
+ * @throws BrokerError as compileTopicSelection
+ */
+export function compileTopicsOf(subscription: string, selection: TopicSelection): TopicTest {
+  const wants = compileTopicSelection(selection);
+  const redriven = redriveTopicOf(subscription);
+  return (name) => (name.startsWith(REDRIVE_PREFIX) ? name === redriven : wants(name));
+}
 
 /** @throws BrokerError INVALID_REQUEST for a regular expression that this software can not read */
 export function compileTopicSelection(selection: TopicSelection): TopicTest {
@@ -61,15 +74,19 @@ export function checkTopicSelection(selection: TopicSelection): TopicSelection {
   }
 }
 
-/** Dead letters and topics of the product's own are selected by name only. */
+/** Dead letters and topics of the product's own are selected by name only; redriven messages by nobody but their subscription. */
 function isSelectable(name: string): boolean {
-  return !name.startsWith(DEAD_LETTER_PREFIX) && !name.startsWith(RESERVED_TOPIC_PREFIX);
+  const reserved = [DEAD_LETTER_PREFIX, REDRIVE_PREFIX, RESERVED_TOPIC_PREFIX];
+  return !reserved.some((prefix) => name.startsWith(prefix));
 }
 
 function checkedNames(names: readonly string[]): readonly string[] {
   const limit = SUBSCRIPTION_LIMITS.namesMax;
   if (names.length === 0 || names.length > limit) throw wrong("topics.names", `1 to ${limit}`);
-  for (const [at, name] of names.entries()) checkTopicName(name, `topics.names[${at}]`);
+  for (const [at, name] of names.entries()) {
+    checkTopicName(name, `topics.names[${at}]`);
+    if (name.startsWith(REDRIVE_PREFIX)) throw wrong(`topics.names[${at}]`, OF_ITS_SUBSCRIPTION);
+  }
   return [...new Set(names)];
 }
 

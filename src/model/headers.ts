@@ -20,7 +20,10 @@ export const HEADER = {
   DUE_TIME_MS: "flotilla-due-time-ms",
 } as const;
 
-/** Why a message is in a dead letter topic. Brokers set them; producers may not. */
+/**
+ * Why a message is in a dead letter topic. Brokers set them; producers may not. A message that was redriven keeps those of
+ * its origin and its history.
+ */
 export const DEAD_HEADER = {
   TOPIC: "flotilla-dead-topic",
   /** Decimal. */
@@ -38,6 +41,8 @@ export const DEAD_HEADER = {
   HISTORY: "flotilla-dead-history",
   /** Time of the original message, ms since 1970, decimal. */
   TIMESTAMP_MS: "flotilla-dead-timestamp-ms",
+  /** How often it was redriven, decimal; absent: never. */
+  REDRIVEN: "flotilla-dead-redriven",
 } as const;
 
 const KNOWN: ReadonlySet<string> = new Set(Object.values(HEADER));

@@ -65,6 +65,19 @@ export interface SubscriptionRow {
 /** Topics that hold dead letters begin with this; patterns and expressions never select them, only names do. */
 export const DEAD_LETTER_PREFIX = "dlq/";
 
+/** Topics of what is tried again: each is selected by the subscription that the rest names, and by no other. */
+export const REDRIVE_PREFIX = "redrive/";
+
+/** Where dead letters of the subscription of that name are tried again. */
+export function redriveTopicOf(subscription: string): string {
+  return `${REDRIVE_PREFIX}${subscription}`;
+}
+
+/** The subscription that remembers which dead letters of another one are dealt with: its settled messages. */
+export function deadLetterLedgerOf(subscription: string): string {
+  return `${DEAD_LETTER_PREFIX}${subscription}`;
+}
+
 /** Defaults of what a definition may leave out. */
 export const SUBSCRIPTION_DEFAULTS = {
   attemptsMax: 16,

@@ -16,6 +16,7 @@ const FETCH = "flotilla.v1.FetchService";
 const METADATA = "flotilla.v1.MetadataService";
 const ADMIN = "flotilla.v1.AdminService";
 const SUBSCRIPTION = "flotilla.v1.SubscriptionService";
+const DEAD_LETTER = "flotilla.v1.DeadLetterService";
 const PEER = "flotilla.internal.v1.PeerService";
 
 export const produceService: {
@@ -145,6 +146,34 @@ export const subscriptionService: {
     v1.ReleaseKeyResponse,
   ),
   subscribe: method(SUBSCRIPTION, "Subscribe", "bidi", v1.SubscribeRequest, v1.SubscribeResponse),
+};
+
+export const deadLetterService: {
+  readonly prepareRedrive: Unary<v1.PrepareRedriveRequest, v1.PrepareRedriveResponse>;
+  readonly listDeadLetters: Unary<v1.ListDeadLettersRequest, v1.ListDeadLettersResponse>;
+  readonly redriveDeadLetters: Unary<v1.RedriveDeadLettersRequest, v1.RedriveDeadLettersResponse>;
+} = {
+  prepareRedrive: method(
+    DEAD_LETTER,
+    "PrepareRedrive",
+    "unary",
+    v1.PrepareRedriveRequest,
+    v1.PrepareRedriveResponse,
+  ),
+  listDeadLetters: method(
+    DEAD_LETTER,
+    "ListDeadLetters",
+    "unary",
+    v1.ListDeadLettersRequest,
+    v1.ListDeadLettersResponse,
+  ),
+  redriveDeadLetters: method(
+    DEAD_LETTER,
+    "RedriveDeadLetters",
+    "unary",
+    v1.RedriveDeadLettersRequest,
+    v1.RedriveDeadLettersResponse,
+  ),
 };
 
 export const adminService: {

@@ -9,6 +9,7 @@ const PUBLIC_FILES = [
   "flotilla/v1/fetch_service.proto",
   "flotilla/v1/metadata_service.proto",
   "flotilla/v1/produce_service.proto",
+  "flotilla/v1/dead_letter_service.proto",
   "flotilla/v1/subscription_service.proto",
 ];
 

@@ -1,4 +1,5 @@
 // A terminal that records, a client that remembers, a context around both.
+import { expect } from "vitest";
 import type {
   ClientPort,
   ClusterDetails,
@@ -12,6 +13,7 @@ import type {
   ReplicaView,
 } from "../../src/cli/client-port.ts";
 import type { Context } from "../../src/cli/context.ts";
+import type { RedriveReport, ShownDeadLetter } from "../../src/cli/dead-letter-port.ts";
 import { buildProgram } from "../../src/cli/program.ts";
 import type {
   Explanation,
@@ -124,7 +126,40 @@ export const PROGRESS: PartitionProgress = {
   stoppedAtPlusOne: 0,
 };
 
+export const LETTER: ShownDeadLetter = {
+  topic: "dlq/mail",
+  partition: 0,
+  offset: 12,
+  diedMs: 1_700_000_000_000,
+  originTopic: "orders",
+  originPartition: 3,
+  originOffset: 1200,
+  timestampMs: 1_690_000_000_000,
+  reason: "attempts",
+  error: "no such account: a text that is much longer than what fits into a table",
+  failed: 16,
+  attempts: [{ timeMs: 1_700_000_000_000, cause: "nack", error: "no such account" }],
+  redriven: 1,
+  open: true,
+  key: Buffer.from("k"),
+  value: Buffer.from('{"amount":5}'),
+  valueBytes: 12,
+  headers: [{ name: "region", value: Buffer.from("eu") }],
+};
+
+export const REPORT: RedriveReport = {
+  outcome: "done",
+  lookedAt: 40,
+  matching: 30,
+  redriven: 30,
+  duplicates: 0,
+  held: 0,
+};
+
 export interface FakeOptions {
+  readonly letters?: readonly ShownDeadLetter[];
+  /** Answers to one redrive after the other; afterwards REPORT. */
+  readonly redrives?: RedriveReport[];
   readonly subscriptions?: readonly SubscriptionDetails[];
   /** Answers to one question after the other; afterwards one partition of "orders". */
   readonly progress?: Progress[];
@@ -276,6 +311,19 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
         parkedKeys: (name, where) => answer({ parked: name, where }, options.parked ?? []),
         release: (name, message, skipMessage) =>
           answer({ release: name, message, skipMessage }, undefined),
+      },
+      deadLetters: {
+        async *list(name, wish) {
+          await answer({ deadLetters: name, wish }, undefined);
+          yield* options.letters ?? [LETTER];
+        },
+        get: (name, place) => answer({ deadLetter: name, place }, options.letters?.[0] ?? LETTER),
+        redrive(name, { onProgress, signal, ...wish }) {
+          const report = options.redrives?.shift() ?? REPORT;
+          onProgress(report);
+          expect(signal.aborted).toBe(false);
+          return answer({ redrive: name, wish }, report);
+        },
       },
     },
     producer(wish) {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { LeaderCache } from "../../src/cluster/leader-cache.ts";
+import { RedrivePreparation } from "../../src/cluster/redrive-preparation.ts";
 import type { DefinitionWish } from "../../src/cluster/subscription-check.ts";
 import { SubscriptionFrontend } from "../../src/cluster/subscription-frontend.ts";
 import { SubscriptionReader } from "../../src/cluster/subscription-reader.ts";
@@ -62,8 +63,70 @@ async function setUp() {
   await createTopic("orders", { "retention.ms": "1000" });
   const create = (name: string, fields?: Partial<DefinitionWish>) =>
     frontend.create(named(name, fields), { deadlineMs: 5000 });
-  return { clock, group, view, frontend, attachments, createTopic, create };
+  return { clock, group, view, topics, frontend, attachments, createTopic, create };
 }
+
+describe("redrive preparation", () => {
+  async function prepared() {
+    const stage = await setUp();
+    const { frontend: definitions, group, topics } = stage;
+    const { controller, view } = group;
+    const preparation = new RedrivePreparation({ controller, view, topics, definitions });
+    const prepare = (name: string) => preparation.prepare(name, { deadlineMs: 5000 });
+    return { ...stage, prepare };
+  }
+
+  test("makes topic and ledger once, as safe as the dead letters; the subscription selects its topic, nobody else does", async () => {
+    const { create, prepare, view } = await prepared();
+    await create("mail");
+    await create("audit", { topics: { names: [], patterns: ["#"], regex: "" } });
+    const names = { deadLetterTopic: "dlq/mail", redriveTopic: "redrive/mail", ledger: "dlq/mail" };
+    expect(await prepare("mail")).toEqual(names);
+    const dead = view.image.topicByName("dlq/mail");
+    const topic = view.image.topicByName("redrive/mail");
+    const { partitions, replicationFactor, settings } = { ...dead };
+    expect(topic).toMatchObject({ partitions, replicationFactor, settings });
+    const ledger = view.image.subscriptionByName("dlq/mail");
+    expect(ledger?.definition).toMatchObject({
+      topics: { kind: "names", names: ["dlq/mail"] },
+      mode: "shared",
+      start: { kind: "earliest" },
+      deadLetterTopic: undefined,
+    });
+    const mail = view.image.subscriptionByName("mail");
+    if (topic === undefined || mail === undefined) throw new Error("not there");
+    expect(view.image.subscriptionsOf(topic.topicId)).toEqual([mail]);
+    expect(view.image.topicsOf(mail).map(({ name }) => name)).toEqual(["orders", "redrive/mail"]);
+    const { version } = view.image;
+    expect(await prepare("mail")).toEqual(names);
+    expect(view.image.version).toBe(version);
+  });
+
+  test("another dead letter topic later: the ledger follows and keeps the former one", async () => {
+    const { create, frontend, prepare, view } = await prepared();
+    await create("mail");
+    await prepare("mail");
+    const moved = named("mail", { deadLetter: { enabled: true, topic: "dlq/all" } });
+    await frontend.alter({ ...moved, version: 0 }, { deadlineMs: 5000 });
+    await prepare("mail");
+    const ledger = view.image.subscriptionByName("dlq/mail");
+    expect(ledger?.definition.topics).toEqual({ kind: "names", names: ["dlq/mail", "dlq/all"] });
+  });
+
+  test("refused: no such subscription, one without dead letters, a ledger's name for anything else", async () => {
+    const { create, prepare } = await prepared();
+    expect(await reasonOf(() => prepare("nobody"))).toBe("UNKNOWN_SUBSCRIPTION");
+    await create("none", { deadLetter: { enabled: false, topic: "" } });
+    await expect(prepare("none")).rejects.toMatchObject({
+      reason: "INVALID_REQUEST",
+      fields: { field: "subscription" },
+    });
+    await expect(create("dlq/mail")).rejects.toMatchObject({
+      reason: "INVALID_REQUEST",
+      fields: { field: "name" },
+    });
+  });
+});
 
 describe("subscription frontend", () => {
   test("create: with its dead letter topic, kept twice as long as the messages", async () => {

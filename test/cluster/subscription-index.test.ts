@@ -1,11 +1,11 @@
 import { expect, test } from "vitest";
 import { type Random, seededRandom } from "../../src/base/random.ts";
 import { SubscriptionIndex } from "../../src/cluster/subscription-index.ts";
-import { compileTopicSelection } from "../../src/filter/topic-selection.ts";
+import { compileTopicsOf } from "../../src/filter/topic-selection.ts";
 import type { SubscriptionRow, TopicSelection } from "../../src/model/subscription.ts";
 import { definition } from "./support.ts";
 
-const TOPICS = ["a", "b", "a/b", "a/c", "a/b/c", "dlq/a"];
+const TOPICS = ["a", "b", "a/b", "a/c", "a/b/c", "dlq/a", "redrive/s1", "redrive/s2"];
 
 function pick<T>(random: Random, items: readonly T[]): T {
   const item = items[random.integer(0, items.length)];
@@ -49,7 +49,7 @@ test("index: says of every topic what a test of all subscriptions says (random c
     if (seen === undefined) continue;
     const topic = pick(random, TOPICS);
     const wanting = [...seen.rows.values()]
-      .filter((row) => compileTopicSelection(row.definition.topics)(topic))
+      .filter((row) => compileTopicsOf(row.definition.name, row.definition.topics)(topic))
       .sort((a, b) => a.createdIndex - b.createdIndex);
     expect(seen.index.of(topic), `step ${step}, ${topic}`).toEqual(wanting);
     expect(seen.index.names).toEqual([...seen.rows.keys()].sort());

@@ -1,5 +1,9 @@
 import { describe, expect, it } from "vitest";
-import { checkTopicSelection, compileTopicSelection } from "../../src/filter/topic-selection.ts";
+import {
+  checkTopicSelection,
+  compileTopicSelection,
+  compileTopicsOf,
+} from "../../src/filter/topic-selection.ts";
 import { BrokerError } from "../../src/model/errors.ts";
 import type { TopicSelection } from "../../src/model/subscription.ts";
 
@@ -42,6 +46,9 @@ describe("topic selection", () => {
     [regex("a|ab"), "ab", true],
     [regex("(?i)ORDERS"), "orders", true],
     [regex(".*"), "dlq/a", false],
+    [regex(".*"), "redrive/a", false],
+    [patterns("redrive/*"), "redrive/a", false],
+    [patterns("#"), "redrive", true],
     [regex(".*"), "__own", false],
     [regex(".*"), "a/b/c", true],
     [regex("^shop/.*$"), "shop/x", true],
@@ -49,11 +56,24 @@ describe("topic selection", () => {
     expect(compileTopicSelection(checkTopicSelection(selection))(topic)).toBe(isSelected);
   });
 
+  it.each<[TopicSelection, string, boolean]>([
+    [names("orders"), "redrive/mail", true],
+    [patterns("shop/#"), "redrive/mail", true],
+    [regex("x"), "redrive/mail", true],
+    [patterns("#"), "redrive/other", false],
+    [regex(".*"), "redrive/mail/eu", false],
+    [patterns("#"), "dlq/mail", false],
+    [names("orders"), "orders", true],
+  ])("of subscription mail: %j, topic %s: %s", (selection, topic, isSelected) => {
+    expect(compileTopicsOf("mail", checkTopicSelection(selection))(topic)).toBe(isSelected);
+  });
+
   it.each<[TopicSelection, object]>([
     [names(), { field: "topics.names" }],
     [names(...Array.from({ length: 65 }, (_, at) => `t${at}`)), { limit: "1 to 64" }],
     [names("a", "a b"), { field: "topics.names[1]" }],
     [names("__own"), { field: "topics.names[0]" }],
+    [names("a", "redrive/a"), { field: "topics.names[1]" }],
     [patterns(), { field: "topics.patterns" }],
     [patterns(...Array.from({ length: 17 }, (_, at) => `t${at}`)), { limit: "1 to 16" }],
     [patterns(""), { field: "topics.patterns[0]" }],

@@ -5,11 +5,14 @@ import {
   CreateSubscriptionRequest,
   DeleteSubscriptionRequest,
   DescribeSubscriptionRequest,
+  ListDeadLettersRequest,
   ListSubscriptionsRequest,
+  PrepareRedriveRequest,
+  RedriveDeadLettersRequest,
   SubscriptionDefinition,
   TopicSelection,
 } from "../../src/rpc/generated/flotilla-v1.ts";
-import { subscriptionService } from "../../src/rpc/methods.ts";
+import { deadLetterService, subscriptionService } from "../../src/rpc/methods.ts";
 import { refusalOf } from "../support/wire-client.ts";
 import { type Ends, type ErrorCase, TIMEOUT } from "./error-case.ts";
 
@@ -124,6 +127,50 @@ export const SUBSCRIPTION_CASES: readonly ErrorCase[] = [
     refuse: async (ends) => {
       const topics = TopicSelection.create({ names: ["t", "nowhere"] });
       return refusalOf(create(ends, { name: "bad", topics }));
+    },
+  },
+  badDefinition("a name of dead letters' ledgers", { name: "dlq/s" }, { field: "name" }),
+  badDefinition(
+    "somebody else's redriven messages",
+    { topics: TopicSelection.create({ names: ["redrive/s"] }) },
+    { field: "topics.names[0]" },
+  ),
+  {
+    reason: "INVALID_REQUEST",
+    title: "a redrive where there are no dead letters",
+    fields: { field: "subscription" },
+    prepare,
+    refuse: async ({ controller }) => {
+      const request = PrepareRedriveRequest.create({ subscription: "s" });
+      return refusalOf(controller.unary(deadLetterService.prepareRedrive, request, TIMEOUT));
+    },
+  },
+  {
+    reason: "UNKNOWN_SUBSCRIPTION",
+    title: "dead letters of nobody",
+    fields: { subscription: "nobody" },
+    refuse: async ({ follower: { connection } }) => {
+      const request = ListDeadLettersRequest.create({ subscription: "nobody" });
+      return refusalOf(connection.unary(deadLetterService.listDeadLetters, request, TIMEOUT));
+    },
+  },
+  {
+    reason: "INVALID_REQUEST",
+    title: "too many dead letters in one call",
+    fields: { field: "limit", limit: "at most 256" },
+    refuse: async ({ follower: { connection } }) => {
+      const request = RedriveDeadLettersRequest.create({ subscription: "s", limit: 257 });
+      return refusalOf(connection.unary(deadLetterService.redriveDeadLetters, request, TIMEOUT));
+    },
+  },
+  {
+    reason: "INVALID_REQUEST",
+    title: "a filter of dead letters that ends too early",
+    fields: { field: "filter.expression", position: 13 },
+    refuse: async ({ follower: { connection } }) => {
+      const filter = sql("dead_reason =");
+      const request = ListDeadLettersRequest.create({ subscription: "s", filter });
+      return refusalOf(connection.unary(deadLetterService.listDeadLetters, request, TIMEOUT));
     },
   },
   badDefinition("a subscription without mode", { mode: undefined }, { field: "mode" }),

@@ -2,6 +2,7 @@
 import type { ServiceRegistry } from "../../rpc/ports.ts";
 import type { BrokerNode } from "../node.ts";
 import { registerAdminService } from "./admin-service.ts";
+import { registerDeadLetterService } from "./dead-letter-service.ts";
 import { registerFetchService } from "./fetch-service.ts";
 import { registerMemberService } from "./member-service.ts";
 import { registerMetadataService } from "./metadata-service.ts";
@@ -20,6 +21,7 @@ export function registerClientServices(node: BrokerNode, services: ServiceRegist
   registerMemberService(node, services);
   registerSubscriptionDefinitionService(node, services);
   registerSubscriptionService(node, services);
+  registerDeadLetterService(node, services);
 }
 
 /** What other brokers call. Before the node starts. */

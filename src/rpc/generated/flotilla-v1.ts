@@ -2548,6 +2548,740 @@ function readMessage(reader: Reader): Message {
 }
 export const Message: MessageType<Message> = messageType(createMessage, sizeMessage, writeMessage, readMessage);
 
+/** Prepares. */
+export interface PrepareRedriveRequest {
+  /** Name of the subscription whose messages died. */
+  readonly subscription: string;
+}
+function createPrepareRedriveRequest(fields: Partial<PrepareRedriveRequest> = {}): PrepareRedriveRequest {
+  return { subscription: fields.subscription ?? "" };
+}
+function sizePrepareRedriveRequest(message: PrepareRedriveRequest): number {
+  let size = 0;
+  if (message.subscription !== "") size += 1 + stringSize(message.subscription);
+  return size;
+}
+function writePrepareRedriveRequest(message: PrepareRedriveRequest, writer: Writer): void {
+  if (message.subscription !== "") { writer.varint(10); writer.string(message.subscription); }
+}
+class PrepareRedriveRequestFields implements PrepareRedriveRequest {
+  readonly subscription: string;
+  constructor(f1: string) {
+    this.subscription = f1;
+  }
+}
+function readPrepareRedriveRequest(reader: Reader): PrepareRedriveRequest {
+  let f1: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new PrepareRedriveRequestFields(f1);
+}
+export const PrepareRedriveRequest: MessageType<PrepareRedriveRequest> = messageType(createPrepareRedriveRequest, sizePrepareRedriveRequest, writePrepareRedriveRequest, readPrepareRedriveRequest);
+
+/** Prepared. */
+export interface PrepareRedriveResponse {
+  /** Where dead letters are. */
+  readonly deadLetterTopic: string;
+  /** Where they go. */
+  readonly redriveTopic: string;
+  /** The subscription that remembers which are dealt with. */
+  readonly ledger: string;
+}
+function createPrepareRedriveResponse(fields: Partial<PrepareRedriveResponse> = {}): PrepareRedriveResponse {
+  return { deadLetterTopic: fields.deadLetterTopic ?? "", redriveTopic: fields.redriveTopic ?? "", ledger: fields.ledger ?? "" };
+}
+function sizePrepareRedriveResponse(message: PrepareRedriveResponse): number {
+  let size = 0;
+  if (message.deadLetterTopic !== "") size += 1 + stringSize(message.deadLetterTopic);
+  if (message.redriveTopic !== "") size += 1 + stringSize(message.redriveTopic);
+  if (message.ledger !== "") size += 1 + stringSize(message.ledger);
+  return size;
+}
+function writePrepareRedriveResponse(message: PrepareRedriveResponse, writer: Writer): void {
+  if (message.deadLetterTopic !== "") { writer.varint(10); writer.string(message.deadLetterTopic); }
+  if (message.redriveTopic !== "") { writer.varint(18); writer.string(message.redriveTopic); }
+  if (message.ledger !== "") { writer.varint(26); writer.string(message.ledger); }
+}
+class PrepareRedriveResponseFields implements PrepareRedriveResponse {
+  readonly deadLetterTopic: string;
+  readonly redriveTopic: string;
+  readonly ledger: string;
+  constructor(f1: string, f2: string, f3: string) {
+    this.deadLetterTopic = f1;
+    this.redriveTopic = f2;
+    this.ledger = f3;
+  }
+}
+function readPrepareRedriveResponse(reader: Reader): PrepareRedriveResponse {
+  let f1: string = "";
+  let f2: string = "";
+  let f3: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: f2 = reader.string(); break;
+      case 26: f3 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new PrepareRedriveResponseFields(f1, f2, f3);
+}
+export const PrepareRedriveResponse: MessageType<PrepareRedriveResponse> = messageType(createPrepareRedriveResponse, sizePrepareRedriveResponse, writePrepareRedriveResponse, readPrepareRedriveResponse);
+
+/** A part of a partition of a dead letter topic. */
+export interface ListDeadLettersRequest {
+  /** Name of the subscription whose messages died; letters of others in the same topic are passed over. */
+  readonly subscription: string;
+  /** UUID of its dead letter topic. */
+  readonly topicId: string;
+  /** 0-based. */
+  readonly partition: number;
+  /** First offset to look at. */
+  readonly fromOffset: number;
+  /** Letters per answer, 1 to 1000 (0: 100). */
+  readonly limit: number;
+  /** JSON of a filter (docs/SUBSCRIPTIONS.md); empty: every letter. */
+  readonly filter: string;
+  /** Only those that are not dealt with. */
+  readonly openOnly: boolean;
+  /** Values too; otherwise only their sizes. */
+  readonly withValues: boolean;
+}
+function createListDeadLettersRequest(fields: Partial<ListDeadLettersRequest> = {}): ListDeadLettersRequest {
+  return { subscription: fields.subscription ?? "", topicId: fields.topicId ?? "", partition: fields.partition ?? 0, fromOffset: fields.fromOffset ?? 0, limit: fields.limit ?? 0, filter: fields.filter ?? "", openOnly: fields.openOnly ?? false, withValues: fields.withValues ?? false };
+}
+function sizeListDeadLettersRequest(message: ListDeadLettersRequest): number {
+  let size = 0;
+  if (message.subscription !== "") size += 1 + stringSize(message.subscription);
+  if (message.topicId !== "") size += 1 + stringSize(message.topicId);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.fromOffset !== 0) size += 1 + uint64Size(message.fromOffset, "fromOffset");
+  if (message.limit !== 0) size += 1 + uint32Size(message.limit, "limit");
+  if (message.filter !== "") size += 1 + stringSize(message.filter);
+  if (message.openOnly) size += 1 + 1;
+  if (message.withValues) size += 1 + 1;
+  return size;
+}
+function writeListDeadLettersRequest(message: ListDeadLettersRequest, writer: Writer): void {
+  if (message.subscription !== "") { writer.varint(10); writer.string(message.subscription); }
+  if (message.topicId !== "") { writer.varint(18); writer.string(message.topicId); }
+  if (message.partition !== 0) { writer.varint(24); writer.signed(message.partition); }
+  if (message.fromOffset !== 0) { writer.varint(32); writer.varint(message.fromOffset); }
+  if (message.limit !== 0) { writer.varint(40); writer.varint(message.limit); }
+  if (message.filter !== "") { writer.varint(50); writer.string(message.filter); }
+  if (message.openOnly) { writer.varint(56); writer.bool(message.openOnly); }
+  if (message.withValues) { writer.varint(64); writer.bool(message.withValues); }
+}
+class ListDeadLettersRequestFields implements ListDeadLettersRequest {
+  readonly subscription: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly fromOffset: number;
+  readonly limit: number;
+  readonly filter: string;
+  readonly openOnly: boolean;
+  readonly withValues: boolean;
+  constructor(f1: string, f2: string, f3: number, f4: number, f5: number, f6: string, f7: boolean, f8: boolean) {
+    this.subscription = f1;
+    this.topicId = f2;
+    this.partition = f3;
+    this.fromOffset = f4;
+    this.limit = f5;
+    this.filter = f6;
+    this.openOnly = f7;
+    this.withValues = f8;
+  }
+}
+function readListDeadLettersRequest(reader: Reader): ListDeadLettersRequest {
+  let f1: string = "";
+  let f2: string = "";
+  let f3: number = 0;
+  let f4: number = 0;
+  let f5: number = 0;
+  let f6: string = "";
+  let f7: boolean = false;
+  let f8: boolean = false;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: f2 = reader.string(); break;
+      case 24: f3 = reader.int32(); break;
+      case 32: f4 = reader.uint64(); break;
+      case 40: f5 = reader.uint32(); break;
+      case 50: f6 = reader.string(); break;
+      case 56: f7 = reader.bool(); break;
+      case 64: f8 = reader.bool(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ListDeadLettersRequestFields(f1, f2, f3, f4, f5, f6, f7, f8);
+}
+export const ListDeadLettersRequest: MessageType<ListDeadLettersRequest> = messageType(createListDeadLettersRequest, sizeListDeadLettersRequest, writeListDeadLettersRequest, readListDeadLettersRequest);
+
+/** Letters in offset order. */
+export interface ListDeadLettersResponse {
+  /** Those that match. */
+  readonly letters: readonly DeadLetter[];
+  /** Where to go on. */
+  readonly nextOffset: number;
+  /** End of what is committed; nothing is left when next_offset has reached it. */
+  readonly highWatermark: number;
+}
+function createListDeadLettersResponse(fields: Partial<ListDeadLettersResponse> = {}): ListDeadLettersResponse {
+  return { letters: fields.letters ?? [], nextOffset: fields.nextOffset ?? 0, highWatermark: fields.highWatermark ?? 0 };
+}
+function sizeListDeadLettersResponse(message: ListDeadLettersResponse): number {
+  let size = 0;
+  for (const item of message.letters) size += 1 + prefixedSize(sizeDeadLetter(item));
+  if (message.nextOffset !== 0) size += 1 + uint64Size(message.nextOffset, "nextOffset");
+  if (message.highWatermark !== 0) size += 1 + uint64Size(message.highWatermark, "highWatermark");
+  return size;
+}
+function writeListDeadLettersResponse(message: ListDeadLettersResponse, writer: Writer): void {
+  for (const item of message.letters) { writer.varint(10); writer.varint(sizeDeadLetter(item)); writeDeadLetter(item, writer); }
+  if (message.nextOffset !== 0) { writer.varint(16); writer.varint(message.nextOffset); }
+  if (message.highWatermark !== 0) { writer.varint(24); writer.varint(message.highWatermark); }
+}
+class ListDeadLettersResponseFields implements ListDeadLettersResponse {
+  readonly letters: readonly DeadLetter[];
+  readonly nextOffset: number;
+  readonly highWatermark: number;
+  constructor(f1: DeadLetter[], f2: number, f3: number) {
+    this.letters = f1;
+    this.nextOffset = f2;
+    this.highWatermark = f3;
+  }
+}
+function readListDeadLettersResponse(reader: Reader): ListDeadLettersResponse {
+  const f1: DeadLetter[] = [];
+  let f2: number = 0;
+  let f3: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: reader.element(); f1.push(reader.message(readDeadLetter)); break;
+      case 16: f2 = reader.uint64(); break;
+      case 24: f3 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new ListDeadLettersResponseFields(f1, f2, f3);
+}
+export const ListDeadLettersResponse: MessageType<ListDeadLettersResponse> = messageType(createListDeadLettersResponse, sizeListDeadLettersResponse, writeListDeadLettersResponse, readListDeadLettersResponse);
+
+/** A message that failed for good. */
+export interface DeadLetter {
+  /** In the dead letter topic. */
+  readonly offset: number;
+  /** When it died, ms since 1970. */
+  readonly diedMs: number;
+  /** Topic where it died first. */
+  readonly originTopic: string;
+  /** Its partition there. */
+  readonly originPartition: number;
+  /** Its offset there. */
+  readonly originOffset: number;
+  /** Time of the message, ms since 1970. */
+  readonly timestampMs: number;
+  /** "attempts" (failed too often), "rejected", or "skipped" by whoever released its key. */
+  readonly reason: string;
+  /** What the consumer said last. */
+  readonly error: string;
+  /** Failures since it was redriven last. */
+  readonly failed: number;
+  /** The newest failures, newest last, those before it was redriven too; at most 16. */
+  readonly attempts: readonly DeadLetterAttempt[];
+  /** How often it was redriven. */
+  readonly redriven: number;
+  /** Not dealt with: neither redriven nor acknowledged in "dlq/" and the subscription's name. */
+  readonly open: boolean;
+  /** Absent: none. */
+  readonly key?: Buffer | undefined;
+  /** Absent: a tombstone, or not asked for. */
+  readonly value?: Buffer | undefined;
+  /** Bytes of the value. */
+  readonly valueBytes: number;
+  /** Those of the message itself. */
+  readonly headers: readonly DeadLetterHeader[];
+}
+function createDeadLetter(fields: Partial<DeadLetter> = {}): DeadLetter {
+  return { offset: fields.offset ?? 0, diedMs: fields.diedMs ?? 0, originTopic: fields.originTopic ?? "", originPartition: fields.originPartition ?? 0, originOffset: fields.originOffset ?? 0, timestampMs: fields.timestampMs ?? 0, reason: fields.reason ?? "", error: fields.error ?? "", failed: fields.failed ?? 0, attempts: fields.attempts ?? [], redriven: fields.redriven ?? 0, open: fields.open ?? false, key: fields.key, value: fields.value, valueBytes: fields.valueBytes ?? 0, headers: fields.headers ?? [] };
+}
+function sizeDeadLetter(message: DeadLetter): number {
+  let size = 0;
+  if (message.offset !== 0) size += 1 + uint64Size(message.offset, "offset");
+  if (message.diedMs !== 0) size += 1 + uint64Size(message.diedMs, "diedMs");
+  if (message.originTopic !== "") size += 1 + stringSize(message.originTopic);
+  if (message.originPartition !== 0) size += 1 + int32Size(message.originPartition, "originPartition");
+  if (message.originOffset !== 0) size += 1 + uint64Size(message.originOffset, "originOffset");
+  if (message.timestampMs !== 0) size += 1 + uint64Size(message.timestampMs, "timestampMs");
+  if (message.reason !== "") size += 1 + stringSize(message.reason);
+  if (message.error !== "") size += 1 + stringSize(message.error);
+  if (message.failed !== 0) size += 1 + uint32Size(message.failed, "failed");
+  for (const item of message.attempts) size += 1 + prefixedSize(sizeDeadLetterAttempt(item));
+  if (message.redriven !== 0) size += 1 + uint32Size(message.redriven, "redriven");
+  if (message.open) size += 1 + 1;
+  if (message.key !== undefined) size += 1 + prefixedSize(message.key.length);
+  if (message.value !== undefined) size += 1 + prefixedSize(message.value.length);
+  if (message.valueBytes !== 0) size += 1 + uint32Size(message.valueBytes, "valueBytes");
+  for (const item of message.headers) size += 2 + prefixedSize(sizeDeadLetterHeader(item));
+  return size;
+}
+function writeDeadLetter(message: DeadLetter, writer: Writer): void {
+  if (message.offset !== 0) { writer.varint(8); writer.varint(message.offset); }
+  if (message.diedMs !== 0) { writer.varint(16); writer.varint(message.diedMs); }
+  if (message.originTopic !== "") { writer.varint(26); writer.string(message.originTopic); }
+  if (message.originPartition !== 0) { writer.varint(32); writer.signed(message.originPartition); }
+  if (message.originOffset !== 0) { writer.varint(40); writer.varint(message.originOffset); }
+  if (message.timestampMs !== 0) { writer.varint(48); writer.varint(message.timestampMs); }
+  if (message.reason !== "") { writer.varint(58); writer.string(message.reason); }
+  if (message.error !== "") { writer.varint(66); writer.string(message.error); }
+  if (message.failed !== 0) { writer.varint(72); writer.varint(message.failed); }
+  for (const item of message.attempts) { writer.varint(82); writer.varint(sizeDeadLetterAttempt(item)); writeDeadLetterAttempt(item, writer); }
+  if (message.redriven !== 0) { writer.varint(88); writer.varint(message.redriven); }
+  if (message.open) { writer.varint(96); writer.bool(message.open); }
+  if (message.key !== undefined) { writer.varint(106); writer.bytes(message.key); }
+  if (message.value !== undefined) { writer.varint(114); writer.bytes(message.value); }
+  if (message.valueBytes !== 0) { writer.varint(120); writer.varint(message.valueBytes); }
+  for (const item of message.headers) { writer.varint(130); writer.varint(sizeDeadLetterHeader(item)); writeDeadLetterHeader(item, writer); }
+}
+class DeadLetterFields implements DeadLetter {
+  readonly offset: number;
+  readonly diedMs: number;
+  readonly originTopic: string;
+  readonly originPartition: number;
+  readonly originOffset: number;
+  readonly timestampMs: number;
+  readonly reason: string;
+  readonly error: string;
+  readonly failed: number;
+  readonly attempts: readonly DeadLetterAttempt[];
+  readonly redriven: number;
+  readonly open: boolean;
+  readonly key?: Buffer | undefined;
+  readonly value?: Buffer | undefined;
+  readonly valueBytes: number;
+  readonly headers: readonly DeadLetterHeader[];
+  constructor(f1: number, f2: number, f3: string, f4: number, f5: number, f6: number, f7: string, f8: string, f9: number, f10: DeadLetterAttempt[], f11: number, f12: boolean, f13: Buffer | undefined, f14: Buffer | undefined, f15: number, f16: DeadLetterHeader[]) {
+    this.offset = f1;
+    this.diedMs = f2;
+    this.originTopic = f3;
+    this.originPartition = f4;
+    this.originOffset = f5;
+    this.timestampMs = f6;
+    this.reason = f7;
+    this.error = f8;
+    this.failed = f9;
+    this.attempts = f10;
+    this.redriven = f11;
+    this.open = f12;
+    this.key = f13;
+    this.value = f14;
+    this.valueBytes = f15;
+    this.headers = f16;
+  }
+}
+function readDeadLetter(reader: Reader): DeadLetter {
+  let f1: number = 0;
+  let f2: number = 0;
+  let f3: string = "";
+  let f4: number = 0;
+  let f5: number = 0;
+  let f6: number = 0;
+  let f7: string = "";
+  let f8: string = "";
+  let f9: number = 0;
+  const f10: DeadLetterAttempt[] = [];
+  let f11: number = 0;
+  let f12: boolean = false;
+  let f13: Buffer | undefined = undefined;
+  let f14: Buffer | undefined = undefined;
+  let f15: number = 0;
+  const f16: DeadLetterHeader[] = [];
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint64(); break;
+      case 16: f2 = reader.uint64(); break;
+      case 26: f3 = reader.string(); break;
+      case 32: f4 = reader.int32(); break;
+      case 40: f5 = reader.uint64(); break;
+      case 48: f6 = reader.uint64(); break;
+      case 58: f7 = reader.string(); break;
+      case 66: f8 = reader.string(); break;
+      case 72: f9 = reader.uint32(); break;
+      case 82: reader.element(); f10.push(reader.message(readDeadLetterAttempt)); break;
+      case 88: f11 = reader.uint32(); break;
+      case 96: f12 = reader.bool(); break;
+      case 106: f13 = reader.bytes(); break;
+      case 114: f14 = reader.bytes(); break;
+      case 120: f15 = reader.uint32(); break;
+      case 130: reader.element(); f16.push(reader.message(readDeadLetterHeader)); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new DeadLetterFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10, f11, f12, f13, f14, f15, f16);
+}
+export const DeadLetter: MessageType<DeadLetter> = messageType(createDeadLetter, sizeDeadLetter, writeDeadLetter, readDeadLetter);
+
+/** A failure. */
+export interface DeadLetterAttempt {
+  /** ms since 1970. */
+  readonly timeMs: number;
+  /** "nack", "reject", "deadline" or "session-lost". */
+  readonly cause: string;
+  /** What the consumer said. */
+  readonly error: string;
+}
+function createDeadLetterAttempt(fields: Partial<DeadLetterAttempt> = {}): DeadLetterAttempt {
+  return { timeMs: fields.timeMs ?? 0, cause: fields.cause ?? "", error: fields.error ?? "" };
+}
+function sizeDeadLetterAttempt(message: DeadLetterAttempt): number {
+  let size = 0;
+  if (message.timeMs !== 0) size += 1 + uint64Size(message.timeMs, "timeMs");
+  if (message.cause !== "") size += 1 + stringSize(message.cause);
+  if (message.error !== "") size += 1 + stringSize(message.error);
+  return size;
+}
+function writeDeadLetterAttempt(message: DeadLetterAttempt, writer: Writer): void {
+  if (message.timeMs !== 0) { writer.varint(8); writer.varint(message.timeMs); }
+  if (message.cause !== "") { writer.varint(18); writer.string(message.cause); }
+  if (message.error !== "") { writer.varint(26); writer.string(message.error); }
+}
+class DeadLetterAttemptFields implements DeadLetterAttempt {
+  readonly timeMs: number;
+  readonly cause: string;
+  readonly error: string;
+  constructor(f1: number, f2: string, f3: string) {
+    this.timeMs = f1;
+    this.cause = f2;
+    this.error = f3;
+  }
+}
+function readDeadLetterAttempt(reader: Reader): DeadLetterAttempt {
+  let f1: number = 0;
+  let f2: string = "";
+  let f3: string = "";
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint64(); break;
+      case 18: f2 = reader.string(); break;
+      case 26: f3 = reader.string(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new DeadLetterAttemptFields(f1, f2, f3);
+}
+export const DeadLetterAttempt: MessageType<DeadLetterAttempt> = messageType(createDeadLetterAttempt, sizeDeadLetterAttempt, writeDeadLetterAttempt, readDeadLetterAttempt);
+
+/** A header. */
+export interface DeadLetterHeader {
+  /** Name. */
+  readonly name: string;
+  /** Value. */
+  readonly value: Buffer;
+}
+function createDeadLetterHeader(fields: Partial<DeadLetterHeader> = {}): DeadLetterHeader {
+  return { name: fields.name ?? "", value: fields.value ?? EMPTY };
+}
+function sizeDeadLetterHeader(message: DeadLetterHeader): number {
+  let size = 0;
+  if (message.name !== "") size += 1 + stringSize(message.name);
+  if (message.value.length > 0) size += 1 + prefixedSize(message.value.length);
+  return size;
+}
+function writeDeadLetterHeader(message: DeadLetterHeader, writer: Writer): void {
+  if (message.name !== "") { writer.varint(10); writer.string(message.name); }
+  if (message.value.length > 0) { writer.varint(18); writer.bytes(message.value); }
+}
+class DeadLetterHeaderFields implements DeadLetterHeader {
+  readonly name: string;
+  readonly value: Buffer;
+  constructor(f1: string, f2: Buffer) {
+    this.name = f1;
+    this.value = f2;
+  }
+}
+function readDeadLetterHeader(reader: Reader): DeadLetterHeader {
+  let f1: string = "";
+  let f2: Buffer = EMPTY;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: f2 = reader.bytes(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new DeadLetterHeaderFields(f1, f2);
+}
+export const DeadLetterHeader: MessageType<DeadLetterHeader> = messageType(createDeadLetterHeader, sizeDeadLetterHeader, writeDeadLetterHeader, readDeadLetterHeader);
+
+/** Some letters of a partition are to be tried again. */
+export interface RedriveDeadLettersRequest {
+  /** Name of the subscription whose messages died. */
+  readonly subscription: string;
+  /** UUID of its dead letter topic. */
+  readonly topicId: string;
+  /** 0-based. */
+  readonly partition: number;
+  /** First offset to look at. */
+  readonly fromOffset: number;
+  /** End, exclusive; 0: the end of what is committed. Fixed over the calls of one redrive, so that it does not chase what dies again. */
+  readonly toOffset: number;
+  /** Letters per call, 1 to 256 (0: 100). */
+  readonly limit: number;
+  /** JSON of a filter; empty: every letter. */
+  readonly filter: string;
+  /** Only count. */
+  readonly dryRun: boolean;
+}
+function createRedriveDeadLettersRequest(fields: Partial<RedriveDeadLettersRequest> = {}): RedriveDeadLettersRequest {
+  return { subscription: fields.subscription ?? "", topicId: fields.topicId ?? "", partition: fields.partition ?? 0, fromOffset: fields.fromOffset ?? 0, toOffset: fields.toOffset ?? 0, limit: fields.limit ?? 0, filter: fields.filter ?? "", dryRun: fields.dryRun ?? false };
+}
+function sizeRedriveDeadLettersRequest(message: RedriveDeadLettersRequest): number {
+  let size = 0;
+  if (message.subscription !== "") size += 1 + stringSize(message.subscription);
+  if (message.topicId !== "") size += 1 + stringSize(message.topicId);
+  if (message.partition !== 0) size += 1 + int32Size(message.partition, "partition");
+  if (message.fromOffset !== 0) size += 1 + uint64Size(message.fromOffset, "fromOffset");
+  if (message.toOffset !== 0) size += 1 + uint64Size(message.toOffset, "toOffset");
+  if (message.limit !== 0) size += 1 + uint32Size(message.limit, "limit");
+  if (message.filter !== "") size += 1 + stringSize(message.filter);
+  if (message.dryRun) size += 1 + 1;
+  return size;
+}
+function writeRedriveDeadLettersRequest(message: RedriveDeadLettersRequest, writer: Writer): void {
+  if (message.subscription !== "") { writer.varint(10); writer.string(message.subscription); }
+  if (message.topicId !== "") { writer.varint(18); writer.string(message.topicId); }
+  if (message.partition !== 0) { writer.varint(24); writer.signed(message.partition); }
+  if (message.fromOffset !== 0) { writer.varint(32); writer.varint(message.fromOffset); }
+  if (message.toOffset !== 0) { writer.varint(40); writer.varint(message.toOffset); }
+  if (message.limit !== 0) { writer.varint(48); writer.varint(message.limit); }
+  if (message.filter !== "") { writer.varint(58); writer.string(message.filter); }
+  if (message.dryRun) { writer.varint(64); writer.bool(message.dryRun); }
+}
+class RedriveDeadLettersRequestFields implements RedriveDeadLettersRequest {
+  readonly subscription: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly fromOffset: number;
+  readonly toOffset: number;
+  readonly limit: number;
+  readonly filter: string;
+  readonly dryRun: boolean;
+  constructor(f1: string, f2: string, f3: number, f4: number, f5: number, f6: number, f7: string, f8: boolean) {
+    this.subscription = f1;
+    this.topicId = f2;
+    this.partition = f3;
+    this.fromOffset = f4;
+    this.toOffset = f5;
+    this.limit = f6;
+    this.filter = f7;
+    this.dryRun = f8;
+  }
+}
+function readRedriveDeadLettersRequest(reader: Reader): RedriveDeadLettersRequest {
+  let f1: string = "";
+  let f2: string = "";
+  let f3: number = 0;
+  let f4: number = 0;
+  let f5: number = 0;
+  let f6: number = 0;
+  let f7: string = "";
+  let f8: boolean = false;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 10: f1 = reader.string(); break;
+      case 18: f2 = reader.string(); break;
+      case 24: f3 = reader.int32(); break;
+      case 32: f4 = reader.uint64(); break;
+      case 40: f5 = reader.uint64(); break;
+      case 48: f6 = reader.uint32(); break;
+      case 58: f7 = reader.string(); break;
+      case 64: f8 = reader.bool(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new RedriveDeadLettersRequestFields(f1, f2, f3, f4, f5, f6, f7, f8);
+}
+export const RedriveDeadLettersRequest: MessageType<RedriveDeadLettersRequest> = messageType(createRedriveDeadLettersRequest, sizeRedriveDeadLettersRequest, writeRedriveDeadLettersRequest, readRedriveDeadLettersRequest);
+
+/** What was done, and where to go on. */
+export interface RedriveDeadLettersResponse {
+  /** Open letters that were looked at. */
+  readonly lookedAt: number;
+  /** Of them, wanted by the filter. */
+  readonly matching: number;
+  /** Of them, stored in the redrive topic and settled; with dry_run none. */
+  readonly redriven: number;
+  /** Of the redriven ones, there already from an earlier call. */
+  readonly duplicates: number;
+  /** Matching ones that a consumer of the ledger works on: left to it. */
+  readonly held: number;
+  /** Where to go on. */
+  readonly nextOffset: number;
+  /** The end that holds for this redrive: nothing is left when next_offset has reached it. */
+  readonly toOffset: number;
+  /** Where the redriven ones are. */
+  readonly messages: readonly RedrivenMessage[];
+}
+function createRedriveDeadLettersResponse(fields: Partial<RedriveDeadLettersResponse> = {}): RedriveDeadLettersResponse {
+  return { lookedAt: fields.lookedAt ?? 0, matching: fields.matching ?? 0, redriven: fields.redriven ?? 0, duplicates: fields.duplicates ?? 0, held: fields.held ?? 0, nextOffset: fields.nextOffset ?? 0, toOffset: fields.toOffset ?? 0, messages: fields.messages ?? [] };
+}
+function sizeRedriveDeadLettersResponse(message: RedriveDeadLettersResponse): number {
+  let size = 0;
+  if (message.lookedAt !== 0) size += 1 + uint32Size(message.lookedAt, "lookedAt");
+  if (message.matching !== 0) size += 1 + uint32Size(message.matching, "matching");
+  if (message.redriven !== 0) size += 1 + uint32Size(message.redriven, "redriven");
+  if (message.duplicates !== 0) size += 1 + uint32Size(message.duplicates, "duplicates");
+  if (message.held !== 0) size += 1 + uint32Size(message.held, "held");
+  if (message.nextOffset !== 0) size += 1 + uint64Size(message.nextOffset, "nextOffset");
+  if (message.toOffset !== 0) size += 1 + uint64Size(message.toOffset, "toOffset");
+  for (const item of message.messages) size += 1 + prefixedSize(sizeRedrivenMessage(item));
+  return size;
+}
+function writeRedriveDeadLettersResponse(message: RedriveDeadLettersResponse, writer: Writer): void {
+  if (message.lookedAt !== 0) { writer.varint(8); writer.varint(message.lookedAt); }
+  if (message.matching !== 0) { writer.varint(16); writer.varint(message.matching); }
+  if (message.redriven !== 0) { writer.varint(24); writer.varint(message.redriven); }
+  if (message.duplicates !== 0) { writer.varint(32); writer.varint(message.duplicates); }
+  if (message.held !== 0) { writer.varint(40); writer.varint(message.held); }
+  if (message.nextOffset !== 0) { writer.varint(48); writer.varint(message.nextOffset); }
+  if (message.toOffset !== 0) { writer.varint(56); writer.varint(message.toOffset); }
+  for (const item of message.messages) { writer.varint(66); writer.varint(sizeRedrivenMessage(item)); writeRedrivenMessage(item, writer); }
+}
+class RedriveDeadLettersResponseFields implements RedriveDeadLettersResponse {
+  readonly lookedAt: number;
+  readonly matching: number;
+  readonly redriven: number;
+  readonly duplicates: number;
+  readonly held: number;
+  readonly nextOffset: number;
+  readonly toOffset: number;
+  readonly messages: readonly RedrivenMessage[];
+  constructor(f1: number, f2: number, f3: number, f4: number, f5: number, f6: number, f7: number, f8: RedrivenMessage[]) {
+    this.lookedAt = f1;
+    this.matching = f2;
+    this.redriven = f3;
+    this.duplicates = f4;
+    this.held = f5;
+    this.nextOffset = f6;
+    this.toOffset = f7;
+    this.messages = f8;
+  }
+}
+function readRedriveDeadLettersResponse(reader: Reader): RedriveDeadLettersResponse {
+  let f1: number = 0;
+  let f2: number = 0;
+  let f3: number = 0;
+  let f4: number = 0;
+  let f5: number = 0;
+  let f6: number = 0;
+  let f7: number = 0;
+  const f8: RedrivenMessage[] = [];
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint32(); break;
+      case 16: f2 = reader.uint32(); break;
+      case 24: f3 = reader.uint32(); break;
+      case 32: f4 = reader.uint32(); break;
+      case 40: f5 = reader.uint32(); break;
+      case 48: f6 = reader.uint64(); break;
+      case 56: f7 = reader.uint64(); break;
+      case 66: reader.element(); f8.push(reader.message(readRedrivenMessage)); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new RedriveDeadLettersResponseFields(f1, f2, f3, f4, f5, f6, f7, f8);
+}
+export const RedriveDeadLettersResponse: MessageType<RedriveDeadLettersResponse> = messageType(createRedriveDeadLettersResponse, sizeRedriveDeadLettersResponse, writeRedriveDeadLettersResponse, readRedriveDeadLettersResponse);
+
+/** A message that is tried again. */
+export interface RedrivenMessage {
+  /** In the dead letter topic. */
+  readonly offset: number;
+  /** In the redrive topic, 0-based. */
+  readonly redrivePartition: number;
+  /** In the redrive topic. */
+  readonly redriveOffset: number;
+  /** Topic where it died first. */
+  readonly originTopic: string;
+  /** Its partition there. */
+  readonly originPartition: number;
+  /** Its offset there. */
+  readonly originOffset: number;
+}
+function createRedrivenMessage(fields: Partial<RedrivenMessage> = {}): RedrivenMessage {
+  return { offset: fields.offset ?? 0, redrivePartition: fields.redrivePartition ?? 0, redriveOffset: fields.redriveOffset ?? 0, originTopic: fields.originTopic ?? "", originPartition: fields.originPartition ?? 0, originOffset: fields.originOffset ?? 0 };
+}
+function sizeRedrivenMessage(message: RedrivenMessage): number {
+  let size = 0;
+  if (message.offset !== 0) size += 1 + uint64Size(message.offset, "offset");
+  if (message.redrivePartition !== 0) size += 1 + int32Size(message.redrivePartition, "redrivePartition");
+  if (message.redriveOffset !== 0) size += 1 + uint64Size(message.redriveOffset, "redriveOffset");
+  if (message.originTopic !== "") size += 1 + stringSize(message.originTopic);
+  if (message.originPartition !== 0) size += 1 + int32Size(message.originPartition, "originPartition");
+  if (message.originOffset !== 0) size += 1 + uint64Size(message.originOffset, "originOffset");
+  return size;
+}
+function writeRedrivenMessage(message: RedrivenMessage, writer: Writer): void {
+  if (message.offset !== 0) { writer.varint(8); writer.varint(message.offset); }
+  if (message.redrivePartition !== 0) { writer.varint(16); writer.signed(message.redrivePartition); }
+  if (message.redriveOffset !== 0) { writer.varint(24); writer.varint(message.redriveOffset); }
+  if (message.originTopic !== "") { writer.varint(34); writer.string(message.originTopic); }
+  if (message.originPartition !== 0) { writer.varint(40); writer.signed(message.originPartition); }
+  if (message.originOffset !== 0) { writer.varint(48); writer.varint(message.originOffset); }
+}
+class RedrivenMessageFields implements RedrivenMessage {
+  readonly offset: number;
+  readonly redrivePartition: number;
+  readonly redriveOffset: number;
+  readonly originTopic: string;
+  readonly originPartition: number;
+  readonly originOffset: number;
+  constructor(f1: number, f2: number, f3: number, f4: string, f5: number, f6: number) {
+    this.offset = f1;
+    this.redrivePartition = f2;
+    this.redriveOffset = f3;
+    this.originTopic = f4;
+    this.originPartition = f5;
+    this.originOffset = f6;
+  }
+}
+function readRedrivenMessage(reader: Reader): RedrivenMessage {
+  let f1: number = 0;
+  let f2: number = 0;
+  let f3: number = 0;
+  let f4: string = "";
+  let f5: number = 0;
+  let f6: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint64(); break;
+      case 16: f2 = reader.int32(); break;
+      case 24: f3 = reader.uint64(); break;
+      case 34: f4 = reader.string(); break;
+      case 40: f5 = reader.int32(); break;
+      case 48: f6 = reader.uint64(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new RedrivenMessageFields(f1, f2, f3, f4, f5, f6);
+}
+export const RedrivenMessage: MessageType<RedrivenMessage> = messageType(createRedrivenMessage, sizeRedrivenMessage, writeRedrivenMessage, readRedrivenMessage);
+
 /** Opens partitions and grants credit. */
 export interface FetchRequest {
   /** Partitions to add to the stream. */
