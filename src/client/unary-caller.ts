@@ -154,7 +154,8 @@ export class UnaryCaller {
   /** That broker does not answer. */
   #leave(target: Target, endpoint: string): void {
     const { metadata } = this.#deps;
-    if (target.kind === "any") metadata.avoid();
+    // Last for now: turning alone would come back to it when all others are suspects.
+    if (target.kind === "any") metadata.suspect(endpoint);
     if (target.kind === "controller") metadata.hintController(undefined);
     if (target.kind === "leader") metadata.topic(target.topic)?.disown(target.partition, endpoint);
   }

@@ -27,6 +27,8 @@ export interface Handled {
   readonly key: string | undefined;
   /** As it was last written down. */
   token: DeliveryToken;
+  /** Nobody lets the consumer go on with it: another token that its delivery has is about the others in it. */
+  isLost: boolean;
 }
 
 export class ConsumerRecorder {
@@ -50,7 +52,7 @@ export class ConsumerRecorder {
     const { attempt, handedOut, offset } = message;
     this.#sink.deliver(token, [{ offset, value, key, handedOut, failed: attempt - 1 }], atMs);
     this.#sink.begin(token, [offset, 1], atMs);
-    return { message, value, key, token };
+    return { message, value, key, token, isLost: false };
   }
 
   end(handled: Handled, isOk: boolean): void {
@@ -69,13 +71,15 @@ export class ConsumerRecorder {
     this.#sink.answer(this.#consumer, number, outcome, reason, this.#now());
   }
 
-  /** The SDK says that the message is lost. */
+  /** The SDK says that the message is lost. What went on with it before stands before it. */
   lose(handled: Handled, cause: string): void {
-    this.#sink.lose(handled.token, [handled.message.offset, 1], cause, this.#now());
+    this.#sink.lose(this.#follow(handled), [handled.message.offset, 1], cause, this.#now());
+    handled.isLost = true;
   }
 
   /** Another leader may have let the consumer go on under a new token. */
   #follow(handled: Handled): DeliveryToken {
+    if (handled.isLost) return handled.token;
     const token = this.#tokenOf(handled.message);
     const isSame =
       token.leaderEpoch === handled.token.leaderEpoch && token.delivery === handled.token.delivery;

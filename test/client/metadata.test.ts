@@ -1,23 +1,33 @@
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../src/base/random.ts";
+import { silentLogger } from "../../src/client/client-deps.ts";
 import { ConnectionPool } from "../../src/client/connection-pool.ts";
 import { MetadataCache } from "../../src/client/metadata-cache.ts";
 import { Partitioner } from "../../src/client/partitioner.ts";
 import { TopicRoute } from "../../src/client/topic-route.ts";
-import type { TopicInfo } from "../../src/rpc/generated/flotilla-v1.ts";
+import { UnaryCaller } from "../../src/client/unary-caller.ts";
+import type { ListTopicsRequest, TopicInfo } from "../../src/rpc/generated/flotilla-v1.ts";
+import { adminService } from "../../src/rpc/methods.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { FakeCluster } from "./fake-cluster.ts";
 
 const GET_METADATA = "/flotilla.v1.MetadataService/GetMetadata";
 
-function setUp(): { time: VirtualClock; cluster: FakeCluster; cache: MetadataCache } {
+function setUp(): {
+  time: VirtualClock;
+  cluster: FakeCluster;
+  cache: MetadataCache;
+  caller: UnaryCaller;
+} {
   const time = new VirtualClock();
   const cluster = new FakeCluster(time.root);
   const connections = new ConnectionPool(cluster.connector);
   const clock = time.fork();
   const { bootstrap } = cluster;
-  const cache = new MetadataCache({ bootstrap, connections, clock, random: seededRandom(3) });
-  return { time, cluster, cache };
+  const random = seededRandom(3);
+  const metadata = new MetadataCache({ bootstrap, connections, clock, random });
+  const caller = new UnaryCaller({ clock, random, log: silentLogger, connections, metadata });
+  return { time, cluster, cache: metadata, caller };
 }
 
 function questions(cluster: FakeCluster): number {
@@ -121,6 +131,24 @@ describe("metadata cache", () => {
     expect(cache.clusterId).toBe("fake");
     cluster.clusterId = "other";
     await expect(time.until(cache.refresh())).rejects.toMatchObject({ reason: "CLUSTER_MISMATCH" });
+  });
+});
+
+describe("any broker", () => {
+  it("one that is gone is not asked for ever, though all others were silent once", async () => {
+    for (const gone of [0, 1, 2]) {
+      const { time, cluster, cache, caller } = setUp();
+      cluster.addTopic("a", 1);
+      await time.until(cache.refresh());
+      for (const [at, broker] of cluster.brokers.entries()) {
+        if (at === gone) broker.stop();
+        else cache.suspect(broker.endpoint);
+      }
+      const method = adminService.listTopics;
+      const request = (): ListTopicsRequest => ({ prefix: "", pageSize: 10, pageToken: "" });
+      const answer = caller.call({ method, target: { kind: "any" }, request, timeoutMs: 2000 });
+      expect((await time.until(answer, 3000)).topics.map(({ name }) => name)).toEqual(["a"]);
+    }
   });
 });
 

@@ -29,7 +29,7 @@ export class SeedProcess {
 
   run(seed: number): Promise<SeedOutcome> {
     const child = this.#started();
-    const job: Job = { number: this.#jobs++, options: { seed, consumers: true }, isStory: false };
+    const job: Job = { number: this.#jobs++, options: { seed }, isStory: false };
     return new Promise((resolve) => {
       const finish = (outcome: SeedOutcome): void => {
         clearTimeout(timer);

@@ -7,7 +7,7 @@ export interface RunOptions {
   readonly from: number;
   /** Worker processes. */
   readonly jobs: number;
-  /** Seeds may draw subscriptions and consumers. */
+  /** Seeds may draw subscriptions and consumers; not with --plain. */
   readonly consumers: boolean;
   /** Instead of what each seed draws. */
   readonly kinds: readonly FaultKind[] | undefined;
@@ -29,7 +29,7 @@ export function readOptions(): RunOptions {
       from: { type: "string", default: "1" },
       jobs: { type: "string", default: "2" },
       faults: { type: "string" },
-      consumers: { type: "boolean", default: false },
+      plain: { type: "boolean", default: false },
       shard: { type: "string" },
       shrink: { type: "string" },
       save: { type: "string" },
@@ -38,13 +38,13 @@ export function readOptions(): RunOptions {
       json: { type: "boolean", default: false },
     },
   });
-  const { consumers, json, save, scenario, shard, verbose } = values;
+  const { json, plain, save, scenario, shard, verbose } = values;
   const shrink = values.shrink === undefined ? undefined : wholeNumber("shrink", values.shrink, 0);
   return {
     seeds: wholeNumber("seeds", values.seeds, 1),
     from: wholeNumber("from", values.from, 0),
     jobs: wholeNumber("jobs", values.jobs, 1),
-    consumers,
+    consumers: !plain,
     kinds: kindsOf(values.faults),
     shard,
     shrink,

@@ -54,6 +54,8 @@ export class SimCluster {
   readonly invariants: Invariants;
   readonly counters = new Map<ReplicaCounter, number>();
   readonly leaderships: Leadership[] = [];
+  /** Somebody new leads the group. */
+  onLeader: (group: GroupId) => void = () => undefined;
   /** Nodes that left for good. */
   departures = 0;
   readonly #options: ClusterOptions;
@@ -79,6 +81,7 @@ export class SimCluster {
       eventCount: () => world.eventCount,
       onLeader: (node, group, term) => {
         this.leaderships.push({ atMs: world.nowMs, node, group, term });
+        this.onLeader(group);
       },
       replicaOf: ({ groupId, node, replicaId }) => {
         const replica = this.broker(node).node?.replicas.get(groupId);

@@ -23,7 +23,7 @@ export interface SimulationOptions {
   readonly durationMs?: number | undefined;
   /** Kinds of faults of a drawn plan, instead of what the seed draws. */
   readonly kinds?: readonly FaultKind[] | undefined;
-  /** A drawn plan may have subscriptions and consumers. */
+  /** A drawn plan may have subscriptions and consumers; false: it has none. */
   readonly consumers?: boolean | undefined;
   readonly planted?: PlantedDefect | undefined;
   readonly onLine?: ((line: string) => void) | undefined;
@@ -55,6 +55,12 @@ export const COUNTED = [
   "subscriptions",
   "deliveries",
   "settlements",
+  "redeliveries",
+  "staleSettlements",
+  "deadLetters",
+  "leadersWithLeasesOut",
+  "consumingSeeds",
+  "provenConsumingSeeds",
   "elections",
   "truncations",
   "boots",
@@ -69,6 +75,8 @@ const NODES_MIN = 3;
 const OPERATIONS_MIN = 300;
 const BITTEN_MIN = 3;
 const VIRTUAL_MS_MIN = 60_000;
+/** Of a run that consumes; it may count for the brokers nevertheless. */
+const SETTLEMENTS_MIN = 100;
 const CREATE_LIMIT_MS = 20_000;
 
 /** The plan that a seed draws. */
@@ -153,7 +161,9 @@ class Simulation {
   #counts(): Record<Counted, number> {
     const { brokers, counters, invariants, world } = this.#cluster;
     const { acks, reads, sends, verdicts } = this.#workload.operations;
-    const { confirmed, delivered } = this.#deliveries.recorder;
+    const { deadLetters, leadersWithLeasesOut, redelivered } = this.#deliveries;
+    const { confirmed, delivered, refused } = this.#deliveries.recorder;
+    const isConsuming = this.#deliveries.subscriptions.length > 0;
     return {
       virtualMs: world.nowMs,
       events: world.eventCount,
@@ -164,6 +174,12 @@ class Simulation {
       subscriptions: this.#deliveries.subscriptions.length,
       deliveries: delivered,
       settlements: confirmed,
+      redeliveries: redelivered,
+      staleSettlements: refused,
+      deadLetters,
+      leadersWithLeasesOut,
+      consumingSeeds: isConsuming ? 1 : 0,
+      provenConsumingSeeds: isConsuming && confirmed >= SETTLEMENTS_MIN ? 1 : 0,
       elections: invariants.elections,
       truncations: invariants.truncations,
       boots: brokers.reduce((sum, { boots }) => sum + boots, 0),

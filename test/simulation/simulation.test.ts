@@ -53,7 +53,7 @@ describe("simulation", () => {
 
 describe("plans", () => {
   it("seeds draw different mixes: every kind of fault, both cluster sizes, all classes occur", () => {
-    const draw = (seed: number): SeedPlan => drawPlan(seededRandom(seed), { consumers: true });
+    const draw = (seed: number): SeedPlan => drawPlan(seededRandom(seed));
     const plans = Array.from({ length: 200 }, (_, seed) => draw(seed));
     const kinds = new Set(plans.flatMap(({ faults }) => faults.map(({ kind }) => kind)));
     expect([...kinds].sort()).toEqual([...FAULT_KINDS].sort());

@@ -1,6 +1,7 @@
 // For each anomaly of consuming: the planted one is found and nothing else, and its legal twin raises nothing.
 import { describe, expect, it } from "vitest";
-import { CATALOGUE, checkHistory, History } from "../../src/testkit/index.ts";
+import { CATALOGUE, checkHistory, History, type HistoryEvent } from "../../src/testkit/index.ts";
+import { DeliveryStory } from "./delivery-story.ts";
 import { PLANTED_DELIVERIES } from "./planted-deliveries.ts";
 
 const rows = PLANTED_DELIVERIES.map((row) => [row.kind, row.how, row] as const);
@@ -33,5 +34,27 @@ describe("checker: planted anomalies of consuming", () => {
       const loaded = History.fromJsonLines(history.toJsonLines());
       expect(checkHistory(loaded.lines()).counts).toEqual({ [kind]: 1 });
     }
+  });
+
+  it("exclusive: a parked key goes on when retention took what parked it, and only then", () => {
+    const told = DeliveryStory.of({ mode: "exclusive", onFailure: "park" })
+      .sent("a:k", "b:k", "d:l")
+      .deliver("c", "1.1", "a")
+      .ask("c", "1.1", "reject", "a")
+      .answer("c")
+      .deliver("c", "1.2", "d")
+      .acked("c", "1.2", "d")
+      .deliver("c", "1.3", "b");
+    const judged = (from: number, isKept: boolean): Readonly<Record<string, number>> => {
+      const place = { reader: "r", topic: "t", partition: 0 };
+      const scan: HistoryEvent = { type: "scan", beganMs: 5000, atMs: 5001, ...place, from, to: 3 };
+      const events = told.events.map((event) =>
+        event.type === "topic" ? { ...event, keepsAll: isKept } : event,
+      );
+      return checkHistory([...events, scan]).counts;
+    };
+    expect(judged(1, false)).toEqual({});
+    expect(judged(0, false)).toEqual({ "order-broken": 1 });
+    expect(judged(0, true)).toEqual({ "order-broken": 1 });
   });
 });

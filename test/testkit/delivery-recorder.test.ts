@@ -79,4 +79,29 @@ describe("delivery recorder", () => {
     expect(report.anomalies).toEqual([]);
     expect(report).toMatchObject({ delivered: 2, settled: 1 });
   });
+
+  it("consumer: a loss is of the token under which the message went on, and nothing goes on after it", () => {
+    const now = clock();
+    const recorder = new DeliveryRecorder(now);
+    const consumer = new ConsumerRecorder(recorder, now, "s", "c");
+    const token = { leaderEpoch: 1, deliveryNumber: 4 };
+    const message = { topic: "t", partition: 0, offset: 0, attempt: 1, handedOut: 1, token };
+    const handled = consumer.begin(message, "v", undefined);
+    token.leaderEpoch = 2;
+    consumer.lose(handled, "seek");
+    // Others of the same delivery go on once more.
+    token.leaderEpoch = 3;
+    consumer.end(handled, true);
+    const told = [...recorder.events()].map((event) => [
+      event.type,
+      "leaderEpoch" in event ? event.leaderEpoch : undefined,
+    ]);
+    expect(told).toEqual([
+      ["deliver", 1],
+      ["handler", 1],
+      ["deliver", 2],
+      ["lost", 2],
+      ["handler", 2],
+    ]);
+  });
 });

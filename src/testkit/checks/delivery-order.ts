@@ -176,6 +176,34 @@ function isReleased({ facts }: Evidence, message: number, ms: number): boolean {
   );
 }
 
+/**
+ * An earlier message of its key had failed for good and so parked the key, and retention may have taken that one: nothing
+ * holds up the key any more.
+ */
+function mayKeyBeFree(evidence: Evidence, row: number): boolean {
+  const { deliveryView, facts } = evidence;
+  const { deliveries, messages } = facts.delivery;
+  const message = deliveries.message.at(row);
+  const definition = facts.delivery.definitionOf(messages.subscriptionOf(message));
+  if (definition?.onFailure !== "park") return false;
+  for (let other = 0; other < deliveries.length; other += 1) {
+    const before = deliveries.message.at(other);
+    if (
+      messages.lane.at(before) !== messages.lane.at(message) ||
+      deliveries.key.at(other) !== deliveries.key.at(row) ||
+      messages.offset.at(before) >= messages.offset.at(message) ||
+      !isDropped(evidence, before)
+    )
+      continue;
+    const rows = deliveryView.deliveriesOf(before);
+    const hasFailed =
+      rows.length >= definition.attemptsMax ||
+      deliveryView.askedMs(rows, ["reject"]) <= deliveries.atMs.at(row);
+    if (hasFailed && deliveryView.askedMs(rows, ["ack"]) > deliveries.atMs.at(row)) return true;
+  }
+  return false;
+}
+
 /** Somebody moved the subscription back, let a key go that was parked, or the faults of the run excuse that a settlement is forgotten. */
 function isExcusedReturn(evidence: Evidence, furthest: number, row: number): boolean {
   const { deliveryView, facts } = evidence;
@@ -184,7 +212,9 @@ function isExcusedReturn(evidence: Evidence, furthest: number, row: number): boo
   const toMs = deliveries.atMs.at(row);
   // What was under way for longer than this one, or is written down late because it went on, was handed out before.
   const fromMs = Math.min(deliveries.atMs.at(furthest), toMs) - deliveryView.slackMs;
-  if (modeOf(evidence, row) === "exclusive" && isReleased(evidence, message, toMs)) return true;
+  const isExclusive = modeOf(evidence, row) === "exclusive";
+  if (isExclusive && (isReleased(evidence, message, toMs) || mayKeyBeFree(evidence, row)))
+    return true;
   return (
     deliveryView.isRewound(message, fromMs, toMs) || !deliveryView.isKept(message, fromMs, toMs)
   );

@@ -26,12 +26,13 @@ export async function readDeadLetters(
 
 function note(
   { world }: SimCluster,
-  { recorder }: Deliveries,
+  deliveries: Deliveries,
   deadTopic: string,
   message: ReceivedMessage,
 ): void {
   const texts = new Map(message.headers.map(({ name, value }) => [name, value?.toString() ?? ""]));
-  recorder.note({
+  deliveries.deadLetters += 1;
+  deliveries.recorder.note({
     ...{ type: "dead", atMs: world.nowMs },
     subscription: texts.get(DEAD_HEADER.SUBSCRIPTION) ?? "",
     topic: texts.get(DEAD_HEADER.TOPIC) ?? "",

@@ -5,6 +5,7 @@ import { createClient } from "../../../src/client/index.ts";
 import { DeliveryRecorder } from "../../../src/testkit/index.ts";
 import type { TopicPlan } from "../plan/seed-plan.ts";
 import type { SimCluster } from "../sim-cluster.ts";
+import type { SimConsumer } from "./sim-consumer.ts";
 import { SimSubscription } from "./sim-subscription.ts";
 
 const CREATE_LIMIT_MS = 40_000;
@@ -19,6 +20,10 @@ export class Deliveries {
   readonly recorder: DeliveryRecorder;
   readonly subscriptions: readonly SimSubscription[];
   readonly #cluster: SimCluster;
+  /** Leaders that began while messages of their partition were out. */
+  leadersWithLeasesOut = 0;
+  /** Messages read in dead letter topics. */
+  deadLetters = 0;
   #isWritten = false;
 
   constructor(cluster: SimCluster, seed: number) {
@@ -39,6 +44,14 @@ export class Deliveries {
     });
   }
 
+  get redelivered(): number {
+    return this.#consumers.reduce((sum, { redelivered }) => sum + redelivered, 0);
+  }
+
+  get #consumers(): readonly SimConsumer[] {
+    return this.subscriptions.flatMap(({ consumers }) => consumers);
+  }
+
   /** Brokers write into them, nobody else. */
   get deadLetterTopics(): readonly TopicPlan[] {
     return this.subscriptions.flatMap(({ deadLetterTopic: name }) =>
@@ -57,6 +70,11 @@ export class Deliveries {
   }
 
   start(): void {
+    this.#cluster.onLeader = (group) => {
+      if (this.#consumers.some(({ held }) => (held.get(group) ?? 0) > 0)) {
+        this.leadersWithLeasesOut += 1;
+      }
+    };
     for (const subscription of this.subscriptions) subscription.start();
   }
 
@@ -86,7 +104,7 @@ export class Deliveries {
     const cluster = this.#cluster;
     const { world } = cluster;
     for (const subscription of this.subscriptions) subscription.stop();
-    for (const consumer of this.subscriptions.flatMap(({ consumers }) => consumers)) {
+    for (const consumer of this.#consumers) {
       await cluster.complete(consumer.host, () => consumer.close(), CLOSE_LIMIT_MS);
     }
     await world.run(NOTES_MS);

@@ -9,6 +9,7 @@ import {
   createClient,
   isBrokerError,
 } from "../../../src/client/index.ts";
+import type { GroupId } from "../../../src/model/ids.ts";
 import {
   ConsumerRecorder,
   type DeliveryRecorder,
@@ -36,8 +37,12 @@ const CLOSE_LIMIT_MS = 20_000;
 
 export class SimConsumer {
   readonly host: SimHost;
-  /** Messages in the hands of handlers. */
-  held = 0;
+  /** Messages in the hands of handlers, by group. */
+  readonly held = new Map<GroupId, number>();
+  /** Nothing reaches it, and its handlers take longer than they may. */
+  isDeaf = false;
+  /** Messages that came with failures, or were handed out before. */
+  redelivered = 0;
   readonly #cluster: SimCluster;
   readonly #recorder: DeliveryRecorder;
   readonly #subscription: SubscriptionPlan;
@@ -80,7 +85,8 @@ export class SimConsumer {
     if (!this.#isRunning) return;
     this.#note("killed");
     this.#isRunning = false;
-    this.held = 0;
+    this.isDeaf = false;
+    this.held.clear();
     this.#client = undefined;
     this.host.crash();
     this.#cluster.network.hostDied(this.host);
@@ -90,6 +96,12 @@ export class SimConsumer {
     // Brokers take a silent connection for a broken one.
     this.#note("disconnected");
     this.host.pause();
+  }
+
+  deafen(isDeaf: boolean): void {
+    // Brokers take a connection that does not answer for a broken one.
+    if (isDeaf) this.#note("disconnected");
+    this.isDeaf = isDeaf;
   }
 
   /** From now on it is there, and acknowledges whatever it gets. */
@@ -152,14 +164,15 @@ export class SimConsumer {
     const { ackDeadlineMs } = this.#subscription;
     const handled = this.#receive(recorder, message);
     const action = this.#draw();
-    const workMs = action === "slow" ? ackDeadlineMs * (1 + this.#random.next()) : this.#workMs();
+    const isLate = action === "slow" || this.isDeaf;
+    const workMs = isLate ? ackDeadlineMs * (1 + this.#random.next()) : this.#workMs();
     await sleep(clock, workMs);
     if (action === "crash") {
       this.#crash();
       // Nothing of this process goes on.
       await new Promise(() => undefined);
     }
-    this.held -= 1;
+    this.#hold(message, -1);
     const verdict = action === "slow" || action === "crash" ? "ack" : action;
     recorder.end(handled, verdict === "ack");
     this.#settle(recorder, handled, message, verdict);
@@ -169,7 +182,8 @@ export class SimConsumer {
     const { invariants, world } = this.#cluster;
     const { leaderEpoch, offset, partition, topic } = message;
     const value = message.value?.toString() ?? "";
-    this.held += 1;
+    this.#hold(message, 1);
+    if (message.attempt > 1 || message.handedOut > 1) this.redelivered += 1;
     const handled = recorder.begin(message, value, message.key?.toString());
     message.signal.addEventListener("abort", () => {
       recorder.lose(handled, causeOf(message.signal.reason));
@@ -178,6 +192,11 @@ export class SimConsumer {
     const group = this.#cluster.groupOf(topic, partition);
     if (group !== undefined) invariants.read(group, offset, leaderEpoch);
     return handled;
+  }
+
+  #hold({ partition, topic }: ConsumerMessage, count: number): void {
+    const group = this.#cluster.groupOf(topic, partition);
+    if (group !== undefined) this.held.set(group, (this.held.get(group) ?? 0) + count);
   }
 
   #settle(

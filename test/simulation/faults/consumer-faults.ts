@@ -1,4 +1,4 @@
-// Faults of consumers, whose hosts die or stand still with what they hold, and orders to subscriptions: paused and resumed,
+// Faults of consumers, whose hosts die, stand still or hear nothing with what they hold, and orders to subscriptions: paused and resumed,
 // moved to another position. Brokers notice only what consumers' connections say.
 import type { SimConsumer } from "../delivery/sim-consumer.ts";
 import type { SimSubscription } from "../delivery/sim-subscription.ts";
@@ -9,7 +9,7 @@ export const consumerKill: Fault = (context) => {
   const consumer = pickConsumer(context);
   if (consumer === undefined) return false;
   context.begin([]);
-  if (consumer.held > 0) context.bit();
+  if ([...consumer.held.values()].some((count) => count > 0)) context.bit();
   consumer.kill();
   context.lasting(() => consumer.start());
   return true;
@@ -25,6 +25,27 @@ export const consumerPause: Fault = (context) => {
   consumer.pause();
   context.lasting(() => {
     if (host.generation === generation && host.resume() > 0) context.bit();
+  });
+  return true;
+};
+
+/** Nothing reaches it, while brokers hear it: it works on, and settles, what was taken from it long ago. */
+export const consumerDeaf: Fault = (context) => {
+  const { network, brokers } = context.cluster;
+  const consumer = pickConsumer(context);
+  if (consumer === undefined || consumer.isDeaf) return false;
+  const { host } = consumer;
+  const unclog = brokers
+    .flatMap((broker) => network.between(host, broker.host))
+    .map((pipe) => pipe.clog(false));
+  if (unclog.length === 0) return false;
+  const before = network.messagesHeld;
+  context.begin([]);
+  consumer.deafen(true);
+  context.lasting(() => {
+    if (network.messagesHeld > before) context.bit();
+    consumer.deafen(false);
+    for (const open of unclog) open();
   });
   return true;
 };

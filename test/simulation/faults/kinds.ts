@@ -54,6 +54,7 @@ export const BROKER_FAULT_KINDS = [
 export const CONSUMER_FAULT_KINDS = [
   "consumer kill",
   "consumer pause",
+  "consumer deaf",
   "subscription pause",
   "subscription seek",
 ] as const;
@@ -128,6 +129,7 @@ export const EFFECTS: Readonly<Record<FaultKind, FaultEffect>> = {
   "metadata voters": "blip",
   "consumer kill": "other",
   "consumer pause": "other",
+  "consumer deaf": "other",
   "subscription pause": "other",
   "subscription seek": "other",
 };

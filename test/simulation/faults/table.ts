@@ -51,6 +51,7 @@ export const FAULTS: Readonly<Record<FaultKind, Fault>> = {
   "metadata voters": members.metadataVoters,
   "consumer kill": consumers.consumerKill,
   "consumer pause": consumers.consumerPause,
+  "consumer deaf": consumers.consumerDeaf,
   "subscription pause": consumers.subscriptionPause,
   "subscription seek": consumers.subscriptionSeek,
 };

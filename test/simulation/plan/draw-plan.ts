@@ -17,7 +17,7 @@ export interface DrawOptions {
   readonly durationMs?: number | undefined;
   /** Instead of what the seed draws. */
   readonly kinds?: readonly FaultKind[] | undefined;
-  /** There may be subscriptions. */
+  /** There may be subscriptions; false: there are none. */
   readonly consumers?: boolean | undefined;
 }
 
@@ -35,8 +35,10 @@ const DISK_ENDS_MAX = 2;
 /** Nothing else is begun before one of these, or while its node is made anew. */
 const QUIET_BEFORE_MS = 4500;
 const QUIET_AFTER_MS = 6000;
-/** Of runs that may have consumers so many have none, whatever they draw: consuming doubles what a run costs. */
+/** So many runs have no consumers, whatever they draw: consuming doubles what a run costs. */
 const PLAIN_PROBABILITY = 0.5;
+/** What consumers do in a long run they do in two shorter ones. */
+const CONSUMING_MS_MAX = 60_000;
 /** For the shorter ones. */
 const SENDS_MIN = 700;
 const SENDS_MAX = 1700;
@@ -67,8 +69,8 @@ export function drawPlan(random: Random, options: DrawOptions = {}): SeedPlan {
   const own = seededRandom(random.integer(0, 2 ** 32));
   const subscriptions = drawSubscriptions(own, topics);
   const steps = drawConsumerFaults(own, durationMs, options.kinds ?? FAULT_KINDS);
-  const isPlain = options.consumers !== true || own.next() < PLAIN_PROBABILITY;
-  if (subscriptions.length === 0 || isPlain) return plan;
+  const isPlain = own.next() < PLAIN_PROBABILITY || durationMs > CONSUMING_MS_MAX;
+  if (options.consumers === false || subscriptions.length === 0 || isPlain) return plan;
   const faults = [...plan.faults, ...steps].sort((a, b) => a.atMs - b.atMs);
   return { ...plan, subscriptions, faults };
 }

@@ -6,8 +6,9 @@ import { CONSUMER_FAULT_KINDS, type FaultKind } from "../faults/kinds.ts";
 import type { ConsumerPlan, FaultStep, SubscriptionPlan, TopicPlan } from "./seed-plan.ts";
 
 /** How many a run has, each as likely: what is consumed costs as much as what is sent. */
-const SUBSCRIPTIONS: readonly number[] = [0, 0, 0, 1, 1, 1, 1, 2, 2, 3];
-const WORK_MS: readonly number[] = [5, 100, 400];
+const SUBSCRIPTIONS: readonly number[] = [0, 0, 0, 1, 1, 1, 1, 1, 1, 2];
+/** Each settlement that comes alone costs an entry, so even the quick ones end together. */
+const WORK_MS: readonly number[] = [25, 100, 400];
 const CONSUMERS_MAX = 4;
 const MODES: readonly SubscriptionMode[] = ["shared", "keyed", "fifo", "exclusive"];
 const POLICIES: readonly FailurePolicy[] = ["stop", "park", "skip"];
