@@ -65,7 +65,7 @@ export class BrokerDeliveryPartition implements DeliveryPartition {
   }
 
   reader(from: Offset): RecordReader {
-    return new PartitionCursor(this.#partition, from);
+    return new PartitionCursor(this.#partition, from, { hasHints: true });
   }
 
   async propose(command: DeliveryCommand): Promise<DeliveryReply> {

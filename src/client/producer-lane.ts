@@ -133,7 +133,9 @@ export class ProducerLane implements LinkedLane {
     if (this.#session === undefined || this.#isRouting) return undefined;
     const number = this.#firstNumber + this.#queue.sentCount;
     const batch = this.#queue.takeNext();
-    return batch === undefined ? undefined : { lane: this.laneId, number, batch: batch.bytes };
+    if (batch === undefined) return undefined;
+    const { bytes, hints } = batch;
+    return { lane: this.laneId, number, batch: bytes, hints };
   }
 
   openMessage(): OpenLane | undefined {

@@ -34,6 +34,8 @@ export class SendBatch {
   builder: BatchBuilder | undefined;
   /** From the first sending on: exactly what is sent, also when it is sent again. */
   bytes: Buffer = EMPTY;
+  /** Of `bytes`: which tags are in it. */
+  hints: Buffer = EMPTY;
   /** What `bytes` is a view of. */
   #memory: Buffer = EMPTY;
   recordCount = 0;
@@ -72,8 +74,10 @@ export class SendBatch {
     if (builder === undefined) return undefined;
     this.recordCount = builder.recordCount;
     this.baseSequence = producer.baseSequence;
-    const { batch, memory } = builder.finishIn(producer, Math.min(builder.bytes, SPARE_BYTES_MAX));
+    const capacity = Math.min(builder.bytes, SPARE_BYTES_MAX);
+    const { batch, hints, memory } = builder.finishIn(producer, capacity);
     this.bytes = batch;
+    this.hints = hints;
     this.#memory = memory;
     this.builder = undefined;
     return builder;

@@ -3,6 +3,7 @@
 import type { CompiledFilter } from "../filter/compile-filter.ts";
 import { FILTER_LIMITS } from "../filter/filter-definition.ts";
 import type { MessageView } from "../filter/message-view.ts";
+import { mayCarry } from "../model/batch-hints.ts";
 import { isBrokerError } from "../model/errors.ts";
 import type { Offset } from "../model/positions.ts";
 import { readBatchHeader } from "../model/record-batch.ts";
@@ -23,6 +24,8 @@ export interface LoadOptions {
   readonly filter: CompiledFilter;
   /** Modes other than shared. */
   readonly needsKeys: boolean;
+  /** Of the batch. */
+  readonly hints?: Buffer | undefined;
 }
 
 const NONE: readonly OffsetRange[] = [];
@@ -36,7 +39,7 @@ const TEXT_BYTES_MAX = 3 * (FILTER_LIMITS.textCharacters + 1);
 export function loadBatch(
   batch: Buffer,
   place: BatchPlace,
-  { filter, needsKeys }: LoadOptions,
+  { filter, hints, needsKeys }: LoadOptions,
 ): LoadedBatch<Buffer> {
   const header = readBatchHeader(batch);
   const baseOffset = header?.baseOffset ?? 0;
@@ -48,6 +51,11 @@ export function loadBatch(
     bytes: batch.length,
   };
   if (filter.isEverything && !needsKeys) return { ...loaded, unwanted: NONE, keys: undefined };
+  const { tagHashes } = filter;
+  if (tagHashes !== undefined && !mayCarry(hints, tagHashes)) {
+    const keys = needsKeys ? withoutKeys(recordCount) : undefined;
+    return { ...loaded, unwanted: [[baseOffset, loaded.endOffset]], keys };
+  }
   const unwanted: [Offset, Offset][] = [];
   const keys: (Buffer | undefined)[] = [];
   try {
@@ -59,8 +67,7 @@ export function loadBatch(
     }
   } catch (error) {
     if (!isBrokerError(error)) throw error;
-    const none = Array.from({ length: recordCount }, () => undefined);
-    return { ...loaded, unwanted: NONE, keys: needsKeys ? none : undefined };
+    return { ...loaded, unwanted: NONE, keys: needsKeys ? withoutKeys(recordCount) : undefined };
   }
   return { ...loaded, unwanted, keys: needsKeys ? keys : undefined };
 }
@@ -76,6 +83,10 @@ export function isWanted(
   const loaded = loadBatch(batch, place, { filter, needsKeys: false });
   if (offset < loaded.baseOffset || offset >= loaded.endOffset) return undefined;
   return !loaded.unwanted.some(([from, to]) => offset >= from && offset < to);
+}
+
+function withoutKeys(count: number): undefined[] {
+  return Array.from({ length: count }, () => undefined);
 }
 
 function exclude(ranges: [Offset, Offset][], offset: Offset): void {

@@ -13,6 +13,8 @@ export interface BatchRun {
   readonly batches: readonly Buffer[];
   /** When each was appended, ms since 1970. */
   readonly appendTimesMs: readonly number[];
+  /** Of each (model/batch-hints.ts), where it has some. */
+  readonly hints: readonly (Buffer | undefined)[];
 }
 
 /** A reading position below the high watermark. One read at a time. */

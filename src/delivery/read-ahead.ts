@@ -110,7 +110,7 @@ export class ReadAhead {
     );
   }
 
-  #take({ appendTimesMs, batches }: BatchRun): void {
+  #take({ appendTimesMs, batches, hints }: BatchRun): void {
     const { dispatcher, filter, nowMs, partition, row } = this.#source;
     this.#failures = 0;
     const needsKeys = row.definition.mode !== "shared";
@@ -118,7 +118,7 @@ export class ReadAhead {
     const loaded: LoadedBatch<Buffer>[] = [];
     for (const [at, batch] of batches.entries()) {
       const place = { topic, partition: number, appendTimeMs: appendTimesMs[at] ?? 0 };
-      loaded.push(loadBatch(batch, place, { filter, needsKeys }));
+      loaded.push(loadBatch(batch, place, { filter, needsKeys, hints: hints[at] }));
       this.#heldBytes += batch.length;
       this.#deps.memory?.take("delivery", batch.length);
     }

@@ -8,7 +8,7 @@ import type { BatchRun, DeliveryPartition, RecordReader } from "./ports.ts";
 /** Reads from memory that gave no records, one after the other; after so many, others' turn comes first. */
 const EMPTY_READS_MAX = 64;
 
-const NOTHING: BatchRun = { batches: [], appendTimesMs: [] };
+const NOTHING: BatchRun = { batches: [], appendTimesMs: [], hints: [] };
 
 export class RecordFeed {
   readonly #partition: DeliveryPartition;
@@ -57,7 +57,8 @@ export class RecordFeed {
       const header = readBatchHeader(batch);
       end = header === undefined ? end : header.baseOffset + header.recordCount;
     }
-    return { batches, appendTimesMs };
+    // They were wanted before: hints would say nothing new.
+    return { batches, appendTimesMs, hints: [] };
   }
 
   /** A read failed: nothing that was known of the position is trusted. */

@@ -1,10 +1,11 @@
 // From a definition to a test of one message. Compiled once per subscription and node, called for every message.
+import { tagHash } from "../model/batch-hints.ts";
 import { headersFilter, routingKeyFilter, topicFilter } from "./exchange.ts";
 import type { Filter } from "./filter-definition.ts";
 import type { MessageTest } from "./message-view.ts";
 import { evaluatorOf } from "./sql-evaluate.ts";
 import { parseSql } from "./sql-parser.ts";
-import { tagHash, tagsFilter } from "./tags.ts";
+import { tagsFilter } from "./tags.ts";
 
 export interface CompiledFilter {
   /** Whether the subscription wants the message. Never throws. */

@@ -1,6 +1,8 @@
 // The way of a batch into the log, on the leader: every check comes first and nothing is written when one fails; then the
 // entry is proposed and the acknowledgement parked until the watermark that was asked for reaches it. Validation and
 // append happen in one synchronous step, so no other append comes between (architecture §7.2).
+
+import { areHints, HINTS_BYTES_MAX } from "../model/batch-hints.ts";
 import { type Acks, ackLevel, acksRank, effectiveFlush, type Flush } from "../model/durability.ts";
 import { type FrameSection, SECTION } from "../model/entry-frame.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
@@ -77,7 +79,7 @@ export class AppendPath {
   /**
    * Appends a producer's batch, or finds that it is stored already. The observer is told later, or before this returns.
    * @throws BrokerError when refused (nothing is written then): NOT_LEADER, LEADER_UNKNOWN, STALE_LAYOUT,
-   *   RECORD_TOO_LARGE, CORRUPT_BATCH, MALFORMED_BATCH, ACKS_TOO_WEAK, SEQUENCE_GAP, PRODUCER_FENCED, UNKNOWN_PRODUCER,
+   *   INVALID_REQUEST (hints), RECORD_TOO_LARGE, CORRUPT_BATCH, MALFORMED_BATCH, ACKS_TOO_WEAK, SEQUENCE_GAP, PRODUCER_FENCED, UNKNOWN_PRODUCER,
    *   DUPLICATE_OUT_OF_WINDOW, OVERLOADED, DISK_FULL, STORAGE_FAILED, SHUTTING_DOWN, QUOTA_EXCEEDED
    */
   submit(request: AppendRequest, observer: AppendObserver): void {
@@ -92,16 +94,17 @@ export class AppendPath {
   /**
    * Appends plain messages as one batch together with their ids. The batch was built here, so it is not checked again.
    * @param ids in record order, "" where a message has none
+   * @param hints of the batch
    * @throws as submit
    */
   submitMessages(
-    batch: Buffer,
+    { batch, hints }: { readonly batch: Buffer; readonly hints: Buffer },
     ids: readonly string[],
     send: SendClass,
     observer: AppendObserver,
   ): void {
     try {
-      this.#submitMessages(batch, ids, send, observer);
+      this.#submitMessages(sectionsOf(batch, hints), ids, send, observer);
     } catch (error) {
       if (isBrokerError(error)) this.#metrics.produceRefused(error, true);
       throw error;
@@ -109,7 +112,7 @@ export class AppendPath {
   }
 
   #submitMessages(
-    batch: Buffer,
+    { batch, sections }: BatchSections,
     ids: readonly string[],
     send: SendClass,
     observer: AppendObserver,
@@ -117,7 +120,6 @@ export class AppendPath {
     this.#admit(send.acks, this.#context.settings.layoutEpoch);
     this.#checkLoad(batch.length);
     const hasIds = ids.some((id) => id !== "");
-    const sections: FrameSection[] = [{ type: SECTION.BATCH, ignorable: false, bytes: batch }];
     if (hasIds) {
       const bytes = encodeMessageIds(ids);
       sections.unshift({ type: SECTION.MESSAGE_IDS, ignorable: false, bytes });
@@ -163,9 +165,10 @@ export class AppendPath {
   }
 
   #submit(request: AppendRequest, observer: AppendObserver): void {
-    const { batch, layoutEpoch } = request;
+    const { batch, hints, layoutEpoch } = request;
     this.#context.requireLeader();
     this.#checkLayout(layoutEpoch);
+    checkHints(hints);
     const header = this.#checkedHeader(batch);
     this.#checkAcks(request.acks);
     const stored = header.producerId === 0 ? undefined : this.#storedBatch(header);
@@ -175,7 +178,7 @@ export class AppendPath {
       return;
     }
     this.#checkLoad(batch.length);
-    const sections = [{ type: SECTION.BATCH, ignorable: false, bytes: batch }];
+    const { sections } = sectionsOf(batch, hints);
     const entry = this.#propose(batch, header.recordCount, sections);
     if (header.producerId !== 0) {
       const { recordCount, baseOffset, term, index } = entry;
@@ -294,6 +297,28 @@ export class AppendPath {
   #nowMs(): number {
     return this.#context.environment.clock?.monotonicMs() ?? 0;
   }
+}
+
+interface BatchSections {
+  readonly batch: Buffer;
+  readonly sections: FrameSection[];
+}
+
+function sectionsOf(batch: Buffer, hints: Buffer | undefined): BatchSections {
+  const sections: FrameSection[] = [{ type: SECTION.BATCH, ignorable: false, bytes: batch }];
+  if (hints !== undefined && hints.length > 0) {
+    sections.unshift({ type: SECTION.HINTS, ignorable: true, bytes: hints });
+  }
+  return { batch, sections };
+}
+
+/** @throws BrokerError INVALID_REQUEST */
+function checkHints(hints: Buffer | undefined): void {
+  if (hints === undefined || hints.length === 0 || areHints(hints)) return;
+  throw new BrokerError("INVALID_REQUEST", "the hints of a batch are malformed or too long", {
+    field: "batches.hints",
+    limit: HINTS_BYTES_MAX,
+  });
 }
 
 function tooLarge(bytes: number, bytesMax: number): BrokerError {

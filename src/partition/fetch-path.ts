@@ -1,7 +1,7 @@
 // Reading by position, on the leader and below the high watermark only. A cursor finds its first entry by offset once and
 // goes on by index; frames in memory are read without waiting, older ones from the disk, off the append path.
 import { assert } from "../base/assert.ts";
-import { batchOf, type Frame } from "../model/entry-frame.ts";
+import { batchOf, type Frame, SECTION, sectionOf } from "../model/entry-frame.ts";
 import { BrokerError } from "../model/errors.ts";
 import { PARKED_FETCHES_MAX } from "../model/limits.ts";
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
@@ -40,11 +40,13 @@ export interface BatchRun {
   readonly batches: readonly Buffer[];
   /** When each was appended, ms since 1970. */
   readonly appendTimesMs: readonly number[];
+  /** Of each (model/batch-hints.ts), where it has some; empty unless the cursor was asked for them. */
+  readonly hints: readonly (Buffer | undefined)[];
   readonly bytes: number;
   readonly recordCount: number;
 }
 
-const EMPTY_RUN: BatchRun = { batches: [], appendTimesMs: [], bytes: 0, recordCount: 0 };
+const EMPTY_RUN: BatchRun = { batches: [], appendTimesMs: [], hints: [], bytes: 0, recordCount: 0 };
 
 /** @throws BrokerError OFFSET_OUT_OF_RANGE unless `offset` is in [logStartOffset, highWatermark] */
 export function checkOffset(partition: Partition, offset: Offset): void {
@@ -100,10 +102,13 @@ export class PartitionCursor {
   /** Entry that holds #offset or comes before it with records below it; undefined: to be looked up. */
   #index: LogIndex | undefined;
 
+  readonly #hasHints: boolean;
+
   /** @param offset first one wanted; checked by the first read */
-  constructor(partition: Partition, offset: Offset) {
+  constructor(partition: Partition, offset: Offset, options = { hasHints: false }) {
     this.partition = partition;
     this.#offset = offset;
+    this.#hasHints = options.hasHints;
   }
 
   /** First offset that was not read yet. */
@@ -162,6 +167,7 @@ export class PartitionCursor {
     const { highWatermark } = this.partition;
     const batches: Buffer[] = [];
     const appendTimesMs: number[] = [];
+    const hints: (Buffer | undefined)[] = [];
     let bytes = 0;
     let recordCount = 0;
     const from = this.#index;
@@ -175,13 +181,14 @@ export class PartitionCursor {
       assert(batch !== undefined, "a frame with records has a batch", { index: frame.index });
       batches.push(batch);
       appendTimesMs.push(frame.appendTimeMs);
+      if (this.#hasHints) hints.push(sectionOf(frame, SECTION.HINTS));
       bytes += batch.length;
       recordCount += frame.recordCount;
       this.#offset = end;
     }
     // A reader that asks again at once would spin for ever.
     if (this.#index === from) throw notFound(this.#offset);
-    return { batches, appendTimesMs, bytes, recordCount };
+    return { batches, appendTimesMs, hints, bytes, recordCount };
   }
 }
 

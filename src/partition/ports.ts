@@ -39,6 +39,8 @@ export interface PartitionEnvironment {
 export interface AppendRequest {
   /** Ownership: handed over; the partition patches it in place and the caller must not use it again. */
   readonly batch: Buffer;
+  /** Which tags are in it (model/batch-hints.ts); empty or undefined: not known. */
+  readonly hints?: Buffer | undefined;
   readonly acks: Acks;
   /** May only strengthen the topic's setting; undefined: the topic's. */
   readonly flush: Flush | undefined;

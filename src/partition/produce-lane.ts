@@ -104,13 +104,13 @@ export class ProduceLane {
   }
 
   /** The next batch from the client. Ownership of the bytes goes to the lane. */
-  receive(number: number, batch: Buffer): void {
+  receive(number: number, batch: Buffer, hints?: Buffer): void {
     if (this.#isClosed) return;
     if (number !== this.#nextNumber) {
       this.refuse(invalidNumber(number, this.#nextNumber));
       return;
     }
-    this.#guard(() => this.#submit(batch));
+    this.#guard(() => this.#submit(batch, hints));
   }
 
   /** The client goes on with `number`. @param layoutEpoch 0: as before */
@@ -197,14 +197,14 @@ export class ProduceLane {
     this.#acks = acks ?? partition.settings.acks;
   }
 
-  #submit(batch: Buffer): void {
+  #submit(batch: Buffer, hints: Buffer | undefined): void {
     const partition = this.#partition;
     if (partition === undefined) throw unknownPartition(this.#open.topicId, this.#open.partition);
     const { flush } = this.#open;
     const acks = this.#acks;
     const layoutEpoch = this.#layoutEpoch;
     if (acks === "none") {
-      partition.submit({ batch, acks, flush, layoutEpoch }, NOBODY);
+      partition.submit({ batch, hints, acks, flush, layoutEpoch }, NOBODY);
       this.#nextNumber += 1;
       this.#firstNumber = this.#nextNumber;
       return;
@@ -213,7 +213,7 @@ export class ProduceLane {
     const pending = new PendingBatch(this, batch.length);
     this.#pending.push(pending);
     try {
-      partition.submit({ batch, acks, flush, layoutEpoch }, pending);
+      partition.submit({ batch, hints, acks, flush, layoutEpoch }, pending);
     } catch (error) {
       // It never was under way: the refusal stands behind those that are.
       this.#pending.pop();

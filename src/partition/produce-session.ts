@@ -28,6 +28,7 @@ export interface ProduceMessage {
     readonly lane: number;
     readonly number: number;
     readonly batch: Buffer;
+    readonly hints?: Buffer | undefined;
   }[];
 }
 
@@ -98,10 +99,10 @@ export class ProduceSession implements LaneHost {
       if (lane === undefined) this.#refuseStray(id, number, unknownLane("resume.lane"));
       else lane.resume(number, layoutEpoch);
     }
-    for (const { lane: id, number, batch } of message.batches) {
+    for (const { lane: id, number, batch, hints } of message.batches) {
       const lane = this.#lanes.get(id);
       if (lane === undefined) this.#refuseStray(id, number, unknownLane("batches.lane"));
-      else lane.receive(number, batch);
+      else lane.receive(number, batch, hints);
     }
     this.#adjustReading();
   }

@@ -5,7 +5,7 @@ import { BrokerError } from "../model/errors.ts";
 import { isForbiddenHeader } from "../model/headers.ts";
 import { BATCH_BYTES_MAX, PAGE_SIZE_MAX } from "../model/limits.ts";
 import type { Offset, Term } from "../model/positions.ts";
-import { BatchBuilder, type RecordHeader } from "../model/record-batch-builder.ts";
+import { BatchBuilder, NO_PRODUCER, type RecordHeader } from "../model/record-batch-builder.ts";
 import type { SendClass } from "./append-path.ts";
 import type { StoredMessage } from "./message-id-table.ts";
 import type { Partition } from "./partition.ts";
@@ -78,7 +78,9 @@ export async function publish(
     draft.ids.length === 0
       ? undefined
       : acknowledged((observer) => {
-          partition.appends.submitMessages(draft.builder.finish(), draft.ids, send, observer);
+          const { builder, ids } = draft;
+          const finished = builder.finishIn(NO_PRODUCER, builder.bytes);
+          partition.appends.submitMessages(finished, ids, send, observer);
         }),
     // Acknowledged are all up to the newest original: watermarks never leave one out.
     stored === undefined

@@ -40,6 +40,8 @@ export class FakePartition implements DeliveryPartition {
   readonly layoutEpoch: number = 1;
   readonly logBytes: number = 1000;
   readonly batches: Buffer[] = [];
+  /** Of some of the batches. */
+  readonly hints = new Map<Buffer, Buffer>();
   deliveries: DeliveryState = new DeliveryState();
   isLeaderReady = false;
   term = 0;
@@ -146,7 +148,8 @@ class FakeReader implements RecordReader {
       bytes += batch.length;
       this.offset = end;
     }
-    return { batches, appendTimesMs: batches.map(() => APPEND_TIME_MS) };
+    const hints = batches.map((batch) => this.#partition.hints.get(batch));
+    return { batches, appendTimesMs: batches.map(() => APPEND_TIME_MS), hints };
   }
 }
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { compileFilter } from "../../src/filter/compile-filter.ts";
 import { type Filter, parseFilter } from "../../src/filter/filter-definition.ts";
-import { tagHash } from "../../src/filter/tags.ts";
 import { matchesWords } from "../../src/filter/word-pattern.ts";
+import { tagHash } from "../../src/model/batch-hints.ts";
 import { messageView, refusal } from "./message-view.ts";
 
 function matches(filter: Filter, headers: Readonly<Record<string, string>>): boolean {

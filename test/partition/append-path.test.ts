@@ -57,6 +57,12 @@ describe("append path: refusals leave no trace", () => {
       { settings: { messageBytesMax: 100 } },
     ],
     [
+      "hints that are none",
+      () => ({ ...request(good()), hints: Buffer.from([1, 2, 0]) }),
+      "INVALID_REQUEST",
+      { field: "batches.hints", limit: 258 },
+    ],
+    [
       "a flipped bit",
       () => request(damaged((batch) => batch.writeUInt8(batch.readUInt8(65) ^ 1, 65))),
       "CORRUPT_BATCH",

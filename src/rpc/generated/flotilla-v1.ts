@@ -4361,46 +4361,57 @@ export interface LaneBatch {
   readonly number: number;
   /** Kafka record batch v2, base offset 0; producer id, epoch and base sequence stand in its header. */
   readonly batch: Buffer;
+  /**
+   * Which tags the batch's messages carry, as docs/STORAGE-FORMAT.md says, at most 258 bytes: consumers by tag are spared a
+   * batch that has none of theirs. Empty: nobody is spared it. Naming too little hides the batch's messages from them.
+   */
+  readonly hints: Buffer;
 }
 function createLaneBatch(fields: Partial<LaneBatch> = {}): LaneBatch {
-  return { lane: fields.lane ?? 0, number: fields.number ?? 0, batch: fields.batch ?? EMPTY };
+  return { lane: fields.lane ?? 0, number: fields.number ?? 0, batch: fields.batch ?? EMPTY, hints: fields.hints ?? EMPTY };
 }
 function sizeLaneBatch(message: LaneBatch): number {
   let size = 0;
   if (message.lane !== 0) size += 1 + uint32Size(message.lane, "lane");
   if (message.number !== 0) size += 1 + uint64Size(message.number, "number");
   if (message.batch.length > 0) size += 1 + prefixedSize(message.batch.length);
+  if (message.hints.length > 0) size += 1 + prefixedSize(message.hints.length);
   return size;
 }
 function writeLaneBatch(message: LaneBatch, writer: Writer): void {
   if (message.lane !== 0) { writer.varint(8); writer.varint(message.lane); }
   if (message.number !== 0) { writer.varint(16); writer.varint(message.number); }
   if (message.batch.length > 0) { writer.varint(26); writer.bytes(message.batch); }
+  if (message.hints.length > 0) { writer.varint(34); writer.bytes(message.hints); }
 }
 class LaneBatchFields implements LaneBatch {
   readonly lane: number;
   readonly number: number;
   readonly batch: Buffer;
-  constructor(f1: number, f2: number, f3: Buffer) {
+  readonly hints: Buffer;
+  constructor(f1: number, f2: number, f3: Buffer, f4: Buffer) {
     this.lane = f1;
     this.number = f2;
     this.batch = f3;
+    this.hints = f4;
   }
 }
 function readLaneBatch(reader: Reader): LaneBatch {
   let f1: number = 0;
   let f2: number = 0;
   let f3: Buffer = EMPTY;
+  let f4: Buffer = EMPTY;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
       case 8: f1 = reader.uint32(); break;
       case 16: f2 = reader.uint64(); break;
       case 26: f3 = reader.bytes(); break;
+      case 34: f4 = reader.bytes(); break;
       default: reader.skip(tag);
     }
   }
-  return new LaneBatchFields(f1, f2, f3);
+  return new LaneBatchFields(f1, f2, f3, f4);
 }
 export const LaneBatch: MessageType<LaneBatch> = messageType(createLaneBatch, sizeLaneBatch, writeLaneBatch, readLaneBatch);
 
