@@ -51,10 +51,17 @@ export class ConsumerTable {
   #rowStart = 0;
   #resumed = 0;
   #version = 0;
+  /** Until the first turn: where the others' round begins. */
+  #roundBegin: number;
 
-  /** @param mustResume nothing goes to a consumer before it has said what it still works on */
-  constructor(mustResume: boolean) {
+  /**
+   * @param mustResume nothing goes to a consumer before it has said what it still works on
+   * @param roundBegin after the first turn the round goes on so many places further. Consumers stand in the order in which
+   *   they came, in all partitions: were the rounds to begin at the same one, little traffic would go to few of them
+   */
+  constructor(mustResume: boolean, roundBegin: number) {
     this.#mustResume = mustResume;
+    this.#roundBegin = roundBegin;
   }
 
   get count(): number {
@@ -136,10 +143,19 @@ export class ConsumerTable {
     if (consumer === undefined) return;
     this.#rowStart += 1;
     consumer.isInRow = false;
+    this.#scatter();
     if (this.#rowStart > 1024 && this.#rowStart * 2 > this.#row.length) {
       this.#row.splice(0, this.#rowStart);
       this.#rowStart = 0;
     }
     this.wake(consumer);
+  }
+
+  #scatter(): void {
+    if (this.#roundBegin === 0) return;
+    const others = this.#row.splice(this.#rowStart);
+    const places = this.#roundBegin % Math.max(1, others.length);
+    this.#row.push(...others.slice(places), ...others.slice(0, places));
+    this.#roundBegin = 0;
   }
 }

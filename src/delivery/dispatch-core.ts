@@ -57,7 +57,10 @@ export class DispatchCore<B> {
     this.nowMs = options.nowMs;
     this.logStartOffset = options.logStartOffset;
     this.highWatermark = options.highWatermark;
-    this.consumers = new ConsumerTable(options.definition.mode !== "shared");
+    this.consumers = new ConsumerTable(
+      options.definition.mode !== "shared",
+      options.roundBegin ?? 0,
+    );
   }
 
   isSettled(offset: Offset): boolean {

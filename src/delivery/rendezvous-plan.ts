@@ -19,7 +19,7 @@ export function chooseOwner<T extends { readonly id: string }>(
 }
 
 /** 32 bits over UTF-16 units: FNV-1a, and a final mix because ids often differ in their last character only. */
-function hashOf(text: string): number {
+export function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at += 1) {
     hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
