@@ -27,7 +27,7 @@ export class ConsumerChannel implements DeliveryPlace<HeldDelivery> {
   readonly key: string;
   readonly leaderEpoch: number;
   readonly layoutEpoch: number;
-  readonly ackDeadlineMs: number;
+  ackDeadlineMs: number;
   readonly mode: SubscriptionMode;
   /** By number; several were resumed under one. */
   readonly deliveries = new Map<number, HeldDelivery[]>();
@@ -60,6 +60,14 @@ export class ConsumerChannel implements DeliveryPlace<HeldDelivery> {
 
   *held(): Generator<HeldDelivery> {
     for (const deliveries of this.deliveries.values()) yield* deliveries;
+  }
+
+  /** A lease runs as it was given; it is extended under the new deadline. */
+  setAckDeadline(ms: number): void {
+    this.ackDeadlineMs = ms;
+    for (const delivery of this.held()) {
+      delivery.ackDeadlineMs = Math.min(delivery.ackDeadlineMs, ms);
+    }
   }
 
   /** @returns false: nothing of it may be worked on, it was given back */

@@ -38,6 +38,7 @@ export interface ConsumerStreamEvents {
   /** A channel or the stream is over; these are still worked on or not confirmed. */
   onOrphans(deliveries: readonly HeldDelivery[]): void;
   onPaused(untilMs: number): void;
+  onAckDeadline(ms: number): void;
   /** A message of the broker was taken in; `isRouteStale`: the partition is led elsewhere. */
   onAnswer(stream: ConsumerStream, isRouteStale: boolean): void;
   onEnd(stream: ConsumerStream, error: BrokerError): void;
@@ -220,6 +221,7 @@ export class ConsumerStream implements ChannelEvents {
       // Before the deliveries: what comes behind a settled failure may be worked on.
       this.#settlements.settled(answer.settled);
       for (const refusal of answer.refusals) this.#refused(refusal);
+      if (answer.ackDeadlineMs !== undefined) this.#setAckDeadline(answer.ackDeadlineMs);
       for (const delivery of answer.deliveries) this.#deliver(delivery);
       // Behind them: it may be about what has come with it.
       for (const lost of answer.lost) this.#lose(lost);
@@ -232,6 +234,11 @@ export class ConsumerStream implements ChannelEvents {
     if (answer.drained) this.isDrained = true;
     if (answer.pausedUntilMs !== undefined) this.#events.onPaused(answer.pausedUntilMs);
     this.#events.onAnswer(this, isRouteStale);
+  }
+
+  #setAckDeadline(ms: number): void {
+    for (const channel of this.#channels.values()) channel.setAckDeadline(ms);
+    this.#events.onAckDeadline(ms);
   }
 
   #introduce(introduction: DeliveryChannel): void {

@@ -32,6 +32,7 @@ export interface ConsumerStreamsEvents {
   onLeft(count: number): void;
   onFreed(channel: ConsumerChannel): void;
   onPaused(untilMs: number): void;
+  onAckDeadline(ms: number): void;
   /** Something has changed: look again. */
   onTurn(): void;
   onFailed(error: FlotillaError): void;
@@ -156,6 +157,10 @@ export class ConsumerStreams implements ConsumerStreamEvents {
 
   onPaused(untilMs: number): void {
     this.#events.onPaused(untilMs);
+  }
+
+  onAckDeadline(ms: number): void {
+    this.#events.onAckDeadline(ms);
   }
 
   onAnswer(stream: ConsumerStream, isRouteStale: boolean): void {

@@ -186,6 +186,10 @@ export class ClusterConsumer<T> implements Consumer<T>, MessageSource<T>, Consum
     this.#wakeWhenQuiet();
   }
 
+  onAckDeadline(ms: number): void {
+    this.#keeper.retime(ms);
+  }
+
   onPaused(untilMs: number): void {
     this.#pausedUntilMs = untilMs;
   }

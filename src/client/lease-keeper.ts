@@ -32,6 +32,13 @@ export class LeaseKeeper {
     this.#cancel ??= this.#clock.schedule(lookMs(ackDeadlineMs), () => this.#look());
   }
 
+  /** The deadline changed: looking may be due earlier. */
+  retime(ackDeadlineMs: number): void {
+    if (this.#cancel === undefined) return;
+    this.close();
+    this.wake(ackDeadlineMs);
+  }
+
   close(): void {
     this.#cancel?.();
     this.#cancel = undefined;

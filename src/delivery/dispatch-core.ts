@@ -51,6 +51,7 @@ export class DispatchCore<B> {
     readonly logStartOffset: Offset;
     readonly highWatermark: Offset;
     readonly nowMs: number;
+    readonly roundBegin?: number;
   }) {
     this.state = options.state;
     this.definition = options.definition;

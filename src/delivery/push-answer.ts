@@ -13,6 +13,7 @@ export interface PushAnswer {
   readonly ended: readonly (RefusalNote & { readonly channel: number })[];
   readonly drained: boolean;
   readonly pausedUntilMs: number | undefined;
+  readonly ackDeadlineMs: number | undefined;
 }
 
 /** Shape of the protocol's DeliveryChannel. */
@@ -71,6 +72,7 @@ export class AnswerDraft {
   #ended: (RefusalNote & { readonly channel: number })[] = [];
   #isDrained = false;
   #pausedUntilMs: number | undefined;
+  #ackDeadlineMs: number | undefined;
   #bytes = 0;
   #notes = 0;
 
@@ -128,6 +130,11 @@ export class AnswerDraft {
     this.#notes += 1;
   }
 
+  ackDeadline(ms: number): void {
+    this.#ackDeadlineMs = ms;
+    this.#notes += 1;
+  }
+
   /** Everything so far; the draft is empty afterwards. */
   take(): PushAnswer {
     const answer: PushAnswer = {
@@ -139,6 +146,7 @@ export class AnswerDraft {
       ended: this.#ended,
       drained: this.#isDrained,
       pausedUntilMs: this.#pausedUntilMs,
+      ackDeadlineMs: this.#ackDeadlineMs,
     };
     this.#channels = [];
     this.#deliveries = [];
@@ -148,6 +156,7 @@ export class AnswerDraft {
     this.#ended = [];
     this.#isDrained = false;
     this.#pausedUntilMs = undefined;
+    this.#ackDeadlineMs = undefined;
     this.#bytes = 0;
     this.#notes = 0;
     return answer;

@@ -153,10 +153,11 @@ export class PushSession implements RunnerConsumer {
   /** The subscription's definition is another one. */
   update(row: SubscriptionRow): void {
     const before = this.#row.definition;
+    const { ackDeadlineMs, pausedUntilMs } = row.definition;
     this.#row = row;
-    if (row.definition.pausedUntilMs === before.pausedUntilMs) return;
-    this.#draft.paused(row.definition.pausedUntilMs);
-    this.#scheduleFlush();
+    if (pausedUntilMs !== before.pausedUntilMs) this.#draft.paused(pausedUntilMs);
+    if (ackDeadlineMs !== before.ackDeadlineMs) this.#draft.ackDeadline(ackDeadlineMs);
+    if (!this.#draft.isEmpty) this.#scheduleFlush();
   }
 
   /** Ends the stream from this side. */

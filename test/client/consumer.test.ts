@@ -279,6 +279,26 @@ describe("consumer: run", () => {
     await setup.time.until(consumer.close());
   });
 
+  it("deadline: a shorter one that is told later is kept, too", async () => {
+    const setup = setUp();
+    setup.subscription.ackDeadlineMs = 60_000;
+    await fill(setup, 0, 2);
+    const consumer = setup.client.consumer({ subscription: "s" });
+    const aborted: boolean[] = [];
+    void consumer.run(async (message) => {
+      if (message.offset === 0) setup.subscription.changeAckDeadline(2000);
+      await new Promise<void>((resolve) => {
+        setup.time.root.schedule(9000, resolve);
+      });
+      aborted.push(message.signal.aborted);
+    });
+    await eventually(setup, () => setup.subscription.acked().length === 2, 60_000);
+    expect(aborted).toEqual([false, false]);
+    const extended = setup.subscription.events.filter(({ kind }) => kind === "extend");
+    expect(extended.length).toBeGreaterThan(4);
+    await setup.time.until(consumer.close());
+  });
+
   it("deadline: leases are extended while a handler runs, and only those", async () => {
     const setup = setUp();
     setup.subscription.ackDeadlineMs = 2000;

@@ -96,6 +96,12 @@ export class FakeSubscription {
     return this.cluster.clock.monotonicMs();
   }
 
+  /** Tells all consumers. */
+  changeAckDeadline(ms: number): void {
+    this.ackDeadlineMs = ms;
+    for (const session of this.sessions) session.tellAckDeadline(ms);
+  }
+
   acked(): number[] {
     return this.events.filter(({ kind }) => kind === "ack").map(({ offset }) => offset);
   }
@@ -308,6 +314,10 @@ export class SubscribeSession implements FakeSession {
     const ranges = offsets.flatMap((offset) => [offset, 1]);
     const content = { batch: batch.bytes, ranges, messages: [], redeliveries, resumed: [] };
     this.#say({ deliveries: [{ channel, deliveryNumber, ...content }] });
+  }
+
+  tellAckDeadline(ms: number): void {
+    this.#say({ ackDeadlineMs: ms });
   }
 
   tellLost(state: FakeDeliveries, deliveryNumber: number, ranges: number[], cause: string): void {

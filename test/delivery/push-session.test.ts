@@ -323,4 +323,18 @@ describe("push session: delivering and settling", () => {
     expect(told.filter((value) => value !== undefined)).toEqual([untilMs, 0]);
     expect(stream.offsets).toEqual([0]);
   });
+
+  it("another ack deadline: told before what is handed out under it", async () => {
+    const stage = await stageOf([rowOf()]);
+    const stream = stage.open();
+    await stage.clock.run(0);
+    stage.directory.set([rowOf({ version: 6, ackDeadlineMs: 1234 })]);
+    stage.partition.append("a");
+    await stage.clock.run(0);
+    const told = stream.answers.map(({ ackDeadlineMs, deliveries }) => [
+      ackDeadlineMs,
+      deliveries.length,
+    ]);
+    expect(told.filter(([, count]) => count !== 0)).toEqual([[1234, 1]]);
+  });
 });

@@ -7038,9 +7038,14 @@ export interface SubscribeResponse {
   readonly drained: boolean;
   /** The subscription is paused until then, ms since 1970; 0: it is not. Sent on change. */
   readonly pausedUntilMs?: number | undefined;
+  /**
+   * The subscription's ack deadline, ms, on all channels: for the deliveries of this message and later ones, and for leases that are
+   * extended from now on. Sent on change.
+   */
+  readonly ackDeadlineMs?: number | undefined;
 }
 function createSubscribeResponse(fields: Partial<SubscribeResponse> = {}): SubscribeResponse {
-  return { channels: fields.channels ?? [], deliveries: fields.deliveries ?? [], settled: fields.settled ?? [], refusals: fields.refusals ?? [], lost: fields.lost ?? [], ended: fields.ended ?? [], drained: fields.drained ?? false, pausedUntilMs: fields.pausedUntilMs };
+  return { channels: fields.channels ?? [], deliveries: fields.deliveries ?? [], settled: fields.settled ?? [], refusals: fields.refusals ?? [], lost: fields.lost ?? [], ended: fields.ended ?? [], drained: fields.drained ?? false, pausedUntilMs: fields.pausedUntilMs, ackDeadlineMs: fields.ackDeadlineMs };
 }
 function sizeSubscribeResponse(message: SubscribeResponse): number {
   let size = 0;
@@ -7052,6 +7057,7 @@ function sizeSubscribeResponse(message: SubscribeResponse): number {
   for (const item of message.ended) size += 1 + prefixedSize(sizeChannelEnd(item));
   if (message.drained) size += 1 + 1;
   if (message.pausedUntilMs !== undefined) size += 1 + uint64Size(message.pausedUntilMs, "pausedUntilMs");
+  if (message.ackDeadlineMs !== undefined) size += 1 + uint32Size(message.ackDeadlineMs, "ackDeadlineMs");
   return size;
 }
 function writeSubscribeResponse(message: SubscribeResponse, writer: Writer): void {
@@ -7063,6 +7069,7 @@ function writeSubscribeResponse(message: SubscribeResponse, writer: Writer): voi
   for (const item of message.ended) { writer.varint(50); writer.varint(sizeChannelEnd(item)); writeChannelEnd(item, writer); }
   if (message.drained) { writer.varint(56); writer.bool(message.drained); }
   if (message.pausedUntilMs !== undefined) { writer.varint(64); writer.varint(message.pausedUntilMs); }
+  if (message.ackDeadlineMs !== undefined) { writer.varint(72); writer.varint(message.ackDeadlineMs); }
 }
 class SubscribeResponseFields implements SubscribeResponse {
   readonly channels: readonly DeliveryChannel[];
@@ -7073,7 +7080,8 @@ class SubscribeResponseFields implements SubscribeResponse {
   readonly ended: readonly ChannelEnd[];
   readonly drained: boolean;
   readonly pausedUntilMs?: number | undefined;
-  constructor(f1: DeliveryChannel[], f2: Delivery[], f3: number[], f4: SettleRefusal[], f5: LostMessages[], f6: ChannelEnd[], f7: boolean, f8: number | undefined) {
+  readonly ackDeadlineMs?: number | undefined;
+  constructor(f1: DeliveryChannel[], f2: Delivery[], f3: number[], f4: SettleRefusal[], f5: LostMessages[], f6: ChannelEnd[], f7: boolean, f8: number | undefined, f9: number | undefined) {
     this.channels = f1;
     this.deliveries = f2;
     this.settled = f3;
@@ -7082,6 +7090,7 @@ class SubscribeResponseFields implements SubscribeResponse {
     this.ended = f6;
     this.drained = f7;
     this.pausedUntilMs = f8;
+    this.ackDeadlineMs = f9;
   }
 }
 function readSubscribeResponse(reader: Reader): SubscribeResponse {
@@ -7093,6 +7102,7 @@ function readSubscribeResponse(reader: Reader): SubscribeResponse {
   const f6: ChannelEnd[] = [];
   let f7: boolean = false;
   let f8: number | undefined = undefined;
+  let f9: number | undefined = undefined;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -7105,10 +7115,11 @@ function readSubscribeResponse(reader: Reader): SubscribeResponse {
       case 50: reader.element(); f6.push(reader.message(readChannelEnd)); break;
       case 56: f7 = reader.bool(); break;
       case 64: f8 = reader.uint64(); break;
+      case 72: f9 = reader.uint32(); break;
       default: reader.skip(tag);
     }
   }
-  return new SubscribeResponseFields(f1, f2, f3, f4, f5, f6, f7, f8);
+  return new SubscribeResponseFields(f1, f2, f3, f4, f5, f6, f7, f8, f9);
 }
 export const SubscribeResponse: MessageType<SubscribeResponse> = messageType(createSubscribeResponse, sizeSubscribeResponse, writeSubscribeResponse, readSubscribeResponse);
 
