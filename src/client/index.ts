@@ -57,7 +57,7 @@ export { DeliveryToken } from "./delivery-token.ts";
 export { FlotillaError } from "./flotilla-error.ts";
 export { Reject, RetryLater, type RetryTime } from "./handler-outcome.ts";
 export type { MemberAdmin, PartitionName, ReplicaMoves } from "./member-admin.ts";
-export type { Producer, ProducerOptions, SendOptions } from "./producer.ts";
+export type { Producer, ProducerOptions, SendOptions } from "./producer-options.ts";
 export type { OutgoingHeader, OutgoingMessage, SendClass } from "./producer-topic.ts";
 export type { Reader } from "./reader.ts";
 export type { ReaderOptions, StartPosition } from "./reader-start.ts";

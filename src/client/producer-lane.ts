@@ -8,10 +8,9 @@
 // * When nobody waits any more for any of the batches that may be stored, the lane begins anew under another session; so
 //   does it after SEQUENCE_GAP and UNKNOWN_PRODUCER. What may be stored is failed with outcome "unknown" first.
 import type { Cancel } from "../base/clock.ts";
-import { type Acks, effectiveFlush, type Flush } from "../model/durability.ts";
-import { type BrokerError, ERROR_TABLE, type Outcome } from "../model/errors.ts";
+import { effectiveFlush } from "../model/durability.ts";
+import type { BrokerError, Outcome } from "../model/errors.ts";
 import { PROTOCOL_VERSION_MAX } from "../model/limits.ts";
-import type { BatchMemory } from "../model/memory-pool.ts";
 import type { RecordHeader } from "../model/record-batch-builder.ts";
 import type {
   LaneAck,
@@ -22,44 +21,13 @@ import type {
 } from "../rpc/generated/flotilla-v1.ts";
 import { errorOfReason } from "../rpc/status.ts";
 import { backoffMs, LOAD_PAUSE_MS_MAX, ROUTING_PAUSE_MS_MAX } from "./backoff.ts";
-import type { ClientDeps } from "./client-deps.ts";
 import { FlotillaError } from "./flotilla-error.ts";
+import { deadlineError, fenced, goneError, leavesUnknown } from "./lane-errors.ts";
+import type { LaneHost, LanePlace } from "./lane-host.ts";
 import { LaneQueue } from "./lane-queue.ts";
 import type { LinkedLane, ProduceLink } from "./produce-link.ts";
-import type { ProducerSession, SessionWaiter } from "./producer-session.ts";
+import type { ProducerSession } from "./producer-session.ts";
 import type { Receipt, SendBatch, SendCallback } from "./send-batch.ts";
-import type { TopicRoute } from "./topic-route.ts";
-
-/** What lanes need of their producer. */
-export interface LaneHost {
-  readonly deps: ClientDeps;
-  readonly memory: BatchMemory;
-  readonly deliveryTimeoutMs: number;
-  readonly batchBytes: number;
-  readonly batchBytesMax: number;
-  linkTo(endpoint: string): ProduceLink;
-  obtainSession(
-    lane: ProducerLane,
-    stale: ProducerSession | undefined,
-    waiter: SessionWaiter,
-  ): void;
-  /** A batch left its lane for good: its memory is free. */
-  onReleased(batch: SendBatch): void;
-  /** The layout changed: records that follow their keys find their lanes again. */
-  reroute(lane: ProducerLane, batches: readonly SendBatch[]): void;
-  /** Another session of the same name took over: this producer is at its end. */
-  onFenced(error: FlotillaError): void;
-}
-
-export interface LanePlace {
-  readonly route: TopicRoute;
-  readonly partition: number;
-  readonly acks: Acks;
-  /** As the send asks for; undefined: the topic's. */
-  readonly flush: Flush | undefined;
-  /** Names the class of sends that shares a session. */
-  readonly sessionSuffix: string;
-}
 
 /** Hints followed at once, one after the other; then there is a pause: two brokers may name each other. */
 const HINTS_IN_A_ROW_MAX = 3;
@@ -68,7 +36,7 @@ export class ProducerLane implements LinkedLane {
   readonly place: LanePlace;
   laneId = 0;
   isQueued = false;
-  readonly #host: LaneHost;
+  readonly #host: LaneHost<ProducerLane>;
   readonly #queue: LaneQueue;
   #session: ProducerSession | undefined;
   /** The last session that this lane used and must not use again: its sequences begin at 0. */
@@ -86,7 +54,7 @@ export class ProducerLane implements LinkedLane {
   #attempt = 0;
   #lastError: BrokerError | undefined;
 
-  constructor(host: LaneHost, place: LanePlace) {
+  constructor(host: LaneHost<ProducerLane>, place: LanePlace) {
     this.#host = host;
     this.place = place;
     const { deliveryTimeoutMs, batchBytes, batchBytesMax, memory } = host;
@@ -264,12 +232,8 @@ export class ProducerLane implements LinkedLane {
   }
 
   #deadlineError(outcome: Outcome): FlotillaError {
-    const last = this.#lastError;
     const { route, partition } = this.place;
-    const why = last === undefined ? "no answer yet" : `last: ${last.reason}: ${last.message}`;
-    const text = `${route.name}/${partition} did not acknowledge in time (${why})`;
-    const fields = last === undefined ? {} : { lastReason: last.reason };
-    return new FlotillaError("DEADLINE", text, fields, outcome, { cause: last });
+    return deadlineError(`${route.name}/${partition}`, this.#lastError, outcome);
   }
 
   // --- refusals
@@ -476,20 +440,4 @@ export class ProducerLane implements LinkedLane {
       if (this.hasPending) run();
     });
   }
-}
-
-/** Whether what was sent may be stored after this refusal. */
-function leavesUnknown({ reason }: BrokerError): boolean {
-  // These two say that the batches behind were discarded; what became of earlier attempts is marked already.
-  if (reason === "UNKNOWN_PRODUCER" || reason === "DUPLICATE_OUT_OF_WINDOW") return false;
-  return ERROR_TABLE[reason].outcome === "unknown";
-}
-
-function fenced({ reason, message, fields }: BrokerError): FlotillaError {
-  return new FlotillaError(reason, message, fields);
-}
-
-function goneError({ name: topic }: TopicRoute): FlotillaError {
-  const text = `topic "${topic}" was deleted`;
-  return new FlotillaError("UNKNOWN_TOPIC_OR_PARTITION", text, { topic }, "not-applied");
 }

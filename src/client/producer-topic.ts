@@ -6,8 +6,9 @@ import { BATCH_HEADER_BYTES } from "../model/record-batch.ts";
 import type { RecordHeader } from "../model/record-batch-builder.ts";
 import { RecordWalker, readHeaders } from "../model/record-batch-decoder.ts";
 import { FlotillaError } from "./flotilla-error.ts";
+import type { LaneHost } from "./lane-host.ts";
 import { Partitioner } from "./partitioner.ts";
-import { type LaneHost, ProducerLane } from "./producer-lane.ts";
+import { ProducerLane } from "./producer-lane.ts";
 import type { SendBatch, SendCallback } from "./send-batch.ts";
 import type { TopicRoute } from "./topic-route.ts";
 
@@ -42,13 +43,13 @@ const FLUSHES: readonly (Flush | undefined)[] = [undefined, "sync", "async"];
 
 export class ProducerTopic {
   readonly route: TopicRoute;
-  readonly #host: LaneHost;
+  readonly #host: LaneHost<ProducerLane>;
   readonly #defaults: SendClass;
   readonly #partitioner: Partitioner;
   /** By class of sends, then by partition. */
   readonly #lanes: (ProducerLane | undefined)[][] = [];
 
-  constructor(host: LaneHost, route: TopicRoute, defaults: SendClass) {
+  constructor(host: LaneHost<ProducerLane>, route: TopicRoute, defaults: SendClass) {
     this.#host = host;
     this.route = route;
     this.#defaults = defaults;

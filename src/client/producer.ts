@@ -2,13 +2,14 @@
 // batches and how batches survive failures is the lanes' business (producer-lane.ts).
 import type { Cancel } from "../base/clock.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
-import type { Acks, Flush } from "../model/durability.ts";
 import { BATCH_BYTES_MAX } from "../model/limits.ts";
 import { MemoryPool } from "../model/memory-pool.ts";
 import type { ClientDeps } from "./client-deps.ts";
 import { asFlotillaError, cancelled, FlotillaError } from "./flotilla-error.ts";
+import type { LaneHost } from "./lane-host.ts";
 import { ProduceLink } from "./produce-link.ts";
-import type { LaneHost, ProducerLane } from "./producer-lane.ts";
+import type { ProducerLane } from "./producer-lane.ts";
+import type { Producer, ProducerOptions, SendOptions } from "./producer-options.ts";
 import { type ProducerSession, ProducerSessions, type SessionWaiter } from "./producer-session.ts";
 import { type OutgoingMessage, ProducerTopic, type SendClass } from "./producer-topic.ts";
 import type { Receipt, SendBatch, SendCallback } from "./send-batch.ts";
@@ -16,57 +17,6 @@ import { type LoaderHost, TopicLoader } from "./topic-loader.ts";
 import type { TopicRoute } from "./topic-route.ts";
 import { UnaryCaller } from "./unary-caller.ts";
 import type { WaitingMessage } from "./waiting-topic.ts";
-
-export interface ProducerOptions {
-  /** What sends wait for unless they say otherwise; default: the topic's setting. */
-  readonly acks?: Acks | undefined;
-  /** Whether that includes the disk; may only strengthen the topic's setting. Default: the topic's. */
-  readonly flush?: Flush | undefined;
-  /** From send to a definite answer, ms; default 120000. Past it a send fails with DEADLINE. */
-  readonly deliveryTimeoutMs?: number | undefined;
-  /** Bytes of messages not yet acknowledged; default 64 MiB. At the limit: BUFFER_FULL. */
-  readonly bufferBytesMax?: number | undefined;
-  /** Soft size of a batch, bytes; default 64 KiB. Under load batches grow to four times that. */
-  readonly batchBytes?: number | undefined;
-  /** A later producer of the same name fences this one: its sends fail with PRODUCER_FENCED. */
-  readonly name?: string | undefined;
-  /** A topic that no broker knows fails sends after this time, ms; default 5000. */
-  readonly unknownTopicTimeoutMs?: number | undefined;
-}
-
-export interface SendOptions extends SendClass {
-  /**
-   * Rejects the promise when aborted. The message itself may be stored nevertheless (outcome "unknown"): it shares a
-   * batch with others.
-   */
-  readonly signal?: AbortSignal | undefined;
-}
-
-export interface Producer {
-  /**
-   * Sends a message; resolves when it is acknowledged at the acks and flush asked for.
-   * @throws FlotillaError; `outcome` says whether the message may be stored
-   */
-  send(message: OutgoingMessage, options?: SendOptions): Promise<Receipt>;
-  /**
-   * Like send() with a callback, for rates at which promises cost too much.
-   * @throws FlotillaError synchronously: BUFFER_FULL (await ready() first), INVALID_REQUEST, RECORD_TOO_LARGE, CLOSED,
-   *   PRODUCER_FENCED; the callback is not called then
-   */
-  sendAsync(message: OutgoingMessage, done: SendCallback, options?: SendClass): void;
-  /** Sends with acks=none: nothing is promised and nothing is answered. @throws as sendAsync */
-  sendOneWay(message: OutgoingMessage): void;
-  /** Resolves when there is room in the buffer and what was sent in this turn is on its way. For loops of sendAsync. */
-  ready(): Promise<void>;
-  /** Resolves when everything sent before this call was acknowledged or has failed. */
-  flush(): Promise<void>;
-  /**
-   * Refuses further sends, flushes, and ends. Idempotent.
-   * @param options timeoutMs: what is unanswered then fails with CLOSED; default: the delivery timeout
-   */
-  close(options?: { readonly timeoutMs?: number }): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
 
 const MIB = 1024 * 1024;
 /** Bytes sent in one turn after which ready() lets the event loop run. */
@@ -84,7 +34,7 @@ const NO_OPTIONS: SendClass = Object.freeze({});
 const ONE_WAY: SendClass = Object.freeze({ acks: "none" });
 const NOBODY: SendCallback = () => undefined;
 
-export class ClusterProducer implements Producer, LaneHost, LoaderHost {
+export class ClusterProducer implements Producer, LaneHost<ProducerLane>, LoaderHost {
   readonly deps: ClientDeps;
   readonly memory: MemoryPool = new MemoryPool(POOL_BYTES_MAX);
   readonly deliveryTimeoutMs: number;

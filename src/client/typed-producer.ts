@@ -1,5 +1,5 @@
 // A producer that sends values of one type to one topic. A thin view: the producer beneath does everything else.
-import type { Producer, SendOptions } from "./producer.ts";
+import type { Producer, SendOptions } from "./producer-options.ts";
 import type { OutgoingMessage, SendClass } from "./producer-topic.ts";
 import type { Receipt, SendCallback } from "./send-batch.ts";
 import type { Serializer } from "./serializer.ts";
