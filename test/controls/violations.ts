@@ -69,6 +69,7 @@ const CHECKS: readonly CheckName[] = [
   { id: "cursor", title: "cursors do not go back", pattern: /^a cursor went back: / },
   { id: "delivery", title: "equal delivery states", pattern: /^delivery states differ: / },
   { id: "rest", title: "subscriptions come to rest", pattern: /^not at rest/ },
+  { id: "explain", title: "explanations are true", pattern: /^explained otherwise: / },
   { id: "consumer", title: "no consumer fails", pattern: /^the consumer \S+ failed/ },
   { id: "log", title: "no error in a broker's log", pattern: /logs an error: / },
   { id: "end", title: "no process ends by itself", pattern: /^n\d+ failed/ },

@@ -301,8 +301,7 @@ export class SimCluster {
       const broker = host === undefined ? undefined : byHost.get(host);
       const replicas = broker?.node?.replicas.all();
       if (broker !== undefined && replicas !== undefined) {
-        this.invariants.check(broker.nodeId, replicas);
-        this.#checkDeliveries(broker, replicas);
+        this.#checkDeliveries(broker, this.invariants.check(broker.nodeId, replicas));
       }
     });
     this.network.onPeerEnvelope = (from, envelope) => {

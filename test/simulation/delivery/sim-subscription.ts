@@ -20,7 +20,6 @@ export interface Lane {
 const CREATE_LIMIT_MS = 20_000;
 const CALL = { timeoutMs: 5000 };
 const AGAIN_MS = 500;
-const FINAL_ATTEMPTS_MAX = 4;
 /** The operator looks so often, in the end more often. */
 const ROUND_MS = 5000;
 const CALM_ROUND_MS = 500;
@@ -198,15 +197,18 @@ export class SimSubscription {
     return unknown.length === 0 && partitions.every(({ attached }) => attached);
   }
 
-  /** When all is calm. Again after a failure: the operator may know brokers that left the cluster long ago. */
+  /** When all is calm: how far everybody is, and what is said to have become of the newest messages. */
   async askFinally(): Promise<boolean> {
-    for (let attempt = 1; ; attempt += 1) {
-      try {
-        return await this.ask(true);
-      } catch (error) {
-        if (!isBrokerError(error) || attempt === FINAL_ATTEMPTS_MAX) throw error;
-      }
+    const isComplete = await this.ask(true);
+    for (const lane of this.lanes) {
+      const offset = (this.progressOf(lane)?.cursor ?? 0) - 1;
+      if (offset < 0) continue;
+      const { fate } = await this.#admin.explain(this.plan.name, { ...lane, offset }, CALL);
+      if (fate === "settled") continue;
+      const where = `${lane.topic}/${lane.partition}@${offset}`;
+      this.#cluster.violation(`explained otherwise: ${where} is settled, not ${fate}`);
     }
+    return isComplete;
   }
 
   #deliveriesOf(lane: Lane): PartitionDeliveries | undefined {

@@ -101,9 +101,9 @@ export class Invariants {
     this.#metadata.check(image);
   }
 
-  /** After an event on the node's host. */
-  check(node: NodeId, replicas: readonly Replica[]): void {
-    this.#status.check(node, replicas);
+  /** After an event on the node's host. @returns the replicas that it moved */
+  check(node: NodeId, replicas: readonly Replica[]): readonly Replica[] {
+    return this.#status.check(node, replicas);
   }
 
   sent(node: NodeId, envelope: PeerEnvelope): void {

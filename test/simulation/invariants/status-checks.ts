@@ -38,6 +38,7 @@ interface Seen {
   readonly comparedIndex: LogIndex;
 }
 
+const NONE: readonly Replica[] = [];
 const POSITIONS = ["term", "commitIndex", "durableCommitIndex", "appliedIndex"] as const;
 
 export class StatusChecks {
@@ -58,12 +59,14 @@ export class StatusChecks {
     this.#seen.delete(node);
   }
 
-  check(node: NodeId, replicas: readonly Replica[]): void {
+  /** @returns those that moved since the last time */
+  check(node: NodeId, replicas: readonly Replica[]): readonly Replica[] {
     let seenHere = this.#seen.get(node);
     if (seenHere === undefined) {
       seenHere = new Map();
       this.#seen.set(node, seenHere);
     }
+    let moved: Replica[] | undefined;
     for (const replica of replicas) {
       const { groupId } = replica;
       const last = seenHere.get(groupId);
@@ -72,7 +75,10 @@ export class StatusChecks {
       // The whole status is dear: it is asked for only when something moved.
       if (seen !== undefined && isSame(seen, replica)) continue;
       seenHere.set(groupId, this.#look(node, replica, seen));
+      moved ??= [];
+      moved.push(replica);
     }
+    return moved ?? NONE;
   }
 
   #look(node: NodeId, replica: Replica, seen: Seen | undefined): Seen {
