@@ -6,6 +6,7 @@ import type { Random } from "../base/random.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
 import type { TopicId } from "../model/ids.ts";
 import { PARTITIONS_PER_TOPIC_MAX, REPLICATION_FACTOR_MAX } from "../model/limits.ts";
+import { SUBSCRIPTION_LIMITS } from "../model/subscription.ts";
 import { checkTopicName } from "../model/topic-name.ts";
 import { parseTopicSettings, TOPIC_SETTINGS } from "../model/topic-settings.ts";
 import type { LeaderCache } from "./leader-cache.ts";
@@ -102,6 +103,7 @@ export class TopicFrontend {
       "replicationFactor",
       REPLICATION_FACTOR_MAX,
     );
+    this.#checkSubscriptions(name);
     if (wish.validateOnly) {
       this.#checkAgainstImage(name, replicationFactor);
       return { topicId: "" };
@@ -156,6 +158,19 @@ export class TopicFrontend {
     throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `no topic is called "${name}"`, {
       topic: name,
     });
+  }
+
+  /**
+   * Patterns and expressions of subscriptions select topics that do not exist yet. Two requests at once may exceed the limit
+   * by what they create.
+   */
+  #checkSubscriptions(name: string): void {
+    const limit = SUBSCRIPTION_LIMITS.perPartition;
+    const count = this.#options.view.image.subscriptions.of(name).length;
+    if (count <= limit) return;
+    const message = `${count} subscriptions select topic "${name}", at most ${limit} may`;
+    const fields = { limit: "subscriptionsPerTopic", topic: name };
+    throw new BrokerError("OVERLOADED", message, fields);
   }
 
   #replicationFactorDefault(): number {

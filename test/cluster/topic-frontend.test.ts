@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { LeaderCache } from "../../src/cluster/leader-cache.ts";
 import { TOPIC_CREATION_DEFAULTS, TopicFrontend } from "../../src/cluster/topic-frontend.ts";
 import { settle, VirtualClock } from "../support/virtual-clock.ts";
-import { node, OneReplicaGroup, random, reasonOf } from "./support.ts";
+import { node, OneReplicaGroup, random, reasonOf, subscription } from "./support.ts";
 
 async function setUp(nodes = 3) {
   const clock = new VirtualClock();
@@ -67,6 +67,25 @@ describe("topic frontend", () => {
     const reason = reasonOf(() => created);
     await clock.run(5001);
     expect(await reason).toBe("DEADLINE");
+    expect(group.view.image.topicByName("orders")).toBeDefined();
+  });
+
+  test("create: a topic that patterns of too many subscriptions select is refused", async () => {
+    const { frontend, group } = await setUp();
+    const kind = "patterns";
+    for (let i = 0; i <= 1000; i += 1) {
+      const topics = { kind, patterns: ["orders.*"] } as const;
+      await group.controller.propose(subscription(`s${i}`, { topics }));
+    }
+    const before = group.view.image.topics.size;
+    const refused = frontend.createTopic({ ...WISH, name: "orders.eu" }, { deadlineMs: 5000 });
+    await expect(refused).rejects.toMatchObject({
+      reason: "OVERLOADED",
+      fields: { limit: "subscriptionsPerTopic", topic: "orders.eu" },
+    });
+    expect(group.view.image.topics.size).toBe(before);
+    void frontend.createTopic(WISH, { deadlineMs: 5000 }).catch(() => undefined);
+    await settle();
     expect(group.view.image.topicByName("orders")).toBeDefined();
   });
 
