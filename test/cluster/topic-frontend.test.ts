@@ -87,7 +87,7 @@ describe("topic frontend", () => {
     void frontend.createTopic(WISH, { deadlineMs: 5000 }).catch(() => undefined);
     await settle();
     expect(group.view.image.topicByName("orders")).toBeDefined();
-  });
+  }, 60_000);
 
   test("create: an aborted caller stops waiting; a deleted topic ends the wait", async () => {
     const { frontend } = await setUp();
