@@ -74,20 +74,20 @@ describe("topic frontend", () => {
     const { frontend, group } = await setUp();
     const kind = "patterns";
     for (let i = 0; i <= 1000; i += 1) {
-      const topics = { kind, patterns: ["orders.*"] } as const;
+      const topics = { kind, patterns: ["*/eu"] } as const;
       await group.controller.propose(subscription(`s${i}`, { topics }));
     }
     const before = group.view.image.topics.size;
-    const refused = frontend.createTopic({ ...WISH, name: "orders.eu" }, { deadlineMs: 5000 });
+    const refused = frontend.createTopic({ ...WISH, name: "orders/eu" }, { deadlineMs: 5000 });
     await expect(refused).rejects.toMatchObject({
       reason: "OVERLOADED",
-      fields: { limit: "subscriptionsPerTopic", topic: "orders.eu" },
+      fields: { limit: "subscriptionsPerTopic", topic: "orders/eu" },
     });
     expect(group.view.image.topics.size).toBe(before);
     void frontend.createTopic(WISH, { deadlineMs: 5000 }).catch(() => undefined);
     await settle();
     expect(group.view.image.topicByName("orders")).toBeDefined();
-  }, 60_000);
+  });
 
   test("create: an aborted caller stops waiting; a deleted topic ends the wait", async () => {
     const { frontend } = await setUp();
