@@ -15,6 +15,7 @@ import { type Grant, HeldBatch } from "./held-batch.ts";
 import type { Lease } from "./lease.ts";
 import { LeaseTable } from "./lease-table.ts";
 import { OffsetTable } from "./offset-table.ts";
+import { ParkedView } from "./parked-view.ts";
 import { RetryTable } from "./retry-table.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 import { UpdatePlan } from "./update-plan.ts";
@@ -33,6 +34,8 @@ export class DispatchCore<B> {
   readonly busy = new OffsetTable();
   /** How often messages went out that came back. */
   readonly handedOut = new Map<Offset, number>();
+  /** What holds others up. Modes ask this, and not the replicated state. */
+  readonly parked: ParkedView;
   /** Consumers that have confirmations to be told. */
   readonly confirming = new Set<ConsumerKey>();
   definition: SubscriptionDefinition;
@@ -53,6 +56,7 @@ export class DispatchCore<B> {
     readonly nowMs: number;
   }) {
     this.state = options.state;
+    this.parked = new ParkedView(options.state.parked);
     this.definition = options.definition;
     this.nowMs = options.nowMs;
     this.logStartOffset = options.logStartOffset;

@@ -50,8 +50,6 @@ export class Dispatcher<B> {
   #awaitUntilMs: number;
   #sessionsNotedMs = Number.NEGATIVE_INFINITY;
   readonly #reads: ReadDesk<B>;
-  /** What holds others up, as far as the mode was told. */
-  readonly #parked: Set<Offset>;
   #counts = { acknowledged: 0, filtered: 0, dead: 0 };
 
   constructor(options: DispatcherOptions) {
@@ -62,7 +60,6 @@ export class Dispatcher<B> {
     this.#failures = new FailureDesk(core, this.#mode);
     this.#reads = new ReadDesk(core, this.#mode, this.#failures);
     this.#desk = new SettleDesk(core, this.#mode, this.#failures);
-    this.#parked = new Set(options.state.parked.offsets());
     this.#awaitedSessions = mode === "shared" ? 0 : options.state.sessions;
     this.#awaitUntilMs = this.#awaitedSessions > 0 ? options.nowMs + ackDeadlineMs : 0;
   }
@@ -179,7 +176,7 @@ export class Dispatcher<B> {
     core.retries.clear();
     core.handedOut.clear();
     core.busy.clear();
-    this.#parked.clear();
+    core.parked.clear();
     const underWay = core.update.underWay;
     if (underWay !== undefined) {
       for (const ranges of [underWay.acked, underWay.filtered, underWay.moved]) {
@@ -342,8 +339,8 @@ export class Dispatcher<B> {
 
   /** Nothing at all may go out now. */
   #isHeldBack(): boolean {
-    const { definition, state, nowMs, leases } = this.#core;
-    if (definition.pausedUntilMs > nowMs || state.parked.isStopped) return true;
+    const { definition, parked, nowMs, leases } = this.#core;
+    if (definition.pausedUntilMs > nowMs || parked.isStopped) return true;
     if (leases.outstanding >= OUTSTANDING_MAX || this.#isAwaiting()) return true;
     // What failed may have to go first.
     return definition.mode === "exclusive" && this.#failures.pending > 0;
@@ -392,18 +389,16 @@ export class Dispatcher<B> {
   }
 
   #released(offset: Offset, action: ReleaseUpdate["action"]): void {
-    if (this.#core.state.parked.byOffset(offset) !== undefined) return;
-    if (this.#parked.delete(offset)) this.#mode.released(offset, action);
+    const { parked, state } = this.#core;
+    if (state.parked.byOffset(offset) !== undefined) return;
+    if (parked.forget(offset)) this.#mode.released(offset, action);
   }
 
   /** What parked a key may have been settled otherwise: filtered by another filter, or dropped by retention. */
   #compareParked(done?: UnderWay): void {
-    const { parked } = this.#core.state;
-    for (const { offset } of done?.failures ?? []) {
-      if (parked.byOffset(offset) !== undefined) this.#parked.add(offset);
-    }
-    if (this.#parked.size === parked.size) return;
-    for (const offset of this.#parked) this.#released(offset, "settle");
+    const { parked } = this.#core;
+    for (const { offset } of done?.failures ?? []) parked.note(offset);
+    for (const offset of [...parked.gone()]) this.#released(offset, "settle");
   }
 
   /** What is settled is not handed out again. */

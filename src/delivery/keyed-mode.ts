@@ -205,7 +205,7 @@ export class KeyedMode<B> implements ModeRules<B> {
   }
 
   #meet(offset: Offset, held: HeldBatch<B>): void {
-    const { state, busy } = this.#core;
+    const { state, busy, parked } = this.#core;
     if (state.settled.isSettled(offset) || this.#order.isKnown(offset)) return;
     if (held.batch.unwanted.length > 0 && held.isUnwanted(offset)) return;
     const key = held.keyOf(offset);
@@ -214,7 +214,7 @@ export class KeyedMode<B> implements ModeRules<B> {
       this.#meetBusy(offset, name);
       return;
     }
-    if (state.parked.size > 0 && state.parked.hasKey(key)) {
+    if (parked.hasKey(key)) {
       this.#passedOver = Math.min(this.#passedOver, offset);
       return;
     }
@@ -242,7 +242,7 @@ export class KeyedMode<B> implements ModeRules<B> {
   }
 
   #adoptOne(offset: Offset): boolean {
-    const { state, busy } = this.#core;
+    const { state, busy, parked } = this.#core;
     const ready = this.#order.turnOfHead(offset)?.ready;
     if (ready !== undefined) {
       this.#order.take(ready);
@@ -255,7 +255,7 @@ export class KeyedMode<B> implements ModeRules<B> {
     if (failure !== undefined && (failure.isDead || failure.notBeforeMs > this.#core.nowMs)) {
       return false;
     }
-    if (state.parked.byOffset(offset) !== undefined) return false;
+    if (parked.has(offset)) return false;
     busy.add(offset, offset + 1);
     this.#adopted.add(offset);
     return true;

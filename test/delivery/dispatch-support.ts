@@ -174,10 +174,16 @@ export class Harness {
 
   /** Replicates what the dispatcher wants to be. @returns whether there was something */
   replicate(): boolean {
+    const isSome = this.replicateUntold();
+    if (isSome) this.dispatcher.updateApplied(this.nowMs);
+    return isSome;
+  }
+
+  /** The same, and the dispatcher is not told yet, as in production until promises have settled. */
+  replicateUntold(): boolean {
     const update = this.dispatcher.takeUpdate(this.nowMs);
     if (update === undefined) return false;
     this.state.update(update, this.endOffset);
-    this.dispatcher.updateApplied(this.nowMs);
     return true;
   }
 
