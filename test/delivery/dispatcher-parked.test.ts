@@ -51,20 +51,23 @@ describe("dispatcher: what was parked goes on in the state before the dispatcher
     expect(drained(h)).toEqual([1, 2]);
   });
 
-  it.each(ORDERED)("%s: a stopped partition whose message is given up stands until then", (mode) => {
-    const h = new Harness(mode, { onFailure: "stop" });
-    h.append(["k", "k"]);
-    h.consumer(1);
-    h.pump();
-    h.settle(1, "reject", 1, [[0, 1]]);
-    h.turn();
-    expect(h.dispatcher.progress().stoppedAt).toBe(0);
-    h.dispatcher.releaseParked(0, "dead");
-    expect(h.replicateUntold()).toBe(true);
-    h.append(["k"]);
-    expect(h.pump()).toEqual([]);
-    h.dispatcher.updateApplied(h.nowMs);
-    expect(drained(h)).toEqual([1, 2]);
-    expect(h.state.failures.get(0)?.isDead).toBe(true);
-  });
+  it.each(ORDERED)(
+    "%s: a stopped partition whose message is given up stands until then",
+    (mode) => {
+      const h = new Harness(mode, { onFailure: "stop" });
+      h.append(["k", "k"]);
+      h.consumer(1);
+      h.pump();
+      h.settle(1, "reject", 1, [[0, 1]]);
+      h.turn();
+      expect(h.dispatcher.progress().stoppedAt).toBe(0);
+      h.dispatcher.releaseParked(0, "dead");
+      expect(h.replicateUntold()).toBe(true);
+      h.append(["k"]);
+      expect(h.pump()).toEqual([]);
+      h.dispatcher.updateApplied(h.nowMs);
+      expect(drained(h)).toEqual([1, 2]);
+      expect(h.state.failures.get(0)?.isDead).toBe(true);
+    },
+  );
 });
