@@ -27,7 +27,7 @@ const NONE: readonly RedeliveredMessage[] = [];
 export class DispatchCore<B> {
   readonly state: SubscriptionState;
   readonly consumers: ConsumerTable;
-  readonly leases = new LeaseTable();
+  readonly leases: LeaseTable;
   readonly retries = new RetryTable();
   readonly update = new UpdatePlan();
   /** Not settled, and not to be handed out: out, being settled, failed, filtered, or kept by the mode. */
@@ -54,8 +54,10 @@ export class DispatchCore<B> {
     readonly logStartOffset: Offset;
     readonly highWatermark: Offset;
     readonly nowMs: number;
+    readonly lastNumber?: number;
   }) {
     this.state = options.state;
+    this.leases = new LeaseTable(options.lastNumber);
     this.parked = new ParkedView(options.state.parked);
     this.definition = options.definition;
     this.nowMs = options.nowMs;

@@ -125,6 +125,11 @@ export class Dispatcher<B> {
     return known === undefined ? "stale" : this.#desk.settle(known, settlement, random);
   }
 
+  /** Of the newest delivery: another dispatcher of the same leadership begins above it. */
+  get lastNumber(): number {
+    return this.#core.leases.lastNumber;
+  }
+
   /** Offsets whose settlement waits for its update to be applied: the runner stops reading streams at a limit. */
   get settlingOffsets(): number {
     return this.#core.update.offsets + this.#failures.waiting;

@@ -71,3 +71,50 @@ describe("dispatcher: what was parked goes on in the state before the dispatcher
     },
   );
 });
+
+/** Replicates until nothing more is wanted. @returns how many updates that took */
+function updates(h: Harness): number {
+  for (let count = 0; count < 50; count += 1) if (!h.replicate()) return count;
+  throw new Error("it replicates for ever");
+}
+
+describe("dispatcher: no further key can be parked", () => {
+  it("the partition stops once; what was out then is tried again when it goes on", () => {
+    const h = new Harness("keyed", { onFailure: "park" }, 0, { parkedKeys: 1 });
+    h.append(["a", "b", "c", "d"]);
+    h.consumer(1);
+    h.pump();
+    h.settle(1, "reject", 1, [[0, 1]]);
+    updates(h);
+    h.settle(1, "reject", 1, [[1, 2]]);
+    updates(h);
+    expect(h.dispatcher.progress().stoppedAt).toBe(1);
+    h.settle(1, "reject", 1, [[2, 3]]);
+    expect(updates(h)).toBeLessThan(5);
+    expect(h.state.failures.get(2)?.failed).toBe(1);
+    h.pass(1000);
+    expect(h.pump()).toEqual([]);
+    expect(updates(h)).toBe(0);
+    h.dispatcher.releaseParked(0, "settle");
+    h.dispatcher.releaseParked(1, "settle");
+    updates(h);
+    expect(offsetsOf(h.pump())).toEqual([2]);
+  });
+
+  it("a message that can not be a dead letter is tried again", () => {
+    const h = new Harness("keyed", { onFailure: "park" }, 0, { failures: 1 });
+    h.append(["a", "b"]);
+    h.consumer(1);
+    h.pump();
+    h.settle(1, "nack", 1, [[0, 1]]);
+    updates(h);
+    h.settle(1, "reject", 1, [[1, 2]]);
+    updates(h);
+    expect(h.state.parked.byOffset(1)).toBeDefined();
+    h.dispatcher.releaseParked(1, "dead");
+    updates(h);
+    expect(h.state.failures.get(1)).toBeUndefined();
+    h.pass(1000);
+    expect(offsetsOf(h.turn()).sort()).toEqual([0, 1]);
+  });
+});
