@@ -396,7 +396,11 @@ export class Dispatcher<B> {
   #released(offset: Offset, action: ReleaseUpdate["action"]): void {
     const { parked, state } = this.#core;
     if (state.parked.byOffset(offset) !== undefined) return;
-    if (parked.forget(offset)) this.#mode.released(offset, action);
+    if (!parked.forget(offset)) return;
+    // Too many failures are kept: what could not become a dead letter is tried again.
+    const isRefused = action === "dead" && state.failures.get(offset)?.isDead !== true;
+    const isOpen = isRefused && !this.#core.isSettled(offset);
+    this.#mode.released(offset, isOpen ? "retry" : action);
   }
 
   /** What parked a key may have been settled otherwise: filtered by another filter, or dropped by retention. */
