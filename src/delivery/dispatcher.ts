@@ -49,6 +49,8 @@ export class Dispatcher<B> {
   readonly #awaitedSessions: number;
   #awaitUntilMs: number;
   #sessionsNotedMs = Number.NEGATIVE_INFINITY;
+  /** Seeks of the state that were followed. */
+  #seeks: number;
   readonly #reads: ReadDesk<B>;
   #counts = { acknowledged: 0, filtered: 0, dead: 0 };
 
@@ -60,6 +62,7 @@ export class Dispatcher<B> {
     this.#failures = new FailureDesk(core, this.#mode);
     this.#reads = new ReadDesk(core, this.#mode, this.#failures);
     this.#desk = new SettleDesk(core, this.#mode, this.#failures);
+    this.#seeks = options.state.seeks;
     this.#awaitedSessions = mode === "shared" ? 0 : options.state.sessions;
     this.#awaitUntilMs = this.#awaitedSessions > 0 ? options.nowMs + ackDeadlineMs : 0;
   }
@@ -175,7 +178,13 @@ export class Dispatcher<B> {
   /** A `seek` was applied: everything that is out is lost. An update under way is still told by updateApplied. */
   seeked(nowMs: number): void {
     this.#clock(nowMs);
+  }
+
+  /** Turns may come between a seek's applying and the call of seeked(): whatever comes first follows it. */
+  #followSeek(): void {
     const core = this.#core;
+    if (this.#seeks === core.state.seeks) return;
+    this.#seeks = core.state.seeks;
     for (const lease of [...core.leases.all()]) core.revoke(lease, lease.from, "seek");
     for (const receipt of [...core.update.drop(), ...this.#failures.drop()]) this.#confirm(receipt);
     core.retries.clear();
@@ -201,7 +210,8 @@ export class Dispatcher<B> {
 
   /** The dead letter topic has this message (one of `state.failures.dead()`): settles it with the next update. */
   deadMoved(offset: Offset): void {
-    this.#core.update.move(offset);
+    // A seek may have brought it back meanwhile.
+    if (this.#core.state.failures.get(offset)?.isDead === true) this.#core.update.move(offset);
   }
 
   // The world
@@ -327,6 +337,7 @@ export class Dispatcher<B> {
 
   #clock(nowMs: number): void {
     this.#core.nowMs = Math.max(this.#core.nowMs, nowMs);
+    this.#followSeek();
   }
 
   #handOut(): void {
@@ -387,9 +398,28 @@ export class Dispatcher<B> {
   }
 
   #settled(ranges: readonly OffsetRange[]): void {
+    const { settled } = this.#core.state;
     for (const [from, to] of ranges) {
-      this.#core.busy.delete(from, to);
-      this.#mode.settled(from, to);
+      const open = settled.nextUnsettled(from);
+      if (open < to) this.#settledInPart(from, to);
+      else this.#settledWhole(from, to);
+    }
+  }
+
+  #settledWhole(from: Offset, to: Offset): void {
+    this.#core.busy.delete(from, to);
+    this.#mode.settled(from, to);
+  }
+
+  /** A seek between the commands of one update took back what the first ones settled: that goes out again. */
+  #settledInPart(from: Offset, to: Offset): void {
+    const { settled } = this.#core.state;
+    for (let offset = from; offset < to; ) {
+      const open = Math.min(settled.nextUnsettled(offset), to);
+      if (offset < open) this.#settledWhole(offset, open);
+      const end = settled.nextSettled(open, to);
+      if (open < end) this.#mode.returned(open, end);
+      offset = end;
     }
   }
 
