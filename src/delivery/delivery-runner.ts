@@ -185,7 +185,10 @@ export class DeliveryRunner implements ReadSource {
 
   /** A seek was applied. */
   seeked(): void {
+    if (this.#isClosed) return;
     this.dispatcher.seeked(this.nowMs);
+    // Nothing is parked any more.
+    this.#tellApplied();
     this.markDirty();
   }
 
