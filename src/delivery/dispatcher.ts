@@ -291,16 +291,19 @@ export class Dispatcher<B> {
     return { lost, confirmed: this.#takeConfirmed(), deliveries, released };
   }
 
-  /** When takeUpdate, takeOutput and nextRead should be called although nothing came in; past: now; Infinity: never. */
+  /**
+   * When takeUpdate, takeOutput and nextRead should be called although nothing came in; past: now; Infinity: never. What is to be
+   * replicated now is taken as soon as fewer updates are under way, and needs no waking.
+   */
   wakeAtMs(): number {
     const { leases, retries, update, definition, nowMs } = this.#core;
-    const times = [this.#awaitUntilMs, definition.pausedUntilMs, this.#reads.emptyUntilMs];
+    const replicateMs = Math.min(update.dueMs(), this.#noteDueMs());
+    const { emptyUntilMs } = this.#reads;
+    const times = [this.#awaitUntilMs, definition.pausedUntilMs, emptyUntilMs, replicateMs];
     const later = times.filter((at) => at > nowMs);
     return Math.min(
       leases.nextDeadlineMs(),
       retries.nextDueMs(),
-      update.dueMs(),
-      this.#noteDueMs(),
       this.#mode.wakeAtMs(),
       ...later,
     );

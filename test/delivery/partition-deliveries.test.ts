@@ -125,6 +125,25 @@ describe("partition deliveries: the topic left and chosen again while that is un
   });
 });
 
+describe("partition deliveries: more to be replicated than may be under way", () => {
+  it("waits for what is under way and not for time, then is replicated", async () => {
+    const ids = ["a", "b", "c", "d", "e"].map((end) => `${SUB.slice(0, -1)}${end}`);
+    const stage = await stageOf(ids.map((id) => rowOf({ id, name: id })));
+    stage.partition.append("m");
+    stage.partition.isHeld = true;
+    for (const id of ids) {
+      const stream = stage.open({ subscription: id });
+      await stage.clock.run(0);
+      stream.ack(1, stream.deliveries[0]?.deliveryNumber ?? 0, [0, 1]);
+      // Without time passing this ends only when nobody wakes for now again and again.
+      await stage.clock.run(0);
+    }
+    stage.partition.release();
+    await stage.clock.run(0);
+    for (const id of ids) expect(stage.partition.deliveries.get(id)?.cursor).toBe(1);
+  }, 5000);
+});
+
 describe("partition deliveries: leadership", () => {
   it("lost and won: streams are told, what was confirmed does not come again, the rest does", async () => {
     const stage = await stageOf([rowOf()]);
