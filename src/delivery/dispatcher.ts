@@ -301,12 +301,7 @@ export class Dispatcher<B> {
     const { emptyUntilMs } = this.#reads;
     const times = [this.#awaitUntilMs, definition.pausedUntilMs, emptyUntilMs, replicateMs];
     const later = times.filter((at) => at > nowMs);
-    return Math.min(
-      leases.nextDeadlineMs(),
-      retries.nextDueMs(),
-      this.#mode.wakeAtMs(),
-      ...later,
-    );
+    return Math.min(leases.nextDeadlineMs(), retries.nextDueMs(), this.#mode.wakeAtMs(), ...later);
   }
 
   // Questions
