@@ -13,7 +13,7 @@ import type {
 } from "./dispatch-types.ts";
 import { type Grant, HeldBatch } from "./held-batch.ts";
 import type { Lease } from "./lease.ts";
-import { LeaseTable } from "./lease-table.ts";
+import { countOf, LeaseTable } from "./lease-table.ts";
 import { OffsetTable } from "./offset-table.ts";
 import { ParkedView } from "./parked-view.ts";
 import { RetryTable } from "./retry-table.ts";
@@ -174,10 +174,24 @@ export class DispatchCore<B> {
     return ranges;
   }
 
-  /** Messages came back from a consumer. */
+  /** Messages came back from a consumer. What retention dropped meanwhile goes out no more. */
   countHandedOut(from: Offset, to: Offset): void {
     for (let offset = from; offset < to; offset += 1) {
-      if (!this.handedOut.has(offset)) this.handedOut.set(offset, 1);
+      const isNew = !this.handedOut.has(offset) && !this.isSettled(offset);
+      if (isNew) this.handedOut.set(offset, 1);
+    }
+  }
+
+  /** What is settled is not handed out again. */
+  forgetHandedOut(ranges: readonly OffsetRange[]): void {
+    const { handedOut } = this;
+    if (handedOut.size === 0) return;
+    if (countOf(ranges) > handedOut.size) {
+      for (const offset of handedOut.keys()) if (this.isSettled(offset)) handedOut.delete(offset);
+      return;
+    }
+    for (const [from, to] of ranges) {
+      for (let offset = from; offset < to; offset += 1) handedOut.delete(offset);
     }
   }
 

@@ -166,7 +166,7 @@ export class Dispatcher<B> {
     for (const failure of done.failures) this.#failures.applied(failure);
     for (const { offset, action } of done.releases) this.#released(offset, action);
     this.#compareParked(done);
-    this.#forgetCounts(done);
+    this.#core.forgetHandedOut([...done.acked, ...done.filtered, ...done.moved]);
     for (const receipt of done.receipts) this.#confirm(receipt);
     for (const { receipt } of done.failures) {
       if (receipt === undefined) continue;
@@ -219,11 +219,12 @@ export class Dispatcher<B> {
   /** Both only grow. */
   logMoved(logStartOffset: Offset, highWatermark: Offset): void {
     const core = this.#core;
-    const hasDropped = logStartOffset > core.logStartOffset;
+    const dropped: OffsetRange = [core.logStartOffset, logStartOffset];
     core.logStartOffset = logStartOffset;
     core.highWatermark = highWatermark;
     this.#reads.logMoved();
-    if (!hasDropped) return;
+    if (dropped[0] >= dropped[1]) return;
+    core.forgetHandedOut([dropped]);
     for (const offset of [...core.retries.offsets()]) {
       if (!core.isSettled(offset)) continue;
       core.retries.delete(offset);
@@ -436,22 +437,6 @@ export class Dispatcher<B> {
     const { parked } = this.#core;
     for (const { offset } of done?.failures ?? []) parked.note(offset);
     for (const offset of [...parked.gone()]) this.#released(offset, "settle");
-  }
-
-  /** What is settled is not handed out again. */
-  #forgetCounts(done: UnderWay): void {
-    const { handedOut } = this.#core;
-    if (handedOut.size === 0) return;
-    const ranges = [...done.acked, ...done.moved];
-    if (countOf(ranges) > handedOut.size) {
-      for (const offset of handedOut.keys()) {
-        if (this.#core.isSettled(offset)) handedOut.delete(offset);
-      }
-      return;
-    }
-    for (const [from, to] of ranges) {
-      for (let offset = from; offset < to; offset += 1) handedOut.delete(offset);
-    }
   }
 
   #confirm({ consumer, number }: Receipt): void {
