@@ -27,6 +27,7 @@ export interface AttacherDeps {
 export class Attacher {
   readonly #partition: DeliveryPartition;
   readonly #deps: AttacherDeps;
+  readonly #detaching = new Set<string>();
   #isRunning = false;
   #isAgainDue = false;
 
@@ -39,6 +40,11 @@ export class Attacher {
   get isComplete(): boolean {
     const plan = this.#plan();
     return plan !== undefined && plan.attach.length === 0 && plan.detach.length === 0;
+  }
+
+  /** It is about to be no more, whatever the metadata says by now. */
+  isDetaching(id: string): boolean {
+    return this.#detaching.has(id);
   }
 
   /** Compares and proposes; calls while that is under way are remembered. */
@@ -103,8 +109,13 @@ export class Attacher {
   }
 
   async #detach(id: string): Promise<boolean> {
+    this.#detaching.add(id);
     this.#deps.onDetach(id);
-    await this.#partition.propose({ type: "detach", id });
+    try {
+      await this.#partition.propose({ type: "detach", id });
+    } finally {
+      this.#detaching.delete(id);
+    }
     return true;
   }
 

@@ -75,6 +75,11 @@ export class DeliveryRunner implements ReadSource {
     return this.#isClosed;
   }
 
+  /** The subscription was detached, and perhaps attached anew: what is done here is done to nothing. */
+  get isOrphaned(): boolean {
+    return this.partition.deliveries.get(this.state.id) !== this.state;
+  }
+
   /** News of the partition matter to it. */
   get isWatching(): boolean {
     return this.#members.size > 0;
@@ -180,7 +185,10 @@ export class DeliveryRunner implements ReadSource {
 
   /** A seek was applied. */
   seeked(): void {
+    if (this.#isClosed) return;
     this.dispatcher.seeked(this.nowMs);
+    // Nothing is parked any more.
+    this.#tellApplied();
     this.markDirty();
   }
 

@@ -13,8 +13,9 @@ import type {
 } from "./dispatch-types.ts";
 import { type Grant, HeldBatch } from "./held-batch.ts";
 import type { Lease } from "./lease.ts";
-import { LeaseTable } from "./lease-table.ts";
+import { countOf, LeaseTable } from "./lease-table.ts";
 import { OffsetTable } from "./offset-table.ts";
+import { ParkedView } from "./parked-view.ts";
 import { RetryTable } from "./retry-table.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 import { UpdatePlan } from "./update-plan.ts";
@@ -26,13 +27,15 @@ const NONE: readonly RedeliveredMessage[] = [];
 export class DispatchCore<B> {
   readonly state: SubscriptionState;
   readonly consumers: ConsumerTable;
-  readonly leases = new LeaseTable();
+  readonly leases: LeaseTable;
   readonly retries = new RetryTable();
   readonly update = new UpdatePlan();
   /** Not settled, and not to be handed out: out, being settled, failed, filtered, or kept by the mode. */
   readonly busy = new OffsetTable();
   /** How often messages went out that came back. */
   readonly handedOut = new Map<Offset, number>();
+  /** What holds others up. Modes ask this, and not the replicated state. */
+  readonly parked: ParkedView;
   /** Consumers that have confirmations to be told. */
   readonly confirming = new Set<ConsumerKey>();
   definition: SubscriptionDefinition;
@@ -52,8 +55,11 @@ export class DispatchCore<B> {
     readonly highWatermark: Offset;
     readonly nowMs: number;
     readonly roundBegin?: number;
+    readonly lastNumber?: number;
   }) {
     this.state = options.state;
+    this.leases = new LeaseTable(options.lastNumber);
+    this.parked = new ParkedView(options.state.parked);
     this.definition = options.definition;
     this.nowMs = options.nowMs;
     this.logStartOffset = options.logStartOffset;
@@ -172,10 +178,24 @@ export class DispatchCore<B> {
     return ranges;
   }
 
-  /** Messages came back from a consumer. */
+  /** Messages came back from a consumer. What retention dropped meanwhile goes out no more. */
   countHandedOut(from: Offset, to: Offset): void {
     for (let offset = from; offset < to; offset += 1) {
-      if (!this.handedOut.has(offset)) this.handedOut.set(offset, 1);
+      const isNew = !this.handedOut.has(offset) && !this.isSettled(offset);
+      if (isNew) this.handedOut.set(offset, 1);
+    }
+  }
+
+  /** What is settled is not handed out again. */
+  forgetHandedOut(ranges: readonly OffsetRange[]): void {
+    const { handedOut } = this;
+    if (handedOut.size === 0) return;
+    if (countOf(ranges) > handedOut.size) {
+      for (const offset of handedOut.keys()) if (this.isSettled(offset)) handedOut.delete(offset);
+      return;
+    }
+    for (const [from, to] of ranges) {
+      for (let offset = from; offset < to; offset += 1) handedOut.delete(offset);
     }
   }
 

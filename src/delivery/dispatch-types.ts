@@ -21,6 +21,8 @@ export interface DispatcherOptions {
   readonly highWatermark: Offset;
   /** When the leadership began to serve. */
   readonly nowMs: number;
+  /** Of the newest delivery of a dispatcher before, in the same leadership: numbers go on above it. */
+  readonly lastNumber?: number;
 }
 
 /**

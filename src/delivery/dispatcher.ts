@@ -49,9 +49,9 @@ export class Dispatcher<B> {
   readonly #awaitedSessions: number;
   #awaitUntilMs: number;
   #sessionsNotedMs = Number.NEGATIVE_INFINITY;
+  /** Seeks of the state that were followed. */
+  #seeks: number;
   readonly #reads: ReadDesk<B>;
-  /** What holds others up, as far as the mode was told. */
-  readonly #parked: Set<Offset>;
   #counts = { acknowledged: 0, filtered: 0, dead: 0 };
 
   constructor(options: DispatcherOptions) {
@@ -62,7 +62,7 @@ export class Dispatcher<B> {
     this.#failures = new FailureDesk(core, this.#mode);
     this.#reads = new ReadDesk(core, this.#mode, this.#failures);
     this.#desk = new SettleDesk(core, this.#mode, this.#failures);
-    this.#parked = new Set(options.state.parked.offsets());
+    this.#seeks = options.state.seeks;
     this.#awaitedSessions = mode === "shared" ? 0 : options.state.sessions;
     this.#awaitUntilMs = this.#awaitedSessions > 0 ? options.nowMs + ackDeadlineMs : 0;
   }
@@ -128,6 +128,11 @@ export class Dispatcher<B> {
     return known === undefined ? "stale" : this.#desk.settle(known, settlement, random);
   }
 
+  /** Of the newest delivery: another dispatcher of the same leadership begins above it. */
+  get lastNumber(): number {
+    return this.#core.leases.lastNumber;
+  }
+
   /** Offsets whose settlement waits for its update to be applied: the runner stops reading streams at a limit. */
   get settlingOffsets(): number {
     return this.#core.update.offsets + this.#failures.waiting;
@@ -161,7 +166,7 @@ export class Dispatcher<B> {
     for (const failure of done.failures) this.#failures.applied(failure);
     for (const { offset, action } of done.releases) this.#released(offset, action);
     this.#compareParked(done);
-    this.#forgetCounts(done);
+    this.#core.forgetHandedOut([...done.acked, ...done.filtered, ...done.moved]);
     for (const receipt of done.receipts) this.#confirm(receipt);
     for (const { receipt } of done.failures) {
       if (receipt === undefined) continue;
@@ -173,13 +178,19 @@ export class Dispatcher<B> {
   /** A `seek` was applied: everything that is out is lost. An update under way is still told by updateApplied. */
   seeked(nowMs: number): void {
     this.#clock(nowMs);
+  }
+
+  /** Turns may come between a seek's applying and the call of seeked(): whatever comes first follows it. */
+  #followSeek(): void {
     const core = this.#core;
+    if (this.#seeks === core.state.seeks) return;
+    this.#seeks = core.state.seeks;
     for (const lease of [...core.leases.all()]) core.revoke(lease, lease.from, "seek");
     for (const receipt of [...core.update.drop(), ...this.#failures.drop()]) this.#confirm(receipt);
     core.retries.clear();
     core.handedOut.clear();
     core.busy.clear();
-    this.#parked.clear();
+    core.parked.clear();
     const underWay = core.update.underWay;
     if (underWay !== undefined) {
       for (const ranges of [underWay.acked, underWay.filtered, underWay.moved]) {
@@ -199,7 +210,8 @@ export class Dispatcher<B> {
 
   /** The dead letter topic has this message (one of `state.failures.dead()`): settles it with the next update. */
   deadMoved(offset: Offset): void {
-    this.#core.update.move(offset);
+    // A seek may have brought it back meanwhile.
+    if (this.#core.state.failures.get(offset)?.isDead === true) this.#core.update.move(offset);
   }
 
   // The world
@@ -207,11 +219,12 @@ export class Dispatcher<B> {
   /** Both only grow. */
   logMoved(logStartOffset: Offset, highWatermark: Offset): void {
     const core = this.#core;
-    const hasDropped = logStartOffset > core.logStartOffset;
+    const dropped: OffsetRange = [core.logStartOffset, logStartOffset];
     core.logStartOffset = logStartOffset;
     core.highWatermark = highWatermark;
     this.#reads.logMoved();
-    if (!hasDropped) return;
+    if (dropped[0] >= dropped[1]) return;
+    core.forgetHandedOut([dropped]);
     for (const offset of [...core.retries.offsets()]) {
       if (!core.isSettled(offset)) continue;
       core.retries.delete(offset);
@@ -279,19 +292,17 @@ export class Dispatcher<B> {
     return { lost, confirmed: this.#takeConfirmed(), deliveries, released };
   }
 
-  /** When takeUpdate, takeOutput and nextRead should be called although nothing came in; past: now; Infinity: never. */
+  /**
+   * When takeUpdate, takeOutput and nextRead should be called although nothing came in; past: now; Infinity: never. What is to be
+   * replicated now is taken as soon as fewer updates are under way, and needs no waking.
+   */
   wakeAtMs(): number {
     const { leases, retries, update, definition, nowMs } = this.#core;
-    const times = [this.#awaitUntilMs, definition.pausedUntilMs, this.#reads.emptyUntilMs];
+    const replicateMs = Math.min(update.dueMs(), this.#noteDueMs());
+    const { emptyUntilMs } = this.#reads;
+    const times = [this.#awaitUntilMs, definition.pausedUntilMs, emptyUntilMs, replicateMs];
     const later = times.filter((at) => at > nowMs);
-    return Math.min(
-      leases.nextDeadlineMs(),
-      retries.nextDueMs(),
-      update.dueMs(),
-      this.#noteDueMs(),
-      this.#mode.wakeAtMs(),
-      ...later,
-    );
+    return Math.min(leases.nextDeadlineMs(), retries.nextDueMs(), this.#mode.wakeAtMs(), ...later);
   }
 
   // Questions
@@ -325,6 +336,7 @@ export class Dispatcher<B> {
 
   #clock(nowMs: number): void {
     this.#core.nowMs = Math.max(this.#core.nowMs, nowMs);
+    this.#followSeek();
   }
 
   #handOut(): void {
@@ -342,8 +354,8 @@ export class Dispatcher<B> {
 
   /** Nothing at all may go out now. */
   #isHeldBack(): boolean {
-    const { definition, state, nowMs, leases } = this.#core;
-    if (definition.pausedUntilMs > nowMs || state.parked.isStopped) return true;
+    const { definition, parked, nowMs, leases } = this.#core;
+    if (definition.pausedUntilMs > nowMs || parked.isStopped) return true;
     if (leases.outstanding >= OUTSTANDING_MAX || this.#isAwaiting()) return true;
     // What failed may have to go first.
     return definition.mode === "exclusive" && this.#failures.pending > 0;
@@ -385,41 +397,46 @@ export class Dispatcher<B> {
   }
 
   #settled(ranges: readonly OffsetRange[]): void {
+    const { settled } = this.#core.state;
     for (const [from, to] of ranges) {
-      this.#core.busy.delete(from, to);
-      this.#mode.settled(from, to);
+      const open = settled.nextUnsettled(from);
+      if (open < to) this.#settledInPart(from, to);
+      else this.#settledWhole(from, to);
+    }
+  }
+
+  #settledWhole(from: Offset, to: Offset): void {
+    this.#core.busy.delete(from, to);
+    this.#mode.settled(from, to);
+  }
+
+  /** A seek between the commands of one update took back what the first ones settled: that goes out again. */
+  #settledInPart(from: Offset, to: Offset): void {
+    const { settled } = this.#core.state;
+    for (let offset = from; offset < to; ) {
+      const open = Math.min(settled.nextUnsettled(offset), to);
+      if (offset < open) this.#settledWhole(offset, open);
+      const end = settled.nextSettled(open, to);
+      if (open < end) this.#mode.returned(open, end);
+      offset = end;
     }
   }
 
   #released(offset: Offset, action: ReleaseUpdate["action"]): void {
-    if (this.#core.state.parked.byOffset(offset) !== undefined) return;
-    if (this.#parked.delete(offset)) this.#mode.released(offset, action);
+    const { parked, state } = this.#core;
+    if (state.parked.byOffset(offset) !== undefined) return;
+    if (!parked.forget(offset)) return;
+    // Too many failures are kept: what could not become a dead letter is tried again.
+    const isRefused = action === "dead" && state.failures.get(offset)?.isDead !== true;
+    const isOpen = isRefused && !this.#core.isSettled(offset);
+    this.#mode.released(offset, isOpen ? "retry" : action);
   }
 
   /** What parked a key may have been settled otherwise: filtered by another filter, or dropped by retention. */
   #compareParked(done?: UnderWay): void {
-    const { parked } = this.#core.state;
-    for (const { offset } of done?.failures ?? []) {
-      if (parked.byOffset(offset) !== undefined) this.#parked.add(offset);
-    }
-    if (this.#parked.size === parked.size) return;
-    for (const offset of this.#parked) this.#released(offset, "settle");
-  }
-
-  /** What is settled is not handed out again. */
-  #forgetCounts(done: UnderWay): void {
-    const { handedOut } = this.#core;
-    if (handedOut.size === 0) return;
-    const ranges = [...done.acked, ...done.moved];
-    if (countOf(ranges) > handedOut.size) {
-      for (const offset of handedOut.keys()) {
-        if (this.#core.isSettled(offset)) handedOut.delete(offset);
-      }
-      return;
-    }
-    for (const [from, to] of ranges) {
-      for (let offset = from; offset < to; offset += 1) handedOut.delete(offset);
-    }
+    const { parked } = this.#core;
+    for (const { offset } of done?.failures ?? []) parked.note(offset);
+    for (const offset of [...parked.gone()]) this.#released(offset, "settle");
   }
 
   #confirm({ consumer, number }: Receipt): void {

@@ -120,14 +120,14 @@ export class ExclusiveMode<B> implements ModeRules<B> {
 
   /** Only what nothing stands before, so that the order stays. */
   adopt(consumer: Consumer, ranges: readonly OffsetRange[]): OffsetRange[] {
-    const { state, busy, leases } = this.#core;
+    const { state, busy, leases, parked } = this.#core;
     const adopted: OffsetRange[] = [];
     if (leases.isHeldByOthers(consumer.key)) return adopted;
     for (const [from, to] of ranges) {
       for (;;) {
         const first = this.#core.nextFree(state.cursor);
         if (first < from || first >= to || !this.#isDue(first)) break;
-        if (state.parked.size > 0) break;
+        if (parked.size > 0) break;
         const isOne = state.failures.size > 0;
         const end = isOne ? first + 1 : this.#core.freeUntil(first, to);
         busy.add(first, end);
@@ -175,7 +175,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
   }
 
   #isParked(offset: Offset, held: HeldBatch<B>): boolean {
-    const { parked } = this.#core.state;
+    const { parked } = this.#core;
     return parked.size > 0 && parked.hasKey(held.keyOf(offset));
   }
 
@@ -183,13 +183,16 @@ export class ExclusiveMode<B> implements ModeRules<B> {
   #isDue(offset: Offset): boolean {
     const failure = this.#core.state.failures.get(offset);
     if (failure === undefined) return !this.#core.isFailureLimitReached;
+    // It was killed a moment ago, and is busy as soon as that is told.
+    if (failure.isDead) return false;
     if (failure.notBeforeMs <= this.#core.nowMs) return true;
     this.#blockedUntilMs = failure.notBeforeMs;
     return false;
   }
 
   #grant(held: HeldBatch<B>, room: number): Grant<B> {
-    const { failures, parked } = this.#core.state;
+    const { failures } = this.#core.state;
+    const { parked } = this.#core;
     const end = held.batch.endOffset;
     const isPlain = failures.size === 0 && parked.size === 0;
     const ranges: OffsetRange[] = [];

@@ -90,8 +90,9 @@ export class FailureDesk<B> {
     const failure = state.failures.get(offset);
     if (failure?.isDead === true) {
       this.#mode.dead(offset);
-    } else if (failure !== undefined && (fate.kind === "park" || fate.kind === "stop")) {
-      // No more keys can be parked: the partition stops, as the limit says.
+    } else if (failure !== undefined && fate.kind === "park" && !state.parked.isStopped) {
+      // No more keys can be parked: the partition stops, as the limit says. A first stop always finds room; once it stands,
+      // what could not be parked is tried again when the partition goes on.
       const stop: FailureFate = { kind: "stop" };
       const again = { offset, fate: stop, timeMs, attempt: undefined, key: undefined };
       this.#core.update.fail({ ...again, receipt: undefined });

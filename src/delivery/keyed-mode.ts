@@ -8,7 +8,7 @@ import type { DispatchCore } from "./dispatch-core.ts";
 import type { LoadedBatch } from "./dispatch-types.ts";
 import type { Grant, HeldBatch } from "./held-batch.ts";
 import { type Behind, type KnownKey, type ModeRules, READ_BYTES } from "./mode-rules.ts";
-import { OrderTable, type Waiting, WINDOW_MESSAGES_MAX } from "./order-table.ts";
+import { OrderTable, type Waiting } from "./order-table.ts";
 import { ReadPlan } from "./read-plan.ts";
 import { RetryOffers } from "./retry-offers.ts";
 
@@ -44,7 +44,7 @@ export class KeyedMode<B> implements ModeRules<B> {
 
   readFrom(): Offset | undefined {
     this.#look();
-    if (this.#loaded.length > 0 && this.#order.size >= WINDOW_MESSAGES_MAX) return undefined;
+    if (this.#loaded.length > 0 && this.#order.isFull) return undefined;
     if (this.#bytes >= WINDOW_BYTES_MAX || this.#loadedBytes() >= READ_BYTES / 2) return undefined;
     const last = this.#loaded.at(-1);
     const from = this.#plan.next(last?.batch.endOffset ?? 0);
@@ -192,7 +192,7 @@ export class KeyedMode<B> implements ModeRules<B> {
   #look(): void {
     for (let held = this.#loaded[0]; held !== undefined; held = this.#loaded[0]) {
       const { baseOffset, endOffset } = held.batch;
-      while (held.position < endOffset && this.#order.size < WINDOW_MESSAGES_MAX) {
+      while (held.position < endOffset && !this.#order.isFull) {
         this.#meet(held.position, held);
         held.position += 1;
       }
@@ -205,7 +205,7 @@ export class KeyedMode<B> implements ModeRules<B> {
   }
 
   #meet(offset: Offset, held: HeldBatch<B>): void {
-    const { state, busy } = this.#core;
+    const { state, busy, parked } = this.#core;
     if (state.settled.isSettled(offset) || this.#order.isKnown(offset)) return;
     if (held.batch.unwanted.length > 0 && held.isUnwanted(offset)) return;
     const key = held.keyOf(offset);
@@ -214,7 +214,7 @@ export class KeyedMode<B> implements ModeRules<B> {
       this.#meetBusy(offset, name);
       return;
     }
-    if (state.parked.size > 0 && state.parked.hasKey(key)) {
+    if (parked.hasKey(key)) {
       this.#passedOver = Math.min(this.#passedOver, offset);
       return;
     }
@@ -242,7 +242,7 @@ export class KeyedMode<B> implements ModeRules<B> {
   }
 
   #adoptOne(offset: Offset): boolean {
-    const { state, busy } = this.#core;
+    const { state, busy, parked } = this.#core;
     const ready = this.#order.turnOfHead(offset)?.ready;
     if (ready !== undefined) {
       this.#order.take(ready);
@@ -255,7 +255,7 @@ export class KeyedMode<B> implements ModeRules<B> {
     if (failure !== undefined && (failure.isDead || failure.notBeforeMs > this.#core.nowMs)) {
       return false;
     }
-    if (state.parked.byOffset(offset) !== undefined) return false;
+    if (parked.has(offset)) return false;
     busy.add(offset, offset + 1);
     this.#adopted.add(offset);
     return true;

@@ -9,8 +9,18 @@ export class LeaseTable {
   readonly #byConsumer = new Map<ConsumerKey, LeaseList>();
   /** By how long leases last: within a list, later ones end later. More than one list only after the ack deadline changed. */
   readonly #byDuration = new Map<number, LeaseList>();
-  #lastNumber = 0;
+  #lastNumber: number;
   #outstanding = 0;
+
+  /** @param lastNumber numbers are above it */
+  constructor(lastNumber = 0) {
+    this.#lastNumber = lastNumber;
+  }
+
+  /** Of the newest delivery. */
+  get lastNumber(): number {
+    return this.#lastNumber;
+  }
 
   /** Messages that are out. */
   get outstanding(): number {

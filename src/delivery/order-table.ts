@@ -6,6 +6,8 @@ import { MinHeap } from "./min-heap.ts";
 
 /** Messages read ahead, ready or waiting. */
 export const WINDOW_MESSAGES_MAX = 4096;
+/** Bytes of the keys of messages that are out, wait, or have failed. Beyond: nothing new is looked at until some are settled. */
+export const KEY_BYTES_MAX = 16 * 1024 * 1024;
 
 /** One message of the window. */
 export interface Waiting<B> {
@@ -34,6 +36,7 @@ export class OrderTable<B> {
   readonly #ready = new MinHeap<Waiting<B>>((a, b) => a.offset < b.offset);
   readonly #dropped: (message: Waiting<B>) => void;
   #size = 0;
+  #keyBytes = 0;
 
   /** @param dropped a message left the window without going out */
   constructor(dropped: (message: Waiting<B>) => void) {
@@ -43,6 +46,11 @@ export class OrderTable<B> {
   /** Messages of the window. */
   get size(): number {
     return this.#size;
+  }
+
+  /** No further message may be added. */
+  get isFull(): boolean {
+    return this.#size >= WINDOW_MESSAGES_MAX || this.#keyBytes >= KEY_BYTES_MAX;
   }
 
   turnOf(name: string): KeyTurn<B> | undefined {
@@ -115,7 +123,7 @@ export class OrderTable<B> {
     let next = turn.waiting.shift();
     while (typeof next === "number" && !this.#known.has(next)) next = turn.waiting.shift();
     if (next === undefined) {
-      this.#turns.delete(turn.name);
+      this.#deleteTurn(turn);
       return;
     }
     turn.head = typeof next === "number" ? next : next.offset;
@@ -130,7 +138,7 @@ export class OrderTable<B> {
     const turn = this.#known.get(offset);
     this.#known.delete(offset);
     if (turn === undefined) return;
-    this.#turns.delete(turn.name);
+    this.#deleteTurn(turn);
     if (turn.ready !== undefined) this.#drop(turn.ready);
     this.#dropWaiting(turn);
   }
@@ -151,6 +159,7 @@ export class OrderTable<B> {
   clear(): void {
     this.dropWindow();
     this.#turns.clear();
+    this.#keyBytes = 0;
     this.#known.clear();
   }
 
@@ -167,8 +176,13 @@ export class OrderTable<B> {
   #newTurn(name: string, head: Offset): KeyTurn<B> {
     const turn: KeyTurn<B> = { name, head, ready: undefined, waiting: [] };
     this.#turns.set(name, turn);
+    this.#keyBytes += name.length;
     this.#known.set(head, turn);
     return turn;
+  }
+
+  #deleteTurn({ name }: KeyTurn<B>): void {
+    if (this.#turns.delete(name)) this.#keyBytes -= name.length;
   }
 
   #dropWaiting(turn: KeyTurn<B>): void {

@@ -9,6 +9,8 @@ import { decodeParked, encodeParked, offsetKey, offsetOfKey } from "./delivery-r
 /** One message that holds up others. */
 export type Parked = ParkUpdate;
 
+const NONE: readonly Offset[] = [];
+
 export class ParkedTable {
   readonly #parked = new Map<Offset, Parked>();
   /** Offsets that park a key; more than one only when the key was parked again before it was released. */
@@ -16,6 +18,7 @@ export class ParkedTable {
   readonly #changed = new Set<Offset>();
   readonly #sizeMax: number;
   #stops = 0;
+  #releases = 0;
 
   constructor(sizeMax: number = SUBSCRIPTION_LIMITS.parkedKeys) {
     this.#sizeMax = sizeMax;
@@ -23,6 +26,11 @@ export class ParkedTable {
 
   get size(): number {
     return this.#parked.size;
+  }
+
+  /** Grows with each one that parks no more. */
+  get releases(): number {
+    return this.#releases;
   }
 
   /** No further key can be parked; the partition still can. */
@@ -47,13 +55,19 @@ export class ParkedTable {
 
   /** Whether the key is held up; undefined: the messages without a key. A stopped partition is another question. */
   hasKey(key: Buffer | undefined): boolean {
-    return this.#byKey.has(nameOf(key));
+    return this.#byKey.has(nameOfKey(key));
+  }
+
+  /** Offsets that park this key, in no order. */
+  offsetsOfKey(key: Buffer | undefined): readonly Offset[] {
+    if (this.#byKey.size === 0) return NONE;
+    return this.#byKey.get(nameOfKey(key)) ?? NONE;
   }
 
   /** The lowest offset that parked this key. */
   offsetOfKey(key: Buffer | undefined): Offset | undefined {
-    const offsets = this.#byKey.get(nameOf(key));
-    return offsets === undefined ? undefined : Math.min(...offsets);
+    const offsets = this.offsetsOfKey(key);
+    return offsets.length === 0 ? undefined : Math.min(...offsets);
   }
 
   /** In offset order; sorted at each call. */
@@ -79,12 +93,13 @@ export class ParkedTable {
     const parked = this.#parked.get(offset);
     if (parked === undefined) return false;
     this.#parked.delete(offset);
+    this.#releases += 1;
     this.#changed.add(offset);
     if (parked.scope === "partition") {
       this.#stops -= 1;
       return true;
     }
-    const name = nameOf(parked.key);
+    const name = nameOfKey(parked.key);
     const left = this.#byKey.get(name)?.filter((other) => other !== offset) ?? [];
     if (left.length === 0) this.#byKey.delete(name);
     else this.#byKey.set(name, left);
@@ -95,6 +110,7 @@ export class ParkedTable {
     for (const offset of this.#parked.keys()) this.#changed.add(offset);
     this.#parked.clear();
     this.#byKey.clear();
+    this.#releases += 1;
     this.#stops = 0;
   }
 
@@ -136,12 +152,12 @@ export class ParkedTable {
       this.#stops += 1;
       return;
     }
-    const name = nameOf(parked.key);
+    const name = nameOfKey(parked.key);
     this.#byKey.set(name, [...(this.#byKey.get(name) ?? []), parked.offset]);
   }
 }
 
 /** Keys are any bytes; the messages without one are a key of their own. */
-function nameOf(key: Buffer | undefined): string {
+export function nameOfKey(key: Buffer | undefined): string {
   return key === undefined ? "" : `k${key.toString("latin1")}`;
 }

@@ -32,6 +32,8 @@ interface Leadership {
   readonly tasks: TaskGroup;
   readonly carrier: UpdateCarrier;
   readonly attacher: Attacher;
+  /** Of the newest delivery of what was served, by subscription: tokens never go back within a term. */
+  readonly numbers: Map<string, number>;
   /** Wall time when it began, and the monotonic time then. */
   readonly wallMs: number;
   readonly sinceMs: number;
@@ -119,7 +121,7 @@ export class PartitionDeliveries {
       onChanged: () => this.#align(),
     });
     const times = { wallMs: clock.wallMs(), sinceMs: clock.monotonicMs() };
-    this.#leadership = { term, tasks, carrier, attacher, ...times };
+    this.#leadership = { term, tasks, carrier, attacher, numbers: new Map(), ...times };
     this.#align();
     attacher.look();
   }
@@ -137,8 +139,9 @@ export class PartitionDeliveries {
     this.#selected = rows;
     for (const row of rows) {
       const state = this.partition.deliveries.get(row.subscriptionId);
+      this.#endOrphan(row.subscriptionId);
       const served = this.#served.get(row.subscriptionId);
-      if (state === undefined) continue;
+      if (state === undefined || leadership.attacher.isDetaching(row.subscriptionId)) continue;
       if (served === undefined) this.#serve(leadership, row, state);
       else if (served.runner.row.version !== row.version) served.runner.configure(row);
     }
@@ -156,6 +159,7 @@ export class PartitionDeliveries {
       logStartOffset,
       highWatermark,
       nowMs: nowMs(),
+      lastNumber: leadership.numbers.get(row.subscriptionId) ?? 0,
     });
     const onFailure = (error: unknown): void =>
       this.#failed({ subscription: row.definition.name, error });
@@ -208,9 +212,17 @@ export class PartitionDeliveries {
     const served = this.#served.get(subscriptionId);
     if (served === undefined) return;
     this.#served.delete(subscriptionId);
+    this.#leadership?.numbers.set(subscriptionId, served.runner.dispatcher.lastNumber);
     this.#dirty.delete(served.runner);
     served.mover.close();
     served.runner.close(error);
+  }
+
+  /** It was attached anew: what its runner knows is of the former attachment. */
+  #endOrphan(subscriptionId: string): void {
+    const runner = this.#served.get(subscriptionId)?.runner;
+    if (runner?.isOrphaned !== true) return;
+    this.#end(subscriptionId, new BrokerError("LEADERSHIP_LOST", "it was detached meanwhile"));
   }
 
   /** As if the leadership had begun anew, for one subscription. */

@@ -33,10 +33,10 @@ export async function seek(
   if (isDry) return outcome;
   const { id } = runner.state;
   const reply = await runner.partition.propose({ type: "seek", id, offset: to });
-  requireOpen(runner);
   if (reply.outcome === "not-attached") {
     throw new BrokerError("UNKNOWN_SUBSCRIPTION", "the subscription left the partition meanwhile");
   }
+  // In force, whether this node still leads or not.
   runner.seeked();
   return { ...outcome, from: reply.from ?? outcome.from, to: reply.to ?? to };
 }

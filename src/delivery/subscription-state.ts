@@ -51,6 +51,7 @@ export class SubscriptionState {
   #version: number;
   #sessions = 0;
   #droppedMessages = 0;
+  #seeks = 0;
   /** The stored record is another one. */
   #isMetaChanged = true;
   #storedCursor: Offset;
@@ -83,6 +84,11 @@ export class SubscriptionState {
   /** Messages that retention dropped before they were settled. */
   get droppedMessages(): number {
     return this.#droppedMessages;
+  }
+
+  /** Grows with each seek; of this replica's memory. */
+  get seeks(): number {
+    return this.#seeks;
   }
 
   /** @returns whether it is newer */
@@ -124,6 +130,7 @@ export class SubscriptionState {
 
   /** Goes to another place: nothing above it is settled, and no failure or parked key is remembered. */
   seek(offset: Offset): void {
+    this.#seeks += 1;
     this.settled.seek(offset);
     this.failures.clear();
     this.parked.clear();

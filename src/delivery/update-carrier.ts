@@ -66,8 +66,9 @@ export class UpdateCarrier {
 
   #over(carried: readonly DeliveryRunner[], isApplied: boolean): void {
     for (const runner of carried) {
-      if (isApplied) runner.updateApplied();
-      if (isApplied) this.#deps.onApplied(runner);
+      const isInForce = isApplied && !runner.isOrphaned;
+      if (isInForce) runner.updateApplied();
+      if (isInForce) this.#deps.onApplied(runner);
       else this.#deps.onUnknown(runner);
     }
     this.carry();

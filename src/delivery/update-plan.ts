@@ -85,8 +85,7 @@ export class UpdatePlan {
   /** Acknowledged and not applied yet. */
   isAcking(offset: Offset): boolean {
     if (this.#acked.has(offset)) return true;
-    const acked = this.#underWay?.acked ?? [];
-    return acked.some(([from, to]) => offset >= from && offset < to);
+    return this.#underWay !== undefined && isWithin(this.#underWay.acked, offset);
   }
 
   filter(from: Offset, to: Offset, nowMs: number): void {
@@ -182,6 +181,19 @@ export class UpdatePlan {
     if (this.#filtered.size === 0) return Number.POSITIVE_INFINITY;
     return this.#filteredSinceMs + FILTERED_DELAY_MS;
   }
+}
+
+/** @param ranges ascending */
+function isWithin(ranges: readonly OffsetRange[], offset: Offset): boolean {
+  let low = 0;
+  let high = ranges.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((ranges[middle]?.[1] ?? 0) <= offset) low = middle + 1;
+    else high = middle;
+  }
+  const range = ranges[low];
+  return range !== undefined && range[0] <= offset;
 }
 
 function encodeUpdate(

@@ -49,6 +49,8 @@ export class DispatchModel {
   #former: Worker[] = [];
   #read: ReadRequest | undefined;
   #update: SubscriptionUpdate | undefined;
+  /** An update is in the state, and the dispatcher was not told yet: other turns may come in between. */
+  #isUntold = false;
   #nextWorker = 1;
   #filter = 0;
   counts = { deliveries: 0, redeliveries: 0, stale: 0, leaders: 1, adopted: 0, failures: 0 };
@@ -115,7 +117,8 @@ export class DispatchModel {
 
   #isDone(): boolean {
     const { state, endOffset, heldBatches } = this.h;
-    const isQuiet = this.#open.size === 0 && this.#update === undefined && this.#read === undefined;
+    const isReplicated = this.#update === undefined && !this.#isUntold;
+    const isQuiet = this.#open.size === 0 && isReplicated && this.#read === undefined;
     return state.cursor === endOffset && isQuiet && heldBatches.length === 0;
   }
 
@@ -256,6 +259,11 @@ export class DispatchModel {
   }
 
   #apply(): void {
+    if (this.#isUntold) {
+      this.#isUntold = false;
+      this.h.dispatcher.updateApplied(this.h.nowMs);
+      return;
+    }
     const update = this.#update;
     if (update === undefined) return;
     this.#update = undefined;
@@ -266,7 +274,7 @@ export class DispatchModel {
       if (attempt !== undefined) this.#failureReplicated(offset);
     }
     this.h.state.update(update, this.h.endOffset);
-    this.h.dispatcher.updateApplied(this.h.nowMs);
+    this.#isUntold = true;
   }
 
   #checkSettled(offset: number): void {
@@ -339,6 +347,7 @@ export class DispatchModel {
     this.#failures.clear();
     this.#read = undefined;
     this.#update = undefined;
+    this.#isUntold = false;
     this.h.changeLeader();
     while (this.#random.next() < 0.8) this.#comeBack();
   }

@@ -15,7 +15,7 @@ import type {
   SettleOutcome,
 } from "../../src/delivery/dispatch-types.ts";
 import { Dispatcher } from "../../src/delivery/dispatcher.ts";
-import { SubscriptionState } from "../../src/delivery/subscription-state.ts";
+import { SubscriptionState, type TableLimits } from "../../src/delivery/subscription-state.ts";
 import type { SubscriptionDefinition, SubscriptionMode } from "../../src/model/subscription.ts";
 
 export const START_MS = 1_000_000;
@@ -74,9 +74,15 @@ export class Harness {
   readonly outputs: Output<string>[] = [];
   #settlements = 0;
 
-  constructor(mode: SubscriptionMode, changes: Partial<SubscriptionDefinition> = {}, from = 0) {
+  constructor(
+    mode: SubscriptionMode,
+    changes: Partial<SubscriptionDefinition> = {},
+    from = 0,
+    limits: TableLimits = {},
+  ) {
     this.definition = definitionOf(mode, changes);
-    this.state = new SubscriptionState({ id: "s", version: 1, createdIndex: 1, startOffset: from });
+    const attachment = { id: "s", version: 1, createdIndex: 1, startOffset: from };
+    this.state = new SubscriptionState(attachment, limits);
     this.dispatcher = this.#newDispatcher();
   }
 
@@ -174,10 +180,16 @@ export class Harness {
 
   /** Replicates what the dispatcher wants to be. @returns whether there was something */
   replicate(): boolean {
+    const isSome = this.replicateUntold();
+    if (isSome) this.dispatcher.updateApplied(this.nowMs);
+    return isSome;
+  }
+
+  /** The same, and the dispatcher is not told yet, as in production until promises have settled. */
+  replicateUntold(): boolean {
     const update = this.dispatcher.takeUpdate(this.nowMs);
     if (update === undefined) return false;
     this.state.update(update, this.endOffset);
-    this.dispatcher.updateApplied(this.nowMs);
     return true;
   }
 

@@ -277,7 +277,8 @@ describe("dispatcher, keyed: another leader", () => {
     h.append(["a", "b"]);
     h.consumer(1, 1);
     expect(h.pump()).toEqual([]);
-    expect(h.dispatcher.wakeAtMs()).toBe(h.nowMs);
+    // That is replicated after this turn, and not for the sake of time.
+    expect(h.dispatcher.wakeAtMs()).toBe(Number.POSITIVE_INFINITY);
     expect(offsetsOf(h.turn())).toEqual([0]);
     h.consumer(2, 1);
     expect(h.pump()).toEqual([]);

@@ -81,6 +81,69 @@ describe("partition deliveries: attaching", () => {
   });
 });
 
+describe("partition deliveries: the topic left and chosen again while that is under way", () => {
+  it("the state that is served is the attached one: what is confirmed is in it, numbers go on", async () => {
+    const stage = await stageOf([rowOf()]);
+    stage.partition.append("a", "b");
+    const former = stage.open();
+    await stage.clock.run(0);
+    const numberBefore = former.deliveries.at(-1)?.deliveryNumber ?? 0;
+    stage.partition.isHeld = true;
+    stage.directory.set([]);
+    await stage.clock.run(0);
+    stage.directory.set([rowOf({ version: 200 })]);
+    await stage.clock.run(0);
+    const stream = stage.open();
+    await stage.clock.run(0);
+    expect(stream.deliveries).toEqual([]);
+    stage.partition.release();
+    await stage.clock.run(1);
+    expect(runnerOf(stage).state).toBe(stage.partition.deliveries.get(SUB));
+    expect(stream.offsets).toEqual([0, 1]);
+    const number = stream.deliveries[0]?.deliveryNumber ?? 0;
+    expect(number).toBeGreaterThan(numberBefore);
+    stream.ack(1, number, [0, 2], stream.deliveries[0]?.channel);
+    await stage.clock.run(1);
+    expect(stream.settled).toEqual([1]);
+    expect(cursorOf(stage.partition)).toBe(2);
+  });
+
+  it("an update whose outcome is unknown: delivery numbers go on in the same term", async () => {
+    const stage = await stageOf([rowOf()]);
+    stage.partition.append("a", "b");
+    const stream = stage.open();
+    await stage.clock.run(0);
+    const number = stream.deliveries[0]?.deliveryNumber ?? 0;
+    stage.partition.refusals = [new BrokerError("LEADERSHIP_LOST", "nobody knows")];
+    stream.ack(1, number, [0, 1]);
+    await stage.clock.run(1);
+    const again = stage.open();
+    await stage.clock.run(1);
+    const numbers = [...stream.deliveries.slice(1), ...again.deliveries];
+    expect(numbers.length).toBeGreaterThan(0);
+    for (const { deliveryNumber } of numbers) expect(deliveryNumber).toBeGreaterThan(number);
+  });
+});
+
+describe("partition deliveries: more to be replicated than may be under way", () => {
+  it("waits for what is under way and not for time, then is replicated", async () => {
+    const ids = ["a", "b", "c", "d", "e"].map((end) => `${SUB.slice(0, -1)}${end}`);
+    const stage = await stageOf(ids.map((id) => rowOf({ id, name: id })));
+    stage.partition.append("m");
+    stage.partition.isHeld = true;
+    for (const id of ids) {
+      const stream = stage.open({ subscription: id });
+      await stage.clock.run(0);
+      stream.ack(1, stream.deliveries[0]?.deliveryNumber ?? 0, [0, 1]);
+      // Without time passing this ends only when nobody wakes for now again and again.
+      await stage.clock.run(0);
+    }
+    stage.partition.release();
+    await stage.clock.run(0);
+    for (const id of ids) expect(stage.partition.deliveries.get(id)?.cursor).toBe(1);
+  }, 5000);
+});
+
 describe("partition deliveries: leadership", () => {
   it("lost and won: streams are told, what was confirmed does not come again, the rest does", async () => {
     const stage = await stageOf([rowOf()]);

@@ -1,5 +1,6 @@
 // Virtual time for tests and the simulator: events run in the order (time, sequence), nothing ever sleeps. After each
-// event all promises that it settled are drained, so asynchronous code runs in a repeatable order as well. Every node of
+// event all promises that it settled are drained, so asynchronous code runs in a repeatable order as well. What a node
+// deferred runs as one event, as on the system's clock: no promise settles in the midst of it. Every node of
 // a simulated cluster gets a fork of the clock, which can be stopped (the process died) or paused (SIGSTOP).
 import type { Cancel, Clock } from "../../src/base/clock.ts";
 
@@ -12,6 +13,8 @@ interface VirtualEvent {
 
 /** 2026-01-01T00:00:00Z: wall time at virtual 0. */
 const WALL_ORIGIN_MS = 1_767_225_600_000;
+/** Rounds of deferred calls in one turn, as in base/clock.ts. */
+const DEFERRED_ROUNDS_MAX = 4;
 
 export class VirtualClock {
   readonly #queue: VirtualEvent[] = [];
@@ -117,6 +120,8 @@ export class NodeClock implements Clock {
   #isStopped = false;
   /** Present while paused: what came due meanwhile, in order. */
   #held: (() => void)[] | undefined;
+  #deferred: (() => void)[] = [];
+  #isDrainDue = false;
 
   constructor(clock: VirtualClock, skewMs: number) {
     this.#clock = clock;
@@ -136,13 +141,16 @@ export class NodeClock implements Clock {
   }
 
   defer(run: () => void): void {
-    this.#clock.add(this, 0, run);
+    if (this.#isStopped) return;
+    this.#deferred.push(run);
+    if (!this.#isDrainDue) this.#addDrain();
   }
 
   /** The process is gone: nothing that it scheduled runs any more. */
   stop(): void {
     this.#isStopped = true;
     this.#held = undefined;
+    this.#deferred = [];
   }
 
   /** SIGSTOP: events wait. */
@@ -162,6 +170,21 @@ export class NodeClock implements Clock {
     if (this.#isStopped) return;
     if (this.#held === undefined) run();
     else this.#held.push(run);
+  }
+
+  #addDrain(): void {
+    this.#isDrainDue = true;
+    this.#clock.add(this, 0, () => this.#drain());
+  }
+
+  #drain(): void {
+    this.#isDrainDue = false;
+    for (let round = 0; round < DEFERRED_ROUNDS_MAX && this.#deferred.length > 0; round += 1) {
+      const runs = this.#deferred;
+      this.#deferred = [];
+      for (const run of runs) if (!this.#isStopped) run();
+    }
+    if (this.#deferred.length > 0) this.#addDrain();
   }
 }
 

@@ -1,0 +1,51 @@
+import { describe, expect, it } from "vitest";
+import type { DeliveryRunner } from "../../src/delivery/delivery-runner.ts";
+import { seek } from "../../src/delivery/seek.ts";
+import { type Stage, stageOf, TOPIC_ID } from "./fake-partition.ts";
+import { rowOf, SUB } from "./support.ts";
+
+const BACK = { kind: "earliest", offset: 0, timeMs: 0 } as const;
+
+function runnerOf(stage: Stage): DeliveryRunner {
+  const runner = stage.host.get(TOPIC_ID, 0)?.runner(SUB);
+  if (runner === undefined) throw new Error("not served");
+  return runner;
+}
+
+describe("seek", () => {
+  it("a release of a parked key that it overtakes ends", async () => {
+    const stage = await stageOf([rowOf({ mode: "keyed", onFailure: "park" })]);
+    stage.partition.append({ key: "k", value: "a" });
+    const stream = stage.open();
+    await stage.clock.run(0);
+    const { deliveryNumber = 0 } = stream.deliveries[0] ?? {};
+    const reject = { number: 1, channel: 0, deliveryNumber, kind: "reject", ranges: [] } as const;
+    stream.say({ settle: [{ ...reject, cumulative: false, retryAtMs: 0, error: "no" }] });
+    await stage.clock.run(10);
+    expect(runnerOf(stage).state.parked.size).toBe(1);
+    stage.partition.isHeld = true;
+    const sought = seek(runnerOf(stage), BACK, false);
+    await stage.clock.run(0);
+    const released = runnerOf(stage).release(0, false);
+    stage.partition.release();
+    await stage.clock.until(sought);
+    await stage.clock.until(released, 1000);
+  });
+
+  it("applied when the leadership ends: says what it did", async () => {
+    const stage = await stageOf([rowOf()]);
+    stage.partition.append("a", "b");
+    const stream = stage.open();
+    await stage.clock.run(0);
+    stream.ack(1, stream.deliveries[0]?.deliveryNumber ?? 0, [0, 2]);
+    await stage.clock.run(0);
+    const propose = stage.partition.propose.bind(stage.partition);
+    stage.partition.propose = async (command) => {
+      const reply = await propose(command);
+      stage.partition.lose();
+      return reply;
+    };
+    const told = await stage.clock.until(seek(runnerOf(stage), BACK, false));
+    expect(told).toEqual({ from: 2, to: 0, skippedMessages: 0, repeatedMessages: 2 });
+  });
+});
