@@ -48,6 +48,7 @@ export class DispatchCore<B> {
   constructor(options: {
     readonly state: SubscriptionState;
     readonly definition: SubscriptionDefinition;
+    readonly partitionName: string;
     readonly logStartOffset: Offset;
     readonly highWatermark: Offset;
     readonly nowMs: number;
@@ -57,7 +58,10 @@ export class DispatchCore<B> {
     this.nowMs = options.nowMs;
     this.logStartOffset = options.logStartOffset;
     this.highWatermark = options.highWatermark;
-    this.consumers = new ConsumerTable(options.definition.mode !== "shared");
+    this.consumers = new ConsumerTable(
+      `${options.state.id}\n${options.partitionName}`,
+      options.definition.mode !== "shared",
+    );
   }
 
   isSettled(offset: Offset): boolean {
