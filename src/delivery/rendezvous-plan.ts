@@ -24,7 +24,7 @@ export function rendezvousHash(consumerId: string, name: string): number {
 }
 
 /** 32 bits over UTF-16 units: FNV-1a, and a final mix because ids often differ in their last character only. */
-export function hashOf(text: string): number {
+function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at += 1) {
     hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
