@@ -1,8 +1,9 @@
 // The consumers of a run: starts their processes, writes down what they report, kills them, and replaces them.
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import type { DeliveryRecorder, DeliverySink, DeliveryToken } from "../../src/testkit/index.ts";
+import type { DeliveryRecorder } from "../../src/testkit/index.ts";
 import { waitUntil } from "../chaos/waiting.ts";
+import { type MemberEvents, MemberSink } from "./member-sink.ts";
 import { type ConsumerOrder, isReport, replay } from "./wire.ts";
 
 const PROGRAM = fileURLToPath(new URL("./consumer-process.ts", import.meta.url));
@@ -14,15 +15,10 @@ interface Member {
   readonly ended: Promise<void>;
   isReady: boolean;
   isKilled: boolean;
-  /** Begun, and not known to be settled: partition and offset. */
-  readonly open: Set<string>;
-  /** Acknowledgements without an answer, by number. */
-  readonly asked: Map<number, DeliveryToken & { readonly offset: number }>;
+  readonly sink: MemberSink;
 }
 
-export interface FleetEvents {
-  /** A message's acknowledgement was confirmed. */
-  acknowledged(partition: number, offset: number): void;
+export interface FleetEvents extends MemberEvents {
   problem(text: string): void;
 }
 
@@ -60,7 +56,7 @@ export class ConsumerFleet {
     const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
     const member: Member = {
       ...{ name: consumer, child, ended, isReady: false, isKilled: false },
-      ...{ open: new Set(), asked: new Map() },
+      sink: new MemberSink(recorder, this.#options.events),
     };
     child.on("message", (message) => this.#take(member, message));
     child.once("exit", (code, signal) => {
@@ -74,15 +70,16 @@ export class ConsumerFleet {
   /** SIGKILL for one of them, by preference one that holds something. Returns whether it did. */
   kill(choose: (count: number) => number): boolean {
     const alive = this.#alive();
-    const busy = alive.filter(({ open }) => open.size > 0);
+    const busy = alive.filter(({ sink }) => sink.held > 0);
     const candidates = busy.length > 0 ? busy : alive;
     const victim = candidates[choose(candidates.length)];
     if (victim === undefined) return false;
+    const isIdle = victim.sink.held === 0;
     this.#note(victim, "killed");
     victim.isKilled = true;
     victim.child.kill("SIGKILL");
     this.kills += 1;
-    if (victim.open.size === 0) return false;
+    if (isIdle) return false;
     this.bites += 1;
     return true;
   }
@@ -118,7 +115,7 @@ export class ConsumerFleet {
   }
 
   #take(member: Member, message: unknown): void {
-    const { events, recorder } = this.#options;
+    const { events } = this.#options;
     if (!isReport(message)) {
       events.problem(`consumer ${member.name} said something strange`);
       return;
@@ -126,42 +123,6 @@ export class ConsumerFleet {
     if (message.kind === "ready") member.isReady = true;
     else if (message.kind === "failed") {
       events.problem(`consumer ${member.name} failed: ${message.reason}`);
-    } else for (const row of message.rows) replay(row, this.#sinkOf(member, recorder));
+    } else for (const row of message.rows) replay(row, member.sink);
   }
-
-  /** Writes through to the recorder, and counts. */
-  #sinkOf(member: Member, recorder: DeliveryRecorder): DeliverySink {
-    const { events } = this.#options;
-    const { asked, open } = member;
-    return {
-      deliver: (token, records, atMs) => {
-        for (const { offset } of records) open.add(nameOf(token, offset));
-        recorder.deliver(token, records, atMs);
-      },
-      resume: (...values) => recorder.resume(...values),
-      begin: (...values) => recorder.begin(...values),
-      end: (...values) => recorder.end(...values),
-      ask: (token, verdict, ranges, atMs, number = 0) => {
-        if (verdict === "ack") asked.set(number, { ...token, offset: ranges[0] ?? 0 });
-        return recorder.ask(token, verdict, ranges, atMs, number);
-      },
-      lose: (token, ranges, cause, atMs) => {
-        open.delete(nameOf(token, ranges[0] ?? 0));
-        recorder.lose(token, ranges, cause, atMs);
-      },
-      answer: (consumer, number, outcome, reason, atMs) => {
-        const ack = asked.get(number);
-        asked.delete(number);
-        if (ack !== undefined) {
-          open.delete(nameOf(ack, ack.offset));
-          if (outcome === "confirmed") events.acknowledged(ack.partition, ack.offset);
-        }
-        recorder.answer(consumer, number, outcome, reason, atMs);
-      },
-    };
-  }
-}
-
-function nameOf({ partition }: DeliveryToken, offset: number): string {
-  return `${partition}@${offset}`;
 }
