@@ -118,8 +118,8 @@ export class DeliveryView {
     return resets.some(({ event }) => event.offset > offset);
   }
 
-  /** The message, or its key, was let go by hand. */
-  isUnparked(message: number, skipsMessage?: boolean): boolean {
+  /** The message, or its key, may have been let go by hand until then. */
+  isUnparked(message: number, skipsMessage?: boolean, untilMs = Number.POSITIVE_INFINITY): boolean {
     const { messages, unparks } = this.#facts.delivery;
     const lane = messages.lane.at(message);
     const offset = messages.offset.at(message);
@@ -127,6 +127,7 @@ export class DeliveryView {
       ({ event, lane: other }) =>
         other === lane &&
         event.offset === offset &&
+        event.beganMs <= untilMs &&
         (skipsMessage === undefined || event.skipsMessage === skipsMessage),
     );
   }

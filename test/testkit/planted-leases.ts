@@ -264,6 +264,23 @@ export const PLANTED_LEASES: readonly Planted[] = [
   },
   {
     kind: "order-broken",
+    how: "keyed: a key goes on before it is let go",
+    bad: keyed({ attemptsMax: 1 })
+      .sent("a:k", "b:k")
+      .deliver("c", "1.1", "a")
+      .nacked("c", "1.1", "a")
+      .deliver("c", "1.2", "b")
+      .unpark("a", true),
+    because: "it was let go first",
+    good: keyed({ attemptsMax: 1 })
+      .sent("a:k", "b:k")
+      .deliver("c", "1.1", "a")
+      .nacked("c", "1.1", "a")
+      .unpark("a", true)
+      .deliver("c", "1.2", "b"),
+  },
+  {
+    kind: "order-broken",
     how: "keyed: an acknowledgement that was refused settles nothing",
     bad: keyed()
       .sent("a:k", "b:k")

@@ -146,7 +146,7 @@ function isGoneBy(evidence: Evidence, message: number, later: number, ms: number
   const definition = facts.delivery.definitionOf(messages.subscriptionOf(message));
   if (deliveryView.askedMs(rows, ["ack"]) <= ms) return true;
   if (deliveryView.isPassed(message, Number.NEGATIVE_INFINITY, ms)) return true;
-  if (deliveryView.isUnparked(message, true) || isDropped(evidence, message)) return true;
+  if (deliveryView.isUnparked(message, true, ms) || isDropped(evidence, message)) return true;
   if (definition === undefined || definition.onFailure === "stop") return false;
   // A parked key holds up nothing but itself.
   const newest = messages.newest.at(message);
