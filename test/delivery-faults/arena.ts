@@ -11,7 +11,9 @@ import { RunHistory } from "../chaos/run-history.ts";
 import { LocalCluster } from "../support/local-cluster.ts";
 import { Confirmed } from "./confirmed.ts";
 import { ConsumerFleet } from "./consumer-fleet.ts";
+import { Coverage } from "./coverage.ts";
 import { DeliveryHistory } from "./history.ts";
+import { Operator, policyOf } from "./operator.ts";
 import type { DeliveryOptions } from "./options.ts";
 import { ATTEMPTS_MAX, DELAYS_MS } from "./plan.ts";
 import { machineMs } from "./wire.ts";
@@ -41,6 +43,8 @@ export interface Arena extends ModeSetup {
   readonly fleet: ConsumerFleet;
   readonly history: DeliveryHistory;
   readonly confirmed: Confirmed;
+  readonly coverage: Coverage;
+  readonly operator: Operator;
   readonly subscription: string;
   readonly deadTopic: string;
 }
@@ -79,9 +83,10 @@ async function open(
     replicationFactor: 3,
     settings: { flush: "sync" },
   });
+  const policy = policyOf(mode, options.onFailure);
   await client.admin().subscriptions.create(
     {
-      ...{ name: subscription, topics: TOPIC, mode, onFailure: "skip" },
+      ...{ name: subscription, topics: TOPIC, mode, onFailure: policy },
       ...{ ackDeadlineMs: ACK_DEADLINE_MS, deadLetter: deadTopic },
       retry: { attempts: ATTEMPTS_MAX, delaysMs: DELAYS_MS, jitter: 0 },
     },
@@ -90,13 +95,15 @@ async function open(
   const recorder = new DeliveryRecorder(() => performance.now());
   recorder.note({
     ...{ type: "subscription", atMs: performance.now(), subscription, mode, topics: [TOPIC] },
-    ...{ start: "earliest", attemptsMax: ATTEMPTS_MAX, onFailure: "skip" },
+    ...{ start: "earliest", attemptsMax: ATTEMPTS_MAX, onFailure: policy },
     ...{ deadLetterTopic: deadTopic, ackDeadlineMs: ACK_DEADLINE_MS },
   });
+  const operator = new Operator({ admin: client.admin(), subscription, policy, recorder });
   const ledger = new Ledger();
   const name = `consumers in ${mode} mode, seed ${options.seed}`;
   const run = new RunHistory(name, ledger, TOPIC);
   const confirmed = new Confirmed();
+  const coverage = new Coverage();
   const fleet = new ConsumerFleet({
     order: {
       ...{ bootstrap: cluster.bootstrap, subscription, concurrency: 32 },
@@ -107,6 +114,8 @@ async function open(
     seed: options.seed,
     events: {
       acknowledged: (partition, offset) => confirmed.add(partition, offset),
+      delivered: (token, offset) => coverage.delivered(token, offset),
+      asked: (token, offset, verdict) => coverage.asked(token, offset, verdict),
       problem: (text) => problems.push(text),
     },
   });
@@ -119,6 +128,6 @@ async function open(
   const view = new ClusterView(cluster, TOPIC, options.partitions);
   enders.push(() => view.close());
   const history = new DeliveryHistory(run, recorder);
-  const parts = { cluster, client, view, load, fleet, history, confirmed };
+  const parts = { cluster, client, view, load, fleet, history, confirmed, coverage, operator };
   return { ...setup, ...parts, subscription, deadTopic };
 }

@@ -15,6 +15,8 @@ interface Member {
   readonly ended: Promise<void>;
   isReady: boolean;
   isKilled: boolean;
+  /** Was asked to end. */
+  isClosing: boolean;
   readonly sink: MemberSink;
 }
 
@@ -33,7 +35,7 @@ export class ConsumerFleet {
   readonly #options: FleetOptions;
   readonly #members: Member[] = [];
   #started = 0;
-  /** Kills of consumers that held something. */
+  /** Kills of consumers that worked on something. */
   bites = 0;
   kills = 0;
 
@@ -55,19 +57,27 @@ export class ConsumerFleet {
     const child = fork(PROGRAM, [JSON.stringify(mine)], { serialization: "advanced" });
     const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
     const member: Member = {
-      ...{ name: consumer, child, ended, isReady: false, isKilled: false },
+      ...{ name: consumer, child, ended, isReady: false },
+      ...{ isKilled: false, isClosing: false },
       sink: new MemberSink(recorder, this.#options.events),
     };
     child.on("message", (message) => this.#take(member, message));
     child.once("exit", (code, signal) => {
-      if (member.isKilled || code === 0) return;
-      this.#options.events.problem(`consumer ${consumer} ended by itself: ${code ?? signal}`);
+      const how = code ?? signal ?? "?";
+      if (member.isKilled || (member.isClosing && code === 0)) return;
+      const when = member.isClosing ? "broke off while it closed" : "ended by itself";
+      this.#options.events.problem(`consumer ${consumer} ${when}: ${how}`);
     });
     this.#members.push(member);
     await waitUntil("a consumer at work", READY_TIMEOUT_MS, () => member.isReady);
   }
 
-  /** SIGKILL for one of them, by preference one that holds something. Returns whether it did. */
+  /** Somebody works on something. */
+  get isBusy(): boolean {
+    return this.#alive().some(({ sink }) => sink.held > 0);
+  }
+
+  /** SIGKILL for one of them, by preference one that works on something. Returns whether it did. */
   kill(choose: (count: number) => number): boolean {
     const alive = this.#alive();
     const busy = alive.filter(({ sink }) => sink.held > 0);
@@ -84,11 +94,11 @@ export class ConsumerFleet {
     return true;
   }
 
-  /** In good order: what is begun is ended. */
+  /** In good order: what is begun is ended. One that fails meanwhile is a problem. */
   async stop(): Promise<void> {
     for (const member of this.#alive()) {
       this.#note(member, "closing");
-      member.isKilled = true;
+      member.isClosing = true;
       member.child.kill("SIGTERM");
     }
     await Promise.all(this.#members.map(({ ended }) => ended));

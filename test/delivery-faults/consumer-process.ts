@@ -10,6 +10,9 @@ import { type ConsumerOrder, machineMs, type Report } from "./wire.ts";
 
 /** Written once in a while even when nobody waits for it. */
 const FLUSH_EVERY_MS = 50;
+/** Some messages take long: whoever is killed then has begun and not decided something. */
+const SLOW_SHARE = 0.02;
+const SLOW_MS = 100;
 
 class Worker {
   readonly #order: ConsumerOrder;
@@ -59,11 +62,16 @@ class Worker {
       this.#scribe.lose(handled, causeOf(message.signal.reason));
     });
     await this.#outbox.flushed();
-    const workMs = this.#random.next() * this.#order.workMsMax;
+    const workMs = this.#workMs();
     if (workMs >= 1) await pause(workMs);
     // A handler that lost its message leaves it alone.
     if (message.signal.aborted) return;
     await this.#settle(message, handled, value);
+  }
+
+  #workMs(): number {
+    if (this.#random.next() < SLOW_SHARE) return SLOW_MS;
+    return this.#random.next() * this.#order.workMsMax;
   }
 
   async #settle(message: ConsumerMessage, handled: Handled, value: string): Promise<void> {

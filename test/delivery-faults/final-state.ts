@@ -2,22 +2,26 @@
 import { type Admin, type Client, createClient } from "../../src/client/index.ts";
 import type { DeliveryRecorder, HistoryEvent } from "../../src/testkit/index.ts";
 import { waitUntil } from "../chaos/waiting.ts";
+import type { Arena } from "./arena.ts";
+import { nameOf } from "./operator.ts";
 import { valueTextOf } from "./plan.ts";
 
 const PROGRESS = { timeoutMs: 5000 };
 
-/** Everything is settled: that is when the final cursors are written down. */
+/** Everything is settled: that is when the final cursors are written down. What is held up until then is let go. */
 export async function waitAtRest(
-  admin: Admin,
-  subscription: string,
-  partitions: number,
-  recorder: DeliveryRecorder,
+  { client, history, operator, options, subscription }: Arena,
   timeoutMs: number,
 ): Promise<void> {
+  const { partitions } = options;
   await waitUntil(
     "the subscription at rest",
     timeoutMs,
-    async () => (await writeCursors(admin, subscription, partitions, recorder, true)) === 0,
+    async () => {
+      await operator.releaseAll();
+      const { recorder } = history;
+      return (await writeCursors(client.admin(), subscription, partitions, recorder, true)) === 0;
+    },
     500,
   );
 }
@@ -44,13 +48,13 @@ export async function writeCursors(
   return unsettled;
 }
 
-/** Reads the whole dead letter topic. Returns how many there are. */
+/** Reads the whole dead letter topic. Returns where they came from, each as often as it is there. */
 export async function readDeadLetters(
   bootstrap: readonly string[],
   deadTopic: string,
   recorder: DeliveryRecorder,
   note: (event: HistoryEvent) => void,
-): Promise<number> {
+): Promise<readonly string[]> {
   const client = createClient({ bootstrap: [...bootstrap] });
   try {
     return await readWith(client, deadTopic, recorder, note);
@@ -64,22 +68,25 @@ async function readWith(
   deadTopic: string,
   recorder: DeliveryRecorder,
   note: (event: HistoryEvent) => void,
-): Promise<number> {
+): Promise<readonly string[]> {
   const beganMs = performance.now();
   const { partitions } = await client.admin().describeTopic(deadTopic, PROGRESS);
   const ends = new Map(partitions.map(({ partition }) => [partition, 0]));
-  let count = 0;
+  const found: string[] = [];
   const reader = client.reader({ topic: deadTopic, from: "earliest", until: "end" });
   for await (const { headers, offset: deadOffset, partition: deadPartition, value } of reader) {
     const texts = new Map(headers.map((header) => [header.name, textOf(header.value)]));
-    count += 1;
+    const origin = {
+      partition: Number(texts.get("flotilla-dead-partition")),
+      offset: Number(texts.get("flotilla-dead-offset")),
+    };
+    found.push(nameOf(origin));
     ends.set(deadPartition, deadOffset + 1);
     recorder.note({
       ...{ type: "dead", atMs: performance.now(), value: valueTextOf(value) },
       subscription: texts.get("flotilla-dead-subscription") ?? "",
       topic: texts.get("flotilla-dead-topic") ?? "",
-      partition: Number(texts.get("flotilla-dead-partition")),
-      offset: Number(texts.get("flotilla-dead-offset")),
+      ...origin,
       failed: Number(texts.get("flotilla-dead-attempts")),
       ...{ deadTopic, deadPartition, deadOffset },
     });
@@ -101,7 +108,7 @@ async function readWith(
     ...{ type: "topic", atMs: 0, topic: deadTopic, partitions: ends.size, replicas: 3 },
     ...{ flush: "sync", keepsAll: true },
   });
-  return count;
+  return found;
 }
 
 function textOf(value: Uint8Array | null | undefined): string {

@@ -11,22 +11,25 @@ function message(offset: number, token = { leaderEpoch: 1, deliveryNumber: 1 }) 
 function opened(): { sink: MemberSink; scribe: ConsumerRecorder; acknowledged: number[] } {
   const acknowledged: number[] = [];
   const sink = new MemberSink(new DeliveryRecorder(() => AT), {
+    delivered: () => undefined,
+    asked: () => undefined,
     acknowledged: (_, offset) => acknowledged.push(offset),
   });
   return { sink, scribe: new ConsumerRecorder(sink, () => AT, "s", "c"), acknowledged };
 }
 
 describe("member sink", () => {
-  it("held: from the beginning to the answer, whatever was asked for and whatever the answer is", () => {
+  it("held: from the beginning until it is decided, whatever is asked for; only confirmed acks count", () => {
     const { acknowledged, scribe, sink } = opened();
     for (const verdict of ["ack", "nack"] as const) {
       for (const outcome of ["confirmed", "refused", "unknown"] as const) {
         const handled = scribe.begin(message(7), "v", undefined);
         expect(sink.held, `${verdict} ${outcome}`).toBe(1);
-        const number = scribe.ask(handled, verdict);
+        scribe.end(handled, verdict === "ack");
         expect(sink.held, `${verdict} ${outcome}`).toBe(1);
-        scribe.answer(number, outcome);
+        const number = scribe.ask(handled, verdict);
         expect(sink.held, `${verdict} ${outcome}`).toBe(0);
+        scribe.answer(number, outcome);
       }
     }
     expect(acknowledged).toEqual([7]);
@@ -38,14 +41,13 @@ describe("member sink", () => {
     expect(sink.held).toBe(0);
   });
 
-  it("held: a late answer about an older lease does not end the newer one", () => {
+  it("held: the end of an older lease does not end the newer one", () => {
     const { scribe, sink } = opened();
     const former = scribe.begin(message(7), "v", undefined);
-    const number = scribe.ask(former, "nack");
     const newer = scribe.begin(message(7, { leaderEpoch: 2, deliveryNumber: 1 }), "v", undefined);
-    scribe.answer(number, "unknown");
+    scribe.lose(former, "deadline");
     expect(sink.held).toBe(1);
-    scribe.answer(scribe.ask(newer, "ack"), "confirmed");
+    scribe.ask(newer, "ack");
     expect(sink.held).toBe(0);
   });
 
@@ -54,9 +56,9 @@ describe("member sink", () => {
     const received = message(7);
     const handled = scribe.begin(received, "v", undefined);
     received.token = { leaderEpoch: 2, deliveryNumber: 4 };
-    const number = scribe.ask(handled, "ack");
+    scribe.end(handled, true);
     expect(sink.held).toBe(1);
-    scribe.answer(number, "confirmed");
+    scribe.ask(handled, "ack");
     expect(sink.held).toBe(0);
   });
 });

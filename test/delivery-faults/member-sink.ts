@@ -1,8 +1,10 @@
 // What one consumer's process tells the test, on its way into the history: here is known what the consumer works on at the
 // moment, so that a kill can say whether it met anything. Used by consumer-fleet.ts.
-import type { DeliverySink, DeliveryToken } from "../../src/testkit/index.ts";
+import type { DeliverySink, DeliveryToken, SettlementAsked } from "../../src/testkit/index.ts";
 
 export interface MemberEvents {
+  delivered(token: DeliveryToken, offset: number): void;
+  asked(token: DeliveryToken, offset: number, verdict: SettlementAsked["verdict"]): void;
   /** A message's acknowledgement was confirmed. */
   acknowledged(partition: number, offset: number): void;
 }
@@ -12,22 +14,25 @@ type Place = DeliveryToken & { readonly offset: number };
 export class MemberSink implements DeliverySink {
   readonly #inner: DeliverySink;
   readonly #events: MemberEvents;
-  /** Begun, and not known to be settled or lost: by partition and offset, the token under which it is held. */
+  /** Begun, neither decided nor lost: by partition and offset, the token under which it is held. */
   readonly #open = new Map<string, string>();
-  /** Acknowledgements and failures without an answer, by number. */
-  readonly #asked = new Map<number, Place & { readonly isAck: boolean }>();
+  /** Acknowledgements without an answer, by number. */
+  readonly #acks = new Map<number, Place>();
 
   constructor(inner: DeliverySink, events: MemberEvents) {
     this.#inner = inner;
     this.#events = events;
   }
 
-  /** Messages that are worked on, or whose settlement has no answer. */
+  /** Messages that are worked on: a consumer that is killed now can not have settled them. */
   get held(): number {
     return this.#open.size;
   }
 
-  deliver: DeliverySink["deliver"] = (...values) => this.#inner.deliver(...values);
+  deliver: DeliverySink["deliver"] = (token, records, atMs) => {
+    for (const { offset } of records) this.#events.delivered(token, offset);
+    this.#inner.deliver(token, records, atMs);
+  };
 
   resume: DeliverySink["resume"] = (token, records, atMs) => {
     for (const { offset } of records) {
@@ -45,8 +50,10 @@ export class MemberSink implements DeliverySink {
   end: DeliverySink["end"] = (...values) => this.#inner.end(...values);
 
   ask: DeliverySink["ask"] = (token, verdict, ranges, atMs, number = 0) => {
-    const isAck = verdict === "ack";
-    this.#asked.set(number, { ...token, offset: ranges[0] ?? 0, isAck });
+    const [offset = 0] = ranges;
+    this.#close({ ...token, offset });
+    if (verdict === "ack") this.#acks.set(number, { ...token, offset });
+    this.#events.asked(token, offset, verdict);
     return this.#inner.ask(token, verdict, ranges, atMs, number);
   };
 
@@ -56,12 +63,10 @@ export class MemberSink implements DeliverySink {
   };
 
   answer: DeliverySink["answer"] = (consumer, number, outcome, reason, atMs) => {
-    const settled = this.#asked.get(number);
-    this.#asked.delete(number);
-    if (settled !== undefined) {
-      this.#close(settled);
-      const { isAck, offset, partition } = settled;
-      if (isAck && outcome === "confirmed") this.#events.acknowledged(partition, offset);
+    const ack = this.#acks.get(number);
+    this.#acks.delete(number);
+    if (ack !== undefined && outcome === "confirmed") {
+      this.#events.acknowledged(ack.partition, ack.offset);
     }
     this.#inner.answer(consumer, number, outcome, reason, atMs);
   };

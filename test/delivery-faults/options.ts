@@ -1,6 +1,7 @@
 // The command line of npm run test:delivery, checked.
-import { Command, InvalidArgumentError } from "commander";
+import { Command, InvalidArgumentError, Option } from "commander";
 import type { SubscriptionMode } from "../../src/model/subscription.ts";
+import type { OnFailure } from "./operator.ts";
 
 export const MODES: readonly SubscriptionMode[] = ["shared", "keyed", "fifo", "exclusive"];
 
@@ -10,6 +11,8 @@ export interface DeliveryOptions {
   readonly kills: number;
   /** Sent in each mode. */
   readonly messages: number;
+  /** hold: dead messages park their key, or stop their partition (shared: skip). */
+  readonly onFailure: OnFailure;
   readonly partitions: number;
   readonly consumers: number;
   readonly seed: number;
@@ -34,6 +37,14 @@ export function parseOptions(argv: readonly string[]): DeliveryOptions {
     .option("--mode <modes>", `of ${MODES.join(", ")}; comma-separated`, modes, MODES)
     .option("--kills <count>", "leaders, and consumers, killed in each mode", whole(1), 20)
     .option("--messages <count>", "sent in each mode", whole(1), 100_000)
+    .addOption(
+      new Option(
+        "--on-failure <how>",
+        "dead messages hold up what is behind them until they are released, or are skipped",
+      )
+        .choices(["hold", "skip"])
+        .default("hold"),
+    )
     .option("--partitions <count>", "three replicas each", whole(1), 6)
     .option("--consumers <count>", "processes", whole(1), 4)
     .option("--seed <number>", "repeats the choices, not the timing", whole(0))

@@ -47,16 +47,20 @@ function countTable(results: readonly ModeResult[]): string {
   );
   row("worst take-over, ms", ({ rounds }) => worst(rounds.map((one) => one.tookOverMs)));
   row("consumers killed", ({ consumerKills }) => consumerKills);
-  row("  that held messages", ({ consumerBites }) => consumerBites);
+  row("  that worked on messages", ({ consumerBites }) => consumerBites);
   row("messages sent", ({ verdict }) => verdict.sent);
   row("  acknowledged", ({ verdict }) => verdict.acknowledged);
   row("deliveries to handlers", ({ delivered }) => delivered);
+  row("  came again, not called failed", ({ returned }) => returned);
+  row("acknowledged out of order", ({ shuffled }) => shuffled);
   row("messages confirmed", ({ confirmed }) => confirmed);
   row("  during the faults, %", ({ confirmedDuring, verdict }) =>
     ((100 * confirmedDuring) / Math.max(1, verdict.sent)).toFixed(1),
   );
   row("settlements refused as stale", ({ refused }) => refused);
   row("dead letters", ({ deadLetters }) => deadLetters);
+  row("parked or stopped, through a kill", ({ survived }) => survived);
+  row("  released", ({ released }) => released);
   row("order looked at, deliveries", ({ examined }) => examined["order-broken"] ?? 0);
   row("seconds", ({ seconds }) => Math.round(seconds));
   row("anomalies", ({ verdict }) => anomalyCount(verdict));

@@ -6,10 +6,13 @@ import { waitUntil } from "../chaos/waiting.ts";
 import { pause } from "../support/local-cluster.ts";
 import type { Arena } from "./arena.ts";
 import { writeCursors } from "./final-state.ts";
+import type { Operator } from "./operator.ts";
 
 const CALM_MS = 5000;
 const IN_SYNC_TIMEOUT_MS = 60_000;
 const TAKE_OVER_TIMEOUT_MS = 30_000;
+const CATCH_UP_MS = 15_000;
+const BUSY_TIMEOUT_MS = 1000;
 /** Guess for the first round; then the average of those that were made. */
 const ROUND_MS = 8000;
 /** The load ends a little before the faults do. */
@@ -39,6 +42,7 @@ export async function runRounds(arena: Arena): Promise<readonly Round[]> {
       `round ${at + 1}/${options.kills}: node ${round.nodeId}, ${Math.round(round.tookOverMs)} ms; ${counts}`,
     );
   }
+  await catchUp(arena);
   return rounds;
 }
 
@@ -51,14 +55,14 @@ function steer({ history, load, options }: Arena, done: number, startMs: number)
 }
 
 async function runRound(arena: Arena, at: number): Promise<Round> {
-  const { cluster, history, problems, random, view } = arena;
+  const { cluster, history, operator, problems, random, view } = arena;
   await view.waitInSync(IN_SYNC_TIMEOUT_MS);
   // Before, after, or together with the leader.
   const together = random.next() < 0.25;
   const consumerAtMs = together ? CALM_MS : random.next() * CALM_MS * 1.5;
   const consumers = killConsumer(arena, consumerAtMs);
   await pause(CALM_MS);
-  const { led, nodeId } = await view.busiestLeader(random);
+  const { led, nodeId, parked } = await chooseLeader(arena);
   history.run.leaders(led);
   history.run.fault("kill", "start", [nodeId]);
   const fault = startFault(cluster, "kill", nodeId);
@@ -84,6 +88,8 @@ async function runRound(arena: Arena, at: number): Promise<Round> {
   if (hasBitten) history.run.fault("kill", "bit", [nodeId]);
   else problems.push(`round ${at + 1}: the kill of node ${nodeId} changed no leader`);
   await consumers;
+  if (hasBitten) problems.push(...operator.compare(parked, await operator.parked()));
+  await operator.releaseAll().catch(() => undefined);
   await writeCursors(
     arena.client.admin(),
     arena.subscription,
@@ -91,6 +97,42 @@ async function runRound(arena: Arena, at: number): Promise<Round> {
     history.recorder,
   ).catch(() => undefined);
   return { nodeId, partitions: led.length, tookOverMs, hasBitten };
+}
+
+/** The leader of most that is parked; when nothing is, of most partitions. With what is parked in its partitions. */
+async function chooseLeader({ operator, random, view }: Arena): Promise<{
+  readonly nodeId: number;
+  readonly led: readonly PartitionView[];
+  readonly parked: Awaited<ReturnType<Operator["parked"]>>;
+}> {
+  const all = await operator.parked();
+  const partitions = await view.describe();
+  let { led, nodeId } = await view.busiestLeader(random);
+  const isMine = (one: { readonly partition: number }): boolean =>
+    led.some(({ partition }) => partition === one.partition);
+  let parked = all.filter(isMine);
+  for (const { leaderId } of partitions) {
+    const own = partitions.filter((one) => one.leaderId === leaderId);
+    const ofIt = all.filter((one) => own.some(({ partition }) => partition === one.partition));
+    if (leaderId === 0 || ofIt.length <= parked.length) continue;
+    nodeId = leaderId;
+    led = own;
+    parked = ofIt;
+  }
+  return { nodeId, led, parked };
+}
+
+/** What was held up is worked on, too, before the faults count as over. */
+async function catchUp({ client, history, operator, options, subscription }: Arena): Promise<void> {
+  if (!operator.isHolding) return;
+  const { partitions } = options;
+  const isDone = async (): Promise<boolean> => {
+    const isNothing = (await operator.releaseAll()) === 0;
+    const { recorder } = history;
+    const left = await writeCursors(client.admin(), subscription, partitions, recorder);
+    return isNothing && left < options.messages / 100;
+  };
+  await waitUntil("what was held up", CATCH_UP_MS, isDone, 100).catch(() => undefined);
 }
 
 /** Every partition that it led has a leader of a later epoch. */
@@ -105,6 +147,8 @@ function isLedAnew(led: readonly PartitionView[], now: readonly PartitionView[])
 async function killConsumer({ fleet, random }: Arena, afterMs: number): Promise<void> {
   const restartMs = 200 + random.next() * 1300;
   await pause(afterMs);
+  // A kill between two messages would prove little.
+  await waitUntil("a busy consumer", BUSY_TIMEOUT_MS, () => fleet.isBusy, 5).catch(() => undefined);
   fleet.kill((count) => random.integer(0, Math.max(1, count)));
   await pause(restartMs);
   await fleet.add();
