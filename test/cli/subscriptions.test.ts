@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { describeFailure } from "../../src/cli/failure.ts";
 import { LagRates } from "../../src/cli/lag-rates.ts";
 import { humanDuration } from "../../src/cli/table.ts";
+import { BrokerError } from "../../src/model/errors.ts";
 import { PROGRESS, run, SUBSCRIPTION } from "./support.ts";
 
 describe("cli: subscription create and alter", () => {
@@ -323,6 +324,39 @@ describe("cli: lag", () => {
     // Sought back: more is unsettled than before.
     expect(rates.look("p", { timeMs: 3000, settled: 0, unsettled: 2000 })?.perSecond).toBe(0);
     expect(rates.look("other", { timeMs: 3000, settled: 0, unsettled: 0 })).toBeUndefined();
+  });
+
+  it("rates: of several subjects; one that is not seen for a while moves nothing", () => {
+    const rates = new LagRates();
+    const at = (timeMs: number, ...settled: number[]): ReturnType<LagRates["lookAtAll"]> =>
+      rates.lookAtAll(
+        settled.map((count, index) => {
+          return [`p${index}`, { timeMs, settled: count, unsettled: 1_000_000 - count }];
+        }),
+      );
+    expect(at(0, 10, 500_000)).toBeUndefined();
+    expect(at(1000, 30, 500_100)).toMatchObject({ perSecond: 120 });
+    // Its leader was killed, and nobody has told yet.
+    expect(at(2000, 50)).toMatchObject({ perSecond: 20 });
+    const again = at(3000, 70, 500_300);
+    expect(again?.perSecond).toBe(120);
+    expect(again?.drainMs).toBeCloseTo(((999_930 + 499_700) / 120) * 1000, 3);
+  });
+
+  it("of all: one that is deleted meanwhile is left out; of one by name it is an error", async () => {
+    const gone = new BrokerError("UNKNOWN_SUBSCRIPTION", "gone");
+    const seen = { partitions: [PROGRESS], unknown: [] };
+    const { error, terminal } = await run("lag", {
+      subscriptions: [SUBSCRIPTION, { ...SUBSCRIPTION, name: "audit" }],
+      progress: [gone, seen],
+    });
+    expect(error).toBeUndefined();
+    const lines = terminal.out.join("");
+    expect(lines).toContain("audit");
+    expect(lines).not.toContain("mail");
+    expect((await run("lag mail", { progress: [gone] })).error).toBe(gone);
+    const broken = new BrokerError("UNREACHABLE", "no broker answers");
+    expect((await run("lag", { progress: [broken] })).error).toBe(broken);
   });
 
   it.each([

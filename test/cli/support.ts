@@ -162,7 +162,7 @@ export interface FakeOptions {
   readonly redrives?: RedriveReport[];
   readonly subscriptions?: readonly SubscriptionDetails[];
   /** Answers to one question after the other; afterwards one partition of "orders". */
-  readonly progress?: Progress[];
+  readonly progress?: (Progress | Error)[];
   /** The same for seeks; afterwards nothing is skipped. */
   readonly seeks?: (readonly SeekAnswer[])[];
   readonly explanation?: Explanation;
@@ -281,8 +281,10 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
         pause: (name, untilMs) => answer({ pause: name, untilMs }, undefined),
         resume: (name) => answer({ resume: name }, undefined),
         delete: (name) => answer({ delete: name }, undefined),
-        progress: () =>
-          Promise.resolve(options.progress?.shift() ?? { partitions: [PROGRESS], unknown: [] }),
+        progress: () => {
+          const next = options.progress?.shift() ?? { partitions: [PROGRESS], unknown: [] };
+          return next instanceof Error ? Promise.reject(next) : Promise.resolve(next);
+        },
         seek: (name, to, where, dryRun) =>
           answer(
             { seek: name, to, where, dryRun },

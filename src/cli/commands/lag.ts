@@ -1,4 +1,5 @@
 // `flotilla lag`: how far subscriptions are behind, and, while watching, how fast they catch up.
+import { isBrokerError } from "../../model/errors.ts";
 import { type Context, type GlobalOptions, withClient } from "../context.ts";
 import {
   drainText,
@@ -55,12 +56,30 @@ async function look(port: SubscriptionsPort, name: string | undefined): Promise<
   for (let from = 0; from < all.length; from += QUESTIONS_MAX) {
     const some = all.slice(from, from + QUESTIONS_MAX);
     looks.push(
-      ...(await Promise.all(
-        some.map(async (one): Promise<Look> => [one.name, await port.progress(one.name)]),
-      )),
+      ...(
+        await Promise.all(
+          some.map(async (one): Promise<Look[]> => {
+            const progress = await progressUnlessGone(port, one.name);
+            return progress === undefined ? [] : [[one.name, progress]];
+          }),
+        )
+      ).flat(),
     );
   }
   return looks;
+}
+
+/** Of those that were listed some may have been deleted since. */
+async function progressUnlessGone(
+  port: SubscriptionsPort,
+  name: string,
+): Promise<Progress | undefined> {
+  try {
+    return await port.progress(name);
+  } catch (error) {
+    if (isBrokerError(error, "UNKNOWN_SUBSCRIPTION")) return undefined;
+    throw error;
+  }
 }
 
 interface Printing {
@@ -73,17 +92,18 @@ interface Printing {
 function print(looks: readonly Look[], name: string | undefined, printing: Printing): void {
   const { context, nowMs, options, rates } = printing;
   const rows = looks.flatMap(([subscription, { partitions }]) => {
-    const shown = name === undefined ? [total(partitions)] : partitions;
-    return shown.map((row): LagRow => {
-      const { highWatermark, unsettledMessages: unsettled } = row;
-      const settled = highWatermark - unsettled;
-      const rate = rates.look(`${subscription} ${placeText(row)}`, {
-        timeMs: nowMs,
-        settled,
-        unsettled,
-      });
-      return { ...row, subscription, rate };
-    });
+    const rateOf = (some: readonly PartitionProgress[]): LagRate | undefined =>
+      rates.lookAtAll(
+        some.map((row) => {
+          const { highWatermark, unsettledMessages: unsettled } = row;
+          const settled = highWatermark - unsettled;
+          return [`${subscription} ${placeText(row)}`, { timeMs: nowMs, settled, unsettled }];
+        }),
+      );
+    if (name === undefined) {
+      return [{ ...total(partitions), subscription, rate: rateOf(partitions) }];
+    }
+    return partitions.map((row): LagRow => ({ ...row, subscription, rate: rateOf([row]) }));
   });
   printRows(
     context.terminal,
