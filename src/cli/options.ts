@@ -5,6 +5,9 @@ import { EXIT } from "./exit-codes.ts";
 import { CliError } from "./failure.ts";
 
 /** Where a reader begins. */
+/** Without acknowledgements everything is held until the end; a consumer must not keep more than this from others. */
+export const UNACKED_MAX = 10_000;
+
 export type StartAt =
   | { readonly kind: "earliest" }
   | { readonly kind: "latest" }

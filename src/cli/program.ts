@@ -3,7 +3,14 @@
 import { Argument, Command, Option } from "commander";
 import type { Context, GlobalOptions } from "./context.ts";
 import { FORMAT_HELP } from "./message-format.ts";
-import { checked, collectHeader, collectSetting, parseSignal, parseWhole } from "./options.ts";
+import {
+  checked,
+  collectHeader,
+  collectSetting,
+  parseSignal,
+  parseWhole,
+  UNACKED_MAX,
+} from "./options.ts";
 import { addDlq } from "./program-dead-letters.ts";
 import { addClusterMembers, addNode, addReplica, addUnsafeRecover } from "./program-members.ts";
 import { addLag, addSubscription } from "./program-subscriptions.ts";
@@ -244,7 +251,10 @@ Examples:
   $ flotilla consume orders --from earliest
   $ flotilla consume orders --from @-5m --follow --format '%p %o %k %v\\n'
   $ flotilla consume orders --from 1200 --partition 3 -n 10 -o json
-  $ flotilla consume --subscription billing --format '%k %v (attempt %a)\n'`;
+  $ flotilla consume --subscription billing --format '%k %v (attempt %a)\\n'
+  $ flotilla consume --subscription billing --ack none -n 10     look without taking; everything is given back
+
+With --ack none all that was shown is held until the end, which comes after ${UNACKED_MAX} messages.`;
 
 function addConsume(program: Command, context: Context): void {
   const collectPartition = (

@@ -122,6 +122,7 @@ describe("cli: consume --subscription", () => {
     ["consume orders --subscription s", "not both"],
     ["consume --subscription s --from earliest", "--from is of topics"],
     ["consume orders --ack none", "needs --subscription"],
+    ["consume --subscription s --ack none --concurrency 2", "leave it out with --ack none"],
     ["consume orders --concurrency 2", "needs --subscription"],
   ])("%s: is refused", async (line, text) => {
     const { client, error } = await run(line);

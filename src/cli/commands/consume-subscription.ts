@@ -1,7 +1,7 @@
 // `flotilla consume --subscription`: takes part in a subscription and writes each message; what was written is acknowledged.
 import { type Context, type GlobalOptions, withClient } from "../context.ts";
 import { compileFormat, formatJsonLine } from "../message-format.ts";
-import { usage } from "../options.ts";
+import { UNACKED_MAX, usage } from "../options.ts";
 
 export interface ConsumeSubscriptionOptions extends GlobalOptions {
   readonly subscription?: string;
@@ -10,9 +10,6 @@ export interface ConsumeSubscriptionOptions extends GlobalOptions {
   readonly count?: number;
   readonly format: string;
 }
-
-/** Without acknowledgements everything is held until the end; a consumer must not keep more than this from others. */
-const UNACKED_MAX = 10_000;
 
 /** @param others options that only positions have */
 export async function consumeSubscription(
@@ -27,6 +24,9 @@ export async function consumeSubscription(
   if (other !== undefined)
     throw usage(`--${other} is of topics; a subscription has its own position`);
   const isAcked = ack === "auto";
+  if (!isAcked && options.concurrency !== undefined) {
+    throw usage("--concurrency is of batches that are acknowledged: leave it out with --ack none");
+  }
   const countMax = options.count ?? (isAcked ? Number.POSITIVE_INFINITY : UNACKED_MAX);
   if (!isAcked && countMax > UNACKED_MAX) {
     throw usage(`--ack none holds what it shows: --count must be at most ${UNACKED_MAX}`);
