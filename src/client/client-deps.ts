@@ -2,6 +2,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Random } from "../base/random.ts";
 import type { ConnectionPool } from "./connection-pool.ts";
+import type { DeliveryObserver } from "./delivery-observer.ts";
 import type { MetadataCache } from "./metadata-cache.ts";
 
 /** Structured log lines; pino's loggers fit. */
@@ -23,4 +24,5 @@ export interface ClientDeps {
   readonly log: ClientLogger;
   readonly connections: ConnectionPool;
   readonly metadata: MetadataCache;
+  readonly observer?: DeliveryObserver | undefined;
 }

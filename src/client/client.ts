@@ -8,6 +8,7 @@ import { type ClientDeps, type ClientLogger, silentLogger } from "./client-deps.
 import { ConnectionPool } from "./connection-pool.ts";
 import { ClusterConsumer, type Consumer } from "./consumer.ts";
 import type { ConsumerOptions } from "./consumer-options.ts";
+import type { DeliveryObserver } from "./delivery-observer.ts";
 import { FlotillaError } from "./flotilla-error.ts";
 import { MetadataCache } from "./metadata-cache.ts";
 import { ClusterProducer } from "./producer.ts";
@@ -27,6 +28,8 @@ export interface ClientOptions {
   readonly random?: Random | undefined;
   /** Default: silent. */
   readonly logger?: ClientLogger | undefined;
+  /** For tests: told of what consumers receive before it waits. */
+  readonly observer?: DeliveryObserver | undefined;
 }
 
 export interface Client {
@@ -66,7 +69,7 @@ class ClusterClient implements Client {
     const connections = new ConnectionPool(connector);
     const metadata = new MetadataCache({ bootstrap, connections, clock, random });
     const log = options.logger ?? silentLogger;
-    this.#deps = { clock, random, log, connections, metadata };
+    this.#deps = { clock, random, log, connections, metadata, observer: options.observer };
     this.#admin = new Admin(this.#deps);
   }
 

@@ -33,7 +33,7 @@ export interface ConsumerStreamEvents {
   onDelivery(channel: ConsumerChannel, delivery: HeldDelivery): void;
   onResumed(channel: ConsumerChannel, number: number, ranges: readonly number[]): void;
   /** Messages of the channel do not wait any more. */
-  onLeft(count: number): void;
+  onLeft(delivery: HeldDelivery, count: number): void;
   onFreed(channel: ConsumerChannel): void;
   /** A channel or the stream is over; these are still worked on or not confirmed. */
   onOrphans(deliveries: readonly HeldDelivery[]): void;
@@ -169,7 +169,7 @@ export class ConsumerStream implements ChannelEvents {
     const bytes = delivery.waiting === 0 ? delivery.batch.bytes.length : 0;
     this.#credit.taken(count, bytes);
     if (this.#credit.isDue) this.#flushSoon();
-    this.#events.onLeft(count);
+    this.#events.onLeft(delivery, count);
   }
 
   freed(channel: ConsumerChannel): void {

@@ -29,7 +29,7 @@ export interface ConsumerStreamsOptions {
 /** What the streams tell their consumer. */
 export interface ConsumerStreamsEvents {
   onDelivery(channel: ConsumerChannel, delivery: HeldDelivery): void;
-  onLeft(count: number): void;
+  onLeft(delivery: HeldDelivery, count: number): void;
   onFreed(channel: ConsumerChannel): void;
   onPaused(untilMs: number): void;
   onAckDeadline(ms: number): void;
@@ -142,8 +142,8 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     this.#orphans.resume(channel, number, ranges, this.#nowMs());
   }
 
-  onLeft(count: number): void {
-    this.#events.onLeft(count);
+  onLeft(delivery: HeldDelivery, count: number): void {
+    this.#events.onLeft(delivery, count);
   }
 
   onFreed(channel: ConsumerChannel): void {

@@ -172,13 +172,15 @@ export class ClusterConsumer<T> implements Consumer<T>, MessageSource<T>, Consum
   // --- ConsumerStreamsEvents
 
   onDelivery(channel: ConsumerChannel, delivery: HeldDelivery): void {
+    this.deps.observer?.arrived(delivery);
     this.buffer.add(channel, delivery);
     if (this.isEnding) delivery.decideWaiting(RELEASE);
     this.#keeper.wake(delivery.ackDeadlineMs);
   }
 
-  onLeft(count: number): void {
+  onLeft(delivery: HeldDelivery, count: number): void {
     this.buffer.left(count);
+    this.deps.observer?.left(delivery);
   }
 
   onFreed(channel: ConsumerChannel): void {

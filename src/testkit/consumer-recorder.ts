@@ -1,7 +1,7 @@
-// Writes down what one consumer is given and does, message by message, as its handler sees it: for whoever uses the SDK's
-// consumer. Knows no client: a message is whatever has these fields. Where the writing goes, here or to another process, is
+// Writes down what one consumer is given and does, message by message, as its handler sees it, and before that if somebody
+// tells (the SDK's observer): for whoever uses the SDK's consumer. Knows no client: a message is whatever has these fields. Where the writing goes, here or to another process, is
 // the sink's business; a consumer that may be killed waits until it is there before it acts.
-import type { SettlementAnswered, SettlementAsked } from "./delivery-events.ts";
+import type { DeliveredRecord, SettlementAnswered, SettlementAsked } from "./delivery-events.ts";
 import type { DeliveryRecorder, DeliveryToken } from "./delivery-recorder.ts";
 
 /** What is asked of the SDK's messages. The token may change while a message is held: another leader goes on with it. */
@@ -20,6 +20,15 @@ export type DeliverySink = Pick<
   "deliver" | "resume" | "begin" | "end" | "ask" | "answer" | "lose"
 >;
 
+/** What a message is, as histories tell. */
+export interface Arrived extends ReceivedByConsumer {
+  readonly value: string;
+  readonly key: string | undefined;
+}
+
+/** Which lease of a message. */
+type Lease = Pick<ReceivedByConsumer, "topic" | "partition" | "offset" | "token">;
+
 /** A message in the hands of a handler. */
 export interface Handled {
   readonly message: ReceivedByConsumer;
@@ -36,6 +45,8 @@ export class ConsumerRecorder {
   readonly #now: () => number;
   readonly #subscription: string;
   readonly #consumer: string;
+  /** Arrived or taken, and no handler has it: by place, the lease and whether it was written down that it is begun. */
+  readonly #early = new Map<string, { readonly token: DeliveryToken; isBegun: boolean }>();
   #settlements = 0;
 
   constructor(sink: DeliverySink, now: () => number, subscription: string, consumer: string) {
@@ -45,13 +56,50 @@ export class ConsumerRecorder {
     this.#consumer = consumer;
   }
 
+  /** Messages of one delivery, before they wait for a handler. */
+  arrive(messages: readonly Arrived[]): void {
+    const [first] = messages;
+    if (first === undefined) return;
+    const token = this.#tokenOf(first);
+    this.#sink.deliver(
+      token,
+      messages.map((one) => recordOf(one, one.value, one.key)),
+      this.#now(),
+    );
+    for (const message of messages) this.#early.set(nameOf(message), { token, isBegun: false });
+  }
+
+  /** What arrived is begun: a handler gets it next. */
+  take(lease: Lease): void {
+    const early = this.#earlyOf(lease);
+    if (early === undefined || early.isBegun) return;
+    early.isBegun = true;
+    this.#sink.begin(early.token, [lease.offset, 1], this.#now());
+  }
+
+  /** What arrived gets no handler: it was given back, or is lost. Changes nothing about what a handler has. */
+  drop(lease: Lease, cause: string): void {
+    const early = this.#earlyOf(lease);
+    if (early === undefined) return;
+    this.#early.delete(nameOf(lease));
+    this.#sink.lose(early.token, [lease.offset, 1], cause, this.#now());
+  }
+
   /** A handler has it. */
   begin(message: ReceivedByConsumer, value: string, key: string | undefined): Handled {
+    const early = this.#early.get(nameOf(message));
+    this.#early.delete(nameOf(message));
+    if (early !== undefined) {
+      // It may go on under a newer token by now.
+      const handled = { message, value, key, token: early.token, isLost: false };
+      const token = this.#follow(handled);
+      if (!early.isBegun) this.#sink.begin(token, [message.offset, 1], this.#now());
+      return handled;
+    }
     const token = this.#tokenOf(message);
     const atMs = this.#now();
-    const { attempt, handedOut, offset } = message;
-    this.#sink.deliver(token, [{ offset, value, key, handedOut, failed: attempt - 1 }], atMs);
-    this.#sink.begin(token, [offset, 1], atMs);
+    this.#sink.deliver(token, [recordOf(message, value, key)], atMs);
+    this.#sink.begin(token, [message.offset, 1], atMs);
     return { message, value, key, token, isLost: false };
   }
 
@@ -81,18 +129,37 @@ export class ConsumerRecorder {
   #follow(handled: Handled): DeliveryToken {
     if (handled.isLost) return handled.token;
     const token = this.#tokenOf(handled.message);
-    const isSame =
-      token.leaderEpoch === handled.token.leaderEpoch && token.delivery === handled.token.delivery;
-    if (isSame) return handled.token;
+    if (isSame(token, handled.token)) return handled.token;
     const { key, message, value } = handled;
     this.#sink.resume(token, [{ offset: message.offset, value, key }], this.#now());
     handled.token = token;
     return token;
   }
 
-  #tokenOf({ partition, token, topic }: ReceivedByConsumer): DeliveryToken {
+  #earlyOf(lease: Lease): { readonly token: DeliveryToken; isBegun: boolean } | undefined {
+    const early = this.#early.get(nameOf(lease));
+    return early !== undefined && isSame(early.token, this.#tokenOf(lease)) ? early : undefined;
+  }
+
+  #tokenOf({ partition, token, topic }: Lease): DeliveryToken {
     const { deliveryNumber: delivery, leaderEpoch } = token;
     const who = { subscription: this.#subscription, consumer: this.#consumer };
     return { ...who, topic, partition, leaderEpoch, delivery };
   }
+}
+
+function recordOf(
+  { attempt, handedOut, offset }: ReceivedByConsumer,
+  value: string,
+  key: string | undefined,
+): DeliveredRecord {
+  return { offset, value, key, handedOut, failed: attempt - 1 };
+}
+
+function nameOf({ offset, partition, topic }: Lease): string {
+  return `${topic}/${partition}@${offset}`;
+}
+
+function isSame(a: DeliveryToken, b: DeliveryToken): boolean {
+  return a.leaderEpoch === b.leaderEpoch && a.delivery === b.delivery;
 }

@@ -10,6 +10,7 @@ export {
   checkHistory,
 } from "./checker.ts";
 export {
+  type Arrived,
   ConsumerRecorder,
   type DeliverySink,
   type Handled,

@@ -114,7 +114,7 @@ async function open(
     seed: options.seed,
     events: {
       acknowledged: (partition, offset) => confirmed.add(partition, offset),
-      delivered: (token, offset) => coverage.delivered(token, offset),
+      begun: (token, offset) => coverage.begun(token, offset),
       asked: (token, offset, verdict) => coverage.asked(token, offset, verdict),
       problem: (text) => problems.push(text),
     },

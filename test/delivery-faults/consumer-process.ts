@@ -4,6 +4,7 @@ import { type Random, seededRandom } from "../../src/base/random.ts";
 import { type ConsumerMessage, createClient } from "../../src/client/index.ts";
 import { ConsumerRecorder, type Handled } from "../../src/testkit/index.ts";
 import { pause } from "../support/local-cluster.ts";
+import { Arrivals } from "./arrivals.ts";
 import { Outbox } from "./outbox.ts";
 import { keyTextOf, valueTextOf, verdictFor } from "./plan.ts";
 import { type ConsumerOrder, machineMs, type Report } from "./wire.ts";
@@ -31,7 +32,10 @@ class Worker {
 
   async run(): Promise<void> {
     const { bootstrap, concurrency, consumer: consumerId, subscription } = this.#order;
-    const client = createClient({ bootstrap: [...bootstrap] });
+    const client = createClient({
+      bootstrap: [...bootstrap],
+      observer: new Arrivals(this.#scribe),
+    });
     const consumer = client.consumer({ subscription, consumerId });
     const stop = new AbortController();
     process.once("SIGTERM", () => stop.abort());

@@ -6,17 +6,17 @@ const first = { ...TOKEN, partition: 0 };
 const second = { ...TOKEN, partition: 1 };
 
 describe("coverage", () => {
-  it("returned: what was delivered again, unless its consumer had called it failed", () => {
+  it("returned: what was begun again, unless its consumer had called it failed", () => {
     const coverage = new Coverage();
-    coverage.delivered(first, 5);
-    coverage.delivered(second, 5);
-    coverage.delivered(first, 6);
+    coverage.begun(first, 5);
+    coverage.begun(second, 5);
+    coverage.begun(first, 6);
     expect(coverage.returned).toBe(0);
     coverage.asked(first, 6, "nack");
-    coverage.delivered(first, 6);
+    coverage.begun(first, 6);
     expect(coverage.returned).toBe(0);
     coverage.asked(first, 5, "ack");
-    coverage.delivered(first, 5);
+    coverage.begun(first, 5);
     expect(coverage.returned).toBe(1);
   });
 

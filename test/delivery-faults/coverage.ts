@@ -7,12 +7,12 @@ export class Coverage {
   readonly #failed = new Set<number>();
   /** By partition: the highest offset whose acknowledgement was asked for. */
   readonly #highest = new Map<number, number>();
-  /** Deliveries of messages that had been handed out before and that nobody had called failed. */
+  /** So often a message was begun that had been begun before and that nobody had called failed. */
   returned = 0;
   /** Acknowledgements of a message behind which one of its partition had been acknowledged before. */
   shuffled = 0;
 
-  delivered({ partition }: DeliveryToken, offset: number): void {
+  begun({ partition }: DeliveryToken, offset: number): void {
     const name = nameOf(partition, offset);
     if (this.#seen.has(name)) {
       if (!this.#failed.has(name)) this.returned += 1;

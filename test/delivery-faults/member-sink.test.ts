@@ -11,7 +11,7 @@ function message(offset: number, token = { leaderEpoch: 1, deliveryNumber: 1 }) 
 function opened(): { sink: MemberSink; scribe: ConsumerRecorder; acknowledged: number[] } {
   const acknowledged: number[] = [];
   const sink = new MemberSink(new DeliveryRecorder(() => AT), {
-    delivered: () => undefined,
+    begun: () => undefined,
     asked: () => undefined,
     acknowledged: (_, offset) => acknowledged.push(offset),
   });

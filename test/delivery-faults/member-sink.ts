@@ -3,7 +3,7 @@
 import type { DeliverySink, DeliveryToken, SettlementAsked } from "../../src/testkit/index.ts";
 
 export interface MemberEvents {
-  delivered(token: DeliveryToken, offset: number): void;
+  begun(token: DeliveryToken, offset: number): void;
   asked(token: DeliveryToken, offset: number, verdict: SettlementAsked["verdict"]): void;
   /** A message's acknowledgement was confirmed. */
   acknowledged(partition: number, offset: number): void;
@@ -29,10 +29,7 @@ export class MemberSink implements DeliverySink {
     return this.#open.size;
   }
 
-  deliver: DeliverySink["deliver"] = (token, records, atMs) => {
-    for (const { offset } of records) this.#events.delivered(token, offset);
-    this.#inner.deliver(token, records, atMs);
-  };
+  deliver: DeliverySink["deliver"] = (...values) => this.#inner.deliver(...values);
 
   resume: DeliverySink["resume"] = (token, records, atMs) => {
     for (const { offset } of records) {
@@ -43,7 +40,9 @@ export class MemberSink implements DeliverySink {
   };
 
   begin: DeliverySink["begin"] = (token, ranges, atMs) => {
-    this.#open.set(nameOf({ ...token, offset: ranges[0] ?? 0 }), leaseOf(token));
+    const [offset = 0] = ranges;
+    this.#open.set(nameOf({ ...token, offset }), leaseOf(token));
+    this.#events.begun(token, offset);
     this.#inner.begin(token, ranges, atMs);
   };
 

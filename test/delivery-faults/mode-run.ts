@@ -38,7 +38,7 @@ export interface ModeResult {
   readonly confirmedDuring: number;
   readonly refused: number;
   readonly deadLetters: number;
-  /** Of messages that had been handed out before, though nobody had called them failed. */
+  /** Messages that were begun again, though nobody had called them failed. */
   readonly returned: number;
   /** Parked keys or stopped partitions that a change of leader left as they were; and those that were let go in the end. */
   readonly survived: number;
@@ -160,7 +160,7 @@ function emptiness(result: ModeResult, { history, mode, operator, options }: Are
     found.push(`only ${history.ledger.acknowledged} messages were acknowledged`);
   }
   if (result.returned * 2 < options.kills) {
-    found.push(`only ${result.returned} messages came again that nobody had called failed`);
+    found.push(`only ${result.returned} messages were begun again that nobody had called failed`);
   }
   const shuffled = result.shuffled / Math.max(1, options.messages);
   if (mode === "shared" && shuffled < SHUFFLED_SHARE_MIN) {

@@ -50,8 +50,8 @@ function countTable(results: readonly ModeResult[]): string {
   row("  that worked on messages", ({ consumerBites }) => consumerBites);
   row("messages sent", ({ verdict }) => verdict.sent);
   row("  acknowledged", ({ verdict }) => verdict.acknowledged);
-  row("deliveries to handlers", ({ delivered }) => delivered);
-  row("  came again, not called failed", ({ returned }) => returned);
+  row("messages handed out", ({ delivered }) => delivered);
+  row("  begun again, not called failed", ({ returned }) => returned);
   row("acknowledged out of order", ({ shuffled }) => shuffled);
   row("messages confirmed", ({ confirmed }) => confirmed);
   row("  during the faults, %", ({ confirmedDuring, verdict }) =>

@@ -80,6 +80,40 @@ describe("delivery recorder", () => {
     expect(report).toMatchObject({ delivered: 2, settled: 1 });
   });
 
+  it("consumer: what arrived is not written down again when a handler has it, also under a newer token", () => {
+    const recorder = new DeliveryRecorder(clock());
+    const consumer = new ConsumerRecorder(recorder, () => 1, "s", "c");
+    const place = { topic: "t", partition: 0, attempt: 1, handedOut: 1 };
+    const token = { leaderEpoch: 1, deliveryNumber: 4 };
+    const texts = { value: "v", key: undefined };
+    const named = (offset: number) => ({ ...place, ...texts, offset, token });
+    consumer.arrive([0, 1, 2, 3].map(named));
+    consumer.take(named(0));
+    consumer.begin(named(0), "v", undefined);
+    consumer.begin(named(1), "v", undefined);
+    consumer.drop(named(2), "session");
+    // A handler has it: it says so itself when it loses it.
+    consumer.drop(named(0), "session");
+    // An older lease does not end a newer one.
+    consumer.drop({ ...named(3), token: { leaderEpoch: 1, deliveryNumber: 3 } }, "session");
+    consumer.begin({ ...named(3), token: { leaderEpoch: 2, deliveryNumber: 1 } }, "v", undefined);
+    const told = [...recorder.events()].map((event) => {
+      if (event.type === "deliver") {
+        const how = event.isResumed === true ? "resume" : "deliver";
+        return [how, ...event.records.map(({ offset }) => offset)];
+      }
+      return "ranges" in event ? [event.type, event.ranges[0]] : [event.type];
+    });
+    expect(told).toEqual([
+      ["deliver", 0, 1, 2, 3],
+      ["handler", 0],
+      ["handler", 1],
+      ["lost", 2],
+      ["resume", 3],
+      ["handler", 3],
+    ]);
+  });
+
   it("consumer: a loss is of the token under which the message went on, and nothing goes on after it", () => {
     const now = clock();
     const recorder = new DeliveryRecorder(now);
