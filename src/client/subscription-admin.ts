@@ -21,6 +21,7 @@ import {
   toWire,
   withChanges,
 } from "./subscription-definition.ts";
+import { isAsAsked } from "./subscription-match.ts";
 import {
   type MessageName,
   type ParkedKeyOfPartition,
@@ -70,7 +71,8 @@ export class SubscriptionAdmin {
 
   /**
    * Creates a subscription; resolves when each partition of its topics keeps a cursor for it, so that nothing that is sent
-   * from now on can pass it by. A repetition that finds it after an attempt of unknown outcome takes it as its own.
+   * from now on can pass it by. A repetition that finds it after an attempt of unknown outcome takes it as its own when it is
+   * defined as asked here.
    *
    * @param settings validateOnly: only check, change nothing
    * @throws FlotillaError INVALID_REQUEST, SUBSCRIPTION_EXISTS, UNKNOWN_TOPIC_OR_PARTITION, DEADLINE (it may exist)
@@ -82,6 +84,7 @@ export class SubscriptionAdmin {
     const { clock } = this.#deps;
     const deadlineMs = clock.monotonicMs() + (settings.timeoutMs ?? CALL_TIMEOUT_MS_DEFAULT);
     const { validateOnly = false } = settings;
+    const definition = toWire(subscription);
     let mayExist = false;
     try {
       return await this.#caller.call(
@@ -90,18 +93,20 @@ export class SubscriptionAdmin {
           method: subscriptionService.createSubscription,
           target: { kind: "controller" },
           isSlow: true,
-          request: () => ({ definition: toWire(subscription), validateOnly }),
+          request: () => ({ definition, validateOnly }),
         },
         () => {
-          mayExist = true;
+          mayExist = !validateOnly;
         },
       );
     } catch (error) {
       if (!mayExist || !isBrokerError(error, "SUBSCRIPTION_EXISTS")) throw error;
-      const found = await this.describe(subscription.name, settings);
+      const answer = await this.#partitions.describe("controller", subscription.name, settings);
+      const found = fromWire(answer.subscription);
+      if (!isAsAsked(definition, found)) throw error;
       await this.#attached(subscription.name, deadlineMs, settings.signal);
-      const topics = found.topics.map(({ name }) => name);
-      return { subscriptionId: found.subscription.subscriptionId, topics };
+      const topics = answer.topics.map(({ name }) => name);
+      return { subscriptionId: found.subscriptionId, topics };
     }
   }
 

@@ -34,7 +34,7 @@ export type SeekTarget =
   | { readonly timeMs: number }
   | { readonly offset: number };
 
-/** All partitions of a subscription, those of one topic, or one of them. */
+/** All partitions of a subscription, those of one topic, or one of them: a partition needs its topic. */
 export interface PartitionChoice {
   readonly topic?: string | undefined;
   readonly partition?: number | undefined;
@@ -175,12 +175,18 @@ export class SubscriptionPartitions {
     });
   }
 
-  /** @throws FlotillaError UNKNOWN_SUBSCRIPTION; BrokerError UNKNOWN_TOPIC_OR_PARTITION for what it does not select */
+  /** @throws FlotillaError UNKNOWN_SUBSCRIPTION; BrokerError INVALID_REQUEST, UNKNOWN_TOPIC_OR_PARTITION for what it does not select */
   async #partitionsOf(
     name: string,
     only: PartitionChoice,
     settings: CallSettings,
   ): Promise<readonly PartitionName[]> {
+    if (only.partition !== undefined && only.topic === undefined) {
+      throw new BrokerError("INVALID_REQUEST", "a partition is one of a topic: name it", {
+        field: "topic",
+        limit: "topic and partition",
+      });
+    }
     const { topics } = await this.describe("any", name, settingsOf(settings));
     const places = topics.flatMap(({ name: topic, partitions }) =>
       Array.from({ length: partitions }, (_, partition) => ({ topic, partition })),

@@ -1,6 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../src/base/random.ts";
-import { createClient, PAUSED_UNTIL_RESUMED } from "../../src/client/index.ts";
+import {
+  createClient,
+  type NewSubscription,
+  PAUSED_UNTIL_RESUMED,
+} from "../../src/client/index.ts";
 import type { SubscriptionAdmin } from "../../src/client/subscription-admin.ts";
 import { BrokerError } from "../../src/model/errors.ts";
 import {
@@ -183,6 +187,62 @@ describe("subscription admin", () => {
     expect(await time.until(creation)).toEqual({ subscriptionId: "s-1", topics: ["orders"] });
     const other = admin.create({ name: "mail", topics: "orders" });
     await expect(time.until(other)).rejects.toMatchObject({ reason: "SUBSCRIPTION_EXISTS" });
+  });
+
+  it("create: after a lost answer what differs from what was asked is somebody else's; so is everything for a check", async () => {
+    const others: readonly Partial<NewSubscription>[] = [
+      { mode: "keyed" },
+      { topics: "shipments" },
+      { topics: { patterns: ["orders"] } },
+      { filter: { kind: "tags", tags: ["a"] } },
+      { start: "latest" },
+      { retry: { attempts: 3 } },
+      { retry: { delaysMs: [1, 2] } },
+      { retry: { jitter: 0 } },
+      { deadLetter: false },
+      { deadLetter: "dlq/all" },
+      { onFailure: "stop" },
+      { ackDeadlineMs: 9000 },
+      { paused: true },
+    ];
+    const lost = async (
+      asked: Partial<NewSubscription>,
+      settings: { readonly validateOnly?: boolean } = {},
+      change: Partial<SubscriptionDefinition> = {},
+    ): Promise<unknown> => {
+      const subject = new Subject();
+      const { admin, cluster, time } = subject;
+      subject.definition = { ...subject.definition, ...change };
+      const path = "/flotilla.v1.SubscriptionService/CreateSubscription";
+      cluster.failures.set(path, [new BrokerError("UNREACHABLE", "lost")]);
+      return time
+        .until(admin.create({ name: "mail", topics: "orders", ...asked }, settings))
+        .catch((error: unknown) => error);
+    };
+    const exists = { reason: "SUBSCRIPTION_EXISTS" };
+    for (const other of others) {
+      expect(await lost(other), JSON.stringify(other)).toMatchObject(exists);
+    }
+    expect(await lost({}, { validateOnly: true })).toMatchObject(exists);
+    const filter = JSON.stringify({ kind: "tags", tags: ["a", "b"] });
+    const same: readonly Partial<NewSubscription>[] = [
+      { filter: { kind: "tags", tags: ["b", "a", "b"] }, retry: { attempts: 16, jitter: 0.2 } },
+      { filter: '{ "tags": ["b", "a"], "kind": "tags" }', deadLetter: "dlq/mail" },
+    ];
+    for (const one of same) {
+      const answer = await lost(one, {}, { filter });
+      expect(answer, JSON.stringify(one)).toMatchObject({ subscriptionId: "s-1" });
+    }
+  });
+
+  it("seek, parked keys: a partition needs its topic", async () => {
+    const { admin, sought, time } = new Subject();
+    const refused = { reason: "INVALID_REQUEST", fields: { field: "topic" } };
+    const seek = admin.seek("mail", "earliest", { partition: 99 });
+    await expect(time.until(seek)).rejects.toMatchObject(refused);
+    const keys = admin.parkedKeys("mail", { partition: 1 });
+    await expect(time.until(keys.next())).rejects.toMatchObject(refused);
+    expect(sought).toEqual([]);
   });
 
   it("alter: changes what is named, over the version that was read", async () => {
