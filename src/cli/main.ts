@@ -10,7 +10,7 @@ import { bootstrapOf, timeoutOf } from "./context.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { describeFailure } from "./failure.ts";
 import { buildProgram } from "./program.ts";
-import { processTerminal } from "./terminal.ts";
+import { processTerminal, ReaderGone } from "./terminal.ts";
 
 async function main(argv: readonly string[]): Promise<ExitCode> {
   const context = processContext();
@@ -21,6 +21,7 @@ async function main(argv: readonly string[]): Promise<ExitCode> {
     return EXIT.OK;
   } catch (error) {
     if (error instanceof CommanderError) return commanderExit(error);
+    if (error instanceof ReaderGone) return EXIT.OK;
     const failure = describeFailure(error);
     const advice = failure.advice === "" ? "" : `\n  → ${failure.advice}`;
     context.terminal.note(`error: ${failure.message}${advice}`);
@@ -39,10 +40,6 @@ function processContext(): Context {
       abort.abort(new Error(`stopped by ${signal}`));
     });
   }
-  // `flotilla consume … | head` is a normal way to stop reading.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    process.exit(error.code === "EPIPE" ? EXIT.OK : EXIT.FAILED);
-  });
   const context: Context = {
     terminal: processTerminal(),
     environment: process.env,

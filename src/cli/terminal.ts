@@ -2,13 +2,18 @@
 // on a terminal, never with NO_COLOR. Tests give their own.
 
 import { createInterface } from "node:readline";
+import type { Writable } from "node:stream";
+import { EXIT } from "./exit-codes.ts";
 
 export type OutputFormat = "table" | "json";
 
 export interface Terminal {
   /** Data: one call, one line. */
   line(text: string): void;
-  /** Data without a line end of its own. Resolves when the reader can take more. */
+  /**
+   * Data without a line end of its own. Resolves when the reader's end has taken it.
+   * @throws ReaderGone
+   */
   write(bytes: string | Uint8Array): Promise<void>;
   /** Talk: notes, progress, errors. */
   note(text: string): void;
@@ -20,25 +25,52 @@ export interface Terminal {
   readonly canTalk: boolean;
 }
 
+/** Who reads standard output has closed it: `flotilla consume … | head` is a normal way to stop. */
+export class ReaderGone extends Error {
+  override readonly name = "ReaderGone";
+}
+
+/** @param exit for errors of standard output that nobody awaits */
+export interface TerminalOptions {
+  readonly out?: Writable;
+  readonly exit?: (code: number) => void;
+}
+
 const CLEAR_LINE = "\r\u001b[K";
 
-export function processTerminal(): Terminal {
+export function processTerminal(options: TerminalOptions = {}): Terminal {
+  const { exit = (code: number) => process.exit(code), out = process.stdout } = options;
   const canTalk = process.stderr.isTTY === true;
   let hasStatus = false;
   const clear = (): void => {
     if (hasStatus) process.stderr.write(CLEAR_LINE);
     hasStatus = false;
   };
+  let isGone = false;
+  out.on("error", (error: NodeJS.ErrnoException) => {
+    // Whoever awaited the write was told, and ends the command in good order.
+    if (!isGone) exit(error.code === "EPIPE" ? EXIT.OK : EXIT.FAILED);
+  });
   return {
     line(text) {
       clear();
-      process.stdout.write(`${text}\n`);
+      out.write(`${text}\n`);
     },
     write(bytes) {
       clear();
-      return new Promise((resolve) => {
-        if (process.stdout.write(bytes)) resolve();
-        else process.stdout.once("drain", resolve);
+      return new Promise((resolve, reject) => {
+        const gone = (): void => reject(new ReaderGone("nobody reads standard output any more"));
+        if (isGone) {
+          gone();
+          return;
+        }
+        out.write(bytes, (error: NodeJS.ErrnoException | null | undefined) => {
+          if (error === null || error === undefined) resolve();
+          else if (isGone || error.code === "EPIPE") {
+            isGone = true;
+            gone();
+          } else reject(error);
+        });
       });
     },
     note(text) {

@@ -27,7 +27,7 @@ export async function consume(
   let count = 0;
   if (countMax > 0) {
     await withClient(context, options, async (client) => {
-      const out = new BufferedOutput(context);
+      const out = new BufferedOutput(context, () => stop.abort());
       const messages = client.read({
         topic,
         partitions: options.partition,
@@ -60,9 +60,14 @@ class BufferedOutput {
   #parts: Buffer[] = [];
   #bytes = 0;
   #timer: NodeJS.Immediate | undefined;
+  readonly #onFailed: () => void;
+  /** Of a write that nobody awaited. */
+  #failure: { readonly error: unknown } | undefined;
 
-  constructor(context: Context) {
+  /** @param onFailed told when a write failed that nobody awaited; the next call throws why */
+  constructor(context: Context, onFailed: () => void) {
     this.#context = context;
+    this.#onFailed = onFailed;
   }
 
   async add(part: Buffer): Promise<void> {
@@ -73,13 +78,17 @@ class BufferedOutput {
       return;
     }
     this.#timer ??= setImmediate(() => {
-      void this.flush();
+      this.flush().catch((error: unknown) => {
+        this.#failure = { error };
+        this.#onFailed();
+      });
     });
   }
 
   async flush(): Promise<void> {
     if (this.#timer !== undefined) clearImmediate(this.#timer);
     this.#timer = undefined;
+    if (this.#failure !== undefined) throw this.#failure.error;
     if (this.#bytes === 0) return;
     const bytes = Buffer.concat(this.#parts);
     this.#parts = [];
