@@ -405,6 +405,25 @@ describe("partition deliveries: dead letters that can not be moved", () => {
     expect(cursorOf(stage.partition)).toBe(1);
   });
 
+  it("seek: a move that ends after it settles nothing", async () => {
+    const arrived: (() => void)[] = [];
+    const publish = (): Promise<void> => new Promise((resolve) => arrived.push(resolve));
+    const stage = await stageOf([rowOf()], { sink: { publish } });
+    stage.partition.append("v", "w");
+    await rejected(stage);
+    expect(arrived).toHaveLength(2);
+    const [first, second] = arrived;
+    const back = { kind: "earliest", offset: 0, timeMs: 0 } as const;
+    const seeking = seek(runnerOf(stage), back, false);
+    first?.();
+    await stage.clock.until(seeking);
+    second?.();
+    await stage.clock.run(1000);
+    expect(cursorOf(stage.partition)).toBe(0);
+    const dead = stage.partition.deliveries.get(SUB);
+    expect([dead?.failures.deadCount, dead?.settled.settledAbove]).toEqual([0, 0]);
+  });
+
   it("a batch that can not be decoded: its bytes go once, every letter says so", async () => {
     const stage = await stageOf([rowOf()]);
     stage.partition.append("a", "b", "c");
