@@ -33,7 +33,7 @@ export class DeadLetterMover {
   /** Whose move failed and is not to be tried yet. */
   readonly #waiting = new Map<Offset, Cancel>();
   /** Goes round, so that those that fail come last. */
-  #turn: Iterator<Offset> | undefined;
+  #turn: Iterator<Offset, undefined> | undefined;
   #underWay = 0;
   /** Grows once per delay, however many fail meanwhile; until a move succeeds. */
   #delayMs = 0;
@@ -76,8 +76,8 @@ export class DeadLetterMover {
     if (failures.deadCount <= this.#known.size) return undefined;
     while (ends < 2) {
       this.#turn ??= failures.deadOffsets();
-      const { done, value: offset } = this.#turn.next();
-      if (done === true) {
+      const offset = this.#turn.next().value;
+      if (offset === undefined) {
         this.#turn = undefined;
         ends += 1;
         continue;

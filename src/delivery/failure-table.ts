@@ -76,7 +76,7 @@ export class FailureTable {
   }
 
   /** Those that failed for good, in no order; goes on with what dies meanwhile. */
-  deadOffsets(): Iterator<Offset> {
+  deadOffsets(): Iterator<Offset, undefined> {
     return this.#dead.values();
   }
 
