@@ -36,3 +36,24 @@ export function planAttachments(
   }
   return { attach: [...wanted.values()], detach };
 }
+
+/**
+ * What of a plan to propose: a partition that is full is not asked again and again, each time with an entry in its log. The
+ * oldest ones are attached first; the others wait until the plan changes, which it does when a subscription goes.
+ *
+ * @param attached those that the partition keeps a cursor for
+ */
+export function withinLimit(
+  { attach, detach }: AttachPlan,
+  attached: Iterable<AttachedSubscription>,
+  limit: number,
+): AttachPlan {
+  const known = new Set(Array.from(attached, ({ id }) => id));
+  let room = limit - known.size + detach.length;
+  const fitting = attach.filter(({ subscriptionId }) => {
+    if (known.has(subscriptionId)) return true;
+    room -= 1;
+    return room >= 0;
+  });
+  return { attach: fitting, detach };
+}

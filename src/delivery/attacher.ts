@@ -4,8 +4,8 @@ import { type Clock, sleep } from "../base/clock.ts";
 import type { TaskGroup } from "../base/task-group.ts";
 import { isBrokerError } from "../model/errors.ts";
 import type { Offset } from "../model/positions.ts";
-import type { SubscriptionRow } from "../model/subscription.ts";
-import { planAttachments } from "./attach-plan.ts";
+import { SUBSCRIPTION_LIMITS, type SubscriptionRow } from "../model/subscription.ts";
+import { planAttachments, withinLimit } from "./attach-plan.ts";
 import type { DeliveryPartition, SubscriptionDirectory } from "./ports.ts";
 
 /** Proposals under way at a time. */
@@ -85,8 +85,10 @@ export class Attacher {
 
   /** @returns false: something was refused and is to be tried again */
   async #once(): Promise<boolean> {
-    const plan = this.#plan();
-    if (plan === undefined) return true;
+    const wanted = this.#plan();
+    if (wanted === undefined) return true;
+    const attached = this.#partition.deliveries.all();
+    const plan = withinLimit(wanted, attached, SUBSCRIPTION_LIMITS.perPartition);
     const steps = [
       ...plan.detach.map((id) => () => this.#detach(id)),
       ...plan.attach.map((row) => () => this.#attach(row)),

@@ -1,6 +1,8 @@
 // The push sessions that get messages from one dispatcher, and whose turn it is. A turn is one lease, then the others come
-// first: a thousand consumers with little credit all get their share. Pure.
+// first: a thousand consumers with little credit all get their share. Until the first turn the row is shuffled by a hash of
+// the dispatcher's name: otherwise the first burst of every partition would go to the consumers that came first. Pure.
 import type { ConsumerInfo, ConsumerKey, Credit } from "./dispatch-types.ts";
+import { rendezvousHash } from "./rendezvous-plan.ts";
 
 export class Consumer {
   readonly key: ConsumerKey;
@@ -46,22 +48,22 @@ export class Consumer {
 
 export class ConsumerTable {
   readonly #consumers = new Map<ConsumerKey, Consumer>();
+  readonly #name: string;
   readonly #mustResume: boolean;
+  /** Somebody had a turn: from then on the row is in the order of waking. */
+  #hasBegun = false;
   #row: Consumer[] = [];
   #rowStart = 0;
   #resumed = 0;
   #version = 0;
-  /** Until the first turn: where the others' round begins. */
-  #roundBegin: number;
 
   /**
+   * @param name of the dispatcher: others begin at other consumers
    * @param mustResume nothing goes to a consumer before it has said what it still works on
-   * @param roundBegin after the first turn the round goes on so many places further. Consumers stand in the order in which
-   *   they came, in all partitions: were the rounds to begin at the same one, little traffic would go to few of them
    */
-  constructor(mustResume: boolean, roundBegin: number) {
+  constructor(name: string, mustResume: boolean) {
+    this.#name = name;
     this.#mustResume = mustResume;
-    this.#roundBegin = roundBegin;
   }
 
   get count(): number {
@@ -121,7 +123,8 @@ export class ConsumerTable {
   wake(consumer: Consumer): void {
     if (consumer.isInRow || !this.canReceive(consumer)) return;
     consumer.isInRow = true;
-    this.#row.push(consumer);
+    if (this.#hasBegun) this.#row.push(consumer);
+    else this.#shuffleIn(consumer);
   }
 
   /** Whose turn it is; undefined: nobody can receive anything. */
@@ -141,9 +144,9 @@ export class ConsumerTable {
   rotate(): void {
     const consumer = this.first();
     if (consumer === undefined) return;
+    this.#hasBegun = true;
     this.#rowStart += 1;
     consumer.isInRow = false;
-    this.#scatter();
     if (this.#rowStart > 1024 && this.#rowStart * 2 > this.#row.length) {
       this.#row.splice(0, this.#rowStart);
       this.#rowStart = 0;
@@ -151,11 +154,12 @@ export class ConsumerTable {
     this.wake(consumer);
   }
 
-  #scatter(): void {
-    if (this.#roundBegin === 0) return;
-    const others = this.#row.splice(this.#rowStart);
-    const places = this.#roundBegin % Math.max(1, others.length);
-    this.#row.push(...others.slice(places), ...others.slice(0, places));
-    this.#roundBegin = 0;
+  /** It takes a place in the row, whoever stood there goes to the end: costs the same however long the row is. */
+  #shuffleIn(consumer: Consumer): void {
+    const places = this.#row.length - this.#rowStart + 1;
+    const at = this.#rowStart + (rendezvousHash(consumer.id, this.#name) % places);
+    const displaced = this.#row[at];
+    this.#row[at] = consumer;
+    if (displaced !== undefined) this.#row.push(displaced);
   }
 }

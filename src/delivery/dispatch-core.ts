@@ -51,10 +51,10 @@ export class DispatchCore<B> {
   constructor(options: {
     readonly state: SubscriptionState;
     readonly definition: SubscriptionDefinition;
+    readonly partitionName: string;
     readonly logStartOffset: Offset;
     readonly highWatermark: Offset;
     readonly nowMs: number;
-    readonly roundBegin?: number;
     readonly lastNumber?: number;
   }) {
     this.state = options.state;
@@ -65,8 +65,8 @@ export class DispatchCore<B> {
     this.logStartOffset = options.logStartOffset;
     this.highWatermark = options.highWatermark;
     this.consumers = new ConsumerTable(
+      `${options.state.id}\n${options.partitionName}`,
       options.definition.mode !== "shared",
-      options.roundBegin ?? 0,
     );
   }
 

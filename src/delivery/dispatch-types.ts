@@ -15,8 +15,6 @@ export interface DispatcherOptions {
   readonly definition: SubscriptionDefinition;
   /** The same on all nodes, of no other partition: says whose the partition is in exclusive mode. */
   readonly partitionName: string;
-  /** See ConsumerTable; default 0. */
-  readonly roundBegin?: number;
   readonly logStartOffset: Offset;
   readonly highWatermark: Offset;
   /** When the leadership began to serve. */

@@ -51,6 +51,8 @@ export class Dispatcher<B> {
   #sessionsNotedMs = Number.NEGATIVE_INFINITY;
   /** Seeks of the state that were followed. */
   #seeks: number;
+  /** An update was under way when the last seek was followed: what it did is not known before it is told. */
+  #isSeekOpen = false;
   readonly #reads: ReadDesk<B>;
   #counts = { acknowledged: 0, filtered: 0, dead: 0 };
 
@@ -162,11 +164,9 @@ export class Dispatcher<B> {
     this.#counts.acknowledged += countOf(done.acked);
     this.#counts.filtered += countOf(done.filtered);
     this.#counts.dead += countOf(done.moved);
-    for (const ranges of [done.acked, done.filtered, done.moved]) this.#settled(ranges);
-    for (const failure of done.failures) this.#failures.applied(failure);
-    for (const { offset, action } of done.releases) this.#released(offset, action);
-    this.#compareParked(done);
-    this.#core.forgetHandedOut([...done.acked, ...done.filtered, ...done.moved]);
+    if (this.#isSeekOpen) this.#beginAnew();
+    else this.#follow(done);
+    this.#isSeekOpen = false;
     for (const receipt of done.receipts) this.#confirm(receipt);
     for (const { receipt } of done.failures) {
       if (receipt === undefined) continue;
@@ -175,29 +175,40 @@ export class Dispatcher<B> {
     }
   }
 
+  #follow(done: UnderWay): void {
+    for (const ranges of [done.acked, done.filtered, done.moved]) this.#settled(ranges);
+    for (const failure of done.failures) this.#failures.applied(failure);
+    for (const { offset, action } of done.releases) this.#released(offset, action);
+    this.#compareParked(done);
+    this.#core.forgetHandedOut([...done.acked, ...done.filtered, ...done.moved]);
+  }
+
   /** A `seek` was applied: everything that is out is lost. An update under way is still told by updateApplied. */
   seeked(nowMs: number): void {
     this.#clock(nowMs);
   }
 
-  /** Turns may come between a seek's applying and the call of seeked(): whatever comes first follows it. */
+  /**
+   * Turns may come between a seek's applying and the call of seeked(): whatever comes first follows it. Nothing goes out before an
+   * update that is under way is told: whether it was applied before or after the seek decides what is settled.
+   */
   #followSeek(): void {
     const core = this.#core;
     if (this.#seeks === core.state.seeks) return;
     this.#seeks = core.state.seeks;
     for (const lease of [...core.leases.all()]) core.revoke(lease, lease.from, "seek");
     for (const receipt of [...core.update.drop(), ...this.#failures.drop()]) this.#confirm(receipt);
-    core.retries.clear();
     core.handedOut.clear();
-    core.busy.clear();
-    core.parked.clear();
-    const underWay = core.update.underWay;
-    if (underWay !== undefined) {
-      for (const ranges of [underWay.acked, underWay.filtered, underWay.moved]) {
-        for (const [from, to] of ranges) core.busy.add(from, to);
-      }
-      for (const { offset } of underWay.failures) core.busy.add(offset, offset + 1);
-    }
+    this.#isSeekOpen = core.update.underWay !== undefined;
+    this.#beginAnew();
+  }
+
+  /** Nothing is out, and only the replicated state counts. */
+  #beginAnew(): void {
+    const { busy, parked, retries } = this.#core;
+    busy.clear();
+    retries.clear();
+    parked.reload();
     this.#mode.reset();
   }
 
@@ -355,7 +366,7 @@ export class Dispatcher<B> {
   /** Nothing at all may go out now. */
   #isHeldBack(): boolean {
     const { definition, parked, nowMs, leases } = this.#core;
-    if (definition.pausedUntilMs > nowMs || parked.isStopped) return true;
+    if (this.#isSeekOpen || definition.pausedUntilMs > nowMs || parked.isStopped) return true;
     if (leases.outstanding >= OUTSTANDING_MAX || this.#isAwaiting()) return true;
     // What failed may have to go first.
     return definition.mode === "exclusive" && this.#failures.pending > 0;
@@ -387,7 +398,8 @@ export class Dispatcher<B> {
     const span = (kept.at(-1)?.[1] ?? 0) - (kept[0]?.[0] ?? 0);
     // A delivery is of one batch: a larger one is none of ours.
     if (span > OUTSTANDING_MAX - leases.outstanding) return { number: 0, ranges: [] };
-    const isBlocked = definition.mode === "exclusive" && this.#failures.pending > 0;
+    const isFailing = definition.mode === "exclusive" && this.#failures.pending > 0;
+    const isBlocked = this.#isSeekOpen || isFailing;
     const adopted = isBlocked ? [] : this.#mode.adopt(consumer, kept);
     if (adopted.length === 0) return { number: 0, ranges: [] };
     const lease = leases.grant(consumer.key, adopted, nowMs, definition.ackDeadlineMs);
@@ -397,28 +409,9 @@ export class Dispatcher<B> {
   }
 
   #settled(ranges: readonly OffsetRange[]): void {
-    const { settled } = this.#core.state;
     for (const [from, to] of ranges) {
-      const open = settled.nextUnsettled(from);
-      if (open < to) this.#settledInPart(from, to);
-      else this.#settledWhole(from, to);
-    }
-  }
-
-  #settledWhole(from: Offset, to: Offset): void {
-    this.#core.busy.delete(from, to);
-    this.#mode.settled(from, to);
-  }
-
-  /** A seek between the commands of one update took back what the first ones settled: that goes out again. */
-  #settledInPart(from: Offset, to: Offset): void {
-    const { settled } = this.#core.state;
-    for (let offset = from; offset < to; ) {
-      const open = Math.min(settled.nextUnsettled(offset), to);
-      if (offset < open) this.#settledWhole(offset, open);
-      const end = settled.nextSettled(open, to);
-      if (open < end) this.#mode.returned(open, end);
-      offset = end;
+      this.#core.busy.delete(from, to);
+      this.#mode.settled(from, to);
     }
   }
 

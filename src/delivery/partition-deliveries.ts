@@ -12,7 +12,6 @@ import { DeliveryRunner } from "./delivery-runner.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import type { DeadLetterSink, DeliveryPartition, Logger, SubscriptionDirectory } from "./ports.ts";
 import { ReadAhead } from "./read-ahead.ts";
-import { hashOf } from "./rendezvous-plan.ts";
 import type { RunnerDeps } from "./runner-parts.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 import { UpdateCarrier } from "./update-carrier.ts";
@@ -158,7 +157,6 @@ export class PartitionDeliveries {
       state,
       definition: row.definition,
       partitionName: `${topicId}/${partition}`,
-      roundBegin: hashOf(`${row.subscriptionId}\n${topicId}/${partition}`),
       logStartOffset,
       highWatermark,
       nowMs: nowMs(),

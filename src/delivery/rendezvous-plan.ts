@@ -9,7 +9,7 @@ export function chooseOwner<T extends { readonly id: string }>(
   let best: T | undefined;
   let bestHash = -1;
   for (const consumer of consumers) {
-    const hash = hashOf(`${consumer.id}\n${partitionName}`);
+    const hash = rendezvousHash(consumer.id, partitionName);
     const isBetter = hash > bestHash || (hash === bestHash && consumer.id < (best?.id ?? ""));
     if (!isBetter) continue;
     best = consumer;
@@ -18,8 +18,13 @@ export function chooseOwner<T extends { readonly id: string }>(
   return best;
 }
 
+/** 32 bits, the same wherever it is computed. */
+export function rendezvousHash(consumerId: string, name: string): number {
+  return hashOf(`${consumerId}\n${name}`);
+}
+
 /** 32 bits over UTF-16 units: FNV-1a, and a final mix because ids often differ in their last character only. */
-export function hashOf(text: string): number {
+function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at += 1) {
     hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);

@@ -95,10 +95,11 @@ export class Harness {
     this.dispatcher.logMoved(this.logStartOffset, this.endOffset);
   }
 
+  /** Their ids are such that consumers 1, 2 and 3 have their first turns in this order. */
   consumer(
     key: ConsumerKey,
     messages = 1000,
-    { reportsBegun = true, id = `c${key}`, resumes = true } = {},
+    { reportsBegun = true, id = `w${key}`, resumes = true } = {},
   ): void {
     const credit = { messages, bytes: 1_000_000_000 };
     this.credits.set(key, credit);

@@ -623,7 +623,7 @@ describe("dispatcher, shared: explain and progress", () => {
     const kinds = [0, 1, 2, 3, 4].map((offset) => h.dispatcher.explain(offset, h.nowMs).fate.kind);
     expect(kinds).toEqual(["settled", "delayed", "leased", "ready", "absent"]);
     expect(h.dispatcher.explain(2, h.nowMs)).toEqual({
-      fate: { kind: "leased", consumerId: "c1", untilMs: h.nowMs + DEADLINE_MS },
+      fate: { kind: "leased", consumerId: "w1", untilMs: h.nowMs + DEADLINE_MS },
       handedOut: 1,
     });
     expect(h.dispatcher.progress()).toMatchObject({

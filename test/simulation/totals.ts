@@ -30,7 +30,7 @@ const LABELS: Readonly<Record<Exclude<Counted, "virtualMs">, string>> = {
   deliveries: "messages delivered to handlers",
   settlements: "settlements confirmed",
   redeliveries: "messages delivered again",
-  staleSettlements: "settlements refused as stale",
+  staleSettlements: "settlements refused as stale, by broker or SDK",
   deadLetters: "dead letters",
   leadersWithLeasesOut: "new leaders while messages were out",
   consumingSeeds: "seeds that consume",

@@ -39,8 +39,8 @@ export class SimConsumer {
   readonly host: SimHost;
   /** Messages in the hands of handlers, by group. */
   readonly held = new Map<GroupId, number>();
-  /** Nothing reaches it, and its handlers take longer than they may. */
-  isDeaf = false;
+  /** Its handlers take longer than they may. */
+  isSlow = false;
   /** Messages that came with failures, or were handed out before. */
   redelivered = 0;
   readonly #cluster: SimCluster;
@@ -85,7 +85,6 @@ export class SimConsumer {
     if (!this.#isRunning) return;
     this.#note("killed");
     this.#isRunning = false;
-    this.isDeaf = false;
     this.held.clear();
     this.#client = undefined;
     this.host.crash();
@@ -98,10 +97,9 @@ export class SimConsumer {
     this.host.pause();
   }
 
-  deafen(isDeaf: boolean): void {
-    // Brokers take a connection that does not answer for a broken one.
-    if (isDeaf) this.#note("disconnected");
-    this.isDeaf = isDeaf;
+  /** Nothing reaches it any more: brokers may take its connection for a broken one. */
+  deafen(): void {
+    this.#note("disconnected");
   }
 
   /** From now on it is there, and acknowledges whatever it gets. */
@@ -164,7 +162,7 @@ export class SimConsumer {
     const { ackDeadlineMs } = this.#subscription;
     const handled = this.#receive(recorder, message);
     const action = this.#draw();
-    const isLate = action === "slow" || this.isDeaf;
+    const isLate = action === "slow" || this.isSlow;
     const workMs = isLate ? ackDeadlineMs * (1 + this.#random.next()) : this.#workMs();
     await sleep(clock, workMs);
     if (action === "crash") {

@@ -29,11 +29,15 @@ export const consumerPause: Fault = (context) => {
   return true;
 };
 
-/** Nothing reaches it, while brokers hear it: it works on, and settles, what was taken from it long ago. */
+/**
+ * Nothing reaches it, while brokers hear it: it works on, and settles, what was taken from it long ago. Others are as slow as
+ * it meanwhile, so that what it settles is in their hands.
+ */
 export const consumerDeaf: Fault = (context) => {
   const { network, brokers } = context.cluster;
-  const consumer = pickConsumer(context);
-  if (consumer === undefined || consumer.isDeaf) return false;
+  const subscription = pickSubscription(context);
+  const consumer = pickConsumerOf(context, subscription);
+  if (consumer === undefined) return false;
   const { host } = consumer;
   const unclog = brokers
     .flatMap((broker) => network.between(host, broker.host))
@@ -41,10 +45,11 @@ export const consumerDeaf: Fault = (context) => {
   if (unclog.length === 0) return false;
   const before = network.messagesHeld;
   context.begin([]);
-  consumer.deafen(true);
+  consumer.deafen();
+  for (const one of subscription?.consumers ?? []) one.isSlow = true;
   context.lasting(() => {
     if (network.messagesHeld > before) context.bit();
-    consumer.deafen(false);
+    for (const one of subscription?.consumers ?? []) one.isSlow = false;
     for (const open of unclog) open();
   });
   return true;
@@ -72,6 +77,13 @@ function pickSubscription({ deliveries, random }: FaultContext): SimSubscription
 }
 
 function pickConsumer(context: FaultContext): SimConsumer | undefined {
-  const up = pickSubscription(context)?.consumers.filter(({ host }) => host.isUp && !host.isPaused);
+  return pickConsumerOf(context, pickSubscription(context));
+}
+
+function pickConsumerOf(
+  context: FaultContext,
+  subscription: SimSubscription | undefined,
+): SimConsumer | undefined {
+  const up = subscription?.consumers.filter(({ host }) => host.isUp && !host.isPaused);
   return up?.[context.random.integer(0, up.length)];
 }
