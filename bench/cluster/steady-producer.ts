@@ -23,7 +23,8 @@ export interface SteadyResult {
   readonly failed: number;
 }
 
-const load: SteadyLoad = workerData;
+// Given by long-backlog.ts.
+const load = workerData as SteadyLoad;
 const client = createClient({ bootstrap: load.bootstrap });
 const producer = client.producer({ acks: load.acks, flush: load.flush });
 const keys = keyNames(load.keys);

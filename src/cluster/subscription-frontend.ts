@@ -10,6 +10,7 @@ import {
   SUBSCRIPTION_LIMITS,
   type SubscriptionDefinition,
   type SubscriptionRow,
+  type TopicSelection,
 } from "../model/subscription.ts";
 import { parseTopicSettings } from "../model/topic-settings.ts";
 import type { MetadataController } from "./metadata-controller.ts";
@@ -20,7 +21,7 @@ import { checkDefinition, type DefinitionWish } from "./subscription-check.ts";
 import type { TopicFrontend, Waiting } from "./topic-frontend.ts";
 import type { TopicRow } from "./topic-table.ts";
 
-/** Creations that wait for partitions at once. Beyond: OVERLOADED. */
+/** Creations and alterations that wait for partitions at once. Beyond: OVERLOADED. */
 export const SUBSCRIPTION_CREATIONS_WAITING_MAX = 256;
 const LOOK_MS_MIN = 10;
 const LOOK_MS_MAX = 500;
@@ -81,29 +82,22 @@ export class SubscriptionFrontend {
     const topics = this.#checkedTopics(definition, []);
     const names = topics.map((topic) => topic.name);
     if (wish.validateOnly) return { subscriptionId: "", topics: names };
-    if (this.#waiting >= SUBSCRIPTION_CREATIONS_WAITING_MAX) {
-      throw new BrokerError("OVERLOADED", "too many subscriptions are being created", {
-        limit: "subscriptionCreations",
-      });
-    }
-    this.#waiting += 1;
-    try {
+    return this.#counted(async () => {
       await this.#ensureDeadLetterTopic(definition, topics, waiting);
       const subscriptionId = random.uuid();
       await controller.propose({ type: "create-subscription", subscriptionId, definition });
       await this.#attached(subscriptionId, waiting);
       return { subscriptionId, topics: names };
-    } finally {
-      this.#waiting -= 1;
-    }
+    });
   }
 
   /**
-   * Replaces a definition; mode and start stay.
+   * Replaces a definition; mode and start stay. When it selects topics otherwise, resolves when each of their partitions keeps a
+   * cursor: what is sent from then on is not missed. Nothing else waits, so that pausing needs no partition.
    *
    * @returns the new version
    * @throws BrokerError INVALID_REQUEST | UNKNOWN_SUBSCRIPTION | UNKNOWN_TOPIC_OR_PARTITION | VERSION_CONFLICT | NOT_LEADER |
-   * LEADER_UNKNOWN | LEADERSHIP_LOST | DEADLINE | CANCELLED
+   * LEADER_UNKNOWN | OVERLOADED | LEADERSHIP_LOST; DEADLINE | CANCELLED (it may be altered)
    */
   async alter(
     wish: AlterSubscriptionWish,
@@ -112,7 +106,8 @@ export class SubscriptionFrontend {
     const { controller } = this.#options;
     controller.requireLeader();
     const wished = required(wish.definition);
-    const { definition: before, subscriptionId } = this.require(wished.name);
+    const known = this.require(wished.name);
+    const { definition: before, subscriptionId, version: versionBefore } = known;
     const definition = checkDefinition({
       ...wished,
       mode: wished.mode ?? before.mode,
@@ -120,10 +115,24 @@ export class SubscriptionFrontend {
     });
     const topics = this.#checkedTopics(definition, namesIn(before));
     await this.#ensureDeadLetterTopic(definition, topics, waiting);
-    const type = "alter-subscription";
-    const { version } = wish;
-    const result = await controller.propose({ type, subscriptionId, version, definition });
-    return { version: numberOf(result, "version") };
+    const alter = async (): Promise<{ readonly version: number }> => {
+      const type = "alter-subscription";
+      const { version } = wish;
+      const result = await controller.propose({ type, subscriptionId, version, definition });
+      return { version: numberOf(result, "version") };
+    };
+    const attached = (): Promise<void> => this.#attached(subscriptionId, waiting);
+    if (!isSameSelection(before.topics, definition.topics)) {
+      return this.#counted(async () => {
+        const answer = await alter();
+        await attached();
+        return answer;
+      });
+    }
+    const answer = await alter();
+    // One that changes nothing may repeat one whose answer was lost.
+    if (answer.version === versionBefore) await this.#counted(attached);
+    return answer;
   }
 
   /** @throws BrokerError UNKNOWN_SUBSCRIPTION | NOT_LEADER | LEADER_UNKNOWN | LEADERSHIP_LOST */
@@ -183,6 +192,21 @@ export class SubscriptionFrontend {
     }
   }
 
+  /** Of what waits for partitions there is a limit. @throws BrokerError OVERLOADED: nothing was done */
+  async #counted<T>(run: () => Promise<T>): Promise<T> {
+    if (this.#waiting >= SUBSCRIPTION_CREATIONS_WAITING_MAX) {
+      throw new BrokerError("OVERLOADED", "too many subscriptions wait for their partitions", {
+        limit: "subscriptionCreations",
+      });
+    }
+    this.#waiting += 1;
+    try {
+      return await run();
+    } finally {
+      this.#waiting -= 1;
+    }
+  }
+
   /** Resolves when every partition is attached, or when the subscription is deleted meanwhile. */
   async #attached(subscriptionId: string, waiting: Waiting): Promise<void> {
     const { attachments, clock, view } = this.#options;
@@ -237,6 +261,12 @@ function required(definition: DefinitionWish | undefined): DefinitionWish {
     field: "definition",
     limit: "present",
   });
+}
+
+function isSameSelection(a: TopicSelection, b: TopicSelection): boolean {
+  const textOf = (selection: TopicSelection): string =>
+    JSON.stringify(Object.entries(selection).sort(([one], [other]) => (one < other ? -1 : 1)));
+  return textOf(a) === textOf(b);
 }
 
 function namesIn({ topics }: SubscriptionDefinition): readonly string[] {

@@ -81,6 +81,7 @@ const KEPT: ReadonlySet<string> = new Set([
   DEAD_HEADER.OFFSET,
   DEAD_HEADER.TIMESTAMP_MS,
   DEAD_HEADER.HISTORY,
+  DEAD_HEADER.CUT,
 ]);
 
 function numberOf(text: string): number | undefined {

@@ -1,12 +1,14 @@
 // The message that goes to a dead letter topic: the whole original, and why it is there. Called by delivery runners.
 import { DEAD_HEADER } from "../model/headers.ts";
-import { HEADERS_PER_RECORD_MAX } from "../model/limits.ts";
-import type { RecordHeader } from "../model/record-batch-builder.ts";
 import type { DecodedRecord } from "../model/record-batch-decoder.ts";
 import { REDRIVE_PREFIX, type SubscriptionRow } from "../model/subscription.ts";
 import { deadFactsOf } from "./dead-letter-facts.ts";
+import { fitted } from "./dead-letter-fit.ts";
 import { ATTEMPTS_KEPT } from "./failure-table.ts";
 import type { DeadLetter, DeliveryPartition } from "./ports.ts";
+
+const CUT_PARTS = ["batch", "key", "headers", "value"];
+const CUT_BYTES = DEAD_HEADER.CUT.length + CUT_PARTS.join(",").length;
 
 /** What is known of the failures of a message. */
 export interface DeadCause {
@@ -18,11 +20,16 @@ export interface DeadCause {
   }[];
 }
 
+/** A message as it was stored; what could not be decoded is no record, and says so. */
+export interface DeadRecord extends DecodedRecord {
+  readonly isUndecoded?: boolean;
+}
+
 /** Undefined without a dead letter topic. */
 export function deadLetterOf(
   { definition, subscriptionId }: SubscriptionRow,
   partition: DeliveryPartition,
-  record: DecodedRecord,
+  record: DeadRecord,
   cause: DeadCause,
 ): DeadLetter | undefined {
   const { deadLetterTopic: topic } = definition;
@@ -39,7 +46,7 @@ export function deadLetterOf(
   const history = [...(before?.attempts ?? []), ...cause.attempts].slice(-ATTEMPTS_KEPT);
   const redriven = before?.redriven ?? 0;
   const last = cause.attempts.at(-1);
-  const added: readonly (readonly [string, string])[] = [
+  const added: (readonly [string, string])[] = [
     [DEAD_HEADER.TOPIC, from.topic],
     [DEAD_HEADER.PARTITION, `${from.partition}`],
     [DEAD_HEADER.OFFSET, `${from.offset}`],
@@ -52,15 +59,18 @@ export function deadLetterOf(
     ...(redriven > 0 ? [[DEAD_HEADER.REDRIVEN, `${redriven}`] as const] : []),
   ];
   const names: ReadonlySet<string> = new Set(Object.values(DEAD_HEADER));
-  // A message with as many headers as there may be loses the last ones: better than one that can never be moved.
-  const kept = record.headers
-    .filter((header) => !names.has(header.name))
-    .slice(0, HEADERS_PER_RECORD_MAX - added.length);
-  const headers: RecordHeader[] = [
-    ...kept,
+  // Less of a message is better than one that can never be moved.
+  const own = record.headers.filter((header) => !names.has(header.name));
+  const content = fitted({ ...record, headers: own }, added.length + 1, bytesOf(added));
+  const lacking = record.isUndecoded === true ? ["batch", ...content.cut] : content.cut;
+  const cut = [...new Set([...cutBefore(record, before), ...lacking])];
+  if (cut.length > 0) added.push([DEAD_HEADER.CUT, cut.join(",")]);
+  const headers = [
+    ...content.headers,
     ...added.map(([name, text]) => ({ name, value: Buffer.from(text, "utf8") })),
   ];
-  const { key, value, timestampMs } = record;
+  const { key, value } = content;
+  const { timestampMs } = record;
   const { name: subscription } = definition;
   return { topic, subscription, subscriptionId, origin, key, value, headers, timestampMs };
 }
@@ -68,4 +78,20 @@ export function deadLetterOf(
 function reasonOf(cause: string | undefined): string {
   if (cause === "reject") return "rejected";
   return cause === undefined ? "skipped" : "attempts";
+}
+
+/** Room for one header more is counted in: which one says what was cut. */
+function bytesOf(added: readonly (readonly [string, string])[]): number {
+  let bytes = CUT_BYTES;
+  for (const [name, text] of added) bytes += name.length + Buffer.byteLength(text);
+  return bytes;
+}
+
+/** What was not whole when it died before. */
+function cutBefore({ headers }: DeadRecord, before: unknown): readonly string[] {
+  if (before === undefined) return [];
+  const cut = headers.find(({ name }) => name === DEAD_HEADER.CUT);
+  if (cut === undefined) return [];
+  const parts = Buffer.from(cut.value).toString("utf8").split(",");
+  return CUT_PARTS.filter((part) => parts.includes(part));
 }

@@ -116,7 +116,8 @@ export class DeliveryRunner implements ReadSource {
     if (member === undefined) return;
     const resumed = this.dispatcher.resume(key, held, this.nowMs);
     for (const [at, one] of resumed.entries()) {
-      const named = resumptionOf(held[at]?.ranges ?? [], one, this.state.settled);
+      const claim = held[at]?.ranges ?? [];
+      const named = resumptionOf(claim, one, this.state.settled, this.partition.highWatermark);
       if (named !== undefined) member.consumer.resumed(member.channel, named.number, named.ranges);
     }
     this.markDirty();

@@ -15,7 +15,6 @@ import { DispatchCore, OUTSTANDING_MAX } from "./dispatch-core.ts";
 import { explainMessage } from "./dispatch-explain.ts";
 import { modeOf } from "./dispatch-modes.ts";
 import type {
-  Confirmation,
   ConsumerInfo,
   ConsumerKey,
   DispatcherOptions,
@@ -31,14 +30,11 @@ import type {
 } from "./dispatch-types.ts";
 import { ExclusiveMode } from "./exclusive-mode.ts";
 import { FailureDesk } from "./failure-desk.ts";
-import { countOf } from "./lease-table.ts";
 import type { KnownKey, ModeRules } from "./mode-rules.ts";
+import { PresenceDesk } from "./presence-desk.ts";
 import { ReadDesk } from "./read-desk.ts";
 import { SettleDesk } from "./settle-desk.ts";
-import type { Receipt, UnderWay } from "./update-plan.ts";
-
-/** The number of consumers is noted at most this often. */
-const SESSIONS_NOTE_MS = 1000;
+import { UpdateDesk } from "./update-desk.ts";
 
 /** @typeParam B what the runner knows a loaded batch by */
 export class Dispatcher<B> {
@@ -46,25 +42,19 @@ export class Dispatcher<B> {
   readonly #mode: ModeRules<B>;
   readonly #failures: FailureDesk<B>;
   readonly #desk: SettleDesk<B>;
-  readonly #awaitedSessions: number;
-  #awaitUntilMs: number;
-  #sessionsNotedMs = Number.NEGATIVE_INFINITY;
-  /** Seeks of the state that were followed. */
-  #seeks: number;
+  readonly #updates: UpdateDesk<B>;
+  readonly #presence: PresenceDesk<B>;
   readonly #reads: ReadDesk<B>;
-  #counts = { acknowledged: 0, filtered: 0, dead: 0 };
 
   constructor(options: DispatcherOptions) {
     const core = new DispatchCore<B>(options);
-    const { mode, ackDeadlineMs } = options.definition;
     this.#core = core;
     this.#mode = modeOf(core, options.partitionName);
     this.#failures = new FailureDesk(core, this.#mode);
     this.#reads = new ReadDesk(core, this.#mode, this.#failures);
     this.#desk = new SettleDesk(core, this.#mode, this.#failures);
-    this.#seeks = options.state.seeks;
-    this.#awaitedSessions = mode === "shared" ? 0 : options.state.sessions;
-    this.#awaitUntilMs = this.#awaitedSessions > 0 ? options.nowMs + ackDeadlineMs : 0;
+    this.#updates = new UpdateDesk(core, this.#mode, this.#failures);
+    this.#presence = new PresenceDesk(core);
   }
 
   // Consumers
@@ -146,59 +136,20 @@ export class Dispatcher<B> {
    */
   takeUpdate(nowMs: number): SubscriptionUpdate | undefined {
     this.#clock(nowMs);
-    const { update, state, consumers } = this.#core;
+    const { update, state } = this.#core;
     if (update.underWay !== undefined) return undefined;
-    const isNoteDue = this.#noteDueMs() <= this.#core.nowMs;
-    const taken = update.take(state.id, this.#core.nowMs, isNoteDue ? consumers.count : undefined);
-    if (isNoteDue) this.#sessionsNotedMs = this.#core.nowMs;
-    return taken;
+    return update.take(state.id, this.#core.nowMs, this.#presence.takeNote());
   }
 
   /** The update that takeUpdate gave last was applied to the state. */
   updateApplied(nowMs: number): void {
     this.#clock(nowMs);
-    const done = this.#core.update.applied();
-    if (done === undefined) return;
-    this.#counts.acknowledged += countOf(done.acked);
-    this.#counts.filtered += countOf(done.filtered);
-    this.#counts.dead += countOf(done.moved);
-    for (const ranges of [done.acked, done.filtered, done.moved]) this.#settled(ranges);
-    for (const failure of done.failures) this.#failures.applied(failure);
-    for (const { offset, action } of done.releases) this.#released(offset, action);
-    this.#compareParked(done);
-    this.#core.forgetHandedOut([...done.acked, ...done.filtered, ...done.moved]);
-    for (const receipt of done.receipts) this.#confirm(receipt);
-    for (const { receipt } of done.failures) {
-      if (receipt === undefined) continue;
-      receipt.left -= 1;
-      if (receipt.left === 0) this.#confirm(receipt);
-    }
+    this.#updates.applied();
   }
 
   /** A `seek` was applied: everything that is out is lost. An update under way is still told by updateApplied. */
   seeked(nowMs: number): void {
     this.#clock(nowMs);
-  }
-
-  /** Turns may come between a seek's applying and the call of seeked(): whatever comes first follows it. */
-  #followSeek(): void {
-    const core = this.#core;
-    if (this.#seeks === core.state.seeks) return;
-    this.#seeks = core.state.seeks;
-    for (const lease of [...core.leases.all()]) core.revoke(lease, lease.from, "seek");
-    for (const receipt of [...core.update.drop(), ...this.#failures.drop()]) this.#confirm(receipt);
-    core.retries.clear();
-    core.handedOut.clear();
-    core.busy.clear();
-    core.parked.clear();
-    const underWay = core.update.underWay;
-    if (underWay !== undefined) {
-      for (const ranges of [underWay.acked, underWay.filtered, underWay.moved]) {
-        for (const [from, to] of ranges) core.busy.add(from, to);
-      }
-      for (const { offset } of underWay.failures) core.busy.add(offset, offset + 1);
-    }
-    this.#mode.reset();
   }
 
   /** Lets a parked key or stopped partition go on, with the next update. @returns false: that offset parks nothing */
@@ -223,14 +174,7 @@ export class Dispatcher<B> {
     core.logStartOffset = logStartOffset;
     core.highWatermark = highWatermark;
     this.#reads.logMoved();
-    if (dropped[0] >= dropped[1]) return;
-    core.forgetHandedOut([dropped]);
-    for (const offset of [...core.retries.offsets()]) {
-      if (!core.isSettled(offset)) continue;
-      core.retries.delete(offset);
-      this.#settled([[offset, offset + 1]]);
-    }
-    this.#compareParked();
+    if (dropped[0] < dropped[1]) this.#updates.dropped(dropped);
   }
 
   /** Another version of the definition. The mode must be the same: for another one the runner makes a new dispatcher. */
@@ -289,7 +233,7 @@ export class Dispatcher<B> {
     core.lost = [];
     core.deliveries = [];
     core.released = [];
-    return { lost, confirmed: this.#takeConfirmed(), deliveries, released };
+    return { lost, confirmed: this.#updates.takeConfirmed(), deliveries, released };
   }
 
   /**
@@ -298,9 +242,14 @@ export class Dispatcher<B> {
    */
   wakeAtMs(): number {
     const { leases, retries, update, definition, nowMs } = this.#core;
-    const replicateMs = Math.min(update.dueMs(), this.#noteDueMs());
+    const replicateMs = Math.min(update.dueMs(), this.#presence.noteDueMs());
     const { emptyUntilMs } = this.#reads;
-    const times = [this.#awaitUntilMs, definition.pausedUntilMs, emptyUntilMs, replicateMs];
+    const times = [
+      this.#presence.awaitUntilMs,
+      definition.pausedUntilMs,
+      emptyUntilMs,
+      replicateMs,
+    ];
     const later = times.filter((at) => at > nowMs);
     return Math.min(leases.nextDeadlineMs(), retries.nextDueMs(), this.#mode.wakeAtMs(), ...later);
   }
@@ -328,21 +277,21 @@ export class Dispatcher<B> {
       stoppedAt: parked.stoppedAt,
       consumers: consumers.count,
       activeConsumer: active === undefined || active.isGone ? "" : active.id,
-      acknowledgedMessages: this.#counts.acknowledged,
-      filteredMessages: this.#counts.filtered,
-      deadMessages: this.#counts.dead,
+      acknowledgedMessages: this.#updates.counts.acknowledged,
+      filteredMessages: this.#updates.counts.filtered,
+      deadMessages: this.#updates.counts.dead,
     };
   }
 
   #clock(nowMs: number): void {
     this.#core.nowMs = Math.max(this.#core.nowMs, nowMs);
-    this.#followSeek();
+    this.#updates.followSeek();
   }
 
   #handOut(): void {
     // Looked at even when nobody is there, so that time does not wake the runner for them again.
     this.#core.retries.firstDue(this.#core.nowMs);
-    if (this.#isHeldBack() || this.#isUncounted()) return;
+    if (this.#isHeldBack() || this.#presence.isUncounted()) return;
     for (;;) {
       const consumer = this.#mode.turn();
       const grant = consumer === undefined ? undefined : this.#mode.offer(consumer);
@@ -355,25 +304,11 @@ export class Dispatcher<B> {
   /** Nothing at all may go out now. */
   #isHeldBack(): boolean {
     const { definition, parked, nowMs, leases } = this.#core;
-    if (definition.pausedUntilMs > nowMs || parked.isStopped) return true;
-    if (leases.outstanding >= OUTSTANDING_MAX || this.#isAwaiting()) return true;
+    if (this.#updates.isSeekOpen || definition.pausedUntilMs > nowMs || parked.isStopped)
+      return true;
+    if (leases.outstanding >= OUTSTANDING_MAX || this.#presence.isAwaiting()) return true;
     // What failed may have to go first.
     return definition.mode === "exclusive" && this.#failures.pending > 0;
-  }
-
-  /** The next leader would not wait for all consumers that are here, and hand out what one of them works on. */
-  #isUncounted(): boolean {
-    const { consumers, definition, state } = this.#core;
-    return definition.mode !== "shared" && consumers.count > state.sessions;
-  }
-
-  /** Consumers of the last leader are not all back: somebody may still work on anything. */
-  #isAwaiting(): boolean {
-    const { consumers, nowMs } = this.#core;
-    if (this.#awaitUntilMs <= nowMs) return false;
-    if (consumers.resumedCount < this.#awaitedSessions) return true;
-    this.#awaitUntilMs = 0;
-    return false;
   }
 
   #adopt(consumer: Consumer, ranges: readonly OffsetRange[]): Resumed {
@@ -387,85 +322,13 @@ export class Dispatcher<B> {
     const span = (kept.at(-1)?.[1] ?? 0) - (kept[0]?.[0] ?? 0);
     // A delivery is of one batch: a larger one is none of ours.
     if (span > OUTSTANDING_MAX - leases.outstanding) return { number: 0, ranges: [] };
-    const isBlocked = definition.mode === "exclusive" && this.#failures.pending > 0;
+    const isFailing = definition.mode === "exclusive" && this.#failures.pending > 0;
+    const isBlocked = this.#updates.isSeekOpen || isFailing;
     const adopted = isBlocked ? [] : this.#mode.adopt(consumer, kept);
     if (adopted.length === 0) return { number: 0, ranges: [] };
     const lease = leases.grant(consumer.key, adopted, nowMs, definition.ackDeadlineMs);
     consumer.lastNumber = lease.number;
     for (const [from, to] of adopted) this.#core.countHandedOut(from, to);
     return { number: lease.number, ranges: adopted };
-  }
-
-  #settled(ranges: readonly OffsetRange[]): void {
-    const { settled } = this.#core.state;
-    for (const [from, to] of ranges) {
-      const open = settled.nextUnsettled(from);
-      if (open < to) this.#settledInPart(from, to);
-      else this.#settledWhole(from, to);
-    }
-  }
-
-  #settledWhole(from: Offset, to: Offset): void {
-    this.#core.busy.delete(from, to);
-    this.#mode.settled(from, to);
-  }
-
-  /** A seek between the commands of one update took back what the first ones settled: that goes out again. */
-  #settledInPart(from: Offset, to: Offset): void {
-    const { settled } = this.#core.state;
-    for (let offset = from; offset < to; ) {
-      const open = Math.min(settled.nextUnsettled(offset), to);
-      if (offset < open) this.#settledWhole(offset, open);
-      const end = settled.nextSettled(open, to);
-      if (open < end) this.#mode.returned(open, end);
-      offset = end;
-    }
-  }
-
-  #released(offset: Offset, action: ReleaseUpdate["action"]): void {
-    const { parked, state } = this.#core;
-    if (state.parked.byOffset(offset) !== undefined) return;
-    if (!parked.forget(offset)) return;
-    // Too many failures are kept: what could not become a dead letter is tried again.
-    const isRefused = action === "dead" && state.failures.get(offset)?.isDead !== true;
-    const isOpen = isRefused && !this.#core.isSettled(offset);
-    this.#mode.released(offset, isOpen ? "retry" : action);
-  }
-
-  /** What parked a key may have been settled otherwise: filtered by another filter, or dropped by retention. */
-  #compareParked(done?: UnderWay): void {
-    const { parked } = this.#core;
-    for (const { offset } of done?.failures ?? []) parked.note(offset);
-    for (const offset of [...parked.gone()]) this.#released(offset, "settle");
-  }
-
-  #confirm({ consumer, number }: Receipt): void {
-    this.#core.consumers.get(consumer)?.confirmed.push(number);
-    this.#core.confirming.add(consumer);
-  }
-
-  #takeConfirmed(): Confirmation[] {
-    const confirmed: Confirmation[] = [];
-    for (const key of this.#core.confirming) {
-      const consumer = this.#core.consumers.get(key);
-      if (consumer === undefined) continue;
-      confirmed.push({ consumer: key, numbers: consumer.confirmed });
-      consumer.confirmed = [];
-    }
-    this.#core.confirming.clear();
-    return confirmed;
-  }
-
-  /** When the number of consumers should be noted; Infinity: it is, or it does not matter. */
-  #noteDueMs(): number {
-    const { consumers, state, definition, update } = this.#core;
-    const isNoted = consumers.count === state.sessions;
-    if (isNoted || definition.mode === "shared" || update.underWay !== undefined) {
-      return Number.POSITIVE_INFINITY;
-    }
-    if (this.#isAwaiting()) return this.#awaitUntilMs;
-    // Nothing goes out before more consumers are noted; that there are fewer has time.
-    if (this.#isUncounted()) return this.#core.nowMs;
-    return this.#sessionsNotedMs + SESSIONS_NOTE_MS;
   }
 }

@@ -31,7 +31,8 @@ export class FailureTable {
   readonly #changed = new Set<Offset>();
   readonly #sizeMax: number;
   readonly #charactersMax: number;
-  #deadCount = 0;
+  /** In the order in which they died, or were read from disk. */
+  readonly #dead = new Set<Offset>();
   #characters = 0;
 
   constructor(
@@ -47,7 +48,7 @@ export class FailureTable {
   }
 
   get deadCount(): number {
-    return this.#deadCount;
+    return this.#dead.size;
   }
 
   /** Failures of other messages are refused. */
@@ -66,8 +67,17 @@ export class FailureTable {
 
   /** Those that failed for good, in offset order; sorted at each call. */
   dead(): readonly Failure[] {
-    if (this.#deadCount === 0) return [];
-    return this.all().filter((failure) => failure.isDead);
+    const dead: Failure[] = [];
+    for (const offset of this.#dead) {
+      const failure = this.#failures.get(offset);
+      if (failure !== undefined) dead.push(failure);
+    }
+    return dead.sort((a, b) => a.offset - b.offset);
+  }
+
+  /** Those that failed for good, in no order; goes on with what dies meanwhile. */
+  deadOffsets(): Iterator<Offset, undefined> {
+    return this.#dead.values();
   }
 
   /** @returns "no-op" for a dead one, "limit" when there are too many already */
@@ -94,7 +104,7 @@ export class FailureTable {
     if (known === undefined) return false;
     this.#failures.delete(offset);
     this.#characters -= charactersOf(known);
-    if (known.isDead) this.#deadCount -= 1;
+    this.#dead.delete(offset);
     this.#changed.add(offset);
     return true;
   }
@@ -102,7 +112,7 @@ export class FailureTable {
   clear(): void {
     for (const offset of this.#failures.keys()) this.#changed.add(offset);
     this.#failures.clear();
-    this.#deadCount = 0;
+    this.#dead.clear();
     this.#characters = 0;
   }
 
@@ -164,7 +174,7 @@ export class FailureTable {
   #add(failure: Failure): void {
     this.#failures.set(failure.offset, failure);
     this.#characters += charactersOf(failure);
-    if (failure.isDead) this.#deadCount += 1;
+    if (failure.isDead) this.#dead.add(failure.offset);
   }
 }
 

@@ -16,7 +16,7 @@ export class ParkedView {
   constructor(table: ParkedTable) {
     this.#table = table;
     this.#goneAt = table.releases;
-    for (const offset of table.offsets()) this.note(offset);
+    this.reload();
   }
 
   get size(): number {
@@ -57,11 +57,14 @@ export class ParkedView {
     return true;
   }
 
-  clear(): void {
+  /** As the table says now. */
+  reload(): void {
     this.#told.clear();
     this.#gone.clear();
     this.#goneKeys.clear();
+    this.#goneAt = this.#table.releases;
     this.#stops = 0;
+    for (const offset of this.#table.offsets()) this.note(offset);
   }
 
   /** Told of, and not in the table any more. */

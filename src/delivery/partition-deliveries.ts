@@ -142,7 +142,10 @@ export class PartitionDeliveries {
       const served = this.#served.get(row.subscriptionId);
       if (state === undefined || leadership.attacher.isDetaching(row.subscriptionId)) continue;
       if (served === undefined) this.#serve(leadership, row, state);
-      else if (served.runner.row.version !== row.version) served.runner.configure(row);
+      else if (served.runner.row.version !== row.version) {
+        served.runner.configure(row);
+        served.mover.look();
+      }
     }
   }
 

@@ -4,7 +4,7 @@ import { BrokerError } from "../model/errors.ts";
 import { CHANNELS_PER_SESSION_MAX } from "../model/limits.ts";
 import type { DeliveryRunner } from "./delivery-runner.ts";
 import type { ConsumerKey } from "./dispatch-types.ts";
-import { type CheckedHeld, heldBy } from "./push-request.ts";
+import type { CheckedHeld } from "./push-request.ts";
 import { invalid } from "./settle-request.ts";
 
 export interface Channel {
@@ -19,14 +19,18 @@ export class PushChannels {
   /** Those that did not end, the longest unserved first. */
   readonly #open = new Map<number, Channel>();
   readonly #ended = new Map<number, BrokerError>();
-  readonly #named: readonly CheckedHeld[];
-  /** Partitions whose part of `open.held` was passed on. */
-  readonly #taken = new Set<string>();
+  /** By partition; of those that were passed on nothing is kept but that they were. */
+  readonly #named = new Map<string, readonly CheckedHeld[]>();
   #count = 0;
 
   /** @param named what `open` says is held */
   constructor(named: readonly CheckedHeld[]) {
-    this.#named = named;
+    for (const one of named) {
+      const key = keyOf(one.topicId, one.partition);
+      const known = this.#named.get(key);
+      if (known === undefined) this.#named.set(key, [one]);
+      else this.#named.set(key, [...known, one]);
+    }
   }
 
   get isFull(): boolean {
@@ -94,11 +98,13 @@ export class PushChannels {
    * @returns undefined: an answer follows
    */
   takeNamed(topicId: string, partition: number): readonly CheckedHeld[] | undefined {
-    const named = heldBy(this.#named, topicId, partition);
-    if (named.length === 0) return undefined;
-    const key = `${topicId}/${partition}`;
-    if (this.#taken.has(key)) return [];
-    this.#taken.add(key);
+    const key = keyOf(topicId, partition);
+    const named = this.#named.get(key);
+    if (named !== undefined) this.#named.set(key, []);
     return named;
   }
+}
+
+function keyOf(topicId: string, partition: number): string {
+  return `${topicId}/${partition}`;
 }

@@ -243,9 +243,10 @@ export class PushSession implements RunnerConsumer {
   /** What the consumer holds of partitions that this broker leads since the stream was opened. */
   #answered(held: readonly CheckedHeld[]): void {
     for (const channel of this.#channels.all()) {
+      if (channel.awaiting === undefined) continue;
       const { partition, topicId } = channel.runner.partition;
       const own = heldBy(held, topicId, partition);
-      if (own.length > 0 && channel.awaiting !== undefined) this.#resume(channel, own);
+      if (own.length > 0) this.#resume(channel, own);
     }
   }
 

@@ -7,7 +7,7 @@ import type { Settlement, SettlementKind } from "./dispatch-types.ts";
 
 /** Pairs per settlement. More: INVALID_REQUEST. */
 export const SETTLE_RANGES_MAX = 4096;
-/** Settlements of one message of a stream. More: INVALID_REQUEST, which ends the stream. */
+/** Settlements of one message of a stream. Each one beyond is refused with INVALID_REQUEST; the stream goes on. */
 export const SETTLES_PER_MESSAGE_MAX = 8192;
 
 /** Shape of the protocol's Settle. */

@@ -18,6 +18,8 @@ type Page = Uint32Array | typeof FULL;
 export class SettledTable {
   #cursor: Offset;
   readonly #pages = new Map<number, Page>();
+  /** No page lies above it: consumers may ask about offsets that are far beyond. */
+  #lastPage = -1;
   /** Settled offsets at or above the cursor. */
   #settledAbove = 0;
   readonly #changed = new Set<number>();
@@ -73,7 +75,8 @@ export class SettledTable {
   nextSettled(from: Offset, to: Offset): Offset {
     if (from < this.#cursor) return Math.min(from, to);
     if (this.#settledAbove === 0) return to;
-    for (let offset = from; offset < to; ) {
+    const last = this.#lastPage;
+    for (let offset = from; offset < to && pageOf(offset) <= last; ) {
       const number = pageOf(offset);
       const start = number * PAGE_OFFSETS;
       const page = this.#pages.get(number);
@@ -111,6 +114,7 @@ export class SettledTable {
   seek(cursor: Offset): void {
     for (const page of this.#pages.keys()) this.#changed.add(page);
     this.#pages.clear();
+    this.#lastPage = -1;
     this.#settledAbove = 0;
     this.#cursor = cursor;
   }
@@ -152,7 +156,7 @@ export class SettledTable {
         throw new TypeError(`no page of a subscription: ${key}`);
       }
       const bits = decodePage(value);
-      table.#pages.set(page, bits);
+      table.#put(page, bits);
       table.#settledAbove += countFrom(bits, Math.max(0, cursor - page * PAGE_OFFSETS));
     }
     return table;
@@ -164,9 +168,14 @@ export class SettledTable {
     const bits = known ?? this.#newPage(page);
     const added = setBits(bits, from, to);
     if (added === 0) return 0;
-    this.#pages.set(page, bits.every((word) => word === ALL_BITS) ? FULL : bits);
+    this.#put(page, bits.every((word) => word === ALL_BITS) ? FULL : bits);
     this.#changed.add(page);
     return added;
+  }
+
+  #put(page: number, bits: Page): void {
+    this.#pages.set(page, bits);
+    this.#lastPage = Math.max(this.#lastPage, page);
   }
 
   /** In the page of the cursor everything below it is settled, so that a page becomes full when its last gap closes. */

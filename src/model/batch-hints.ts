@@ -32,8 +32,13 @@ export function tagHash(tag: string): number {
 const NO_TAGS = Buffer.from([KIND_TAGS, 0]);
 const NO_HINTS = Buffer.alloc(0);
 
-/** Gathers the hints of one batch while it is being encoded. */
+/** Headers whose hashes are remembered: messages carry the same few tags again and again. */
+const REMEMBERED_MAX = 256;
+const REMEMBERED_BYTES_MAX = 64;
+
+/** Gathers the hints of one batch after the other, while each is being encoded. */
 export class HintCollector {
+  readonly #remembered = new Map<string, readonly number[]>();
   #hashes: Set<number> | undefined;
   #isOver = false;
 
@@ -41,9 +46,22 @@ export class HintCollector {
   add(name: string, value: Uint8Array): void {
     if (name !== HEADER.TAGS || this.#isOver) return;
     this.#hashes ??= new Set();
-    const text = Buffer.from(value.buffer, value.byteOffset, value.length).toString("utf8");
-    for (const word of tagWords(text)) this.#hashes.add(tagHash(word));
+    for (const hash of this.#hashesOf(value)) this.#hashes.add(hash);
     if (this.#hashes.size > HINT_TAGS_MAX) this.#isOver = true;
+  }
+
+  #hashesOf(value: Uint8Array): readonly number[] {
+    const bytes = Buffer.isBuffer(value)
+      ? value
+      : Buffer.from(value.buffer, value.byteOffset, value.length);
+    const text = bytes.toString("utf8");
+    const known = this.#remembered.get(text);
+    if (known !== undefined) return known;
+    const hashes = tagWords(text).map(tagHash);
+    if (value.length > REMEMBERED_BYTES_MAX) return hashes;
+    if (this.#remembered.size >= REMEMBERED_MAX) this.#remembered.clear();
+    this.#remembered.set(text, hashes);
+    return hashes;
   }
 
   /** Encoded; empty: none. The collector begins anew. */

@@ -43,6 +43,11 @@ export const DEAD_HEADER = {
   TIMESTAMP_MS: "flotilla-dead-timestamp-ms",
   /** How often it was redriven, decimal; absent: never. */
   REDRIVEN: "flotilla-dead-redriven",
+  /**
+   * What did not fit and is not whole: "key", "headers", "value", with commas between; "batch": the message could not be
+   * decoded, the letter of its batch's first message has the batch as it is stored. Absent: nothing.
+   */
+  CUT: "flotilla-dead-cut",
 } as const;
 
 const KNOWN: ReadonlySet<string> = new Set(Object.values(HEADER));

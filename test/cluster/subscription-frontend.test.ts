@@ -269,6 +269,30 @@ describe("subscription frontend", () => {
     expect(view.image.subscriptionByName("mail")?.definition.deadLetterTopic).toBe("dlq/all");
   });
 
+  test("alter: another selection waits for its cursors, also when it is said again; a pause waits for nothing", async () => {
+    const { attachments, clock, create, createTopic, frontend } = await setUp();
+    await create("mail");
+    await createTopic("more");
+    attachments.left = 1;
+    const topics = { names: ["orders", "more"], patterns: [], regex: "" };
+    const done: string[] = [];
+    const alter = (title: string, fields: Partial<DefinitionWish>): Promise<void> =>
+      frontend
+        .alter({ definition: { ...WISH, ...fields }, version: 0 }, { deadlineMs: 60_000 })
+        .then(() => void done.push(title));
+    const first = alter("first", { topics });
+    await clock.run(1000);
+    const again = alter("again", { topics });
+    await clock.run(1000);
+    expect(done).toEqual([]);
+    await alter("paused", { topics, pausedUntilMs: Number.MAX_SAFE_INTEGER });
+    expect(done).toEqual(["paused"]);
+    attachments.left = 0;
+    await clock.run(1000);
+    await Promise.all([first, again]);
+    expect([...done].sort()).toEqual(["again", "first", "paused"]);
+  });
+
   test("alter: works although a topic was deleted; only names that are new must exist", async () => {
     const { create, frontend, group, view } = await setUp();
     await create("mail");

@@ -5,7 +5,8 @@ import { deadFactsOf, ownHeaders, redrivenHeaders } from "../../src/delivery/dea
 import { viewOf } from "../../src/delivery/dead-letter-view.ts";
 import { filterOf } from "../../src/filter/canonical-filter.ts";
 import { compileFilter } from "../../src/filter/compile-filter.ts";
-import type { RecordHeader } from "../../src/model/record-batch-builder.ts";
+import { BATCH_BYTES_MAX } from "../../src/model/limits.ts";
+import { BatchBuilder, type RecordHeader } from "../../src/model/record-batch-builder.ts";
 import { FakePartition } from "./fake-partition.ts";
 import { rowOf } from "./support.ts";
 
@@ -145,5 +146,44 @@ describe("dead letters: filters", () => {
     const filter = compileFilter(filterOf(JSON.stringify({ kind: "sql", expression })));
     const view = viewOf({ record, facts, diedMs: 9000 }, 10_000);
     expect(filter.matches(view)).toBe(isWanted);
+  });
+});
+
+describe("dead letters: what does not fit", () => {
+  function letterOf(content: { key?: Buffer; value?: Buffer; headers?: readonly RecordHeader[] }) {
+    const empty = { offset: 7, timestampMs: 50, key: undefined, value: undefined, headers: [] };
+    const cause = { failed: 1, attempts: [attempt(1, "x".repeat(1000))] };
+    const letter = deadLetterOf(rowOf(), new FakePartition(), { ...empty, ...content }, cause);
+    if (letter === undefined) throw new Error("no letter");
+    const builder = new BatchBuilder();
+    builder.append(letter.key, letter.value, letter.headers, letter.timestampMs);
+    expect(builder.finish().length).toBeLessThanOrEqual(BATCH_BYTES_MAX);
+    const texts = new Map(letter.headers.map(({ name, value }) => [name, `${Buffer.from(value)}`]));
+    return { letter, cut: texts.get("flotilla-dead-cut") };
+  }
+
+  it("is cut, and says so: long keys, header names that nothing may have, too many headers, sizes", () => {
+    const many = Array.from({ length: 100 }, (_, at) => header(`h${at}`, "x"));
+    const large = header("large", "x".repeat(BATCH_BYTES_MAX / 2));
+    const value = Buffer.alloc(BATCH_BYTES_MAX - 200);
+    expect(letterOf({ value: Buffer.from("v"), headers: [header("h", "1")] }).cut).toBeUndefined();
+    expect(letterOf({ key: Buffer.alloc(5000) }).cut).toBe("key");
+    const names = letterOf({ headers: [header("", "1"), header("n".repeat(129), "1")] });
+    expect([names.cut, namesOf(ownHeaders(names.letter.headers))]).toEqual(["headers", []]);
+    expect(letterOf({ headers: many }).cut).toBe("headers");
+    expect(letterOf({ value }).cut).toBe("value");
+    const all = letterOf({ key: Buffer.alloc(5000), value, headers: [...many, large, large] });
+    expect(all.cut).toBe("key,headers,value");
+    const halves = letterOf({ value: Buffer.from("small"), headers: [large, large] });
+    expect([halves.cut, `${halves.letter.value}`]).toEqual(["headers", "small"]);
+  });
+
+  it("redriven and dead again: what was cut then is still named", () => {
+    const first = letterOf({ key: Buffer.alloc(5000) }).letter;
+    const facts = deadFactsOf(first.headers);
+    if (facts === undefined) throw new Error("no facts");
+    const { letter } = died("redrive/bills", redrivenHeaders(first.headers, facts));
+    const cut = letter.headers.find(({ name }) => name === "flotilla-dead-cut");
+    expect(`${Buffer.from(cut?.value ?? [])}`).toBe("key");
   });
 });

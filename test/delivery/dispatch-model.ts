@@ -53,7 +53,15 @@ export class DispatchModel {
   #isUntold = false;
   #nextWorker = 1;
   #filter = 0;
-  counts = { deliveries: 0, redeliveries: 0, stale: 0, leaders: 1, adopted: 0, failures: 0 };
+  counts = {
+    deliveries: 0,
+    redeliveries: 0,
+    stale: 0,
+    leaders: 1,
+    adopted: 0,
+    failures: 0,
+    seeks: 0,
+  };
 
   constructor(mode: SubscriptionMode, changes: Partial<SubscriptionDefinition>, random: Random) {
     this.#random = random;
@@ -81,6 +89,8 @@ export class DispatchModel {
     else if (action < 0.975) this.#comeBack();
     else if (action < 0.978) this.#dropBelow();
     else if (action < 0.98) this.#changeLeader();
+    else if (action < 0.985) this.#seek();
+    else if (action < 0.99) this.h.dispatcher.seeked(this.h.nowMs);
     this.#takeOutput();
     this.#check();
   }
@@ -336,6 +346,17 @@ export class DispatchModel {
     const offset = Math.min(state.cursor + this.#random.integer(0, 4), this.h.endOffset);
     if (offset <= logStartOffset || this.#update !== undefined) return;
     this.h.dropBelow(offset);
+  }
+
+  /** In the state alone: the dispatcher is told later, or finds out. */
+  #seek(): void {
+    const { state, endOffset, logStartOffset } = this.h;
+    const offset = this.#random.integer(logStartOffset, endOffset + 1);
+    state.seek(offset);
+    this.counts.seeks += 1;
+    for (let at = offset; at < endOffset; at += 1) this.#confirmed.delete(at);
+    // Their settlements are void, and confirmed nevertheless.
+    for (const [number, open] of this.#open) this.#open.set(number, { ...open, offsets: [] });
   }
 
   #changeLeader(): void {

@@ -41,6 +41,7 @@ describe("dispatcher: random consumers, faults and leaders", () => {
         leaders: 0,
         adopted: 0,
         failures: 0,
+        seeks: 0,
       };
       for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed += 1) {
         const { counts } = run(mode, onFailure, seed);
@@ -50,6 +51,7 @@ describe("dispatcher: random consumers, faults and leaders", () => {
         sums.leaders += counts.leaders;
         sums.adopted += counts.adopted;
         sums.failures += counts.failures;
+        sums.seeks += counts.seeks;
       }
       // The run proves something only when all of this happens.
       for (const [name, count] of Object.entries(sums))

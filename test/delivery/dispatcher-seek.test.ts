@@ -58,6 +58,38 @@ describe("dispatcher: seek", () => {
     },
   );
 
+  it.each(["keyed", "fifo", "exclusive"] as const)(
+    "%s: what an update under way settled is not overtaken by what comes behind it",
+    (mode) => {
+      const h = new Harness(mode);
+      h.append(["k", "k", "k"]);
+      h.consumer(1, 1);
+      h.turn();
+      h.settle(1, "ack", 1);
+      h.credit(1, 1);
+      h.turn();
+      h.settle(1, "ack", 2);
+      expect(h.replicateUntold()).toBe(true);
+      h.state.seek(0);
+      const order: number[] = [];
+      const step = (): void => {
+        h.credit(1, 1);
+        for (const delivery of h.pump()) {
+          order.push(...offsetsOf([delivery]));
+          h.settle(1, "ack", delivery.number);
+        }
+      };
+      step();
+      h.dispatcher.updateApplied(h.nowMs);
+      for (let round = 0; round < 10; round += 1) {
+        step();
+        h.replicate();
+      }
+      expect(order).toEqual([0, 1, 2]);
+      expect(h.state.cursor).toBe(3);
+    },
+  );
+
   it("a dead letter that arrives after it settles nothing", () => {
     const h = new Harness("shared");
     h.append(2);

@@ -46,4 +46,18 @@ describe("failures", () => {
     table.clear();
     expect([table.deadCount, table.size, table.dead()]).toEqual([0, 0, []]);
   });
+
+  it("dead: a hundred thousand are taken one by one without looking at all of them each time", () => {
+    const table = new FailureTable();
+    for (let offset = 0; offset < 100_000; offset += 1) table.kill({ offset, attempt: undefined });
+    const startMs = performance.now();
+    const dead = table.deadOffsets();
+    for (let offset = 0; offset < 100_000; offset += 1) {
+      expect(dead.next().value === offset).toBe(true);
+      table.forget(offset);
+    }
+    table.kill({ offset: 7, attempt: undefined });
+    expect([dead.next().value, dead.next().done, table.deadCount]).toEqual([7, true, 1]);
+    expect(performance.now() - startMs).toBeLessThan(5000);
+  });
 });

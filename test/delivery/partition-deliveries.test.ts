@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { DeliveryRunner } from "../../src/delivery/delivery-runner.ts";
 import { explain } from "../../src/delivery/explain.ts";
+import type { DeadLetter } from "../../src/delivery/ports.ts";
 import { progressOf } from "../../src/delivery/progress.ts";
 import { seek } from "../../src/delivery/seek.ts";
 import { BrokerError } from "../../src/model/errors.ts";
@@ -344,6 +345,100 @@ describe("partition deliveries: dead letters", () => {
     expect(stream.offsets).toEqual([1]);
     expect(stage.letters.map(({ value }) => value)).toEqual([stage.partition.batches[0]]);
     expect(cursorOf(stage.partition)).toBe(1);
+  });
+});
+
+describe("partition deliveries: dead letters that can not be moved", () => {
+  /** Rejects everything that it is given. */
+  async function rejected(stage: Stage): Promise<void> {
+    const stream = stage.open();
+    await stage.clock.run(0);
+    for (const [at, { deliveryNumber }] of stream.deliveries.entries()) {
+      const settle = { number: at + 1, channel: 0, deliveryNumber, kind: "reject" } as const;
+      const rest = { ranges: [], cumulative: false, retryAtMs: 0, error: "bad" };
+      stream.say({ settle: [{ ...settle, ...rest }] });
+    }
+    await stage.clock.run(0);
+  }
+
+  it("wait by themselves: the others are moved meanwhile", async () => {
+    const letters: number[] = [];
+    const publish = ({ origin }: DeadLetter): Promise<void> => {
+      if (origin.offset < 8) return Promise.reject(new BrokerError("RECORD_TOO_LARGE", "no"));
+      letters.push(origin.offset);
+      return Promise.resolve();
+    };
+    const logger = { info: () => undefined, warn: () => undefined, error: () => undefined };
+    const stage = await stageOf([rowOf()], { sink: { publish }, logger });
+    for (let at = 0; at < 20; at += 1) stage.partition.append("v");
+    await rejected(stage);
+    await stage.clock.run(100);
+    expect(letters).toEqual([8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19]);
+    expect(stage.partition.deliveries.get(SUB)?.failures.deadCount).toBe(8);
+  });
+
+  it("outage: all are moved soon after it, none twice", async () => {
+    const stage = await stageOf([rowOf()]);
+    for (let at = 0; at < 300; at += 1) stage.partition.append("v");
+    for (let at = 0; at < 64; at += 1) {
+      stage.sinkRefusals.push(new BrokerError("LEADER_UNKNOWN", "later"));
+    }
+    await rejected(stage);
+    await stage.clock.run(500);
+    expect(stage.letters).toHaveLength(300);
+    expect(new Set(stage.letters.map(({ origin }) => origin.offset)).size).toBe(300);
+    expect(cursorOf(stage.partition)).toBe(300);
+  });
+
+  it("without a topic any more: they stay dead and unsettled until there is one again", async () => {
+    const stage = await stageOf([rowOf()]);
+    stage.sinkRefusals.push(new BrokerError("LEADER_UNKNOWN", "later"));
+    stage.partition.append("v");
+    await rejected(stage);
+    stage.directory.set([rowOf({ version: 6, deadLetterTopic: undefined })]);
+    await stage.clock.run(60_000);
+    expect([stage.letters.length, cursorOf(stage.partition)]).toEqual([0, 0]);
+    expect((await stage.clock.until(explain(runnerOf(stage), 0))).fate.kind).toBe("dead");
+    stage.directory.set([rowOf({ version: 7, deadLetterTopic: "dlq/other" })]);
+    await stage.clock.run(1000);
+    expect(stage.letters.map(({ topic }) => topic)).toEqual(["dlq/other"]);
+    expect(cursorOf(stage.partition)).toBe(1);
+  });
+
+  it("seek: a move that ends after it settles nothing", async () => {
+    const arrived: (() => void)[] = [];
+    const publish = (): Promise<void> => new Promise((resolve) => arrived.push(resolve));
+    const stage = await stageOf([rowOf()], { sink: { publish } });
+    stage.partition.append("v", "w");
+    await rejected(stage);
+    expect(arrived).toHaveLength(2);
+    const [first, second] = arrived;
+    const back = { kind: "earliest", offset: 0, timeMs: 0 } as const;
+    const seeking = seek(runnerOf(stage), back, false);
+    first?.();
+    await stage.clock.until(seeking);
+    second?.();
+    await stage.clock.run(1000);
+    expect(cursorOf(stage.partition)).toBe(0);
+    const dead = stage.partition.deliveries.get(SUB);
+    expect([dead?.failures.deadCount, dead?.settled.settledAbove]).toEqual([0, 0]);
+  });
+
+  it("a batch that can not be decoded: its bytes go once, every letter says so", async () => {
+    const stage = await stageOf([rowOf()]);
+    stage.partition.append("a", "b", "c");
+    const [batch] = stage.partition.batches;
+    batch?.writeUInt8(0x7e, 61);
+    stage.open();
+    await stage.clock.run(1000);
+    const cutOf = ({ headers }: DeadLetter): string =>
+      `${headers.find(({ name }) => name === DEAD_HEADER.CUT)?.value}`;
+    expect(stage.letters.map((letter) => [letter.value, cutOf(letter)])).toEqual([
+      [batch, "batch"],
+      [undefined, "batch"],
+      [undefined, "batch"],
+    ]);
+    expect(cursorOf(stage.partition)).toBe(3);
   });
 });
 
