@@ -1,5 +1,6 @@
-// Extends the leases of what a consumer works on, at half of their deadline, with one timer for all of them; and lets go of
-// what a leader that is gone gave and nobody has resumed.
+// Extends the leases of what a consumer works on, at half of their deadline, with one timer for all of them; hands back what has
+// waited for too long, so that a slow consumer does not keep it from others; and lets go of what a leader that is gone gave and
+// nobody has resumed.
 import type { Cancel, Clock } from "../base/clock.ts";
 import type { HeldDelivery } from "./held-delivery.ts";
 
@@ -51,20 +52,17 @@ export class LeaseKeeper {
     let shortestMs = Number.POSITIVE_INFINITY;
     for (const delivery of this.#leases.held()) {
       shortestMs = Math.min(shortestMs, delivery.ackDeadlineMs);
-      this.#extend(delivery, nowMs);
+      delivery.renew(nowMs, this.#mayExtend(delivery, nowMs));
     }
     if (shortestMs !== Number.POSITIVE_INFINITY) this.wake(shortestMs);
   }
 
-  /** What waits is not extended: a slow consumer must not keep from others what it has not begun. */
-  #extend(delivery: HeldDelivery, nowMs: number): void {
-    if (delivery.running === 0 || delivery.place === undefined) return;
+  /** A consumer that is stuck must not keep what it works on for ever. */
+  #mayExtend(delivery: HeldDelivery, nowMs: number): boolean {
+    if (delivery.running === 0) return this.#extendMaxMs > 0;
     const sinceMs = this.#since.get(delivery) ?? nowMs;
     this.#since.set(delivery, sinceMs);
-    if (nowMs - sinceMs >= this.#extendMaxMs) return;
-    if (nowMs - delivery.leaseFromMs < delivery.ackDeadlineMs / 2) return;
-    delivery.leaseFromMs = nowMs;
-    delivery.extend(delivery.runningRanges());
+    return nowMs - sinceMs < this.#extendMaxMs;
   }
 }
 

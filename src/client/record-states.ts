@@ -102,14 +102,14 @@ export function offsetRanges(
 }
 
 /** Offsets come in their order. */
-function extendRanges(ranges: number[], offset: number): void {
+export function extendRanges(ranges: number[], offset: number): void {
   const last = ranges.length - 2;
   const count = ranges[last + 1] ?? 0;
   if (last >= 0 && (ranges[last] ?? 0) + count === offset) ranges[last + 1] = count + 1;
   else ranges.push(offset, 1);
 }
 
-function isLong(ranges: readonly number[]): boolean {
+export function isLong(ranges: readonly number[]): boolean {
   return ranges.length >= RANGE_NUMBERS_MAX;
 }
 
