@@ -185,15 +185,21 @@ export function reportFailure<T>(
   const { log } = source.deps;
   for (const message of messages) {
     const { attempt, offset, partition, topic } = message;
-    if (onError === undefined) {
-      log.warn({ topic, partition, offset, attempt, error }, "a handler failed");
-      continue;
-    }
     try {
-      onError(error, message);
+      if (onError !== undefined) onError(error, message);
+      else log.warn({ topic, partition, offset, attempt, error }, "a handler failed");
     } catch (thrown) {
-      log.warn({ topic, partition, offset, error: thrown }, "onError failed");
+      quietly(() => log.warn({ topic, partition, offset, error: thrown }, "onError failed"));
     }
+  }
+}
+
+/** A logger that throws has nobody to tell. */
+function quietly(work: () => void): void {
+  try {
+    work();
+  } catch {
+    // Nothing more can be done.
   }
 }
 

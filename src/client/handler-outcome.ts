@@ -1,6 +1,8 @@
 // What a handler throws to say more than "failed": for good, or not before a time. Anything else that it throws is a plain
 // failure, which the subscription's retry policy answers.
+import { BrokerError } from "../model/errors.ts";
 import { SUBSCRIPTION_LIMITS } from "../model/subscription.ts";
+import { asFlotillaError } from "./flotilla-error.ts";
 
 /** The message can never succeed: it goes to the dead letters at once (or its key is parked, as the subscription says). */
 export class Reject extends Error {
@@ -18,8 +20,10 @@ export class RetryLater extends Error {
   override readonly name = "RetryLater";
   readonly time: RetryTime;
 
+  /** @throws FlotillaError INVALID_REQUEST unless the time is a finite number from 0 on; brokers cut delays to seven days */
   constructor(time: RetryTime, message = "try again later", options?: ErrorOptions) {
     super(message, options);
+    checkRetryTime(time);
     this.time = time;
   }
 }
@@ -35,11 +39,26 @@ export interface Decision {
 export const ACK: Decision = Object.freeze({ kind: "ack", retryAtMs: 0, error: "" });
 export const RELEASE: Decision = Object.freeze({ kind: "release", retryAtMs: 0, error: "" });
 
+/** @throws FlotillaError INVALID_REQUEST (`field`, `limit`) */
+export function checkRetryTime({ atMs, delayMs }: RetryTime): void {
+  const field = delayMs === undefined ? "atMs" : "delayMs";
+  const value = delayMs ?? atMs;
+  if (typeof value === "number" && Number.isFinite(value) && value >= 0) return;
+  const limit = "a finite number from 0 on, ms";
+  const error = new BrokerError("INVALID_REQUEST", `${field} must be ${limit}`, { field, limit });
+  throw asFlotillaError(error, "not-applied");
+}
+
+/** @param time checked */
 export function nack(error: unknown, time: RetryTime | undefined, wallMs: number): Decision {
   const atMs = time?.delayMs === undefined ? time?.atMs : wallMs + time.delayMs;
   // 0 would mean "as the policy says".
   const retryAtMs = atMs === undefined ? 0 : Math.max(1, Math.floor(atMs));
-  return { kind: "nack", retryAtMs, error: errorText(error) };
+  return {
+    kind: "nack",
+    retryAtMs: Math.min(retryAtMs, Number.MAX_SAFE_INTEGER),
+    error: errorText(error),
+  };
 }
 
 export function reject(error: unknown): Decision {
@@ -55,6 +74,14 @@ export function decisionOf(error: unknown, wallMs: number): Decision {
 /** For people, cut to what the protocol carries; never empty for a failure that said something. */
 function errorText(error: unknown): string {
   if (error === undefined) return "";
-  const text = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  return text.slice(0, SUBSCRIPTION_LIMITS.errorCharacters);
+  return textOf(error).slice(0, SUBSCRIPTION_LIMITS.errorCharacters);
+}
+
+/** Applications may throw anything, also what has no text. */
+function textOf(error: unknown): string {
+  try {
+    return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
+  } catch {
+    return "an error that cannot be made a text";
+  }
 }

@@ -61,6 +61,16 @@ export function asMessages(
   return { batch: NOTHING, ranges: [], messages };
 }
 
+/** Bytes of credit that it costs: what its consumer can count, too. */
+export function costOf({ batch, messages }: DeliveryContent): number {
+  let bytes = batch.length;
+  for (const { headers, key, value } of messages) {
+    bytes += (key?.length ?? 0) + (value?.length ?? 0);
+    for (const header of headers) bytes += Buffer.byteLength(header.name) + header.value.length;
+  }
+  return bytes;
+}
+
 /** Pairs of first offset and count, as the protocol has them. */
 export function pairsOf(ranges: OffsetRanges): number[] {
   const pairs: number[] = [];

@@ -146,14 +146,16 @@ export class DispatchCore<B> {
     const lease = this.leases.grant(consumer.key, ranges, this.nowMs, ackDeadlineMs);
     for (const [from, to] of ranges) this.busy.add(from, to);
     consumer.lastNumber = lease.number;
-    consumer.credit.messages -= count;
-    consumer.credit.bytes -= held.bytesOf(count);
+    const cost = { messages: count, bytes: held.bytesOf(count) };
+    consumer.credit.messages -= cost.messages;
+    consumer.credit.bytes -= cost.bytes;
     this.deliveries.push({
       consumer: consumer.key,
       number: lease.number,
       batch,
       ranges,
       isWhole: count === batch.endOffset - batch.baseOffset,
+      cost,
       redeliveries: this.#redeliveries(ranges, mayHaveFailed),
     });
   }

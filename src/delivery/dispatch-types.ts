@@ -115,6 +115,8 @@ export interface OutgoingDelivery<B> {
   readonly ranges: readonly OffsetRange[];
   /** The ranges are the whole batch: it may go out undecoded, without ranges. */
   readonly isWhole: boolean;
+  /** What was taken from the consumer's credit for it, estimated: whoever sends it knows what it costs. */
+  readonly cost: Credit;
   readonly redeliveries: readonly RedeliveredMessage[];
 }
 

@@ -30,7 +30,7 @@ export class HeldBatch<B> {
     return this.batch.keys?.[offset - this.batch.baseOffset];
   }
 
-  /** Bytes of credit that so many of its records cost. */
+  /** About how many bytes of credit so many of its records cost. */
   bytesOf(count: number): number {
     const records = this.batch.endOffset - this.batch.baseOffset;
     return count === records ? this.batch.bytes : Math.ceil((this.batch.bytes * count) / records);

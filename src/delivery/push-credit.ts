@@ -23,6 +23,12 @@ export class PushCredit {
     this.#bytes = Math.min(this.#bytes + bytes, BYTES_MAX);
   }
 
+  /** What was taken was too much, or (below zero) too little. */
+  refund(messages: number, bytes: number): void {
+    this.#messages += messages;
+    this.#bytes += bytes;
+  }
+
   /** Nothing may be handed out for now. */
   hide(): void {
     this.#messages += this.visible.messages;

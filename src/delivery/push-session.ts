@@ -7,7 +7,14 @@ import { CHANNELS_PER_SESSION_MAX } from "../model/limits.ts";
 import type { MemoryBudget } from "../model/memory-budget.ts";
 import type { Offset } from "../model/positions.ts";
 import type { SubscriptionRow } from "../model/subscription.ts";
-import { asBatch, asMessages, NOTHING, pairsOf } from "./delivery-form.ts";
+import {
+  asBatch,
+  asMessages,
+  costOf,
+  type DeliveryContent,
+  NOTHING,
+  pairsOf,
+} from "./delivery-form.ts";
 import type { DeliveryRunner } from "./delivery-runner.ts";
 import type { ConsumerInfo, LostDelivery, OutgoingDelivery } from "./dispatch-types.ts";
 import { AnswerDraft, type PushAnswer } from "./push-answer.ts";
@@ -183,16 +190,26 @@ export class PushSession implements RunnerConsumer {
   }
 
   deliver(number: number, delivery: OutgoingDelivery<Buffer>): void {
-    const { batch, ranges, redeliveries } = delivery;
-    const partition = this.#channels.get(number)?.runner.partition.partition ?? 0;
-    const content =
-      this.#open.form === "batches"
-        ? asBatch(batch.handle, ranges)
-        : asMessages(partition, batch.handle, ranges);
+    const { batch, cost, redeliveries } = delivery;
+    const content = this.#contentOf(number, delivery);
+    this.#credit.refund(0, cost.bytes - costOf(content));
     const head = { channel: number, deliveryNumber: delivery.number, resumed: [] };
     const bytes = this.#open.form === "batches" ? content.batch.length : batch.bytes;
     this.#draft.delivery({ ...head, ...content, redeliveries }, bytes);
     this.#scheduleFlush();
+  }
+
+  /** @throws BrokerError MALFORMED_BATCH: nothing is sent, and costs nothing */
+  #contentOf(number: number, { batch, cost, ranges }: OutgoingDelivery<Buffer>): DeliveryContent {
+    try {
+      if (this.#open.form === "batches") return asBatch(batch.handle, ranges);
+      const partition = this.#channels.get(number)?.runner.partition.partition ?? 0;
+      return asMessages(partition, batch.handle, ranges);
+    } catch (error) {
+      this.#credit.refund(cost.messages, cost.bytes);
+      this.#offerSoon();
+      throw error;
+    }
   }
 
   resumed(
@@ -300,6 +317,11 @@ export class PushSession implements RunnerConsumer {
     if (!this.#credit.show() || !wasUsedUp) return;
     for (const { key, runner } of this.#channels.all()) runner.creditAdded(key);
     this.#channels.rotate();
+  }
+
+  /** Dispatchers are at work now: they look again afterwards. */
+  #offerSoon(): void {
+    this.#deps.clock.defer(() => this.#offer());
   }
 
   #scheduleFlush(): void {

@@ -130,6 +130,54 @@ describe("push session: delivering and settling", () => {
     expect(other.offsets).toEqual([0, 2, 3]);
   });
 
+  it.each(["batches", "messages"] as const)(
+    "credit in bytes: whoever grants what came back goes on for ever, however uneven messages are (%s)",
+    async (form) => {
+      const stage = await stageOf([rowOf({ filter: SQL })]);
+      const large = "x".repeat(1000);
+      const stream = stage.open({ form }, { messages: 100, bytes: 3000 });
+      let returned = 0;
+      for (let round = 0; round < 60; round += 1) {
+        const rest = Array.from({ length: 9 }, () => ({ value: large, headers: { region: "us" } }));
+        stage.partition.append({ value: "a", headers: { region: "eu" } }, ...rest);
+        await stage.clock.run(0);
+        for (const { batch, deliveryNumber, messages } of stream.deliveries.slice(returned)) {
+          const sizes = messages.map(({ value }) => (value?.length ?? 0) + "regioneu".length);
+          const creditBytes = batch.length + sizes.reduce((sum, size) => sum + size, 0);
+          stream.say({ creditMessages: 1, creditBytes });
+          stream.ack(round, deliveryNumber);
+        }
+        returned = stream.deliveries.length;
+        await stage.clock.run(0);
+      }
+      expect(stream.offsets).toEqual(Array.from({ length: 60 }, (_, at) => at * 10));
+    },
+  );
+
+  it("credit in bytes: does not grow by what is handed out in small parts", async () => {
+    const stage = await stageOf([rowOf({ mode: "keyed" })]);
+    const stream = stage.open({ form: "batches" }, { messages: 100_000, bytes: 3000 });
+    for (let round = 0; round < 40; round += 1) {
+      stage.partition.append(...Array.from({ length: 20 }, () => ({ key: "k", value: "v" })));
+    }
+    let sent = 0;
+    let granted = 3000;
+    for (let round = 0; round < 200; round += 1) {
+      await stage.clock.run(0);
+      for (const { batch, deliveryNumber } of stream.deliveries.slice(sent)) {
+        stream.ack(deliveryNumber, deliveryNumber);
+        // All but a tenth of it.
+        stream.say({ creditMessages: 0, creditBytes: Math.floor(batch.length * 0.9) });
+        granted += Math.floor(batch.length * 0.9);
+      }
+      sent = stream.deliveries.length;
+    }
+    const used = stream.deliveries.reduce((sum, { batch }) => sum + batch.length, 0);
+    const largest = Math.max(...stream.deliveries.map(({ batch }) => batch.length));
+    expect(used).toBeLessThanOrEqual(granted + largest);
+    expect(stream.offsets.length).toBeLessThan(400);
+  });
+
   it("filter: only what it wants comes, the rest is settled by it", async () => {
     const stage = await stageOf([rowOf({ filter: SQL })]);
     stage.partition.append(

@@ -6704,7 +6704,10 @@ export interface SubscribeRequest {
   readonly open?: SubscribeOpen | undefined;
   /** Adds to the number of messages that may be sent. */
   readonly creditMessages: number;
-  /** Adds to the number of bytes that may be sent; the last delivery may exceed it. */
+  /**
+   * Adds to the number of bytes that may be sent; the last delivery may exceed it. A delivery costs its `batch` as it was sent, or the
+   * bytes of keys, values, header names and header values of its `messages`: grant that again when it was worked on.
+   */
   readonly creditBytes: number;
   /** In order. */
   readonly settle: readonly Settle[];
