@@ -5,7 +5,8 @@ import { RecordWalker } from "../model/record-batch-decoder.ts";
 import { type Attempts, type DeliveryPlace, FIRST_ATTEMPT } from "./delivery-place.ts";
 import { DeliveryToken } from "./delivery-token.ts";
 import type { FlotillaError } from "./flotilla-error.ts";
-import { ACK, type Decision } from "./handler-outcome.ts";
+import { ACK, type Decision, RELEASE } from "./handler-outcome.ts";
+import { LeaseTimes } from "./lease-times.ts";
 import { MessageListeners, stale, unknown } from "./message-listeners.ts";
 import type { ReceivedBatch } from "./received-batch.ts";
 import {
@@ -50,6 +51,7 @@ export class HeldDelivery {
   readonly #attempts: ReadonlyMap<number, Attempts> | undefined;
   /** Of records that are decided, and not just acknowledged. */
   #decisions: Map<number, Decision> | undefined;
+  readonly #leases: LeaseTimes;
   readonly #listeners = new MessageListeners();
   #extensions: PlannedSettle[] = [];
   #walker: RecordWalker | undefined;
@@ -73,6 +75,7 @@ export class HeldDelivery {
     this.layoutEpoch = place.layoutEpoch;
     this.ackDeadlineMs = place.ackDeadlineMs;
     this.leaseFromMs = nowMs;
+    this.#leases = new LeaseTimes(nowMs);
     this.#attempts = attempts;
     this.#states = new Uint8Array(batch.endOffset - batch.firstOffset);
     for (const [from, to] of this.#within(ranges)) this.#states.fill(WAITING, from, to);
@@ -131,6 +134,14 @@ export class HeldDelivery {
     this.place?.freed(this, offset, decision);
   }
 
+  /** As decideWaiting, not asked for by the place: nothing behind it may overtake. */
+  giveBack(decision: Decision): void {
+    const first = this.waitingRanges()[0];
+    if (first === undefined) return;
+    this.decideWaiting(decision);
+    this.place?.heldBack(this, first);
+  }
+
   /** All that waits is decided without having begun. */
   decideWaiting(decision: Decision): void {
     const count = this.waiting;
@@ -180,6 +191,19 @@ export class HeldDelivery {
     return this.#ranges((state) => state === BEGUN || state === WORKING);
   }
 
+  /**
+   * Extends what somebody works on, as far as it is due. What waits is not extended; shortly before it is over it is given
+   * back, so that nobody begins what the broker is about to give to another consumer.
+   */
+  keepLeases(nowMs: number, extendMaxMs: number): void {
+    if (this.place === undefined) return;
+    const { ackDeadlineMs } = this;
+    if (nowMs - this.leaseFromMs >= (ackDeadlineMs * 7) / 8) this.giveBack(RELEASE);
+    const running = this.running === 0 ? [] : this.runningRanges();
+    const due = this.#leases.look(running, { nowMs, ackDeadlineMs, extendMaxMs });
+    if (due.length > 0) this.extend(due);
+  }
+
   /** What another leader should know that is still held here. */
   heldRanges(): number[] {
     return this.#ranges((state) => state >= BEGUN && state <= UNKNOWN);
@@ -203,7 +227,9 @@ export class HeldDelivery {
     const [from, to] = this.#changed.take();
     this.isTouched = false;
     into.push(...this.#extensions.splice(0));
+    const plannedAt = into.length;
     planSettles(this.#states, from, to, this.batch.firstOffset, this.#decisions, into);
+    this.#leases.extendBegun(into, plannedAt);
   }
 
   /** @param ranges pairs: first offset, count */
@@ -297,6 +323,7 @@ export class HeldDelivery {
     this.layoutEpoch = place.layoutEpoch;
     this.ackDeadlineMs = place.ackDeadlineMs;
     this.leaseFromMs = nowMs;
+    this.#leases.restart(nowMs);
     for (const [at, state] of this.#states.entries()) {
       if (state === WORKING) this.#states[at] = BEGUN;
       else if (state === UNKNOWN) this.#states[at] = DECIDED;

@@ -17,8 +17,6 @@ export class LeaseKeeper {
   readonly #clock: Clock;
   readonly #leases: Leases;
   readonly #extendMaxMs: number;
-  /** When a delivery began to be worked on, monotonic ms. */
-  readonly #since = new WeakMap<HeldDelivery, number>();
   #cancel: Cancel | undefined;
 
   constructor(clock: Clock, leases: Leases, extendMaxMs: number) {
@@ -51,20 +49,10 @@ export class LeaseKeeper {
     let shortestMs = Number.POSITIVE_INFINITY;
     for (const delivery of this.#leases.held()) {
       shortestMs = Math.min(shortestMs, delivery.ackDeadlineMs);
-      this.#extend(delivery, nowMs);
+      // What waits is not extended: a slow consumer must not keep from others what it has not begun.
+      delivery.keepLeases(nowMs, this.#extendMaxMs);
     }
     if (shortestMs !== Number.POSITIVE_INFINITY) this.wake(shortestMs);
-  }
-
-  /** What waits is not extended: a slow consumer must not keep from others what it has not begun. */
-  #extend(delivery: HeldDelivery, nowMs: number): void {
-    if (delivery.running === 0 || delivery.place === undefined) return;
-    const sinceMs = this.#since.get(delivery) ?? nowMs;
-    this.#since.set(delivery, sinceMs);
-    if (nowMs - sinceMs >= this.#extendMaxMs) return;
-    if (nowMs - delivery.leaseFromMs < delivery.ackDeadlineMs / 2) return;
-    delivery.leaseFromMs = nowMs;
-    delivery.extend(delivery.runningRanges());
   }
 }
 
