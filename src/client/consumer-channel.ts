@@ -120,12 +120,15 @@ export class ConsumerChannel implements DeliveryPlace<HeldDelivery> {
 
   freed(delivery: HeldDelivery, offset: number, decision?: Decision): void {
     if (this.busy > 0) this.busy -= 1;
-    if (this.isInOrder && decision !== undefined && decision.kind !== "ack") {
-      this.#failed = { delivery, offset };
-      // They come again behind it. The broker revokes them, too; it must not depend on which is first.
-      for (const waiting of this.queue.splice(0)) waiting.decideWaiting(RELEASE);
-    }
+    if (decision !== undefined && decision.kind !== "ack") this.heldBack(delivery, offset);
     this.#events.freed(this);
+  }
+
+  heldBack(delivery: HeldDelivery, offset: number): void {
+    if (!this.isInOrder) return;
+    this.#failed = { delivery, offset };
+    // They come again behind it. The broker revokes them, too; it must not depend on which is first.
+    for (const waiting of this.queue.splice(0)) waiting.decideWaiting(RELEASE);
   }
 
   over(delivery: HeldDelivery): void {

@@ -96,7 +96,8 @@ export class DeliveryBuffer<T> {
     if (delivery === undefined) return undefined;
     const walker = stepped(delivery);
     if (walker !== undefined) return new ConsumerMessage(delivery, walker, this.#context);
-    channel.queue.shift();
+    // Unless it went with everything that waited.
+    if (channel.queue[0] === delivery) channel.queue.shift();
     return undefined;
   }
 }
@@ -107,7 +108,7 @@ function stepped(delivery: HeldDelivery): RecordWalker | undefined {
     return delivery.next();
   } catch (error) {
     if (!isBrokerError(error)) throw error;
-    delivery.decideWaiting(reject(new BrokerError("MALFORMED_BATCH", error.message)));
+    delivery.giveBack(reject(new BrokerError("MALFORMED_BATCH", error.message)));
     return undefined;
   }
 }

@@ -13,6 +13,8 @@ export interface DeliveryPlace<Delivery> {
   left(delivery: Delivery, count: number): void;
   /** A message that somebody had was decided, or is lost: then without decision. */
   freed(delivery: Delivery, offset: number, decision?: Decision): void;
+  /** What waited of the delivery from `offset` on was not begun, and is not going to be. */
+  heldBack(delivery: Delivery, offset: number): void;
   /** Nothing of it is left to be done. */
   over(delivery: Delivery): void;
 }

@@ -14,14 +14,13 @@ import {
   BEGUN,
   CONFIRMED,
   DECIDED,
-  extendRanges,
-  isLong,
   LOST,
   offsetRanges,
   type PlannedSettle,
   PositionSpan,
   planSettles,
   positionsIn,
+  RANGE_NUMBERS_MAX,
   REFUSED,
   SENT,
   UNKNOWN,
@@ -40,6 +39,8 @@ export class HeldDelivery {
   leaderEpoch: number;
   layoutEpoch: number;
   ackDeadlineMs: number;
+  /** Since when the lease runs, as far as is known here, monotonic ms; without a place: since when it has none. */
+  leaseFromMs: number;
   /** Waits to be looked at by its settlement queue. */
   isTouched = false;
   waiting = 0;
@@ -51,8 +52,8 @@ export class HeldDelivery {
   readonly #attempts: ReadonlyMap<number, Attempts> | undefined;
   /** Of records that are decided, and not just acknowledged. */
   #decisions: Map<number, Decision> | undefined;
-  readonly #listeners = new MessageListeners();
   readonly #leases: LeaseTimes;
+  readonly #listeners = new MessageListeners();
   #extensions: PlannedSettle[] = [];
   #walker: RecordWalker | undefined;
   /** What changed since the last takeSettles. */
@@ -74,20 +75,16 @@ export class HeldDelivery {
     this.leaderEpoch = place.leaderEpoch;
     this.layoutEpoch = place.layoutEpoch;
     this.ackDeadlineMs = place.ackDeadlineMs;
+    this.leaseFromMs = nowMs;
+    this.#leases = new LeaseTimes(nowMs);
     this.#attempts = attempts;
     this.#states = new Uint8Array(batch.endOffset - batch.firstOffset);
-    this.#leases = new LeaseTimes(this.#states.length, nowMs);
     for (const [from, to] of this.#within(ranges)) this.#states.fill(WAITING, from, to);
     for (const state of this.#states) if (state === WAITING) this.waiting += 1;
   }
 
   get isOver(): boolean {
     return this.waiting === 0 && this.running === 0 && this.unconfirmed === 0;
-  }
-
-  /** Since when it has no leader, or its lease runs; monotonic ms. */
-  get leaseFromMs(): number {
-    return this.#leases.fromMs;
   }
 
   get token(): DeliveryToken {
@@ -136,6 +133,14 @@ export class HeldDelivery {
     }
     this.#touch(at);
     this.place?.freed(this, offset, decision);
+  }
+
+  /** As decideWaiting, not asked for by the place: nothing behind it may overtake. */
+  giveBack(decision: Decision): void {
+    const first = this.waitingRanges()[0];
+    if (first === undefined) return;
+    this.decideWaiting(decision);
+    this.place?.heldBack(this, first);
   }
 
   /** All that waits is decided without having begun. */
@@ -187,31 +192,22 @@ export class HeldDelivery {
     return this.#ranges((state) => state === BEGUN || state === WORKING);
   }
 
+  /**
+   * Extends what somebody works on, as far as it is due. What waits is not extended; shortly before it is over it is given
+   * back, so that nobody begins what the broker is about to give to another consumer.
+   */
+  keepLeases(nowMs: number, extendMaxMs: number): void {
+    if (this.place === undefined) return;
+    const { ackDeadlineMs } = this;
+    if (nowMs - this.leaseFromMs >= (ackDeadlineMs * 7) / 8) this.giveBack(RELEASE);
+    const running = this.running === 0 ? [] : this.runningRanges();
+    const due = this.#leases.look(running, { nowMs, ackDeadlineMs, extendMaxMs });
+    while (due.length > 0) this.extend(due.splice(0, RANGE_NUMBERS_MAX));
+  }
+
   /** What another leader should know that is still held here. */
   heldRanges(): number[] {
     return this.#ranges((state) => state >= BEGUN && state <= UNKNOWN);
-  }
-
-  /**
-   * Extends what is worked on before its lease is over, and hands back, without penalty, what has waited so long that it could not be
-   * extended in time. Called about eight times within an ack deadline.
-   * @param mayExtend whoever works on it has not done so for too long
-   */
-  renew(nowMs: number, mayExtend: boolean): void {
-    if (this.place === undefined) return;
-    const isOld = this.#leases.look(nowMs, this.ackDeadlineMs, mayExtend);
-    if (isOld) this.decideWaiting(RELEASE);
-    if (!mayExtend || this.running === 0) return;
-    const { firstOffset } = this.batch;
-    const ranges: number[] = [];
-    for (const [at, state] of this.#states.entries()) {
-      if (state !== BEGUN && state !== WORKING) continue;
-      if (!this.#leases.isDue(at, nowMs, this.ackDeadlineMs)) continue;
-      this.#leases.extended(at, nowMs);
-      extendRanges(ranges, firstOffset + at);
-      if (isLong(ranges)) this.extend(ranges.splice(0));
-    }
-    if (ranges.length > 0) this.extend(ranges);
   }
 
   /** The lease of these begins anew. @param ranges pairs: first offset, count @param done told what became of it */
@@ -232,20 +228,9 @@ export class HeldDelivery {
     const [from, to] = this.#changed.take();
     this.isTouched = false;
     into.push(...this.#extensions.splice(0));
-    const plannedFrom = into.length;
+    const plannedAt = into.length;
     planSettles(this.#states, from, to, this.batch.firstOffset, this.#decisions, into);
-    if (this.#leases.isAging) this.#extendBegun(into, plannedFrom);
-  }
-
-  /** What was just begun has little time left. */
-  #extendBegun(into: PlannedSettle[], from: number): void {
-    for (const { kind, ranges } of into.slice(from)) {
-      if (kind !== "begun") continue;
-      into.push({ kind: "extend", retryAtMs: 0, error: "", ranges: [...ranges] });
-      for (const [start, end] of this.#within(ranges)) {
-        for (let at = start; at < end; at += 1) this.#leases.begunLate(at);
-      }
-    }
+    this.#leases.extendBegun(into, plannedAt);
   }
 
   /** @param ranges pairs: first offset, count */
@@ -325,7 +310,7 @@ export class HeldDelivery {
     for (const { done, ranges } of this.#extensions.splice(0)) done?.reject(stale(ranges[0] ?? 0));
     this.place = undefined;
     this.isTouched = false;
-    this.#leases.restart(nowMs);
+    this.leaseFromMs = nowMs;
   }
 
   /** A leader goes on with these under a new number; what it does not name is lost. */
@@ -338,6 +323,7 @@ export class HeldDelivery {
     this.leaderEpoch = place.leaderEpoch;
     this.layoutEpoch = place.layoutEpoch;
     this.ackDeadlineMs = place.ackDeadlineMs;
+    this.leaseFromMs = nowMs;
     this.#leases.restart(nowMs);
     for (const [at, state] of this.#states.entries()) {
       if (state === WORKING) this.#states[at] = BEGUN;

@@ -1,6 +1,5 @@
-// Extends the leases of what a consumer works on, at half of their deadline, with one timer for all of them; hands back what has
-// waited for too long, so that a slow consumer does not keep it from others; and lets go of what a leader that is gone gave and
-// nobody has resumed.
+// Extends the leases of what a consumer works on, at half of their deadline, with one timer for all of them; and lets go of
+// what a leader that is gone gave and nobody has resumed.
 import type { Cancel, Clock } from "../base/clock.ts";
 import type { HeldDelivery } from "./held-delivery.ts";
 
@@ -18,8 +17,6 @@ export class LeaseKeeper {
   readonly #clock: Clock;
   readonly #leases: Leases;
   readonly #extendMaxMs: number;
-  /** When a delivery began to be worked on, monotonic ms. */
-  readonly #since = new WeakMap<HeldDelivery, number>();
   #cancel: Cancel | undefined;
 
   constructor(clock: Clock, leases: Leases, extendMaxMs: number) {
@@ -52,17 +49,10 @@ export class LeaseKeeper {
     let shortestMs = Number.POSITIVE_INFINITY;
     for (const delivery of this.#leases.held()) {
       shortestMs = Math.min(shortestMs, delivery.ackDeadlineMs);
-      delivery.renew(nowMs, this.#mayExtend(delivery, nowMs));
+      // What waits is not extended: a slow consumer must not keep from others what it has not begun.
+      delivery.keepLeases(nowMs, this.#extendMaxMs);
     }
     if (shortestMs !== Number.POSITIVE_INFINITY) this.wake(shortestMs);
-  }
-
-  /** A consumer that is stuck must not keep what it works on for ever. */
-  #mayExtend(delivery: HeldDelivery, nowMs: number): boolean {
-    if (delivery.running === 0) return this.#extendMaxMs > 0;
-    const sinceMs = this.#since.get(delivery) ?? nowMs;
-    this.#since.set(delivery, sinceMs);
-    return nowMs - sinceMs < this.#extendMaxMs;
   }
 }
 

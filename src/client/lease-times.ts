@@ -1,59 +1,88 @@
-// Since when the leases of one delivery's messages run, as far as is known here, and what is to be done about it. They begin
-// together; what is extended runs by itself from then on, at the broker too. Part of held-delivery.ts.
+// Until when the leases of what is worked on run. Extending some messages of a delivery gives only them more time: the others
+// keep the deadline of the delivery. So each message that somebody works on has its own time; what waits has the delivery's.
+import type { PlannedSettle } from "./record-states.ts";
 
-/** From this part of the deadline on a message that is begun is extended at once: there may be no look before it is over. */
-const AGING = 3 / 8;
-/** What is worked on is extended when so much of its deadline has passed. */
-const EXTEND = 1 / 2;
-/** What still waits then is handed back: begun, it could be over before its extension arrives. */
-const HAND_BACK = 3 / 4;
+interface LeaseTime {
+  /** Since when it is known to be worked on, monotonic ms. */
+  readonly sinceMs: number;
+  /** Since when its lease runs, monotonic ms. */
+  fromMs: number;
+}
+
+/** How a lease stands when it is looked at. */
+export interface LeaseLook {
+  readonly nowMs: number;
+  readonly ackDeadlineMs: number;
+  /** A message is given more time for so long. */
+  readonly extendMaxMs: number;
+}
 
 export class LeaseTimes {
-  /** Of what was not extended; without a leader: since when there is none. Monotonic ms. */
-  fromMs: number;
-  /** By position; 0: not extended. */
-  #extendedMs: Float64Array | undefined;
-  #agingMs: number | undefined;
-  readonly #count: number;
+  /** Of what waits, and of what was begun since the last look: monotonic ms. */
+  #fromMs: number;
+  /** By offset: of what is worked on. */
+  #running = new Map<number, LeaseTime>();
+  /** What begins from now on gets more time at once: the next look may be too late for it. */
+  #isLate = false;
+  #lookedMs: number;
 
-  /** @param count positions of the delivery */
-  constructor(count: number, nowMs: number) {
-    this.#count = count;
-    this.fromMs = nowMs;
+  constructor(nowMs: number) {
+    this.#fromMs = nowMs;
+    this.#lookedMs = nowMs;
   }
 
-  /** All of them run anew. */
+  /** All leases begin anew, with another leader. */
   restart(nowMs: number): void {
-    this.fromMs = nowMs;
-    this.#extendedMs = undefined;
-    this.#agingMs = undefined;
+    this.#fromMs = nowMs;
+    this.#isLate = false;
+    for (const time of this.#running.values()) time.fromMs = nowMs;
   }
 
-  /** Whoever begins with a message of it must extend it. */
-  get isAging(): boolean {
-    return this.#agingMs !== undefined;
+  /**
+   * Looked at each eighth of the deadline, everything is extended between a half and five eighths of it.
+   * @param running pairs: first offset, count
+   * @returns what must be extended now, likewise
+   */
+  look(running: readonly number[], { nowMs, ackDeadlineMs, extendMaxMs }: LeaseLook): number[] {
+    this.#lookedMs = nowMs;
+    this.#isLate = extendMaxMs > 0 && nowMs - this.#fromMs >= (ackDeadlineMs * 3) / 8;
+    const times = new Map<number, LeaseTime>();
+    const due: number[] = [];
+    for (let i = 0; i + 1 < running.length; i += 2) {
+      const from = running[i] ?? 0;
+      const to = from + (running[i + 1] ?? 0);
+      for (let offset = from; offset < to; offset += 1) {
+        const time = this.#running.get(offset) ?? { sinceMs: nowMs, fromMs: this.#fromMs };
+        times.set(offset, time);
+        if (nowMs - time.sinceMs >= extendMaxMs) continue;
+        if (nowMs - time.fromMs < ackDeadlineMs / 2) continue;
+        time.fromMs = nowMs;
+        addOffset(due, offset);
+      }
+    }
+    this.#running = times;
+    return due;
   }
 
-  /** Time has passed. @returns whether what waits is to be handed back */
-  look(nowMs: number, deadlineMs: number, mayExtend: boolean): boolean {
-    const ageMs = nowMs - this.fromMs;
-    this.#agingMs = mayExtend && ageMs >= deadlineMs * AGING ? nowMs : undefined;
-    return ageMs >= deadlineMs * HAND_BACK;
+  /** These settlements are about to be sent: what they begin late is extended with the same request. */
+  extendBegun(settles: PlannedSettle[], from: number): void {
+    if (!this.#isLate) return;
+    for (const { kind, ranges } of settles.slice(from)) {
+      if (kind !== "begun") continue;
+      settles.push({ kind: "extend", retryAtMs: 0, error: "", ranges: [...ranges] });
+      for (let i = 0; i + 1 < ranges.length; i += 2) {
+        const first = ranges[i] ?? 0;
+        for (let offset = first; offset < first + (ranges[i + 1] ?? 0); offset += 1) {
+          this.#running.set(offset, { sinceMs: this.#lookedMs, fromMs: this.#lookedMs });
+        }
+      }
+    }
   }
+}
 
-  isDue(at: number, nowMs: number, deadlineMs: number): boolean {
-    const extendedMs = this.#extendedMs?.[at] ?? 0;
-    const sinceMs = extendedMs === 0 ? this.fromMs : extendedMs;
-    return nowMs - sinceMs >= deadlineMs * EXTEND;
-  }
-
-  extended(at: number, nowMs: number): void {
-    this.#extendedMs ??= new Float64Array(this.#count);
-    this.#extendedMs[at] = nowMs;
-  }
-
-  /** It was extended when it was begun, not earlier than at the last look. */
-  begunLate(at: number): void {
-    if (this.#agingMs !== undefined) this.extended(at, this.#agingMs);
-  }
+function addOffset(ranges: number[], offset: number): void {
+  const last = ranges.length - 2;
+  const count = ranges[last + 1] ?? 0;
+  if (last >= 0 && (ranges[last] ?? 0) + count === offset) ranges[last + 1] = count + 1;
+  else ranges.push(offset, 1);
 }

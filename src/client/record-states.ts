@@ -33,7 +33,7 @@ export interface PlannedSettle {
 }
 
 /** Numbers in the ranges of one settlement: the protocol bounds the elements of a message. */
-const RANGE_NUMBERS_MAX = 4096;
+export const RANGE_NUMBERS_MAX = 4096;
 
 /**
  * What is to be sent of the positions [from, to); it counts as sent from now on. One settlement for each run of equal
@@ -102,14 +102,14 @@ export function offsetRanges(
 }
 
 /** Offsets come in their order. */
-export function extendRanges(ranges: number[], offset: number): void {
+function extendRanges(ranges: number[], offset: number): void {
   const last = ranges.length - 2;
   const count = ranges[last + 1] ?? 0;
   if (last >= 0 && (ranges[last] ?? 0) + count === offset) ranges[last + 1] = count + 1;
   else ranges.push(offset, 1);
 }
 
-export function isLong(ranges: readonly number[]): boolean {
+function isLong(ranges: readonly number[]): boolean {
   return ranges.length >= RANGE_NUMBERS_MAX;
 }
 

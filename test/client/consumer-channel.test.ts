@@ -1,7 +1,7 @@
 // In exclusive mode nothing behind a failed message is worked on before the broker has taken note of the failure.
 import { describe, expect, it } from "vitest";
 import { ConsumerChannel } from "../../src/client/consumer-channel.ts";
-import { nack } from "../../src/client/handler-outcome.ts";
+import { nack, reject } from "../../src/client/handler-outcome.ts";
 import { HeldDelivery } from "../../src/client/held-delivery.ts";
 import { ReceivedBatch } from "../../src/client/received-batch.ts";
 import { DeliveryChannel } from "../../src/rpc/generated/flotilla-v1.ts";
@@ -51,6 +51,17 @@ describe("consumer channel: exclusive", () => {
   it("behind a failure that was not answered nothing may be worked on", () => {
     const { channel, deliver } = failed();
     expect(channel.add(deliver(51, 40))).toBe(false);
+  });
+
+  it("behind what was given back without being begun nothing may be worked on (unreadable, or its lease is about to end)", () => {
+    const { channel, deliver } = setUp();
+    const [first, second] = [deliver(50, 39), deliver(51, 40)];
+    channel.add(first);
+    channel.add(second);
+    first.giveBack(reject(new Error("nobody can read it")));
+    expect(second.waiting).toBe(0);
+    expect(channel.queue).toEqual([]);
+    expect(channel.add(deliver(52, 41))).toBe(false);
   });
 
   it("the failed message comes again before the answer to its failure (its lease was over): the order begins anew", () => {
