@@ -4,7 +4,15 @@ import { deferred } from "../base/deferred.ts";
 import type { RecordWalker } from "../model/record-batch-decoder.ts";
 import { Confirmation } from "./confirmation.ts";
 import type { DeliveryToken } from "./delivery-token.ts";
-import { ACK, type Decision, nack, RELEASE, type RetryTime, reject } from "./handler-outcome.ts";
+import {
+  ACK,
+  checkRetryTime,
+  type Decision,
+  nack,
+  RELEASE,
+  type RetryTime,
+  reject,
+} from "./handler-outcome.ts";
 import type { HeldDelivery } from "./held-delivery.ts";
 import { ReceivedMessage } from "./received-batch.ts";
 import type { Serializer } from "./serializer.ts";
@@ -85,10 +93,14 @@ export class ConsumerMessage<T = Buffer | undefined> extends ReceivedMessage {
     return this.#settle(ACK);
   }
 
-  /** Failed: it is tried again as the retry policy says, or at the time that is given. */
+  /**
+   * Failed: it is tried again as the retry policy says, or at the time that is given.
+   * @throws FlotillaError INVALID_REQUEST: the time is not a number of milliseconds; nothing is decided
+   */
   nack(options: NackOptions = {}): Confirmation {
     const { atMs, delayMs, error } = options;
     const time = retryTime(delayMs, atMs);
+    if (time !== undefined) checkRetryTime(time);
     return this.#settle(nack(error, time, this.#context.clock.wallMs()));
   }
 
