@@ -95,7 +95,7 @@ export class ConsumerMessage<T = Buffer | undefined> extends ReceivedMessage {
 
   /**
    * Failed: it is tried again as the retry policy says, or at the time that is given.
-   * @throws FlotillaError INVALID_REQUEST for a time that is none; nothing is decided then
+   * @throws FlotillaError INVALID_REQUEST: the time is not a number of milliseconds; nothing is decided
    */
   nack(options: NackOptions = {}): Confirmation {
     const { atMs, delayMs, error } = options;

@@ -31,7 +31,14 @@ export interface CloseOptions {
   readonly timeoutMs?: number | undefined;
 }
 
-export const CLOSE_TIMEOUT_MS = 30_000;
+const CLOSE_TIMEOUT_MS = 30_000;
+/** Timers know no later time. */
+const WAIT_MS_MAX = 2 ** 31 - 1;
+
+/** @throws FlotillaError INVALID_REQUEST */
+export function closeTimeoutMs({ timeoutMs }: CloseOptions): number {
+  return whole("timeoutMs", timeoutMs ?? CLOSE_TIMEOUT_MS, 0, WAIT_MS_MAX);
+}
 
 export interface CheckedOptions {
   readonly prefetch: { readonly messages: number; readonly bytes: number };
@@ -58,9 +65,14 @@ export function checkedOptions<T>(options: ConsumerOptions<T>): CheckedOptions {
     expectedFilter:
       typeof expectedFilter === "string" ? expectedFilter : JSON.stringify(expectedFilter),
     isAutoAck: options.autoAck ?? true,
-    extendMaxMs: options.extendMaxMs ?? 3_600_000,
+    extendMaxMs: whole("extendMaxMs", options.extendMaxMs ?? 3_600_000, 0, WAIT_MS_MAX),
     isVerified: options.verifyChecksums ?? true,
-    unavailableTimeoutMs: options.unavailableTimeoutMs ?? 120_000,
+    unavailableTimeoutMs: whole(
+      "unavailableTimeoutMs",
+      options.unavailableTimeoutMs ?? 120_000,
+      0,
+      WAIT_MS_MAX,
+    ),
   };
 }
 

@@ -57,9 +57,14 @@ export class ConsumerReach {
     this.#servedMs = nowMs;
     const link = this.#links.get(stream.endpoint);
     if (link?.stream !== stream) return;
-    link.attempt = 0;
+    if (link.damaged === 0) link.attempt = 0;
     link.unknownSinceMs = undefined;
-    link.damaged = 0;
+  }
+
+  /** A delivery arrived sound. */
+  accepted(stream: ConsumerStream): void {
+    const link = this.#links.get(stream.endpoint);
+    if (link?.stream === stream) link.damaged = 0;
   }
 
   /** The stream of a link ended; the link has none any more. @returns why the consumer cannot go on */
@@ -82,15 +87,16 @@ export class ConsumerReach {
   }
 
   #noteEnd(link: BrokerLink, stream: ConsumerStream, error: BrokerError, nowMs: number): void {
+    const isDamage = error.reason === "CORRUPT_BATCH" || error.reason === "MALFORMED_BATCH";
+    if (isDamage) link.damaged += 1;
     const wasOpen = stream.hasAnswered || nowMs - stream.openedMs >= OPEN_MS;
     if (wasOpen) {
       this.#servedMs = nowMs;
-      link.attempt = 0;
+      // What arrives damaged each time is not asked for without a pause.
+      if (link.damaged === 0) link.attempt = 0;
     }
     if (error.reason !== "UNKNOWN_SUBSCRIPTION") link.unknownSinceMs = undefined;
     else if (wasOpen || link.unknownSinceMs === undefined) link.unknownSinceMs = nowMs;
-    const isDamage = error.reason === "CORRUPT_BATCH" || error.reason === "MALFORMED_BATCH";
-    if (isDamage) link.damaged += 1;
   }
 
   #finalFailure(link: BrokerLink, error: BrokerError, nowMs: number): FlotillaError | undefined {

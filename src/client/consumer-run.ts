@@ -1,6 +1,7 @@
 // consumer.run(): hands messages to a handler, some at a time, and settles them by what it does. Nothing is allocated for a
 // message besides itself while the handler answers at once.
 import { type Deferred, deferred } from "../base/deferred.ts";
+import type { ClientDeps } from "./client-deps.ts";
 import { ConsumerMessage } from "./consumer-message.ts";
 import { whole } from "./consumer-options.ts";
 import type { MessageSource, MessageTaker } from "./consumer-source.ts";
@@ -122,8 +123,8 @@ export class ConsumerRun<T> implements MessageTaker {
         this.#ended();
       },
       (error: unknown) => {
-        this.#failed(message, error);
         this.#running -= 1;
+        this.#failed(message, error);
         this.#ended();
       },
     );
@@ -189,17 +190,17 @@ export function reportFailure<T>(
       if (onError !== undefined) onError(error, message);
       else log.warn({ topic, partition, offset, attempt, error }, "a handler failed");
     } catch (thrown) {
-      quietly(() => log.warn({ topic, partition, offset, error: thrown }, "onError failed"));
+      warnSafely(log, { topic, partition, offset, error: thrown });
     }
   }
 }
 
-/** A logger that throws has nobody to tell. */
-function quietly(work: () => void): void {
+/** A log may be the application's, and what was thrown anything. */
+function warnSafely(log: ClientDeps["log"], fields: Readonly<Record<string, unknown>>): void {
   try {
-    work();
+    log.warn(fields, "a failure could not be reported");
   } catch {
-    // Nothing more can be done.
+    // Nobody is left to be told.
   }
 }
 

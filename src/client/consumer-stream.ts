@@ -30,7 +30,7 @@ export interface ConsumerStreamEvents {
   onChannel(stream: ConsumerStream, channel: ConsumerChannel): void;
   /** What is held of a partition from leaders that are gone. */
   orphansOf(channel: ConsumerChannel): readonly HeldDelivery[];
-  onDelivery(channel: ConsumerChannel, delivery: HeldDelivery): void;
+  onDelivery(stream: ConsumerStream, channel: ConsumerChannel, delivery: HeldDelivery): void;
   onResumed(channel: ConsumerChannel, number: number, ranges: readonly number[]): void;
   /** Messages of the channel do not wait any more. */
   onLeft(delivery: HeldDelivery, count: number): void;
@@ -271,10 +271,8 @@ export class ConsumerStream implements ChannelEvents {
     if (resumed.length > 0) this.#events.onResumed(channel, deliveryNumber, resumed);
     if (bytes.length === 0) return;
     const { clock, isVerified } = this.#options;
-    this.#events.onDelivery(
-      channel,
-      receivedDelivery(channel, delivery, isVerified, clock.monotonicMs()),
-    );
+    const received = receivedDelivery(channel, delivery, isVerified, clock.monotonicMs());
+    this.#events.onDelivery(this, channel, received);
   }
 
   #refused(refusal: SettleRefusal): void {

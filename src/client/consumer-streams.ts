@@ -133,7 +133,8 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     return this.#orphans.of(channel.key);
   }
 
-  onDelivery(channel: ConsumerChannel, delivery: HeldDelivery): void {
+  onDelivery(stream: ConsumerStream, channel: ConsumerChannel, delivery: HeldDelivery): void {
+    this.#reach.accepted(stream);
     this.#orphans.replaced(channel, delivery);
     this.#events.onDelivery(channel, delivery);
   }

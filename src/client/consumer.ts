@@ -9,10 +9,10 @@ import type { ConsumerChannel } from "./consumer-channel.ts";
 import { ConsumerIterator } from "./consumer-iterator.ts";
 import type { ConsumerMessage } from "./consumer-message.ts";
 import {
-  CLOSE_TIMEOUT_MS,
   type CloseOptions,
   type ConsumerOptions,
   checkedOptions,
+  closeTimeoutMs,
 } from "./consumer-options.ts";
 import { ConsumerRun, type Handler, type RunOptions } from "./consumer-run.ts";
 import type { MessageSource, MessageTaker } from "./consumer-source.ts";
@@ -116,26 +116,30 @@ export class ClusterConsumer<T> implements Consumer<T>, MessageSource<T>, Consum
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<ConsumerMessage<T>> {
+    this.#checkUnused();
     const iterator = new ConsumerIterator<T>(this, this.#isAutoAck);
     this.#use(iterator, false);
     return iterator;
   }
 
   async run(handler: Handler<T>, options: RunOptions = {}): Promise<void> {
+    this.#checkUnused();
     const run = new ConsumerRun<T>(this, handler, options);
     this.#use(run, true);
     await run.done;
   }
 
   async runBatches(handler: BatchHandler<T>, options: BatchRunOptions = {}): Promise<void> {
+    this.#checkUnused();
     const run = new BatchRun<T>(this, handler, options);
     this.#use(run, true);
     await run.done;
   }
 
-  close(options: CloseOptions = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeoutMs ?? CLOSE_TIMEOUT_MS);
-    return this.#closing;
+  async close(options: CloseOptions = {}): Promise<void> {
+    const timeoutMs = closeTimeoutMs(options);
+    this.#closing ??= this.#close(timeoutMs);
+    await this.#closing;
   }
 
   closeOn(...signals: readonly NodeJS.Signals[]): () => void {
@@ -210,8 +214,8 @@ export class ClusterConsumer<T> implements Consumer<T>, MessageSource<T>, Consum
 
   // --- life
 
-  /** @throws FlotillaError CLOSED, INVALID_REQUEST */
-  #use(taker: MessageTaker, isGated: boolean): void {
+  /** Before anything listens to what the new user brings. @throws FlotillaError CLOSED, INVALID_REQUEST */
+  #checkUnused(): void {
     if (this.#closing !== undefined) throw new FlotillaError("CLOSED", "the consumer was closed");
     if (this.#taker !== undefined) {
       throw new FlotillaError("INVALID_REQUEST", "the consumer is in use already", {
@@ -219,6 +223,9 @@ export class ClusterConsumer<T> implements Consumer<T>, MessageSource<T>, Consum
         limit: "one loop or run",
       });
     }
+  }
+
+  #use(taker: MessageTaker, isGated: boolean): void {
     this.#taker = taker;
     this.buffer.isGated = isGated;
     this.#isStarted = true;

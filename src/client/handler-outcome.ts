@@ -1,8 +1,10 @@
 // What a handler throws to say more than "failed": for good, or not before a time. Anything else that it throws is a plain
 // failure, which the subscription's retry policy answers.
-import { BrokerError } from "../model/errors.ts";
 import { SUBSCRIPTION_LIMITS } from "../model/subscription.ts";
-import { asFlotillaError } from "./flotilla-error.ts";
+import { FlotillaError } from "./flotilla-error.ts";
+
+/** The last moment that a Date can tell. */
+const TIME_MS_MAX = 8.64e15;
 
 /** The message can never succeed: it goes to the dead letters at once (or its key is parked, as the subscription says). */
 export class Reject extends Error {
@@ -20,7 +22,7 @@ export class RetryLater extends Error {
   override readonly name = "RetryLater";
   readonly time: RetryTime;
 
-  /** @throws FlotillaError INVALID_REQUEST unless the time is a finite number from 0 on; brokers cut delays to seven days */
+  /** @throws FlotillaError INVALID_REQUEST: the time is not a number of milliseconds */
   constructor(time: RetryTime, message = "try again later", options?: ErrorOptions) {
     super(message, options);
     checkRetryTime(time);
@@ -39,26 +41,19 @@ export interface Decision {
 export const ACK: Decision = Object.freeze({ kind: "ack", retryAtMs: 0, error: "" });
 export const RELEASE: Decision = Object.freeze({ kind: "release", retryAtMs: 0, error: "" });
 
-/** @throws FlotillaError INVALID_REQUEST (`field`, `limit`) */
+/** @throws FlotillaError INVALID_REQUEST naming the field */
 export function checkRetryTime({ atMs, delayMs }: RetryTime): void {
-  const field = delayMs === undefined ? "atMs" : "delayMs";
-  const value = delayMs ?? atMs;
-  if (typeof value === "number" && Number.isFinite(value) && value >= 0) return;
-  const limit = "a finite number from 0 on, ms";
-  const error = new BrokerError("INVALID_REQUEST", `${field} must be ${limit}`, { field, limit });
-  throw asFlotillaError(error, "not-applied");
+  if (delayMs !== undefined) milliseconds("delayMs", delayMs);
+  if (atMs !== undefined) milliseconds("atMs", atMs);
 }
 
-/** @param time checked */
+/** Of a time that nobody has checked only what the wire carries is kept: nothing is thrown here. */
 export function nack(error: unknown, time: RetryTime | undefined, wallMs: number): Decision {
   const atMs = time?.delayMs === undefined ? time?.atMs : wallMs + time.delayMs;
-  // 0 would mean "as the policy says".
-  const retryAtMs = atMs === undefined ? 0 : Math.max(1, Math.floor(atMs));
-  return {
-    kind: "nack",
-    retryAtMs: Math.min(retryAtMs, Number.MAX_SAFE_INTEGER),
-    error: errorText(error),
-  };
+  // 0 means "as the policy says".
+  const isTime = atMs !== undefined && !Number.isNaN(atMs);
+  const retryAtMs = isTime ? Math.min(TIME_MS_MAX, Math.max(1, Math.floor(atMs))) : 0;
+  return { kind: "nack", retryAtMs, error: errorText(error) };
 }
 
 export function reject(error: unknown): Decision {
@@ -74,14 +69,21 @@ export function decisionOf(error: unknown, wallMs: number): Decision {
 /** For people, cut to what the protocol carries; never empty for a failure that said something. */
 function errorText(error: unknown): string {
   if (error === undefined) return "";
-  return textOf(error).slice(0, SUBSCRIPTION_LIMITS.errorCharacters);
+  return describe(error).slice(0, SUBSCRIPTION_LIMITS.errorCharacters);
 }
 
-/** Applications may throw anything, also what has no text. */
-function textOf(error: unknown): string {
+/** Anything can be thrown, also what cannot be made a text. */
+function describe(error: unknown): string {
   try {
     return error instanceof Error ? `${error.name}: ${error.message}` : String(error);
   } catch {
-    return "an error that cannot be made a text";
+    return "an error without a text";
   }
+}
+
+function milliseconds(field: string, value: number): void {
+  if (typeof value === "number" && value >= 0 && value <= TIME_MS_MAX) return;
+  const limit = `0 to ${TIME_MS_MAX}`;
+  const text = `${field} must be ${limit} ms`;
+  throw new FlotillaError("INVALID_REQUEST", text, { field, limit });
 }

@@ -271,6 +271,20 @@ describe("consumer: what ends it", () => {
     expect(await setup.time.until(ended)).toMatchObject({ reason: "UNKNOWN_SUBSCRIPTION" });
   });
 
+  it("a batch that arrives damaged each time: ends with that, however long the channel is known before", async () => {
+    const setup = setUp();
+    await fill(setup, 0, 5);
+    for (const { bytes } of setup.cluster.partition("t", 0).batches) {
+      bytes.write("w", bytes.indexOf("v0"));
+    }
+    // The channel is introduced in an answer of its own.
+    setup.subscription.deliveryDelayMs = 50;
+    const consumer = setup.client.consumer({ subscription: "s" });
+    const run = failureOf(consumer.run(() => undefined));
+    expect(await setup.time.until(run)).toMatchObject({ reason: "CORRUPT_BATCH" });
+    expect(setup.subscription.opens.length).toBeLessThan(10);
+  });
+
   it("nobody to reach: ends with an error after the time that was given", async () => {
     const setup = setUp();
     for (const broker of setup.cluster.brokers) broker.stop();

@@ -62,6 +62,8 @@ export class FakeSubscription {
   retryDelayMs = 1000;
   /** Messages of one delivery. */
   deliveryMax = 1000;
+  /** A stream gets no message before it is so old. */
+  deliveryDelayMs = 0;
   /** No settlement is confirmed. */
   holdsSettled = false;
   /** New leaders let nobody go on. */
@@ -212,6 +214,7 @@ export class SubscribeSession implements FakeSession {
   readonly #ready = new Set<number>();
   #out: Partial<{ -readonly [K in keyof SubscribeResponse]: SubscribeResponse[K] }> = {};
   #isOpen = false;
+  #readyMs = 0;
 
   constructor(subscription: FakeSubscription, broker: FakeBroker, end: FakeServerEnd) {
     this.#subscription = subscription;
@@ -239,6 +242,8 @@ export class SubscribeSession implements FakeSession {
         other.replaced();
       }
       this.#isOpen = true;
+      this.#readyMs = subscription.nowMs + subscription.deliveryDelayMs;
+      if (subscription.deliveryDelayMs > 0) subscription.turnIn(subscription.deliveryDelayMs);
       subscription.sessions.add(this);
       for (const state of subscription.partitions) {
         if (state.partition.leader === this.broker.endpoint) this.#ready.add(this.introduce(state));
@@ -263,6 +268,7 @@ export class SubscribeSession implements FakeSession {
   }
 
   mayGet(state: FakeDeliveries): boolean {
+    if (this.#subscription.nowMs < this.#readyMs) return false;
     return !this.isDraining && this.#ready.has(this.#channelOf(state));
   }
 
