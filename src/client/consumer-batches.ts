@@ -67,7 +67,7 @@ export class BatchRun<T> implements MessageTaker {
       const messages = this.#source.buffer.takeBatch(this.#maxMessages);
       if (messages.length === 0) break;
       this.#stopWaiting();
-      void this.#work(messages);
+      this.#begin(messages);
     }
     this.#isPumping = false;
   }
@@ -92,6 +92,23 @@ export class BatchRun<T> implements MessageTaker {
     this.#isDue = false;
   }
 
+  /** What was out before is reported as begun before the handler has it, as in consumer-run.ts; with it the whole batch waits. */
+  #begin(messages: readonly ConsumerMessage<T>[]): void {
+    if (messages.every(({ attempt, handedOut }) => handedOut === 1 && attempt === 1)) {
+      void this.#work(messages);
+      return;
+    }
+    this.#running += 1;
+    this.#source.flush();
+    this.#source.deps.clock.schedule(0, () => {
+      this.#running -= 1;
+      // Some may have been lost meanwhile: they are somebody else's.
+      const held = messages.filter(({ isDecided }) => !isDecided);
+      if (held.length > 0) void this.#work(held);
+      else this.#ended();
+    });
+  }
+
   async #work(messages: readonly ConsumerMessage<T>[]): Promise<void> {
     this.#running += 1;
     try {
@@ -105,6 +122,10 @@ export class BatchRun<T> implements MessageTaker {
       for (const message of failed) ConsumerMessage.decide(message, decision);
     }
     this.#running -= 1;
+    this.#ended();
+  }
+
+  #ended(): void {
     if (!this.#source.isEnding) this.#pump();
     else if (this.#running === 0) this.#source.onIdle();
   }

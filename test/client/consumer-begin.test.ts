@@ -1,5 +1,6 @@
 // A message that was out before is reported as begun before a handler has it. What is lost in between is nobody's to work on.
 import { describe, expect, it } from "vitest";
+import { BatchRun } from "../../src/client/consumer-batches.ts";
 import { ConsumerChannel } from "../../src/client/consumer-channel.ts";
 import { ConsumerIterator } from "../../src/client/consumer-iterator.ts";
 import { ConsumerRun } from "../../src/client/consumer-run.ts";
@@ -47,6 +48,19 @@ describe("a message that is lost before its handler has it", () => {
     run.onNews();
     await time.runUntil(() => handled.length > 0 && run.isIdle, 100);
     expect(handled).toEqual([1]);
+  });
+
+  it("runBatches: the handler gets the others", async () => {
+    const { source, time } = setUp();
+    const handled: number[][] = [];
+    const run = new BatchRun(
+      source,
+      (messages) => handled.push(messages.map(({ offset }) => offset)),
+      { maxMessages: 2 },
+    );
+    run.onNews();
+    await time.runUntil(() => handled.length > 0 && run.isIdle, 100);
+    expect(handled).toEqual([[1]]);
   });
 
   it("for await: the next one is given", async () => {
