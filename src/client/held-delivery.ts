@@ -20,6 +20,7 @@ import {
   PositionSpan,
   planSettles,
   positionsIn,
+  RANGE_NUMBERS_MAX,
   REFUSED,
   SENT,
   UNKNOWN,
@@ -201,7 +202,7 @@ export class HeldDelivery {
     if (nowMs - this.leaseFromMs >= (ackDeadlineMs * 7) / 8) this.giveBack(RELEASE);
     const running = this.running === 0 ? [] : this.runningRanges();
     const due = this.#leases.look(running, { nowMs, ackDeadlineMs, extendMaxMs });
-    if (due.length > 0) this.extend(due);
+    while (due.length > 0) this.extend(due.splice(0, RANGE_NUMBERS_MAX));
   }
 
   /** What another leader should know that is still held here. */

@@ -33,7 +33,7 @@ export interface PlannedSettle {
 }
 
 /** Numbers in the ranges of one settlement: the protocol bounds the elements of a message. */
-const RANGE_NUMBERS_MAX = 4096;
+export const RANGE_NUMBERS_MAX = 4096;
 
 /**
  * What is to be sent of the positions [from, to); it counts as sent from now on. One settlement for each run of equal

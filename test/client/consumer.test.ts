@@ -279,6 +279,39 @@ describe("consumer: run", () => {
     await setup.time.until(consumer.close());
   });
 
+  it.each([
+    { deadlineMs: 2000, handlerMs: 300, concurrency: 4, count: 60 },
+    { deadlineMs: 2000, handlerMs: 800, concurrency: 1, count: 10 },
+    { deadlineMs: 2000, handlerMs: 1900, concurrency: 3, count: 12 },
+    { deadlineMs: 2000, handlerMs: 30, concurrency: 1, count: 300 },
+    { deadlineMs: 30_000, handlerMs: 11_000, concurrency: 7, count: 50 },
+  ])(
+    "deadline: nobody loses what is worked on, whenever it was begun ($handlerMs ms of $deadlineMs)",
+    async (load) => {
+      const { concurrency, count, deadlineMs, handlerMs } = load;
+      const setup = setUp();
+      setup.subscription.ackDeadlineMs = deadlineMs;
+      await fill(setup, 0, count);
+      const consumer = setup.client.consumer({ subscription: "s" });
+      let aborted = 0;
+      let calls = 0;
+      void consumer.run(
+        async ({ signal }) => {
+          calls += 1;
+          await new Promise<void>((resolve) => {
+            setup.time.root.schedule(handlerMs, resolve);
+          });
+          if (signal.aborted) aborted += 1;
+        },
+        { concurrency },
+      );
+      await eventually(setup, () => setup.subscription.acked().length === count, 600_000);
+      expect({ aborted, calls }).toEqual({ aborted: 0, calls: count });
+      expect([...(setup.subscription.partitions[0]?.failed ?? [])]).toEqual([]);
+      await setup.time.until(consumer.close());
+    },
+  );
+
   it("deadline: a shorter one that is told later is kept, too", async () => {
     const setup = setUp();
     setup.subscription.ackDeadlineMs = 60_000;

@@ -26,6 +26,8 @@ type Place = Pick<ParkedKeyOfPartition, "topic" | "partition" | "offset">;
 export class Operator {
   readonly #options: OperatorOptions;
   readonly #released = new Set<string>();
+  /** Whose release was asked for: without an answer it may still happen. */
+  readonly #asked = new Set<string>();
   /** So many held something up before a kill of their leader and after it. */
   survived = 0;
 
@@ -60,8 +62,9 @@ export class Operator {
   /** Another leader has these now. @returns what is wrong */
   compare(before: readonly Place[], after: readonly Place[]): string[] {
     const names = new Set(after.map(nameOf));
-    const lost = before.filter((place) => !names.has(nameOf(place)));
-    this.survived += before.length - lost.length;
+    const held = before.filter((place) => !this.#asked.has(nameOf(place)));
+    const lost = held.filter((place) => !names.has(nameOf(place)));
+    this.survived += held.length - lost.length;
     return lost.map((place) => `${nameOf(place)} was parked, and a new leader let it go`);
   }
 
@@ -75,6 +78,7 @@ export class Operator {
   async #release(place: Place): Promise<void> {
     const { admin, recorder, subscription } = this.#options;
     const beganMs = performance.now();
+    this.#asked.add(nameOf(place));
     try {
       await admin.subscriptions.release(subscription, { ...place, skipMessage: true }, CALL);
     } finally {

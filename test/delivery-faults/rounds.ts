@@ -12,7 +12,8 @@ const CALM_MS = 5000;
 const IN_SYNC_TIMEOUT_MS = 60_000;
 const TAKE_OVER_TIMEOUT_MS = 30_000;
 const CATCH_UP_MS = 15_000;
-const BUSY_TIMEOUT_MS = 1000;
+/** Longer than a take-over, during which consumers may have nothing. */
+const BUSY_TIMEOUT_MS = 4000;
 /** Guess for the first round; then the average of those that were made. */
 const ROUND_MS = 8000;
 /** The load ends a little before the faults do. */
