@@ -15,6 +15,8 @@ export class ConsumerIterator<T>
   readonly #source: MessageSource<T>;
   readonly #isAutoAck: boolean;
   #inHand: ConsumerMessage<T> | undefined;
+  /** The last call that is not answered yet. */
+  #asked: Promise<Result<T>> | undefined;
   #news: Deferred<void> | undefined;
   #isOver = false;
 
@@ -32,11 +34,28 @@ export class ConsumerIterator<T>
     return this;
   }
 
+  /** Calls that come before the one before is answered are answered in turn: each message is in hand once. */
   next(): Promise<Result<T>> {
+    if (this.#asked === undefined) return this.#next();
+    const next = (): Promise<Result<T>> => this.#next();
+    return this.#ask(this.#asked.then(next, next));
+  }
+
+  #next(): Promise<Result<T>> {
     this.#ackInHand();
     const message = this.#take();
-    if (message !== undefined) return this.#give(message);
-    return this.#wait();
+    if (message === undefined) return this.#ask(this.#wait());
+    return isNew(message) ? answer(message) : this.#ask(this.#giveCarefully(message));
+  }
+
+  /** A call that is not answered yet. */
+  #ask(result: Promise<Result<T>>): Promise<Result<T>> {
+    this.#asked = result;
+    const answered = (): void => {
+      if (this.#asked === result) this.#asked = undefined;
+    };
+    result.then(answered, answered);
+    return result;
   }
 
   /** The loop was left: by break, return or a throw, which cannot be told apart. */
@@ -68,19 +87,14 @@ export class ConsumerIterator<T>
     return message;
   }
 
-  #give(message: ConsumerMessage<T>): Promise<Result<T>> {
-    if (message.handedOut === 1 && message.attempt === 1) {
-      return Promise.resolve({ value: message, done: false });
-    }
-    return this.#giveCarefully(message);
-  }
-
   /** A message that was out before may be the one that ends processes: it is reported as begun first (consumer-run.ts). */
   async #giveCarefully(message: ConsumerMessage<T>): Promise<Result<T>> {
     this.#source.flush();
     await sleep(this.#source.deps.clock, 0);
     // It may have been lost meanwhile: then it is somebody else's.
-    return message.isDecided ? this.next() : { value: message, done: false };
+    if (!message.isDecided) return answer(message);
+    this.#ackInHand();
+    return this.#wait();
   }
 
   async #wait(): Promise<Result<T>> {
@@ -97,9 +111,19 @@ export class ConsumerIterator<T>
         continue;
       }
       const message = this.#take();
-      if (message !== undefined) return this.#give(message);
+      if (message !== undefined) {
+        return isNew(message) ? answer(message) : this.#giveCarefully(message);
+      }
       this.#news ??= deferred<void>();
       await this.#news.promise;
     }
   }
+}
+
+function isNew(message: ConsumerMessage<unknown>): boolean {
+  return message.handedOut === 1 && message.attempt === 1;
+}
+
+function answer<T>(message: ConsumerMessage<T>): Promise<Result<T>> {
+  return Promise.resolve({ value: message, done: false });
 }

@@ -19,7 +19,7 @@ import { errorOfReason } from "../rpc/status.ts";
 import { type ChannelEvents, ConsumerChannel } from "./consumer-channel.ts";
 import { FlotillaError } from "./flotilla-error.ts";
 import type { HeldDelivery } from "./held-delivery.ts";
-import { heldMessages, nothingHeld } from "./held-messages.ts";
+import { elementsOf, HELD_ELEMENTS_MAX, heldMessages, nothingHeld } from "./held-messages.ts";
 import { messagesOf, receivedDelivery } from "./received-delivery.ts";
 import { SettlementQueue } from "./settlement-queue.ts";
 import { type Credit, StreamCredit } from "./stream-credit.ts";
@@ -89,7 +89,7 @@ export class ConsumerStream implements ChannelEvents {
     this.#options = options;
     this.#events = events;
     this.openedMs = options.clock.monotonicMs();
-    this.#open = { ...options.open, held: heldMessages(options.held) };
+    this.#open = { ...options.open, held: heldMessages(options.held, false) };
     this.#settlements = new SettlementQueue((delivery) => this.#channelIdOf(delivery));
     this.#stream = connection.bidi(subscriptionService.subscribe);
     this.#stream.onMessage = (answer) => this.#onAnswer(answer);
@@ -191,7 +191,7 @@ export class ConsumerStream implements ChannelEvents {
     while (!this.#isOver) {
       const settle = this.#settlements.take();
       const credit = this.#drain === "no" ? this.#credit.take() : undefined;
-      const held = this.#introduced.splice(0).flatMap((channel) => this.#heldOf(channel));
+      const held = this.#takeHeld();
       const drain = this.#drain === "wanted";
       const open = this.#open;
       const isNothing = settle.length === 0 && credit === undefined && held.length === 0 && !drain;
@@ -200,7 +200,7 @@ export class ConsumerStream implements ChannelEvents {
       if (drain) this.#drain = "sent";
       const { messages: creditMessages = 0, bytes: creditBytes = 0 } = credit ?? {};
       this.#stream.send({ open, creditMessages, creditBytes, settle, drain, held });
-      if (this.#settlements.isEmpty) return;
+      if (this.#settlements.isEmpty && this.#introduced.length === 0) return;
     }
   }
 
@@ -252,10 +252,24 @@ export class ConsumerStream implements ChannelEvents {
     this.#flushSoon();
   }
 
+  /** Answers to introductions, as many as fit in one request. */
+  #takeHeld(): HeldMessages[] {
+    const held: HeldMessages[] = [];
+    let elements = 0;
+    for (let channel = this.#introduced[0]; channel !== undefined; channel = this.#introduced[0]) {
+      const answer = this.#heldOf(channel);
+      elements += elementsOf(answer);
+      if (held.length > 0 && elements > HELD_ELEMENTS_MAX) break;
+      held.push(...answer);
+      this.#introduced.shift();
+    }
+    return held;
+  }
+
   #heldOf(channel: ConsumerChannel): HeldMessages[] {
     if (channel.isOver) return [];
     const held = this.#events.orphansOf(channel);
-    return held.length > 0 ? heldMessages(held) : [nothingHeld(channel)];
+    return held.length > 0 ? heldMessages(held, true) : [nothingHeld(channel)];
   }
 
   /** @throws BrokerError CORRUPT_BATCH, MALFORMED_BATCH */

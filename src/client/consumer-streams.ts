@@ -237,9 +237,14 @@ export class ConsumerStreams implements ConsumerStreamEvents {
       this.#links.set(endpoint, link);
       return link;
     });
+    this.#shareAnew();
+    for (const link of links) this.#open(link);
+  }
+
+  /** The number of brokers has changed. */
+  #shareAnew(): void {
     const share = this.#share();
     for (const { stream } of this.#links.values()) stream?.setShare(share);
-    for (const link of links) this.#open(link);
   }
 
   #share(): Credit {
@@ -282,6 +287,7 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     const isKnown = metadata.brokersInService.includes(link.endpoint);
     if (!isKnown || (this.#isDraining && this.#orphans.all().length === 0)) {
       this.#links.delete(link.endpoint);
+      this.#shareAnew();
       return;
     }
     const isLoad = error.retry === "later";

@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { ConsumerChannel } from "../../src/client/consumer-channel.ts";
 import { nack, reject } from "../../src/client/handler-outcome.ts";
 import { HeldDelivery } from "../../src/client/held-delivery.ts";
+import { heldMessages } from "../../src/client/held-messages.ts";
 import { ReceivedBatch } from "../../src/client/received-batch.ts";
 import { DeliveryChannel } from "../../src/rpc/generated/flotilla-v1.ts";
 import { plainBatch } from "../support/batches.ts";
@@ -68,5 +69,22 @@ describe("consumer channel: exclusive", () => {
     const { channel, deliver } = failed();
     expect(channel.add(deliver(67, 39))).toBe(true);
     expect(channel.add(deliver(68, 40))).toBe(true);
+  });
+});
+
+describe("consumer: what is held from leaders that are gone", () => {
+  it("what does not fit in the first message is kept for when its partition is introduced", () => {
+    const { channel, deliver } = setUp();
+    const deliveries = Array.from({ length: 5000 }, (_, i) => deliver(i + 1, i));
+    for (const delivery of deliveries) {
+      channel.add(delivery);
+      delivery.next();
+    }
+    const orphans = channel.end(0);
+    expect(orphans).toHaveLength(5000);
+    expect(heldMessages(orphans, false).length).toBeLessThan(5000);
+    expect(orphans.every(({ isOver }) => !isOver)).toBe(true);
+    const said = heldMessages(orphans, true).length;
+    expect(orphans.filter(({ isOver }) => !isOver)).toHaveLength(said);
   });
 });

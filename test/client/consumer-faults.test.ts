@@ -391,6 +391,25 @@ describe("consumer: closing", () => {
 });
 
 describe("consumer: connections", () => {
+  it("a broker that left: its part of what may be received is given to the others", async () => {
+    const setup = setUp();
+    const prefetch = { messages: 300, bytes: 3_000_000 };
+    const consumer = setup.client.consumer({ subscription: "s", prefetch });
+    void consumer.run(() => undefined);
+    await setup.time.run(100);
+    const granted = (): number =>
+      [...setup.subscription.sessions].reduce((sum, one) => sum + one.creditMessages, 0);
+    expect(granted()).toBe(300);
+    const gone = setup.cluster.brokers.find(({ endpoint }) => endpoint !== "b1:1");
+    if (gone === undefined) throw new Error("no such broker");
+    gone.isGone = true;
+    gone.stop();
+    await setup.time.run(60_000);
+    expect(setup.subscription.sessions.size).toBe(2);
+    expect(granted()).toBe(300);
+    await setup.time.until(consumer.close());
+  });
+
   it("streams: many consumers of one client share connections below the broker's limit", async () => {
     const { client, cluster, subscription, time } = setUp();
     const consumers = Array.from({ length: 400 }, () => client.consumer({ subscription: "s" }));

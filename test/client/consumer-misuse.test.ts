@@ -99,3 +99,19 @@ describe("consumer: options", () => {
     await setup.time.until(consumer.close());
   });
 });
+
+describe("consumer: several next() at once", () => {
+  it("each gives another message, and each message is acknowledged", async () => {
+    const setup = setUp();
+    const consumer = setup.client.consumer({ subscription: "s" });
+    const iterator = consumer[Symbol.asyncIterator]();
+    const calls = [iterator.next(), iterator.next(), iterator.next()];
+    await setup.time.run(100);
+    await fill(setup, 0, 4);
+    const results = await setup.time.until(Promise.all(calls));
+    expect(results.map(({ value }) => value?.offset)).toEqual([0, 1, 2]);
+    await setup.time.until(iterator.next());
+    await eventually(setup, () => setup.subscription.acked().length === 3);
+    await setup.time.until(Promise.all([iterator.return?.(), setup.time.run(10)]));
+  });
+});

@@ -143,6 +143,8 @@ export class FakeBroker {
   readonly nodeId: number;
   readonly endpoint: string;
   isDown = false;
+  /** Metadata do not name it any more. */
+  isGone = false;
   /** Answers of streams wait, though requests are carried out. */
   isSilent = false;
   held: (() => void)[] = [];
@@ -303,12 +305,14 @@ export class FakeCluster {
       metadataIndex: this.metadataIndex,
       controllerId: this.controllerId,
       nextPageToken: "",
-      brokers: this.brokers.map(({ nodeId, endpoint }) => ({
-        nodeId,
-        endpoint,
-        fenced: false,
-        adminEndpoint: "",
-      })),
+      brokers: this.brokers
+        .filter(({ isGone }) => !isGone)
+        .map(({ nodeId, endpoint }) => ({
+          nodeId,
+          endpoint,
+          fenced: false,
+          adminEndpoint: "",
+        })),
       topics: request.topics.flatMap((name) => {
         const topic = this.topics.get(name);
         if (topic === undefined || isLagging) return [];
