@@ -8,8 +8,10 @@ import type { PartitionDeliveries } from "../../../src/delivery/partition-delive
 import { DEAD_LETTER_PREFIX } from "../../../src/model/subscription.ts";
 import type { DeliveryRecorder } from "../../../src/testkit/index.ts";
 import type { SubscriptionPlan } from "../plan/seed-plan.ts";
+import type { SimBroker } from "../sim-broker.ts";
 import type { SimCluster } from "../sim-cluster.ts";
 import { SimConsumer } from "./sim-consumer.ts";
+import { Zombie } from "./zombie.ts";
 
 /** A partition of one of its topics. */
 export interface Lane {
@@ -39,6 +41,7 @@ export class SimSubscription {
   readonly #admin: SubscriptionAdmin;
   readonly #random: Random;
   readonly #orders: (() => Promise<void>)[] = [];
+  #zombies = 0;
   #isOrdering = false;
   #isCalm = false;
   #isStopped = false;
@@ -156,6 +159,30 @@ export class SimSubscription {
         throw error;
       }
     });
+  }
+
+  /** A zombie at one of its leaders. @returns undefined when there is none */
+  haunt(random: Random, onLate: () => void): Zombie | undefined {
+    const lane = this.lanes[random.integer(0, this.lanes.length)];
+    const group = lane === undefined ? undefined : this.#groupOf(lane);
+    const leader = group === undefined ? undefined : this.#cluster.leaderOf(group);
+    if (leader === undefined) return undefined;
+    this.#zombies += 1;
+    const name = `${this.plan.name}-z${this.#zombies}`;
+    const options = { subscription: this.plan.name, name, random, onLate };
+    const zombie = new Zombie(this.#cluster, this.#recorder, options);
+    zombie.start(leader);
+    return zombie;
+  }
+
+  /** Who leads a partition with a message that died and is not settled. */
+  leaderOfDead(): SimBroker | undefined {
+    const lane = this.lanes.find((one) => {
+      const state = this.#deliveriesOf(one)?.partition.deliveries.get(this.#id);
+      return state !== undefined && state.failures.deadCount > 0;
+    });
+    const group = lane === undefined ? undefined : this.#groupOf(lane);
+    return group === undefined ? undefined : this.#cluster.leaderOf(group);
   }
 
   /** What is left to be done in a partition when nobody sends and all consumers acknowledge; undefined: nothing. */
