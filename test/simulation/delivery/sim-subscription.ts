@@ -5,6 +5,7 @@ import type { Random } from "../../../src/base/random.ts";
 import { type Client, isBrokerError, type SubscriptionAdmin } from "../../../src/client/index.ts";
 import type { DispatchProgress } from "../../../src/delivery/dispatch-types.ts";
 import type { PartitionDeliveries } from "../../../src/delivery/partition-deliveries.ts";
+import { chooseOwner } from "../../../src/delivery/rendezvous-plan.ts";
 import { DEAD_LETTER_PREFIX } from "../../../src/model/subscription.ts";
 import type { DeliveryRecorder } from "../../../src/testkit/index.ts";
 import type { SubscriptionPlan } from "../plan/seed-plan.ts";
@@ -29,6 +30,8 @@ const RETRY = { delaysMs: [200, 500, 1000] };
 const BACK_MAX = 30;
 const FORWARD_MAX = 15;
 const SKIP_PROBABILITY = 0.3;
+/** From which a zombie chooses. */
+const NAMES = 8;
 
 export class SimSubscription {
   readonly plan: SubscriptionPlan;
@@ -161,17 +164,21 @@ export class SimSubscription {
     });
   }
 
-  /** A zombie at one of its leaders. @returns undefined when there is none */
+  /** A zombie at the leader of one of its partitions. @returns undefined when the partition is not known yet */
   haunt(random: Random, onLate: () => void): Zombie | undefined {
     const lane = this.lanes[random.integer(0, this.lanes.length)];
     const group = lane === undefined ? undefined : this.#groupOf(lane);
-    const leader = group === undefined ? undefined : this.#cluster.leaderOf(group);
-    if (leader === undefined) return undefined;
+    if (lane === undefined || group === undefined) return undefined;
     this.#zombies += 1;
-    const name = `${this.plan.name}-z${this.#zombies}`;
-    const options = { subscription: this.plan.name, name, random, onLate };
-    const zombie = new Zombie(this.#cluster, this.#recorder, options);
-    zombie.start(leader);
+    const place = `${this.#cluster.topicIdOf(lane.topic)}/${lane.partition}`;
+    const zombie = new Zombie(this.#cluster, this.#recorder, {
+      subscription: this.plan.name,
+      name: nameFor(place, `${this.plan.name}-z${this.#zombies}`),
+      random,
+      leader: () => this.#cluster.leaderOf(group),
+      onLate,
+    });
+    zombie.start();
     return zombie;
   }
 
@@ -312,6 +319,17 @@ export class SimSubscription {
       this.#isOrdering = false;
     });
   }
+}
+
+/** Of a few names the one that a partition most likely belongs to, when only one consumer gets messages. */
+function nameFor(place: string, prefix: string): string {
+  const names = Array.from({ length: NAMES }, (_, at) => `${prefix}-${at}`);
+  return (
+    chooseOwner(
+      names.map((id) => ({ id })),
+      place,
+    )?.id ?? prefix
+  );
 }
 
 const FILTER = { kind: "sql", expression: "$key LIKE '%-k0' OR $key LIKE 'last-%'" } as const;

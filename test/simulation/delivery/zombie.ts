@@ -22,6 +22,8 @@ const MESSAGES = 6;
 const BYTES = 1024 * 1024;
 /** From the notice that a message is lost to its acknowledgement: the next holder has it by then, and works on it. */
 const LATE_MS_MAX = 100;
+/** A stream that ended is followed by another one after this. */
+const AGAIN_MS = 100;
 const NOTHING: SubscribeRequest = {
   creditMessages: 0,
   creditBytes: 0,
@@ -40,6 +42,8 @@ export interface ZombieOptions {
   readonly subscription: string;
   readonly name: string;
   readonly random: Random;
+  /** From whom it gets messages now. */
+  readonly leader: () => SimBroker | undefined;
   /** It acknowledged what it had lost. */
   readonly onLate: () => void;
 }
@@ -64,9 +68,9 @@ export class Zombie {
     this.#host = cluster.world.host(options.name);
   }
 
-  /** @param broker the one from which it gets messages */
-  start(broker: SimBroker): void {
-    this.#cluster.world.schedule(0, () => this.#begin(broker), this.#host);
+  start(): void {
+    this.#note("started");
+    this.#host.clock.schedule(0, () => this.#connect());
   }
 
   /** Idempotent. */
@@ -78,21 +82,36 @@ export class Zombie {
     this.#connection?.close();
   }
 
-  #begin(broker: SimBroker): void {
+  #connect(): void {
     if (this.#isOver) return;
-    const { name, subscription } = this.#options;
+    const { leader, name, subscription } = this.#options;
+    const broker = leader();
+    if (broker === undefined) {
+      this.#host.clock.schedule(AGAIN_MS, () => this.#connect());
+      return;
+    }
     const connector = this.#cluster.network.connector(this.#host);
-    this.#note("started");
     this.#connection = connector.connect(clientEndpoint(broker.nodeId), "zombie");
     const stream = this.#connection.bidi(subscriptionService.subscribe);
     this.#stream = stream;
     stream.onMessage = (answer) => this.#onAnswer(answer);
-    stream.onEnd = () => this.end();
+    stream.onEnd = () => this.#lost();
     const open = { subscription, consumerId: name, protocolVersion: PROTOCOL_VERSION };
     stream.send({
       ...{ ...NOTHING, creditMessages: MESSAGES, creditBytes: BYTES },
       open: { ...open, form: "messages", reportsBegun: true, expectedFilter: "", held: [] },
     });
+  }
+
+  /** What it held with the stream is lost, and no later stream can name it. */
+  #lost(): void {
+    if (this.#isOver) return;
+    this.#note("disconnected");
+    this.#connection?.close();
+    this.#stream = undefined;
+    this.#channels.clear();
+    this.#held.clear();
+    this.#host.clock.schedule(AGAIN_MS, () => this.#connect());
   }
 
   #onAnswer(answer: SubscribeResponse): void {
@@ -139,7 +158,10 @@ export class Zombie {
     const ranges = named.length > 0 ? named : held.offsets.flatMap((offset) => [offset, 1]);
     this.#recorder.lose(held.token, ranges, cause);
     const lateMs = this.#options.random.next() * LATE_MS_MAX;
-    this.#host.clock.schedule(lateMs, () => this.#acknowledge(held, ranges));
+    const stream = this.#stream;
+    this.#host.clock.schedule(lateMs, () => {
+      if (stream === this.#stream) this.#acknowledge(held, ranges);
+    });
   }
 
   /** What it does not hold any more. */
