@@ -4,7 +4,11 @@
 import { loadBatch } from "../../src/delivery/batch-loader.ts";
 import { compileFilter } from "../../src/filter/compile-filter.ts";
 import { HEADER } from "../../src/model/headers.ts";
-import { BatchBuilder, NO_PRODUCER, type RecordHeader } from "../../src/model/record-batch-builder.ts";
+import {
+  BatchBuilder,
+  NO_PRODUCER,
+  type RecordHeader,
+} from "../../src/model/record-batch-builder.ts";
 
 const RECORDS = 450;
 const BATCHES = 2000;
