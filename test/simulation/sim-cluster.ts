@@ -56,6 +56,8 @@ export class SimCluster {
   readonly leaderships: Leadership[] = [];
   /** Somebody new leads the group. */
   onLeader: (group: GroupId) => void = () => undefined;
+  /** Told when a replica of a partition has applied something; only in runs with subscriptions. */
+  readonly applied = new Set<(broker: SimBroker, group: GroupId) => void>();
   /** Nodes that left for good. */
   departures = 0;
   readonly #options: ClusterOptions;
@@ -204,6 +206,12 @@ export class SimCluster {
     }
   }
 
+  /** @returns ends it */
+  whenApplied(listener: (broker: SimBroker, group: GroupId) => void): () => void {
+    this.applied.add(listener);
+    return () => void this.applied.delete(listener);
+  }
+
   topicIdOf(name: string): TopicId | undefined {
     return this.#topicIds.get(name);
   }
@@ -310,10 +318,12 @@ export class SimCluster {
     };
   }
 
-  #checkDeliveries({ node, nodeId }: SimBroker, replicas: readonly Replica[]): void {
+  #checkDeliveries(broker: SimBroker, replicas: readonly Replica[]): void {
+    const { node, nodeId } = broker;
     if (this.plan.subscriptions === undefined || node === undefined) return;
     for (const { groupId, watermarks } of replicas) {
       if (!this.invariants.deliveries.hasMoved(nodeId, groupId, watermarks.appliedIndex)) continue;
+      for (const listener of [...this.applied]) listener(broker, groupId);
       const partition = node.partitions.get(groupId);
       if (partition === undefined) continue;
       const deliveries = node.partitions.delivery.get(partition.topicId, partition.partition);

@@ -19,6 +19,20 @@ describe("simulation", () => {
     });
   }
 
+  it("who acknowledges what was taken from it is refused, and what is moved twice is there once", {
+    timeout: 120_000,
+  }, async () => {
+    for (const [seed, kind] of [
+      [47, "consumer zombie"],
+      [20, "dead letter kill"],
+    ] as const) {
+      const kinds = ["consumer zombie", "dead letter kill"] as const;
+      const { bitten, violations } = await simulate({ seed, durationMs: 15_000, kinds });
+      expect(violations).toEqual([]);
+      expect(bitten[kind]).toBeGreaterThan(0);
+    }
+  });
+
   it("an equal seed gives an equal trace hash, another seed another", async () => {
     const durationMs = 5000;
     const first = await simulate({ seed: 1, durationMs });

@@ -12,6 +12,8 @@ export interface Planted {
   readonly good: DeliveryStory;
 }
 
+const ONE_PARTITION = { partitions: 1, replicas: 3, flush: "sync" } as const;
+
 function shared(more: Partial<SubscriptionDeclared> = {}): DeliveryStory {
   return DeliveryStory.of(more);
 }
@@ -200,6 +202,22 @@ export const PLANTED_LEASES: readonly Planted[] = [
       .ask("c", "1.1", "ack", "a")
       .lost("c", "1.1", "deadline", "a")
       .answer("c"),
+  },
+  {
+    kind: "stale-settlement-accepted",
+    how: "the lease had been lost, and nothing is dropped",
+    bad: shared()
+      .sent("a")
+      .deliver("c", "1.1", "a")
+      .lost("c", "1.1", "deadline", "a")
+      .acked("c", "1.1", "a"),
+    because: "retention may have dropped it",
+    good: shared()
+      .tell({ type: "topic", atMs: 2, topic: "t", ...ONE_PARTITION, keepsAll: false })
+      .sent("a")
+      .deliver("c", "1.1", "a")
+      .lost("c", "1.1", "deadline", "a")
+      .acked("c", "1.1", "a"),
   },
   {
     kind: "stale-settlement-accepted",

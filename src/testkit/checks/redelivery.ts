@@ -112,12 +112,13 @@ function isHandedOutAnew({ facts }: Evidence, row: number, than: number): boolea
 
 /** It may have been settled already by somebody who might: then a confirmation says no more than that. */
 function isSettledOtherwise(
-  { deliveryView, facts }: Evidence,
+  evidence: Evidence,
   message: number,
   delivery: number,
   settlement: number,
   later: readonly number[],
 ): boolean {
+  const { deliveryView, facts } = evidence;
   const { settlements } = facts.delivery;
   const confirmedMs = settlements.answeredMs.at(settlement);
   if (deliveryView.askedMs(later, ["ack", "reject"]) <= confirmedMs) return true;
@@ -128,7 +129,18 @@ function isSettledOtherwise(
     if (isEarlier && (verdict === "ack" || verdict === "reject")) return true;
   }
   if (deliveryView.isDead(message) || deliveryView.isUnparked(message, true)) return true;
+  if (mayBeDropped(evidence, message)) return true;
   return deliveryView.isPassed(message, Number.NEGATIVE_INFINITY, confirmedMs);
+}
+
+/** What retention drops is settled. The beginning that the last complete pass found is no earlier than any before it. */
+function mayBeDropped({ facts, finals }: Evidence, message: number): boolean {
+  const { messages } = facts.delivery;
+  const place = messages.placeOf(message);
+  const { topic } = facts.places.placeOf(place);
+  if (facts.topics.get(topic)?.keepsAll !== false) return false;
+  const from = finals.coverageOf(place)?.from ?? Number.POSITIVE_INFINITY;
+  return messages.offset.at(message) < from;
 }
 
 function eventsOfSettlement({ facts }: Evidence, settlement: number): number[] {

@@ -9,7 +9,7 @@ export const deadLetterTwice: Control = {
     {
       file: "broker/dead-letters.ts",
       find: `const messageId = messageIdOf(letter);`,
-      replace: `const messageId = \`\${messageIdOf(letter).slice(0, 40)}/\${clock.wallMs()}\`;`,
+      replace: `const messageId = \`\${messageIdOf(letter).slice(0, 40)}/\${this.#deps.clock.wallMs()}\`;`,
     },
   ],
 };

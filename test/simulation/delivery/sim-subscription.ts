@@ -5,11 +5,14 @@ import type { Random } from "../../../src/base/random.ts";
 import { type Client, isBrokerError, type SubscriptionAdmin } from "../../../src/client/index.ts";
 import type { DispatchProgress } from "../../../src/delivery/dispatch-types.ts";
 import type { PartitionDeliveries } from "../../../src/delivery/partition-deliveries.ts";
+import { chooseOwner } from "../../../src/delivery/rendezvous-plan.ts";
 import { DEAD_LETTER_PREFIX } from "../../../src/model/subscription.ts";
 import type { DeliveryRecorder } from "../../../src/testkit/index.ts";
 import type { SubscriptionPlan } from "../plan/seed-plan.ts";
+import type { SimBroker } from "../sim-broker.ts";
 import type { SimCluster } from "../sim-cluster.ts";
 import { SimConsumer } from "./sim-consumer.ts";
+import { Zombie } from "./zombie.ts";
 
 /** A partition of one of its topics. */
 export interface Lane {
@@ -27,6 +30,8 @@ const RETRY = { delaysMs: [200, 500, 1000] };
 const BACK_MAX = 30;
 const FORWARD_MAX = 15;
 const SKIP_PROBABILITY = 0.3;
+/** From which a zombie chooses. */
+const NAMES = 8;
 
 export class SimSubscription {
   readonly plan: SubscriptionPlan;
@@ -39,6 +44,7 @@ export class SimSubscription {
   readonly #admin: SubscriptionAdmin;
   readonly #random: Random;
   readonly #orders: (() => Promise<void>)[] = [];
+  #zombies = 0;
   #isOrdering = false;
   #isCalm = false;
   #isStopped = false;
@@ -156,6 +162,34 @@ export class SimSubscription {
         throw error;
       }
     });
+  }
+
+  /** A zombie at the leader of one of its partitions. @returns undefined when the partition is not known yet */
+  haunt(random: Random, onLate: () => void): Zombie | undefined {
+    const lane = this.lanes[random.integer(0, this.lanes.length)];
+    const group = lane === undefined ? undefined : this.#groupOf(lane);
+    if (lane === undefined || group === undefined) return undefined;
+    this.#zombies += 1;
+    const place = `${this.#cluster.topicIdOf(lane.topic)}/${lane.partition}`;
+    const zombie = new Zombie(this.#cluster, this.#recorder, {
+      subscription: this.plan.name,
+      name: nameFor(place, `${this.plan.name}-z${this.#zombies}`),
+      random,
+      leader: () => this.#cluster.leaderOf(group),
+      onLate,
+    });
+    zombie.start();
+    return zombie;
+  }
+
+  /** Who leads a partition with a message that died and is not settled. */
+  leaderOfDead(): SimBroker | undefined {
+    const lane = this.lanes.find((one) => {
+      const state = this.#deliveriesOf(one)?.partition.deliveries.get(this.#id);
+      return state !== undefined && state.failures.deadCount > 0;
+    });
+    const group = lane === undefined ? undefined : this.#groupOf(lane);
+    return group === undefined ? undefined : this.#cluster.leaderOf(group);
   }
 
   /** What is left to be done in a partition when nobody sends and all consumers acknowledge; undefined: nothing. */
@@ -285,6 +319,17 @@ export class SimSubscription {
       this.#isOrdering = false;
     });
   }
+}
+
+/** Of a few names the one that a partition most likely belongs to, when only one consumer gets messages. */
+function nameFor(place: string, prefix: string): string {
+  const names = Array.from({ length: NAMES }, (_, at) => `${prefix}-${at}`);
+  return (
+    chooseOwner(
+      names.map((id) => ({ id })),
+      place,
+    )?.id ?? prefix
+  );
 }
 
 const FILTER = { kind: "sql", expression: "$key LIKE '%-k0' OR $key LIKE 'last-%'" } as const;

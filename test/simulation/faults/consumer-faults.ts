@@ -1,5 +1,5 @@
-// Faults of consumers, whose hosts die, stand still or hear nothing with what they hold, and orders to subscriptions: paused and resumed,
-// moved to another position. Brokers notice only what consumers' connections say.
+// Faults of consumers, whose hosts die, stand still or hear nothing with what they hold, or that do not know when they are over;
+// and orders to subscriptions: paused and resumed, moved to another position. Brokers notice only what consumers' connections say.
 import type { SimConsumer } from "../delivery/sim-consumer.ts";
 import type { SimSubscription } from "../delivery/sim-subscription.ts";
 import type { Fault, FaultContext } from "./fault.ts";
@@ -52,6 +52,15 @@ export const consumerDeaf: Fault = (context) => {
     for (const one of subscription?.consumers ?? []) one.isSlow = false;
     for (const open of unclog) open();
   });
+  return true;
+};
+
+/** One more consumer for a while, that acknowledges what was taken from it. */
+export const consumerZombie: Fault = (context) => {
+  const zombie = pickSubscription(context)?.haunt(context.random, () => context.bit());
+  if (zombie === undefined) return false;
+  context.begin([]);
+  context.lasting(() => zombie.end());
   return true;
 };
 

@@ -46,6 +46,7 @@ export class Faults {
   stop(): void {
     this.#isStopped = true;
     for (const { storage } of this.#cluster.machines) storage.crashHook = undefined;
+    this.#cluster.applied.clear();
     for (const end of [...this.#active, ...this.#ofConsumers]) end();
   }
 

@@ -55,10 +55,15 @@ export const CONSUMER_FAULT_KINDS = [
   "consumer kill",
   "consumer pause",
   "consumer deaf",
+  "consumer zombie",
   "subscription pause",
   "subscription seek",
 ] as const;
-export const FAULT_KINDS = [...BROKER_FAULT_KINDS, ...CONSUMER_FAULT_KINDS] as const;
+/** Faults of brokers that come where subscriptions are hurt most. */
+export const AIMED_FAULT_KINDS = ["dead letter kill"] as const;
+/** Kinds that only runs with subscriptions have. */
+export const DELIVERY_FAULT_KINDS = [...CONSUMER_FAULT_KINDS, ...AIMED_FAULT_KINDS] as const;
+export const FAULT_KINDS = [...BROKER_FAULT_KINDS, ...DELIVERY_FAULT_KINDS] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 export function isFaultKind(text: string): text is FaultKind {
@@ -130,8 +135,10 @@ export const EFFECTS: Readonly<Record<FaultKind, FaultEffect>> = {
   "consumer kill": "other",
   "consumer pause": "other",
   "consumer deaf": "other",
+  "consumer zombie": "other",
   "subscription pause": "other",
   "subscription seek": "other",
+  "dead letter kill": "crash",
 };
 
 const LOSES_PAGE_CACHE: ReadonlySet<FaultKind> = new Set<FaultKind>([

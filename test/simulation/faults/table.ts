@@ -1,5 +1,6 @@
 // Which function carries out which kind of fault.
 import * as consumers from "./consumer-faults.ts";
+import { deadLetterKill } from "./dead-letter-kill.ts";
 import * as disk from "./disk-faults.ts";
 import type { Fault } from "./fault.ts";
 import type { FaultKind } from "./kinds.ts";
@@ -52,6 +53,8 @@ export const FAULTS: Readonly<Record<FaultKind, Fault>> = {
   "consumer kill": consumers.consumerKill,
   "consumer pause": consumers.consumerPause,
   "consumer deaf": consumers.consumerDeaf,
+  "consumer zombie": consumers.consumerZombie,
   "subscription pause": consumers.subscriptionPause,
   "subscription seek": consumers.subscriptionSeek,
+  "dead letter kill": deadLetterKill,
 };

@@ -2,7 +2,7 @@
 // that everything else of the plan stays what the seed always drew. Pure.
 import type { Random } from "../../../src/base/random.ts";
 import type { FailurePolicy, SubscriptionMode } from "../../../src/model/subscription.ts";
-import { CONSUMER_FAULT_KINDS, type FaultKind } from "../faults/kinds.ts";
+import { DELIVERY_FAULT_KINDS, type FaultKind } from "../faults/kinds.ts";
 import type { ConsumerPlan, FaultStep, SubscriptionPlan, TopicPlan } from "./seed-plan.ts";
 
 /** How many a run has, each as likely: what is consumed costs as much as what is sent. */
@@ -11,12 +11,16 @@ const SUBSCRIPTIONS: readonly number[] = [0, 0, 0, 1, 1, 1, 1, 1, 1, 2];
 const WORK_MS: readonly number[] = [25, 100, 400];
 const CONSUMERS_MAX = 4;
 const MODES: readonly SubscriptionMode[] = ["shared", "keyed", "fifo", "exclusive"];
-const POLICIES: readonly FailurePolicy[] = ["stop", "park", "skip"];
+/** Most that goes wrong with dead letters needs some. */
+const POLICIES: readonly FailurePolicy[] = ["stop", "park", "skip", "skip"];
+const ATTEMPTS_MAX: readonly number[] = [1, 2, 2, 3, 5];
 const FILTER_PROBABILITY = 0.25;
 const DEAD_LETTERS_PROBABILITY = 0.8;
 /** What each kind of fault does is short against the time between them. */
 const FAULT_PAUSE_MS_MAX = 12_000;
 const FAULT_LASTS_MS_MAX = 5000;
+/** It has to live longer than what it holds is left to it. */
+const ZOMBIE_MS_MIN = 3000;
 
 export function drawSubscriptions(
   random: Random,
@@ -32,12 +36,13 @@ export function drawConsumerFaults(
   durationMs: number,
   kinds: readonly FaultKind[],
 ): FaultStep[] {
-  const drawable = CONSUMER_FAULT_KINDS.filter((kind) => kinds.includes(kind));
+  const drawable = DELIVERY_FAULT_KINDS.filter((kind) => kinds.includes(kind));
   const steps: FaultStep[] = [];
   if (drawable.length === 0) return steps;
   for (let atMs = random.next() * FAULT_PAUSE_MS_MAX; atMs < durationMs; ) {
     const kind = drawable[random.integer(0, drawable.length)];
-    const lastsMs = Math.round(200 + random.next() * FAULT_LASTS_MS_MAX);
+    const leastMs = kind === "consumer zombie" ? ZOMBIE_MS_MIN : 200;
+    const lastsMs = Math.round(leastMs + random.next() * FAULT_LASTS_MS_MAX);
     const draw = random.integer(0, 2 ** 31);
     if (kind !== undefined) steps.push({ kind, atMs: Math.round(atMs), lastsMs, draw });
     atMs += random.next() * FAULT_PAUSE_MS_MAX;
@@ -60,7 +65,7 @@ function drawSubscription(
     name,
     mode,
     topics: topics.filter(isChosen).map((topic) => topic.name),
-    attemptsMax: random.integer(2, 6),
+    attemptsMax: ATTEMPTS_MAX[random.integer(0, ATTEMPTS_MAX.length)] ?? 1,
     onFailure: mode === "shared" ? "skip" : policy,
     ackDeadlineMs: random.integer(1000, 4000),
     isFiltered: random.next() < FILTER_PROBABILITY,
