@@ -4,6 +4,7 @@ import type { Offset } from "../model/positions.ts";
 import { SUBSCRIPTION_LIMITS, type SubscriptionDefinition } from "../model/subscription.ts";
 import { type Consumer, ConsumerTable } from "./consumer-table.ts";
 import type { OffsetRange } from "./delivery-commands.ts";
+import type { Failure } from "./delivery-records.ts";
 import type {
   ConsumerKey,
   LoadedBatch,
@@ -16,6 +17,7 @@ import type { Lease } from "./lease.ts";
 import { countOf, LeaseTable } from "./lease-table.ts";
 import { OffsetTable } from "./offset-table.ts";
 import { ParkedView } from "./parked-view.ts";
+import { dueMsOf } from "./retry-plan.ts";
 import { RetryTable } from "./retry-table.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
 import { UpdatePlan } from "./update-plan.ts";
@@ -39,6 +41,7 @@ export class DispatchCore<B> {
   /** Consumers that have confirmations to be told. */
   readonly confirming = new Set<ConsumerKey>();
   definition: SubscriptionDefinition;
+  readonly #sinceMs: number;
   nowMs: number;
   logStartOffset: Offset;
   highWatermark: Offset;
@@ -62,6 +65,7 @@ export class DispatchCore<B> {
     this.parked = new ParkedView(options.state.parked);
     this.definition = options.definition;
     this.nowMs = options.nowMs;
+    this.#sinceMs = options.nowMs;
     this.logStartOffset = options.logStartOffset;
     this.highWatermark = options.highWatermark;
     this.consumers = new ConsumerTable(
@@ -72,6 +76,11 @@ export class DispatchCore<B> {
 
   isSettled(offset: Offset): boolean {
     return this.state.settled.isSettled(offset);
+  }
+
+  /** When a failed message may go out again. */
+  dueMsOf(failure: Failure): number {
+    return dueMsOf(failure, this.nowMs, this.#sinceMs);
   }
 
   isFree(offset: Offset): boolean {

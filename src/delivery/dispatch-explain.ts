@@ -40,7 +40,7 @@ function fateOf<B>(
   if (behind !== undefined) {
     return { kind: "waiting", behindOffset: behind.offset, key: behind.key };
   }
-  const dueMs = core.retries.dueMsOf(offset) ?? failure?.notBeforeMs ?? 0;
+  const dueMs = core.retries.dueMsOf(offset) ?? (failure === undefined ? 0 : core.dueMsOf(failure));
   if (dueMs > nowMs) return { kind: "delayed", untilMs: dueMs };
   const { pausedUntilMs } = core.definition;
   if (pausedUntilMs > nowMs || state.parked.isStopped) {

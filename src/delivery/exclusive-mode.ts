@@ -185,8 +185,9 @@ export class ExclusiveMode<B> implements ModeRules<B> {
     if (failure === undefined) return !this.#core.isFailureLimitReached;
     // It was killed a moment ago, and is busy as soon as that is told.
     if (failure.isDead) return false;
-    if (failure.notBeforeMs <= this.#core.nowMs) return true;
-    this.#blockedUntilMs = failure.notBeforeMs;
+    const dueMs = this.#core.dueMsOf(failure);
+    if (dueMs <= this.#core.nowMs) return true;
+    this.#blockedUntilMs = dueMs;
     return false;
   }
 

@@ -227,7 +227,7 @@ export class KeyedMode<B> implements ModeRules<B> {
       return;
     }
     this.#order.block(offset, name);
-    this.#core.retries.add(offset, failure.notBeforeMs);
+    this.#core.retries.add(offset, this.#core.dueMsOf(failure));
   }
 
   /** Out with a consumer that kept it over a change of leaders, waiting in the window, dead, or under way. */
@@ -252,7 +252,10 @@ export class KeyedMode<B> implements ModeRules<B> {
     // What reading does not come by any more is parked.
     if (!this.#core.isFree(offset) || this.#plan.next(offset) !== offset) return false;
     const failure = state.failures.get(offset);
-    if (failure !== undefined && (failure.isDead || failure.notBeforeMs > this.#core.nowMs)) {
+    if (
+      failure !== undefined &&
+      (failure.isDead || this.#core.dueMsOf(failure) > this.#core.nowMs)
+    ) {
       return false;
     }
     if (parked.has(offset)) return false;

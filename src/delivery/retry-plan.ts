@@ -5,6 +5,8 @@ import {
   type SubscriptionDefinition,
 } from "../model/subscription.ts";
 
+import type { Failure } from "./delivery-records.ts";
+
 export type FailureFate =
   | { readonly kind: "retry"; readonly notBeforeMs: number }
   | { readonly kind: "dead" | "park" | "stop" };
@@ -17,6 +19,20 @@ export interface FailedMessage {
   readonly isOrdered: boolean;
   /** 0: as the policy says. */
   readonly retryAtMs: number;
+}
+
+/**
+ * When a failed message may go out again. A leader whose clock was ahead may have noted a time that is far away for the next one:
+ * whoever sees that the failure lies in its future waits for the delay that was meant, from the beginning of its leadership.
+ */
+export function dueMsOf(
+  { attempts, notBeforeMs }: Pick<Failure, "attempts" | "notBeforeMs">,
+  nowMs: number,
+  leadingSinceMs: number,
+): number {
+  const failedMs = attempts.at(-1)?.timeMs ?? 0;
+  if (failedMs <= nowMs) return notBeforeMs;
+  return Math.min(notBeforeMs, leadingSinceMs + Math.max(0, notBeforeMs - failedMs));
 }
 
 /**

@@ -155,9 +155,10 @@ export class SharedMode<B> implements ModeRules<B> {
 
   /** What failed before goes out by its time, or never. */
   #noteFailures(): void {
-    for (const { offset, isDead, notBeforeMs } of this.#core.state.failures.all()) {
+    for (const failure of this.#core.state.failures.all()) {
+      const { isDead, offset } = failure;
       this.#core.busy.add(offset, offset + 1);
-      if (!isDead) this.#core.retries.add(offset, notBeforeMs);
+      if (!isDead) this.#core.retries.add(offset, this.#core.dueMsOf(failure));
     }
   }
 }

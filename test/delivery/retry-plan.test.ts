@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { planFailure, retryDelayMs } from "../../src/delivery/retry-plan.ts";
+import { dueMsOf, planFailure, retryDelayMs } from "../../src/delivery/retry-plan.ts";
 import { definitionOf } from "./dispatch-support.ts";
 
 const NOW_MS = 1_000_000;
@@ -45,5 +45,29 @@ describe("retry plan", () => {
     expect(kindOf("park", true, false)).toBe("stop");
     expect(kindOf("skip", true)).toBe("dead");
     expect(kindOf("park", false)).toBe("dead");
+  });
+});
+
+describe("when a failed message is due", () => {
+  const failedAt = (timeMs: number, notBeforeMs: number) => ({
+    notBeforeMs,
+    attempts: [{ timeMs, cause: "nack" as const, error: "" }],
+  });
+
+  it("at the time that was noted", () => {
+    expect(dueMsOf(failedAt(1000, 6000), 2000, 1500)).toBe(6000);
+    expect(dueMsOf(failedAt(1600, 6600), 2000, 1500)).toBe(6600);
+    expect(dueMsOf({ notBeforeMs: 6000, attempts: [] }, 2000, 1500)).toBe(6000);
+  });
+
+  it("noted by a clock that was an hour ahead: after the delay that was meant, once another one leads", () => {
+    const hour = 3_600_000;
+    expect(dueMsOf(failedAt(hour + 1000, hour + 6000), 2000, 1500)).toBe(6500);
+    expect(dueMsOf(failedAt(hour + 1000, hour + 6000), 6400, 1500)).toBe(6500);
+  });
+
+  it("never later than noted", () => {
+    expect(dueMsOf(failedAt(2100, 2200), 2000, 1950)).toBe(2050);
+    expect(dueMsOf(failedAt(2100, 2200), 2000, 2150)).toBe(2200);
   });
 });

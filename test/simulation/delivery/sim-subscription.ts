@@ -207,10 +207,20 @@ export class SimSubscription {
       outstandingMessages === 0 ? "" : `${outstandingMessages} are out`,
       retryingMessages === 0 ? "" : `${retryingMessages} failed`,
       parkedKeys === 0 ? "" : `${parkedKeys} keys are parked`,
-      state.failures.size === 0 ? "" : `${state.failures.size} failures are kept`,
+      state.failures.size === 0 ? "" : `${state.failures.size} failures are kept${this.#due(lane)}`,
       state.parked.size === 0 ? "" : `${state.parked.size} parked messages are kept`,
     ].filter((text) => text !== "");
     return left.length === 0 ? undefined : left.join(", ");
+  }
+
+  /** How long from now, as its leader sees it, until what failed may be tried again. */
+  #due(lane: Lane): string {
+    const runner = this.#deliveriesOf(lane)?.runner(this.#id);
+    if (runner === undefined) return "";
+    const dues = Array.from(runner.state.failures.all(), ({ isDead, notBeforeMs }) =>
+      isDead ? "dead" : `${Math.round(notBeforeMs - runner.nowMs)} ms`,
+    );
+    return ` (due in: ${dues.slice(0, 5).join(", ")})`;
   }
 
   progressOf(lane: Lane): DispatchProgress | undefined {
