@@ -159,7 +159,8 @@ function emptiness(result: ModeResult, { history, mode, operator, options }: Are
   if (history.ledger.acknowledged < options.messages) {
     found.push(`only ${history.ledger.acknowledged} messages were acknowledged`);
   }
-  if (result.returned * 2 < options.kills) {
+  // Others were told to be acknowledged just before, or went on with the next leader.
+  if (result.returned * 4 < options.kills) {
     found.push(`only ${result.returned} messages were begun again that nobody had called failed`);
   }
   const shuffled = result.shuffled / Math.max(1, options.messages);
