@@ -1,8 +1,10 @@
 // Very many consumers of one subscription: what they cost while nothing happens, and whether each gets its share of a backlog
 // that keeps all of them busy.
 import type { Client, Consumer } from "../../src/client/index.ts";
+import { pause } from "../../test/support/local-cluster.ts";
+import { writeBacklog } from "./deliver.ts";
 import type { BenchOptions, BenchResult } from "./options.ts";
-import { type Bench, keyNames, valueMaker, withBench } from "./setup.ts";
+import { withBench } from "./setup.ts";
 
 const SUBSCRIPTION = "bench";
 /** Little enough that nobody hoards: a handler's work for a fifth of a second. */
@@ -36,7 +38,7 @@ export function benchCrowd(options: BenchOptions): Promise<BenchResult> {
     bench.resetCpu();
     await pause(IDLE_MS);
     const idle = bench.cpu();
-    await send(bench, options);
+    await writeBacklog(bench, options);
     const startMs = performance.now();
     for (const member of members) member.lastMs = startMs;
     bench.resetCpu();
@@ -93,20 +95,6 @@ async function everybodyAttached(client: Client, options: BenchOptions): Promise
   }
 }
 
-async function send({ client, topic }: Bench, options: BenchOptions): Promise<void> {
-  const producer = client.producer({ acks: options.acks, flush: options.flush });
-  const makeValue = valueMaker(options.size);
-  const keys = keyNames(options.keys);
-  for (let sent = 0; sent < options.messages; sent += 1) {
-    const key = keys[sent % keys.length] as Buffer;
-    producer.sendAsync({ topic, key, value: makeValue(sent) }, (error) => {
-      if (error !== undefined) throw error;
-    });
-    if (sent % 256 === 0) await producer.ready();
-  }
-  await producer.close();
-}
-
 /** @returns how long it took, ms */
 async function workedOff(members: readonly Member[], options: BenchOptions): Promise<number> {
   const startMs = performance.now();
@@ -115,8 +103,4 @@ async function workedOff(members: readonly Member[], options: BenchOptions): Pro
     if (seen >= options.messages) return performance.now() - startMs;
     await pause(20);
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

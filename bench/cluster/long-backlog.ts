@@ -3,6 +3,7 @@
 import { Worker } from "node:worker_threads";
 import type { Consumer } from "../../src/client/index.ts";
 import { rssBytes } from "../../test/flood/memory-watch.ts";
+import { pause } from "../../test/support/local-cluster.ts";
 import { writeBacklog } from "./deliver.ts";
 import type { BenchOptions, BenchResult } from "./options.ts";
 import { type Bench, withBench } from "./setup.ts";
@@ -131,8 +132,4 @@ class MemoryGrowth {
       rssGrowthMib: Math.max(...growth),
     };
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -94,7 +94,7 @@ export class BatchRun<T> implements MessageTaker {
 
   /** What was out before is reported as begun before the handler has it, as in consumer-run.ts; with it the whole batch waits. */
   #begin(messages: readonly ConsumerMessage<T>[]): void {
-    if (messages.every(({ attempt, handedOut }) => handedOut === 1 && attempt === 1)) {
+    if (messages.every((message) => ConsumerMessage.isNew(message))) {
       void this.#work(messages);
       return;
     }

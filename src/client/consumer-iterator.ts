@@ -45,7 +45,9 @@ export class ConsumerIterator<T>
     this.#ackInHand();
     const message = this.#take();
     if (message === undefined) return this.#ask(this.#wait());
-    return isNew(message) ? answer(message) : this.#ask(this.#giveCarefully(message));
+    return ConsumerMessage.isNew(message)
+      ? answer(message)
+      : this.#ask(this.#giveCarefully(message));
   }
 
   /** A call that is not answered yet. */
@@ -112,16 +114,12 @@ export class ConsumerIterator<T>
       }
       const message = this.#take();
       if (message !== undefined) {
-        return isNew(message) ? answer(message) : this.#giveCarefully(message);
+        return ConsumerMessage.isNew(message) ? answer(message) : this.#giveCarefully(message);
       }
       this.#news ??= deferred<void>();
       await this.#news.promise;
     }
   }
-}
-
-function isNew(message: ConsumerMessage<unknown>): boolean {
-  return message.handedOut === 1 && message.attempt === 1;
 }
 
 function answer<T>(message: ConsumerMessage<T>): Promise<Result<T>> {

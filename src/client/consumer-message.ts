@@ -49,6 +49,11 @@ export class ConsumerMessage<T = Buffer | undefined> extends ReceivedMessage {
     message.#delivery.decide(message.offset, decision);
   }
 
+  /** For the SDK: it was not out before, as far as its leader knows. */
+  static isNew(message: ConsumerMessage<unknown>): boolean {
+    return message.handedOut === 1 && message.attempt === 1;
+  }
+
   /** The value through the consumer's serializer. @throws what the serializer throws; a handler lets it pass: the message failed */
   get data(): T {
     return this.#context.serializer.deserialize(this.value);

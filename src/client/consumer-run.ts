@@ -89,7 +89,7 @@ export class ConsumerRun<T> implements MessageTaker {
    * is on its way, before the handler has it. So such a message uses up its attempts instead of being tried for ever.
    */
   #begin(message: ConsumerMessage<T>): void {
-    if (message.handedOut === 1 && message.attempt === 1) {
+    if (ConsumerMessage.isNew(message)) {
       this.#call(message);
       return;
     }

@@ -1,6 +1,6 @@
 // Until when the leases of what is worked on run. Extending some messages of a delivery gives only them more time: the others
 // keep the deadline of the delivery. So each message that somebody works on has its own time; what waits has the delivery's.
-import type { PlannedSettle } from "./record-states.ts";
+import { extendRanges, type PlannedSettle } from "./record-states.ts";
 
 interface LeaseTime {
   /** Since when it is known to be worked on, monotonic ms. */
@@ -57,7 +57,7 @@ export class LeaseTimes {
         if (nowMs - time.sinceMs >= extendMaxMs) continue;
         if (nowMs - time.fromMs < ackDeadlineMs / 2) continue;
         time.fromMs = nowMs;
-        addOffset(due, offset);
+        extendRanges(due, offset);
       }
     }
     this.#running = times;
@@ -78,11 +78,4 @@ export class LeaseTimes {
       }
     }
   }
-}
-
-function addOffset(ranges: number[], offset: number): void {
-  const last = ranges.length - 2;
-  const count = ranges[last + 1] ?? 0;
-  if (last >= 0 && (ranges[last] ?? 0) + count === offset) ranges[last + 1] = count + 1;
-  else ranges.push(offset, 1);
 }

@@ -101,8 +101,8 @@ export function offsetRanges(
   return ranges;
 }
 
-/** Offsets come in their order. */
-function extendRanges(ranges: number[], offset: number): void {
+/** Adds an offset to pairs (first offset, count). Offsets come in their order. */
+export function extendRanges(ranges: number[], offset: number): void {
   const last = ranges.length - 2;
   const count = ranges[last + 1] ?? 0;
   if (last >= 0 && (ranges[last] ?? 0) + count === offset) ranges[last + 1] = count + 1;
