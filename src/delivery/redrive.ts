@@ -10,6 +10,7 @@ import type { FoundLetter } from "./dead-letter-view.ts";
 import type { OffsetRange } from "./delivery-commands.ts";
 import type { DeliveryRunner } from "./delivery-runner.ts";
 import type { DeliveryPartition, RedriveReceipt, RedriveSink } from "./ports.ts";
+import { rangesOf } from "./retry-offers.ts";
 
 export interface RedriveWish {
   readonly subscription: string;
@@ -103,17 +104,6 @@ async function settle(ledger: DeliveryRunner, ranges: readonly OffsetRange[]): P
   const { notAttached } = await ledger.partition.propose({ type: "deliver", updates });
   if (notAttached?.includes(id) !== true) return;
   throw new BrokerError("UNKNOWN_SUBSCRIPTION", "the ledger of dead letters was deleted meanwhile");
-}
-
-/** @param offsets ascending */
-export function rangesOf(offsets: readonly Offset[]): OffsetRange[] {
-  const ranges: [Offset, Offset][] = [];
-  for (const offset of offsets) {
-    const last = ranges.at(-1);
-    if (last !== undefined && last[1] === offset) last[1] = offset + 1;
-    else ranges.push([offset, offset + 1]);
-  }
-  return ranges;
 }
 
 function requireOpen({ isClosed, partition }: DeliveryRunner): void {

@@ -110,7 +110,7 @@ export class RetryOffers<B> {
 }
 
 /** Runs of these offsets. */
-function rangesOf(offsets: readonly Offset[]): OffsetRange[] {
+export function rangesOf(offsets: readonly Offset[]): OffsetRange[] {
   const ranges: [Offset, Offset][] = [];
   for (const offset of [...offsets].sort((a, b) => a - b)) {
     const last = ranges.at(-1);
