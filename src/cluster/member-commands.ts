@@ -54,6 +54,17 @@ export interface CancelDecommission {
   readonly nodeId: NodeId;
 }
 
+/**
+ * A decommissioning whose node still has wanted replicas that nobody moves: a forced recovery made a replica on it the whole
+ * group. They are placed elsewhere, as far as there are nodes for them.
+ */
+export interface ContinueDecommission {
+  readonly type: "continue-decommission";
+  readonly nodeId: NodeId;
+  /** The decommissioning that is meant; cancelled or begun anew meanwhile: nothing happens. */
+  readonly decommissionIndex: LogIndex;
+}
+
 /** The end of a decommissioning: the node holds nothing any more, and its directory can never register again. */
 export interface UnregisterNode {
   readonly type: "unregister-node";
@@ -95,6 +106,7 @@ export type MemberCommand =
   | FinishMove
   | DecommissionNode
   | CancelDecommission
+  | ContinueDecommission
   | UnregisterNode
   | SetMetadataVoters
   | RecoverGroup
@@ -124,6 +136,11 @@ export const MEMBER_DECODERS: {
     mustBeFenced: truth(fields, "mustBeFenced"),
   }),
   "cancel-decommission": (fields) => ({ type: "cancel-decommission", nodeId: nodeId(fields) }),
+  "continue-decommission": (fields) => ({
+    type: "continue-decommission",
+    nodeId: nodeId(fields),
+    decommissionIndex: integer(fields, "decommissionIndex", 1, Number.MAX_SAFE_INTEGER),
+  }),
   "unregister-node": (fields) => ({
     type: "unregister-node",
     nodeId: nodeId(fields),

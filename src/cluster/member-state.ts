@@ -6,6 +6,7 @@ import type { NodeId } from "../model/ids.ts";
 import type {
   CancelDecommission,
   CancelMove,
+  ContinueDecommission,
   DecommissionNode,
   FinishMove,
   MemberCommand,
@@ -25,6 +26,7 @@ import {
 import { type MetadataReply, refused } from "./metadata-reply.ts";
 import type { Change, MetadataTable } from "./metadata-table.ts";
 import { recoverGroup, recoverMetadata } from "./recovery-state.ts";
+import { planRest } from "./removal-plan.ts";
 import { planReplacements } from "./replacement-plan.ts";
 import { aimedAt, type PartitionRow } from "./topic-table.ts";
 
@@ -44,6 +46,8 @@ export function applyMemberCommand(
       return decommissionNode(table, command, change);
     case "cancel-decommission":
       return cancelDecommission(table, command, change);
+    case "continue-decommission":
+      return continueDecommission(table, command, change);
     case "unregister-node":
       return unregisterNode(table, command, change);
     case "set-metadata-voters":
@@ -203,6 +207,22 @@ function cancelDecommission(
     if (row.change?.cause === nodeId && turnRound(table, row, change)) partitions += 1;
   }
   return { ok: { changed: true, partitions } };
+}
+
+function continueDecommission(
+  table: MetadataTable,
+  { decommissionIndex, nodeId }: ContinueDecommission,
+  change: Change,
+): MetadataReply {
+  const node = table.nodes.get(nodeId);
+  if (node?.decommission?.index !== decommissionIndex) return { ok: { changed: false } };
+  const { partitions } = table.topics;
+  const moves = planRest(table.nodes.values(), partitions.values(), node);
+  for (const move of moves) {
+    const row = partitions.get(move.groupId);
+    if (row !== undefined) putMoved(table, row, { ...move, cause: nodeId }, change);
+  }
+  return { ok: { changed: moves.length > 0, partitions: moves.length } };
 }
 
 function unregisterNode(

@@ -1,6 +1,6 @@
 // The life of nodes in the metadata: each node registers itself at start (NodeRegistration), and the metadata leader
-// fences nodes that fell silent, unfences those that came back and unregisters those that were decommissioned and hold
-// nothing any more (NodeFencing). The broker starts and stops both.
+// fences nodes that fell silent, unfences those that came back, moves on what decommissioned ones still hold and unregisters
+// those that hold nothing any more (NodeFencing). The broker starts and stops both.
 import type { Clock } from "../base/clock.ts";
 import { sleep } from "../base/clock.ts";
 import { deferred } from "../base/deferred.ts";
@@ -9,13 +9,13 @@ import { BrokerError, isBrokerError } from "../model/errors.ts";
 import type { ReplicaId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import type { Liveness } from "./liveness.ts";
-import type { UnregisterNode } from "./member-commands.ts";
+import type { ContinueDecommission, UnregisterNode } from "./member-commands.ts";
 import type { FenceNode, RegisterNode, UnfenceNode } from "./metadata-commands.ts";
 import type { MetadataController } from "./metadata-controller.ts";
 import type { MetadataView } from "./metadata-image.ts";
 import { numberOf } from "./metadata-reply.ts";
 import type { ControllerClient, Logger } from "./ports.ts";
-import { planRemovals } from "./removal-plan.ts";
+import { planContinuations, planRemovals } from "./removal-plan.ts";
 
 /**
  * Pause after a failed registration, ms: doubles from the first to the last value, with ± 25 % of
@@ -155,7 +155,7 @@ export class NodeFencing {
     this.#wasLeader = isLeader;
     if (!isLeader) return;
     const plan = liveness.fencingPlan(view.image.nodes.values(), clock.monotonicMs());
-    const commands: (FenceNode | UnfenceNode | UnregisterNode)[] = [
+    const commands: (FenceNode | UnfenceNode | ContinueDecommission | UnregisterNode)[] = [
       ...plan.fence.map(({ nodeId, incarnation }) => ({
         type: "fence-node" as const,
         nodeId,
@@ -166,6 +166,7 @@ export class NodeFencing {
         nodeId,
         incarnation,
       })),
+      ...planContinuations(view.image),
       ...planRemovals(view.image, this.#options.metadataVoters()),
     ];
     for (const command of commands) {

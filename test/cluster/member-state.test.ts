@@ -4,7 +4,7 @@ import type { MetadataCommand } from "../../src/cluster/metadata-commands.ts";
 import { MetadataView } from "../../src/cluster/metadata-image.ts";
 import type { MetadataReply } from "../../src/cluster/metadata-reply.ts";
 import { MetadataState } from "../../src/cluster/metadata-state.ts";
-import { planRemovals } from "../../src/cluster/removal-plan.ts";
+import { planContinuations, planRemovals } from "../../src/cluster/removal-plan.ts";
 import {
   type PartitionRow,
   placementsOf,
@@ -326,6 +326,44 @@ describe("forced recovery", () => {
     expect(more.error?.fields["field"]).toBe("fromNode");
   });
 
+  test("a survivor whose node is about to leave: what it holds is moved on as soon as it has been settled", () => {
+    const subject = withTopic(5);
+    subject.apply(decommission(1));
+    subject.apply(fence(2));
+    subject.apply(fence(3));
+    subject.apply(recover(1, 4));
+    expect(planContinuations(subject.view.image)).toEqual([]);
+    const survivors = subject.nodes();
+    expect(survivors).toContain(1);
+    subject.finishAll();
+    expect(planRemovals(subject.view.image, [])).toEqual([]);
+    // 4 and 5 hold replicas already: somebody else must come back first.
+    expect(planContinuations(subject.view.image)).toEqual([]);
+    subject.apply({ type: "unfence-node", nodeId: node(2), incarnation: 1 });
+    const [goOn] = planContinuations(subject.view.image);
+    if (goOn === undefined) throw new Error("nothing to continue");
+    expect(subject.apply({ ...goOn, decommissionIndex: 1 }).ok).toEqual({ changed: false });
+    expect(subject.apply(goOn).ok).toEqual({ changed: true, partitions: 1 });
+    expect([...subject.nodes()].sort()).toEqual([2, 4, 5]);
+    expect(subject.row().change?.cause).toBe(1);
+    expect(planContinuations(subject.view.image)).toEqual([]);
+    subject.finishAll();
+    expect(planRemovals(subject.view.image, [])).toMatchObject([{ nodeId: 1 }]);
+  });
+
+  test("a decommissioning that is cancelled after it was continued: the survivor stays", () => {
+    const subject = withTopic(5);
+    subject.apply(decommission(1));
+    subject.apply(fence(2));
+    subject.apply(recover(1, 4));
+    subject.finishAll();
+    const before = subject.nodes();
+    subject.apply({ type: "unfence-node", nodeId: node(2), incarnation: 1 });
+    for (const goOn of planContinuations(subject.view.image)) subject.apply(goOn);
+    expect(subject.apply(cancel(1)).ok).toEqual({ changed: true, partitions: 1 });
+    expect(subject.nodes()).toEqual(before);
+  });
+
   test("refused: a node that does not hold the replica, or holds it on another disk", () => {
     const subject = withTopic(4);
     expect(subject.apply(recover(4, 4)).error?.fields["field"]).toBe("nodeId");
@@ -388,6 +426,9 @@ describe("random changes", () => {
         case 5:
           return cancel(a);
         case 6:
+          if (random.next() < 0.3) {
+            return { type: "continue-decommission", nodeId: node(a), decommissionIndex };
+          }
           return { type: "unregister-node", nodeId: node(a), decommissionIndex };
         case 7:
           return random.next() < 0.5 ? fence(a) : registration(a, { directoryId: `again-${b}` });

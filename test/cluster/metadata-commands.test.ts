@@ -36,6 +36,7 @@ const ALL: readonly MetadataCommand[] = [
   { type: "decommission-node", nodeId: node(3), successor: 0, mustBeFenced: false },
   { type: "decommission-node", nodeId: node(3), successor: node(4), mustBeFenced: true },
   { type: "cancel-decommission", nodeId: node(3) },
+  { type: "continue-decommission", nodeId: node(3), decommissionIndex: 12 },
   { type: "unregister-node", nodeId: node(3), decommissionIndex: 12 },
   { type: "set-metadata-voters", count: 5 },
   subscription("plain"),
