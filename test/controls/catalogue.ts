@@ -3,6 +3,7 @@ import { ackBeforeCommit } from "./catalogue/ack-before-commit.ts";
 import { ackBeforeFlush } from "./catalogue/ack-before-flush.ts";
 import { ackLost } from "./catalogue/ack-lost.ts";
 import { attemptDoubled } from "./catalogue/attempt-doubled.ts";
+import { barrierSkipped } from "./catalogue/barrier-skipped.ts";
 import { commitCountsUnflushed } from "./catalogue/commit-counts-unflushed.ts";
 import { commitOfOlderTerm } from "./catalogue/commit-of-older-term.ts";
 import { cursorAhead } from "./catalogue/cursor-ahead.ts";
@@ -43,6 +44,7 @@ export const CONTROLS: readonly Control[] = [
   ackBeforeCommit,
   highWatermarkEarly,
   followerRead,
+  barrierSkipped,
   noOwnTermEntry,
   noPreVote,
   noStickiness,

@@ -3,6 +3,7 @@
 // not even elections when a machine is cut off for a moment (steadiness.ts). Run by simulate.ts.
 import { crc32c } from "../../src/base/crc32c.ts";
 import { type GroupId, METADATA_GROUP } from "../../src/model/ids.ts";
+import type { MemoryPurpose } from "../../src/model/memory-budget.ts";
 import { sdkClient, sendBySdk } from "./clients.ts";
 import type { Deliveries } from "./delivery/deliveries.ts";
 import { describeGroup, lackOf, memberLackOf } from "./health.ts";
@@ -29,6 +30,9 @@ const QUIET_MS = 5000;
 const QUIET_LIMIT_MS = 40_000;
 /** Messages between brokers while nothing happens, per second and group: heartbeats, status, commit news. */
 const IDLE_MESSAGES_MAX = 60;
+/** What is taken only while something is under way. */
+const HELD_IN_USE: ReadonlySet<MemoryPurpose> = new Set(["read", "delivery"]);
+const RELEASE_LIMIT_MS = 2000;
 
 export class Calm {
   isPassed = false;
@@ -63,6 +67,7 @@ export class Calm {
       () => checkSteadiness(cluster, this.#groups),
       () => this.#deliveries.close(),
       () => this.#converge(),
+      () => this.#released(),
       () => this.#compare(),
     ];
     for (const step of steps) {
@@ -177,6 +182,18 @@ export class Calm {
       if (state === "replicate") continue;
       this.#cluster.violation(`group ${group}: the progress of ${replicaId} stays in ${state}`);
     }
+  }
+
+  /** L7: nobody reads or consumes any more, so nothing is held for it. */
+  async #released(): Promise<void> {
+    const held = (): string[] =>
+      this.#cluster.brokers.flatMap(({ node, nodeId }) =>
+        (node?.memory.uses() ?? [])
+          .filter(({ purpose, usedBytes }) => HELD_IN_USE.has(purpose) && usedBytes !== 0)
+          .map(({ purpose, usedBytes }) => `n${nodeId} holds ${usedBytes} bytes: ${purpose}`),
+      );
+    if (await this.#until(() => held().length === 0, RELEASE_LIMIT_MS)) return;
+    for (const text of held()) this.#cluster.violation(`memory is kept: ${text}`);
   }
 
   /** Equal logs, equal states, in memory and stored. */

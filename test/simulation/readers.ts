@@ -1,12 +1,17 @@
-// Clients that follow a topic while things go wrong: by unary fetches, or by the SDK's stream. Begun by the workload.
+// Clients that look at a topic while things go wrong: they follow it by unary fetches or by the SDK's stream, or ask where
+// it ends. Begun by the workload.
 import { sleep } from "../../src/base/clock.ts";
 import { type Client, isBrokerError } from "../../src/client/index.ts";
+import { sdkClient } from "./clients.ts";
 import type { Operations } from "./operations.ts";
+import type { TopicPlan } from "./plan/seed-plan.ts";
 import type { PublishClient } from "./publish-client.ts";
 import type { SimCluster } from "./sim-cluster.ts";
 
 const READ_DEADLINE_MS = 5000;
 const READ_PAUSE_MS = 400;
+const ASK_DEADLINE_MS = 2000;
+const ASK_PAUSE_MS = 300;
 /** Check-quorum takes less, so nobody refuses for longer what was committed. */
 const DEPOSED_MS_MAX = 4000;
 
@@ -66,6 +71,26 @@ export class Readers {
         if (this.#abort.signal.aborted) return;
         if (!isBrokerError(error, "LOG_CORRUPT")) throw error;
       }
+    }
+  }
+
+  /** I31: what comes back must not be older than anything acknowledged before. The checker compares. */
+  async askBounds({ name: topic, partitions }: TopicPlan): Promise<void> {
+    const { history, sdkHost, world } = this.#cluster;
+    // Its own view of who leads: one that sends as well learns of new leaders too soon to meet an old one.
+    const admin = sdkClient(this.#cluster).admin();
+    for (let turn = 0; !this.#abort.signal.aborted; turn += 1) {
+      const partition = turn % partitions;
+      const beganMs = world.nowMs;
+      try {
+        const answer = await admin.listOffsets(topic, partition, 0, { timeoutMs: ASK_DEADLINE_MS });
+        const { highWatermark, leaderEpoch, logStartOffset } = answer;
+        const bounds = { topic, partition, leaderEpoch, logStartOffset, highWatermark };
+        history.add({ type: "bounds", atMs: world.nowMs, beganMs, ...bounds });
+      } catch (error) {
+        if (!isBrokerError(error)) throw error;
+      }
+      await sleep(sdkHost.clock, ASK_PAUSE_MS);
     }
   }
 

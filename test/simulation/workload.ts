@@ -55,7 +55,10 @@ export class Workload {
       if (user.client === "plain") this.#spawn(clientHost, () => this.#sendPlain(user, topic));
       else this.#spawn(sdkHost, () => this.#sendBursts(producer, user, topic));
     }
-    const { hasPassingTopics, plain, sdk } = plan.readers;
+    const { asksForBounds, hasPassingTopics, plain, sdk } = plan.readers;
+    for (const topic of asksForBounds === true ? plan.topics : []) {
+      this.#spawn(sdkHost, () => this.#readers.askBounds(topic));
+    }
     for (const name of sdk) this.#spawn(sdkHost, () => this.#readers.followBySdk(name));
     for (const { name, partitions } of plan.topics) {
       if (!plain.includes(name)) continue;

@@ -227,6 +227,12 @@ const PLANTED: readonly (readonly [AnomalyKind, string, Story, readonly string[]
   ],
   [
     "stale-read",
+    "bounds have no lease: an older epoch tells its end at once",
+    Story.of({ staleReadMsMax: 4000 }).send("a").ack("a", 0, 2).wait(1).bounds(0, 1).final(["a"]),
+    ["send", "ack", "bounds"],
+  ],
+  [
+    "stale-read",
     "a leader of an older epoch still tells its end",
     Story.of().send("a").ack("a", 0, 2).wait(4100).bounds(0, 1).final(["a"]),
     ["send", "ack", "bounds"],

@@ -1,5 +1,6 @@
 // A15 and A25: what was acknowledged before somebody asked must be visible to him: at once to a leader of that epoch or a
-// later one (else it was cut off), and after the lease to anybody (else the answer is stale).
+// later one (else it was cut off), and after the lease to anybody (else the answer is stale). Bounds are linearizable: they
+// are stale at once.
 import type { ReceiptsByTime } from "../receipts-by-time.ts";
 import { type Check, type Evidence, eventsOf, type Found, located, shown } from "./check.ts";
 
@@ -13,6 +14,8 @@ interface EndSeen {
   readonly who: string;
   /** Of the leader that answered; undefined: not known. */
   readonly leaderEpoch: number | undefined;
+  /** Whoever answered had to make sure that nobody else leads. */
+  readonly isBarred: boolean;
 }
 
 export const recencyCheck: Check = {
@@ -39,12 +42,13 @@ function endsSeen({ facts }: Evidence): EndSeen[] {
     event: number,
     who: `epoch ${event.leaderEpoch}`,
     leaderEpoch: event.leaderEpoch,
+    isBarred: true,
   }));
   for (const { beganMs, count, event, from, highWatermark, place, reader } of reads.polls) {
     const end = highWatermark ?? (count === 0 ? from : undefined);
     if (end === undefined) continue;
     const who = `reader ${reads.readers.textOf(reader)}`;
-    ends.push({ place, beganMs, end, event, who, leaderEpoch: undefined });
+    ends.push({ place, beganMs, end, event, who, leaderEpoch: undefined, isBarred: false });
   }
   return ends;
 }
@@ -62,10 +66,12 @@ function judge(evidence: Evidence, receipts: ReceiptsByTime, seen: EndSeen, foun
   const missed = receipts.firstFrom(seen.end);
   if (missed === undefined) return;
   const lagMs = seen.beganMs - sends.ackMs.at(missed);
-  if (lagMs <= rules.staleReadMsMax) return;
-  // Whoever was paused does not know that it was deposed meanwhile.
-  const pausedMs = promises.timeline.pausedMs(sends.ackMs.at(missed), seen.beganMs);
-  if (lagMs - pausedMs <= rules.staleReadMsMax) return;
+  if (!seen.isBarred) {
+    if (lagMs <= rules.staleReadMsMax) return;
+    // Whoever was paused does not know that it was deposed meanwhile.
+    const pausedMs = promises.timeline.pausedMs(sends.ackMs.at(missed), seen.beganMs);
+    if (lagMs - pausedMs <= rules.staleReadMsMax) return;
+  }
   report(evidence, "stale-read", missed, seen, found, ` ${Math.round(lagMs)} ms before`);
 }
 

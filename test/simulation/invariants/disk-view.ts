@@ -34,6 +34,12 @@ const IMAGE_NAME = /^images\/(\d+)-(\d+)\.image$/;
 const JOURNAL = "hard-state.journal";
 const SEGMENT_HEADER_BYTES = 64;
 
+interface NamedImage {
+  readonly groupId: GroupId;
+  readonly index: LogIndex;
+  readonly path: string;
+}
+
 export class DiskView {
   readonly node: NodeId;
   readonly #events: DiskEvents;
@@ -43,7 +49,7 @@ export class DiskView {
   /** Newest image of each group that is complete and named, durably. */
   readonly #images = new Map<GroupId, LogIndex>();
   /** Named since the last sync of the directory. */
-  #newImages: { readonly groupId: GroupId; readonly index: LogIndex }[] = [];
+  #newImages: NamedImage[] = [];
   #newJournal: JournalFile | undefined;
 
   constructor(node: NodeId, events: DiskEvents) {
@@ -74,6 +80,10 @@ export class DiskView {
     for (const log of this.#logs.values()) {
       for (const segment of log.segments) segment.forgetUnsynced();
       log.isUnread = true;
+    }
+    // A name that is found afterwards was on the medium, although nobody had made sure of it.
+    for (const { groupId, index, path } of this.#newImages) {
+      if (left(path) !== undefined) this.#images.set(groupId, index);
     }
     this.#files.clear();
     this.#newImages = [];
@@ -167,7 +177,8 @@ export class DiskView {
     this.#files.delete(from);
     const image = IMAGE_NAME.exec(to);
     if (image !== null) {
-      this.#newImages.push({ groupId: Number(image[1]) as GroupId, index: Number(image[2]) });
+      const groupId = Number(image[1]) as GroupId;
+      this.#newImages.push({ groupId, index: Number(image[2]), path: to });
     }
     if (file === undefined) {
       // A repaired copy took the place of a segment.

@@ -154,6 +154,7 @@ function drawReaders(random: Random, topics: readonly TopicPlan[], mayForget: bo
     plain: some(),
     sdk: some(),
     asksForOutcomes: random.next() < 0.5,
+    asksForBounds: true,
     hasPassingTopics: random.next() < 0.3,
   };
 }

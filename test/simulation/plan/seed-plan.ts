@@ -62,6 +62,8 @@ export interface ReaderPlan {
   readonly sdk: readonly string[];
   /** Some senders ask later what became of what only the leader had. */
   readonly asksForOutcomes: boolean;
+  /** Somebody asks all the time where partitions end. Left out: nobody, as in scenarios from before there was one. */
+  readonly asksForBounds?: boolean | undefined;
   /** Topics come and go. */
   readonly hasPassingTopics: boolean;
 }
