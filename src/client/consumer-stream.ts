@@ -31,7 +31,8 @@ export interface ConsumerStreamEvents {
   /** What is held of a partition from leaders that are gone. */
   orphansOf(channel: ConsumerChannel): readonly HeldDelivery[];
   onDelivery(stream: ConsumerStream, channel: ConsumerChannel, delivery: HeldDelivery): void;
-  onResumed(channel: ConsumerChannel, number: number, ranges: readonly number[]): void;
+  /** @returns false: some of it is not held any more */
+  onResumed(channel: ConsumerChannel, number: number, ranges: readonly number[]): boolean;
   /** Messages of the channel do not wait any more. */
   onLeft(delivery: HeldDelivery, count: number): void;
   onFreed(channel: ConsumerChannel): void;
@@ -110,6 +111,10 @@ export class ConsumerStream implements ChannelEvents {
     return this.#settlements.isEmpty && this.#settlements.unanswered === 0;
   }
 
+  isOf(delivery: HeldDelivery): boolean {
+    return this.#channelIdOf(delivery) !== undefined;
+  }
+
   channels(): Iterable<ConsumerChannel> {
     return this.#channels.values();
   }
@@ -137,6 +142,15 @@ export class ConsumerStream implements ChannelEvents {
     for (const channel of [...this.#channels.values()]) {
       if (channel.key === key && channel.leaderEpoch < leaderEpoch) this.#endChannel(channel);
     }
+  }
+
+  /**
+   * A lease has ended, and the broker neither confirmed more time nor took the message back: it hangs, or cannot be reached.
+   * What it hands out meanwhile may be out of order.
+   */
+  overdue(): void {
+    const text = `${this.endpoint} did not say in time that a lease was extended`;
+    this.#fail(new BrokerError("UNREACHABLE", text));
   }
 
   /** Ends the stream without telling anybody. What it held is lost. */
@@ -189,7 +203,7 @@ export class ConsumerStream implements ChannelEvents {
 
   #flush(): void {
     while (!this.#isOver) {
-      const settle = this.#settlements.take();
+      const settle = this.#settlements.take(this.#options.clock.monotonicMs());
       const credit = this.#drain === "no" ? this.#credit.take() : undefined;
       const held = this.#takeHeld();
       const drain = this.#drain === "wanted";
@@ -282,7 +296,11 @@ export class ConsumerStream implements ChannelEvents {
       if (this.#credit.isDue) this.#flushSoon();
       return;
     }
-    if (resumed.length > 0) this.#events.onResumed(channel, deliveryNumber, resumed);
+    if (resumed.length > 0 && !this.#events.onResumed(channel, deliveryNumber, resumed)) {
+      // Its lease ended while the broker was asked. The broker believes it to be held, and may hand out what comes behind it.
+      const fields = { deliveryNumber };
+      throw new BrokerError("STALE_DELIVERY", "what was resumed is not held any more", fields);
+    }
     if (bytes.length === 0) return;
     const { clock, isVerified } = this.#options;
     const received = receivedDelivery(channel, delivery, isVerified, clock.monotonicMs());
@@ -332,6 +350,7 @@ export class ConsumerStream implements ChannelEvents {
 
   /** What the broker sent cannot be used. */
   #fail(error: BrokerError): void {
+    if (this.#isOver) return;
     this.#end(error);
     this.#stream.cancel();
   }

@@ -105,6 +105,12 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     this.#orphans.expire(this.#nowMs());
   }
 
+  overdue(delivery: HeldDelivery): void {
+    for (const { stream } of this.#links.values()) {
+      if (stream?.isOf(delivery) === true) stream.overdue();
+    }
+  }
+
   /** Ends all streams. What is held is lost at once; resolves when the streams have ended. */
   close(): Promise<void> {
     this.#isClosed = true;
@@ -139,8 +145,8 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     this.#events.onDelivery(channel, delivery);
   }
 
-  onResumed(channel: ConsumerChannel, number: number, ranges: readonly number[]): void {
-    this.#orphans.resume(channel, number, ranges, this.#nowMs());
+  onResumed(channel: ConsumerChannel, number: number, ranges: readonly number[]): boolean {
+    return this.#orphans.resume(channel, number, ranges, this.#nowMs());
   }
 
   onLeft(delivery: HeldDelivery, count: number): void {

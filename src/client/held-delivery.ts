@@ -39,7 +39,7 @@ export class HeldDelivery {
   leaderEpoch: number;
   layoutEpoch: number;
   ackDeadlineMs: number;
-  /** Since when the lease runs, as far as is known here, monotonic ms; without a place: since when it has none. */
+  /** Since when the lease of what waits runs, monotonic ms. */
   leaseFromMs: number;
   /** Waits to be looked at by its settlement queue. */
   isTouched = false;
@@ -76,7 +76,7 @@ export class HeldDelivery {
     this.layoutEpoch = place.layoutEpoch;
     this.ackDeadlineMs = place.ackDeadlineMs;
     this.leaseFromMs = nowMs;
-    this.#leases = new LeaseTimes(nowMs);
+    this.#leases = new LeaseTimes(nowMs, place.ackDeadlineMs);
     this.#attempts = attempts;
     this.#states = new Uint8Array(batch.endOffset - batch.firstOffset);
     for (const [from, to] of this.#within(ranges)) this.#states.fill(WAITING, from, to);
@@ -195,19 +195,34 @@ export class HeldDelivery {
   /**
    * Extends what somebody works on, as far as it is due. What waits is not extended; shortly before it is over it is given
    * back, so that nobody begins what the broker is about to give to another consumer.
+   *
+   * @returns when the first lease of what is worked on (without a place: or not confirmed) ends, unless a broker gives more
+   * time; monotonic ms
    */
-  keepLeases(nowMs: number, extendMaxMs: number): void {
-    if (this.place === undefined) return;
+  keepLeases(nowMs: number, extendMaxMs: number): number {
+    if (this.place === undefined) return this.#firstEndMs(UNKNOWN);
     const { ackDeadlineMs } = this;
     if (nowMs - this.leaseFromMs >= (ackDeadlineMs * 7) / 8) this.giveBack(RELEASE);
     const running = this.running === 0 ? [] : this.runningRanges();
-    const due = this.#leases.look(running, { nowMs, ackDeadlineMs, extendMaxMs });
+    const isHeld = (offset: number): boolean => this.#isHeld(offset - this.batch.firstOffset);
+    const due = this.#leases.look(running, isHeld, { nowMs, ackDeadlineMs, extendMaxMs });
     while (due.length > 0) this.extend(due.splice(0, RANGE_NUMBERS_MAX));
+    return this.#firstEndMs(WORKING);
+  }
+
+  /** The broker confirmed more time. @param ranges pairs @param askedMs when it was asked for it, monotonic ms */
+  extended(ranges: readonly number[], askedMs: number): void {
+    this.#leases.extended(ranges, askedMs, this.ackDeadlineMs);
+  }
+
+  /** The broker refused more time; what it has taken back it says by itself. @param ranges pairs */
+  notExtended(ranges: readonly number[]): void {
+    this.#leases.notExtended(ranges);
   }
 
   /** What another leader should know that is still held here. */
   heldRanges(): number[] {
-    return this.#ranges((state) => state >= BEGUN && state <= UNKNOWN);
+    return this.#ranges(isHeldState);
   }
 
   /** The lease of these begins anew. @param ranges pairs: first offset, count @param done told what became of it */
@@ -298,8 +313,9 @@ export class HeldDelivery {
   // --- changing leaders
 
   /**
-   * Its stream or channel is over: what waited is dropped, the rest may be resumed. A failure that was sent is given up: if
-   * the leader took it, telling it to the next one would count it twice; if not, the message is handed out again.
+   * Its stream or channel is over: what waited is dropped, the rest may be resumed as long as its lease runs: afterwards
+   * somebody else may have it. A failure that was sent is given up: if the leader took it, telling it to the next one would
+   * count it twice; if not, the message is handed out again.
    */
   orphan(nowMs: number): void {
     for (const [at, state] of this.#states.entries()) {
@@ -310,7 +326,15 @@ export class HeldDelivery {
     for (const { done, ranges } of this.#extensions.splice(0)) done?.reject(stale(ranges[0] ?? 0));
     this.place = undefined;
     this.isTouched = false;
-    this.leaseFromMs = nowMs;
+    this.expire(nowMs);
+  }
+
+  /** Without a place: what has no lease any more is lost. */
+  expire(nowMs: number): void {
+    for (const [at, state] of this.#states.entries()) {
+      const offset = this.batch.firstOffset + at;
+      if (isHeldState(state) && this.#leases.endMs(offset) <= nowMs) this.#lose(at, undefined);
+    }
   }
 
   /** A leader goes on with these under a new number; what it does not name is lost. */
@@ -324,7 +348,7 @@ export class HeldDelivery {
     this.layoutEpoch = place.layoutEpoch;
     this.ackDeadlineMs = place.ackDeadlineMs;
     this.leaseFromMs = nowMs;
-    this.#leases.restart(nowMs);
+    this.#leases.restart(nowMs, place.ackDeadlineMs);
     for (const [at, state] of this.#states.entries()) {
       if (state === WORKING) this.#states[at] = BEGUN;
       else if (state === UNKNOWN) this.#states[at] = DECIDED;
@@ -365,6 +389,20 @@ export class HeldDelivery {
     if (this.isOver) this.place?.over(this);
   }
 
+  /** Of what has begun, up to a state. */
+  #firstEndMs(last: number): number {
+    let endMs = Number.POSITIVE_INFINITY;
+    for (const [at, state] of this.#states.entries()) {
+      if (state < BEGUN || state > last) continue;
+      endMs = Math.min(endMs, this.#leases.endMs(this.batch.firstOffset + at));
+    }
+    return endMs;
+  }
+
+  #isHeld(at: number): boolean {
+    return isHeldState(this.#states[at] ?? ABSENT);
+  }
+
   #within(ranges: readonly number[]): Iterable<readonly [number, number]> {
     return positionsIn(ranges, this.batch.firstOffset, this.#states.length);
   }
@@ -376,4 +414,9 @@ export class HeldDelivery {
   #ranges(isWanted: (state: number) => boolean): number[] {
     return offsetRanges(this.#states, this.batch.firstOffset, isWanted);
   }
+}
+
+/** Somebody works on it, or its settlement is not confirmed. */
+function isHeldState(state: number): boolean {
+  return state >= BEGUN && state <= UNKNOWN;
 }

@@ -8,10 +8,16 @@ export interface Leases {
   held(): Iterable<HeldDelivery>;
   /** Deliveries without a leader whose time is over are lost. */
   expire(): void;
+  /** The lease of something that is worked on has ended, and the broker says nothing. */
+  overdue(delivery: HeldDelivery): void;
 }
 
 const LOOK_MS_MIN = 100;
 const LOOK_MS_MAX = 10_000;
+/** A look that is due may be so late. */
+const LATE_MS_MIN = 10;
+/** So long after the end of a lease the broker's word about it may still be under way. */
+const NOTICE_MS = 250;
 
 export class LeaseKeeper {
   readonly #clock: Clock;
@@ -27,7 +33,7 @@ export class LeaseKeeper {
 
   /** Something is held: look after it. Costs nothing when that is known. */
   wake(ackDeadlineMs: number): void {
-    this.#cancel ??= this.#clock.schedule(lookMs(ackDeadlineMs), () => this.#look());
+    this.#lookIn(lookMs(ackDeadlineMs));
   }
 
   /** The deadline changed: looking may be due earlier. */
@@ -42,17 +48,29 @@ export class LeaseKeeper {
     this.#cancel = undefined;
   }
 
+  #lookIn(delayMs: number): void {
+    this.#cancel ??= this.#clock.schedule(delayMs, () => this.#look());
+  }
+
   #look(): void {
     this.#cancel = undefined;
     const nowMs = this.#clock.monotonicMs();
     this.#leases.expire();
-    let shortestMs = Number.POSITIVE_INFINITY;
+    let nextMs = Number.POSITIVE_INFINITY;
+    const overdue: HeldDelivery[] = [];
     for (const delivery of this.#leases.held()) {
-      shortestMs = Math.min(shortestMs, delivery.ackDeadlineMs);
       // What waits is not extended: a slow consumer must not keep from others what it has not begun.
-      delivery.keepLeases(nowMs, this.#extendMaxMs);
+      const endMs = delivery.keepLeases(nowMs, this.#extendMaxMs);
+      const lateMs = delivery.place === undefined ? endMs : endMs + NOTICE_MS;
+      if (nowMs >= lateMs) overdue.push(delivery);
+      const delayMs = Math.min(
+        lookMs(delivery.ackDeadlineMs),
+        Math.max(lateMs - nowMs, LATE_MS_MIN),
+      );
+      nextMs = Math.min(nextMs, delayMs);
     }
-    if (shortestMs !== Number.POSITIVE_INFINITY) this.wake(shortestMs);
+    for (const delivery of overdue) this.#leases.overdue(delivery);
+    if (nextMs !== Number.POSITIVE_INFINITY) this.#lookIn(nextMs);
   }
 }
 

@@ -1,12 +1,16 @@
-// Until when the leases of what is worked on run. Extending some messages of a delivery gives only them more time: the others
-// keep the deadline of the delivery. So each message that somebody works on has its own time; what waits has the delivery's.
-import { extendRanges, type PlannedSettle } from "./record-states.ts";
+// Until when the leases of what is held run, as far as is known here: a lease is longer only when the broker has confirmed so,
+// from when it was asked. Extending some messages of a delivery gives only them more time: the others keep the deadline of
+// the delivery. So each message that somebody works on has its own time; what waits has the delivery's.
+import { extendRanges, offsetsOf, type PlannedSettle } from "./record-states.ts";
 
 interface LeaseTime {
   /** Since when it is known to be worked on, monotonic ms. */
   readonly sinceMs: number;
-  /** Since when its lease runs, monotonic ms. */
+  /** Since when its lease runs, and until when, monotonic ms. */
   fromMs: number;
+  endMs: number;
+  /** When more time was last asked for, monotonic ms; not after fromMs: the broker has answered. */
+  askedMs: number;
 }
 
 /** How a lease stands when it is looked at. */
@@ -20,47 +24,58 @@ export interface LeaseLook {
 export class LeaseTimes {
   /** Of what waits, and of what was begun since the last look: monotonic ms. */
   #fromMs: number;
-  /** By offset: of what is worked on. */
-  #running = new Map<number, LeaseTime>();
+  #endMs: number;
+  /** By offset: of what is worked on, or was and is not confirmed. */
+  readonly #own = new Map<number, LeaseTime>();
   /** What begins from now on gets more time at once: the next look may be too late for it. */
   #isLate = false;
   #lookedMs: number;
 
-  constructor(nowMs: number) {
+  constructor(nowMs: number, ackDeadlineMs: number) {
     this.#fromMs = nowMs;
+    this.#endMs = nowMs + ackDeadlineMs;
     this.#lookedMs = nowMs;
   }
 
   /** All leases begin anew, with another leader. */
-  restart(nowMs: number): void {
+  restart(nowMs: number, ackDeadlineMs: number): void {
     this.#fromMs = nowMs;
+    this.#endMs = nowMs + ackDeadlineMs;
     this.#isLate = false;
-    for (const time of this.#running.values()) time.fromMs = nowMs;
+    for (const time of this.#own.values()) {
+      time.fromMs = nowMs;
+      time.endMs = this.#endMs;
+      time.askedMs = nowMs;
+    }
+  }
+
+  /** Monotonic ms. */
+  endMs(offset: number): number {
+    return this.#own.get(offset)?.endMs ?? this.#endMs;
   }
 
   /**
    * Looked at each eighth of the deadline, everything is extended between a half and five eighths of it.
    * @param running pairs: first offset, count
-   * @returns what must be extended now, likewise
+   * @param isHeld of any offset: it is still worked on or not confirmed
+   * @returns what must be extended now, as pairs
    */
-  look(running: readonly number[], { nowMs, ackDeadlineMs, extendMaxMs }: LeaseLook): number[] {
+  look(
+    running: readonly number[],
+    isHeld: (offset: number) => boolean,
+    { nowMs, ackDeadlineMs, extendMaxMs }: LeaseLook,
+  ): number[] {
     this.#lookedMs = nowMs;
     this.#isLate = extendMaxMs > 0 && nowMs - this.#fromMs >= (ackDeadlineMs * 3) / 8;
-    const times = new Map<number, LeaseTime>();
+    for (const offset of this.#own.keys()) if (!isHeld(offset)) this.#own.delete(offset);
     const due: number[] = [];
-    for (let i = 0; i + 1 < running.length; i += 2) {
-      const from = running[i] ?? 0;
-      const to = from + (running[i + 1] ?? 0);
-      for (let offset = from; offset < to; offset += 1) {
-        const time = this.#running.get(offset) ?? { sinceMs: nowMs, fromMs: this.#fromMs };
-        times.set(offset, time);
-        if (nowMs - time.sinceMs >= extendMaxMs) continue;
-        if (nowMs - time.fromMs < ackDeadlineMs / 2) continue;
-        time.fromMs = nowMs;
-        extendRanges(due, offset);
-      }
+    for (const offset of offsetsOf(running)) {
+      const time = this.#timeOf(offset, nowMs);
+      if (nowMs - time.sinceMs >= extendMaxMs) continue;
+      if (nowMs - Math.max(time.fromMs, time.askedMs) < ackDeadlineMs / 2) continue;
+      time.askedMs = nowMs;
+      extendRanges(due, offset);
     }
-    this.#running = times;
     return due;
   }
 
@@ -70,12 +85,35 @@ export class LeaseTimes {
     for (const { kind, ranges } of settles.slice(from)) {
       if (kind !== "begun") continue;
       settles.push({ kind: "extend", retryAtMs: 0, error: "", ranges: [...ranges] });
-      for (let i = 0; i + 1 < ranges.length; i += 2) {
-        const first = ranges[i] ?? 0;
-        for (let offset = first; offset < first + (ranges[i + 1] ?? 0); offset += 1) {
-          this.#running.set(offset, { sinceMs: this.#lookedMs, fromMs: this.#lookedMs });
-        }
+      for (const offset of offsetsOf(ranges)) {
+        this.#timeOf(offset, this.#lookedMs).askedMs = this.#lookedMs;
       }
     }
+  }
+
+  /** The broker confirmed that these have more time. @param ranges pairs @param askedMs when it was asked for it */
+  extended(ranges: readonly number[], askedMs: number, ackDeadlineMs: number): void {
+    for (const offset of offsetsOf(ranges)) {
+      const time = this.#timeOf(offset, askedMs);
+      time.fromMs = Math.max(time.fromMs, askedMs);
+      time.endMs = Math.max(time.endMs, askedMs + ackDeadlineMs);
+    }
+  }
+
+  /** The broker refused for now: the next look asks again. @param ranges pairs */
+  notExtended(ranges: readonly number[]): void {
+    for (const offset of offsetsOf(ranges)) {
+      const time = this.#own.get(offset);
+      if (time !== undefined) time.askedMs = time.fromMs;
+    }
+  }
+
+  #timeOf(offset: number, nowMs: number): LeaseTime {
+    const known = this.#own.get(offset);
+    if (known !== undefined) return known;
+    const { fromMs, endMs } = { fromMs: this.#fromMs, endMs: this.#endMs };
+    const time = { sinceMs: nowMs, fromMs, endMs, askedMs: fromMs };
+    this.#own.set(offset, time);
+    return time;
   }
 }

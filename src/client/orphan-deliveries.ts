@@ -2,6 +2,7 @@
 // consumer go on with them; after an ack deadline nobody will.
 import { type ConsumerChannel, partitionKey } from "./consumer-channel.ts";
 import type { HeldDelivery } from "./held-delivery.ts";
+import { offsetsOf } from "./record-states.ts";
 
 export class OrphanDeliveries {
   readonly #byPartition = new Map<string, HeldDelivery[]>();
@@ -23,13 +24,23 @@ export class OrphanDeliveries {
     return [...this.#byPartition.values()].flat();
   }
 
-  /** The leader of the channel goes on with these offsets: pairs (first, count). */
-  resume(channel: ConsumerChannel, number: number, ranges: readonly number[], nowMs: number): void {
+  /**
+   * The leader of the channel goes on with these offsets: pairs (first, count).
+   * @returns false: some of them are not held any more; nothing was done then
+   */
+  resume(
+    channel: ConsumerChannel,
+    number: number,
+    ranges: readonly number[],
+    nowMs: number,
+  ): boolean {
+    if (!isCovered(ranges, this.of(channel.key))) return false;
     for (const delivery of this.of(channel.key)) {
       if (!overlaps(delivery.heldRanges(), ranges)) continue;
       channel.resume(delivery, number, ranges, nowMs);
     }
     this.#sweep(channel.key);
+    return true;
   }
 
   /** These were handed out anew, so that nobody holds them from before. */
@@ -41,12 +52,10 @@ export class OrphanDeliveries {
     this.#sweep(channel.key);
   }
 
-  /** What nobody resumed within its deadline is lost. */
+  /** What nobody resumed while its lease ran is lost. */
   expire(nowMs: number): void {
     for (const [key, deliveries] of [...this.#byPartition]) {
-      for (const delivery of deliveries) {
-        if (nowMs - delivery.leaseFromMs >= delivery.ackDeadlineMs) delivery.giveUp(undefined);
-      }
+      for (const delivery of deliveries) delivery.expire(nowMs);
       this.#sweep(key);
     }
   }
@@ -62,6 +71,16 @@ export class OrphanDeliveries {
     if (left.length === 0) this.#byPartition.delete(key);
     else this.#byPartition.set(key, left);
   }
+}
+
+/** All of these offsets are held by some delivery. @param ranges pairs: first offset, count */
+function isCovered(ranges: readonly number[], deliveries: readonly HeldDelivery[]): boolean {
+  const held = new Set<number>();
+  for (const delivery of deliveries) {
+    for (const offset of offsetsOf(delivery.heldRanges())) held.add(offset);
+  }
+  for (const offset of offsetsOf(ranges)) if (!held.has(offset)) return false;
+  return true;
 }
 
 /** Pairs: first offset, count. */

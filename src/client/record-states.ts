@@ -101,6 +101,14 @@ export function offsetRanges(
   return ranges;
 }
 
+/** @param ranges pairs: first offset, count */
+export function* offsetsOf(ranges: readonly number[]): Generator<number> {
+  for (let i = 0; i + 1 < ranges.length; i += 2) {
+    const first = ranges[i] ?? 0;
+    for (let offset = first; offset < first + (ranges[i + 1] ?? 0); offset += 1) yield offset;
+  }
+}
+
 /** Adds an offset to pairs (first offset, count). Offsets come in their order. */
 export function extendRanges(ranges: number[], offset: number): void {
   const last = ranges.length - 2;

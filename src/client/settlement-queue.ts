@@ -11,6 +11,9 @@ interface SentSettle {
   readonly channel: number;
   readonly delivery: HeldDelivery;
   readonly ranges: readonly number[];
+  readonly isExtension: boolean;
+  /** Monotonic ms. */
+  readonly sentMs: number;
   readonly done: Deferred<void> | undefined;
 }
 
@@ -46,7 +49,7 @@ export class SettlementQueue {
   }
 
   /** What to send now, at most one request full. Ask again while it is not empty. */
-  take(): Settle[] {
+  take(nowMs: number): Settle[] {
     for (const delivery of this.#touched.splice(0)) {
       if (this.#channelOf(delivery) === undefined) continue;
       const settles: PlannedSettle[] = [];
@@ -66,7 +69,7 @@ export class SettlementQueue {
       const channel = this.#channelOf(next.delivery);
       if (channel === undefined) continue;
       elements += 1 + settle.ranges.length;
-      request.push(this.#send(next.delivery, channel, settle));
+      request.push(this.#send(next.delivery, channel, settle, nowMs));
     }
     if (this.#planned[0]?.settles.length === 0) this.#planned.shift();
     return request;
@@ -78,8 +81,10 @@ export class SettlementQueue {
       const sent = this.#sent.get(number);
       if (sent === undefined) continue;
       this.#sent.delete(number);
-      if (sent.done === undefined) sent.delivery.confirm(sent.ranges);
-      else sent.done.resolve();
+      const { delivery, done, isExtension, ranges, sentMs } = sent;
+      if (isExtension) delivery.extended(ranges, sentMs);
+      else delivery.confirm(ranges);
+      done?.resolve();
     }
   }
 
@@ -89,8 +94,9 @@ export class SettlementQueue {
     if (sent === undefined) return undefined;
     this.#sent.delete(refusal.number);
     const error = errorOfReason(refusal.reason, refusal.message, refusal.metadata);
-    if (sent.done !== undefined) {
-      sent.done.reject(asFlotillaError(error));
+    if (sent.isExtension) {
+      sent.delivery.notExtended(sent.ranges);
+      sent.done?.reject(asFlotillaError(error));
       return undefined;
     }
     if (error.retryable) return () => sent.delivery.repeat(sent.ranges);
@@ -126,13 +132,14 @@ export class SettlementQueue {
     for (const delivery of this.#touched.splice(0)) delivery.isTouched = false;
   }
 
-  #send(delivery: HeldDelivery, channel: number, settle: PlannedSettle): Settle {
+  #send(delivery: HeldDelivery, channel: number, settle: PlannedSettle, sentMs: number): Settle {
     this.#number += 1;
     const number = this.#number;
     const { done, error, kind, ranges, retryAtMs } = settle;
-    // BEGUN is not answered, and nobody waits for an extension that nobody asked for.
-    const isAnswered = kind !== "begun" && (kind !== "extend" || done !== undefined);
-    if (isAnswered) this.#sent.set(number, { channel, delivery, ranges, done });
+    const isExtension = kind === "extend";
+    const sent = { channel, delivery, ranges, isExtension, sentMs, done };
+    // BEGUN is not answered.
+    if (kind !== "begun") this.#sent.set(number, sent);
     return {
       number,
       channel,

@@ -17,7 +17,12 @@ interface SetUp {
 }
 
 function setUp(): SetUp {
-  const introduction = DeliveryChannel.create({ topic: "t", mode: "exclusive", leaderEpoch: 2 });
+  const introduction = DeliveryChannel.create({
+    topic: "t",
+    mode: "exclusive",
+    leaderEpoch: 2,
+    ackDeadlineMs: 30_000,
+  });
   const channel = new ConsumerChannel(introduction, EVENTS);
   return {
     channel,

@@ -68,6 +68,10 @@ export class FakeSubscription {
   holdsSettled = false;
   /** New leaders let nobody go on. */
   resumesNothing = false;
+  /** Brokers hang: they take nothing in, and say nothing. */
+  isSilent = false;
+  /** So long it takes to look at what a consumer says it holds. */
+  resumeDelayMs = 0;
   /** Streams are refused with it. */
   refusal: BrokerError | undefined;
   /** Settlements are refused, in order. */
@@ -229,6 +233,7 @@ export class SubscribeSession implements FakeSession {
 
   receive(request: SubscribeRequest): void {
     const subscription = this.#subscription;
+    if (subscription.isSilent) return;
     subscription.requests.push(request);
     if (request.open !== undefined) {
       subscription.opens.push(request.open);
@@ -246,11 +251,14 @@ export class SubscribeSession implements FakeSession {
       if (subscription.deliveryDelayMs > 0) subscription.turnIn(subscription.deliveryDelayMs);
       subscription.sessions.add(this);
       for (const state of subscription.partitions) {
-        if (state.partition.leader === this.broker.endpoint) this.#ready.add(this.introduce(state));
+        if (state.partition.leader !== this.broker.endpoint) continue;
+        const channel = this.introduce(state);
+        const isHeld = request.open.held.some(({ partition }) => partition === state.index);
+        if (!isHeld) this.#ready.add(channel);
       }
-      for (const held of request.open.held) this.#resume(held);
+      for (const held of request.open.held) this.#resumeSoon(held);
     }
-    for (const held of request.held) this.#resume(held);
+    for (const held of request.held) this.#resumeSoon(held);
     this.creditMessages += request.creditMessages;
     this.creditBytes += request.creditBytes;
     for (const settle of request.settle) this.#settle(settle);
@@ -337,6 +345,17 @@ export class SubscribeSession implements FakeSession {
     );
   }
 
+  #resumeSoon(held: HeldMessages): void {
+    const { cluster, resumeDelayMs } = this.#subscription;
+    if (resumeDelayMs === 0) this.#resume(held);
+    else {
+      cluster.clock.schedule(resumeDelayMs, () => {
+        this.#resume(held);
+        this.#subscription.turn();
+      });
+    }
+  }
+
   #resume({ partition, ranges, topicId }: HeldMessages): void {
     const subscription = this.#subscription;
     const state = subscription.partitions.find(
@@ -420,6 +439,7 @@ export class SubscribeSession implements FakeSession {
 
   /** Coalesced, as a broker does. */
   #say(part: Partial<SubscribeResponse>): void {
+    if (this.#subscription.isSilent) return;
     const isFirst = Object.keys(this.#out).length === 0;
     for (const [name, value] of Object.entries(part)) {
       const known: unknown = Reflect.get(this.#out, name);

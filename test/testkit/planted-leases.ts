@@ -333,6 +333,29 @@ export const PLANTED_LEASES: readonly Planted[] = [
   },
   {
     kind: "order-broken",
+    how: "keyed: the next of a key, which went back, while the first is out again",
+    bad: keyed()
+      .sent("a:k", "b:k")
+      .deliver("c", "1.1", "a")
+      .reset(0)
+      .lost("c", "1.1", "seek", "a")
+      .deliver("c", "1.2", "a")
+      .deliver("d", "1.3", "b"),
+    because: "the next one was handed out before it went back, and was long under way",
+    good: keyed()
+      .sent("a:k", "b:k")
+      .deliver("c", "1.1", "a")
+      .acked("c", "1.1", "a")
+      .reset(0)
+      .deliver("c", "1.3", "a")
+      .lost("c", "1.3", "deadline", "a")
+      .wait(3500)
+      .deliver("d", "1.2", "b")
+      .lost("d", "1.2", "seek", "b")
+      .deliver("c", "1.4", "a!1"),
+  },
+  {
+    kind: "order-broken",
     how: "keyed, skip: the next one before the first has died",
     bad: keyed({ onFailure: "skip" })
       .sent("a:k", "b:k")

@@ -70,7 +70,9 @@ function walkGroup(evidence: Evidence, rows: Int32Array, found: Found): void {
       return;
     }
     last = row;
-    if (furthest === NONE || offsetOf(evidence, row) >= offsetOf(evidence, furthest))
+    // A key that went back for a reason begins anew: its messages may be handed out several times from there on.
+    const isBegunAnew = isNew && !isExclusive;
+    if (furthest === NONE || isBegunAnew || offsetOf(evidence, row) >= offsetOf(evidence, furthest))
       furthest = row;
   }
 }
