@@ -78,6 +78,7 @@ function refreshReplicas(node: BrokerNode, instruments: Instruments): void {
   instruments.leaderships.with().set(led);
   instruments.leaderless.with().set(leaderless);
   instruments.underReplicated.with().set(underReplicated);
+  instruments.unproven.with().set(node.unprovenGroups.length);
   instruments.applyLag.with().set(applyLag);
   instruments.replicas.with("failed").set(failed);
   instruments.recovering.with().set(recovering);

@@ -18,7 +18,7 @@ import type { SubscriptionFrontend } from "../cluster/subscription-frontend.ts";
 import type { SubscriptionReader } from "../cluster/subscription-reader.ts";
 import type { TopicFrontend } from "../cluster/topic-frontend.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
-import type { NodeId } from "../model/ids.ts";
+import type { GroupId, NodeId } from "../model/ids.ts";
 import type { MemoryBudget } from "../model/memory-budget.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ReplicaSet } from "../replica/replica-set.ts";
@@ -140,6 +140,11 @@ export class BrokerNode {
   }
   get controller(): MetadataController {
     return this.#features.controller;
+  }
+
+  /** Led here, and another disk should not be lost before their members are known for good (membership-reconciler.ts). */
+  get unprovenGroups(): readonly GroupId[] {
+    return this.#upkeep.memberships.unproven();
   }
 
   /** True once this incarnation is in the metadata. */

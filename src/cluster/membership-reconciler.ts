@@ -81,6 +81,23 @@ export class MembershipReconciler {
     await this.#round;
   }
 
+  /**
+   * Groups led here whose members are not what they should be, or would not be known to be by those who are left when
+   * another disk is lost for good: whoever gives disks up one after the other waits until there are none.
+   */
+  unproven(): GroupId[] {
+    const led = this.#options.memberships.list();
+    return led.filter((current) => !this.#areMembersProven(current)).map(({ groupId }) => groupId);
+  }
+
+  #areMembersProven(current: LedMembership): boolean {
+    const wanted = this.#wanted(current);
+    if (wanted === undefined) return true;
+    if (current.isChanging || !isSameMembership(current, wanted)) return false;
+    const seal = this.#sealOf(current);
+    return seal === undefined ? this.#isAsFounded(current) : isSealProven(current, seal);
+  }
+
   /** Never rejects. @returns true when a step succeeded: more may follow from it */
   async #runOnce(): Promise<boolean> {
     // Before the first restored or applied state nothing is known, and nothing may be concluded from that.
@@ -138,14 +155,13 @@ export class MembershipReconciler {
     if (current.isChanging || !isSameMembership(current, wanted)) return undefined;
     const { groupId } = current;
     const { voters, learners } = current;
-    const row = this.#options.view.image.partitions.get(groupId);
-    const seal = this.#seals.get(groupId);
-    if (seal !== undefined && isSameMembership(seal.members, current)) {
-      const isDue = row?.change !== undefined && current.durableCommitIndex >= seal.index;
-      return isDue ? this.#finish(groupId, row.change.index) : undefined;
+    const change = this.#options.view.image.partitions.get(groupId)?.change;
+    const seal = this.#sealOf(current);
+    if (seal !== undefined) {
+      const isDue = change !== undefined && isSealProven(current, seal);
+      return isDue ? this.#finish(groupId, change.index) : undefined;
     }
-    if (row?.change === undefined && isSameMembership(current, this.#founders(row)))
-      return undefined;
+    if (this.#isAsFounded(current)) return undefined;
     return this.#attempt(groupId, "configuration sealed", async () => {
       await this.#options.memberships.change(groupId, { voters, learners });
       const index = this.#options.memberships.get(groupId)?.commitIndex;
@@ -158,6 +174,18 @@ export class MembershipReconciler {
       await this.#options.controller.propose({ type: "finish-move", groupId, changeIndex });
       this.#options.log.info({ groupId, changeIndex }, "change of replicas finished");
     });
+  }
+
+  /** Of the configuration in force; undefined when this leader has not written it twice. */
+  #sealOf(current: LedMembership): Seal | undefined {
+    const seal = this.#seals.get(current.groupId);
+    return seal !== undefined && isSameMembership(seal.members, current) ? seal : undefined;
+  }
+
+  /** Everybody begins with these members, so there is nothing to prove. */
+  #isAsFounded(current: LedMembership): boolean {
+    const row = this.#options.view.image.partitions.get(current.groupId);
+    return row?.change === undefined && isSameMembership(current, this.#founders(row));
   }
 
   #founders(row: PartitionRow | undefined): MembershipTarget {
@@ -189,4 +217,9 @@ export class MembershipReconciler {
       if (!ids.has(groupId)) this.#unheired.delete(groupId);
     }
   }
+}
+
+/** A majority has both entries on its disks. */
+function isSealProven(current: LedMembership, seal: Seal): boolean {
+  return current.durableCommitIndex >= seal.index;
 }

@@ -59,6 +59,10 @@ export const INSTRUMENTS = {
     "flotilla_replica_under_replicated_groups",
     "Groups led here with fewer in-sync replicas than replicas.",
   ),
+  unproven: gauge(
+    "flotilla_replica_unproven_groups",
+    "Groups led here whose members are not as wanted yet, or not proven yet by a second entry on a majority of disks. While there are any, the next lost disk may leave a group without a leader.",
+  ),
   commitLatency: histogram(
     "flotilla_replica_commit_duration_seconds",
     "From append on the leader to commit.",

@@ -4,6 +4,7 @@ import { UnsafeRecovery } from "../../src/broker/unsafe-recovery.ts";
 import { Liveness } from "../../src/cluster/liveness.ts";
 import { replicaOfPlacement } from "../../src/cluster/topic-table.ts";
 import type { ReplicaId } from "../../src/model/ids.ts";
+import type { Membership } from "../../src/raft/messages.ts";
 import {
   creation,
   FakeController,
@@ -23,7 +24,9 @@ interface Setup {
 }
 
 /** A partition of three replicas; only node 1 is heard of. */
-async function setUp(): Promise<Setup> {
+async function setUp(
+  memberOf: (voters: readonly ReplicaId[]) => Membership = membersOnly,
+): Promise<Setup> {
   const metadata = new OneReplicaGroup();
   await metadata.registerNodes(3);
   await metadata.controller.propose(creation("orders", 1, 3));
@@ -37,18 +40,22 @@ async function setUp(): Promise<Setup> {
     nowMs: () => 0,
   });
   const answers = (isBlocked = false): boolean =>
-    recovery.inspect(leaderless(voters, isBlocked)).quorumAnswers;
+    recovery.inspect(leaderless(memberOf(voters), isBlocked)).quorumAnswers;
   return { metadata, liveness, answers };
 }
 
+function membersOnly(voters: readonly ReplicaId[]): Membership {
+  return { voters, learners: [] };
+}
+
 function leaderless(
-  voters: readonly ReplicaId[],
+  membership: Membership,
   isBlocked: boolean,
 ): Parameters<UnsafeRecovery["inspect"]>[0] {
   const positions = { commitIndex: 4, durableCommitIndex: 4, appliedIndex: 4, lastIndex: 5 };
   return {
     groupId: GROUP,
-    replicaId: voters[0] ?? (0 as ReplicaId),
+    replicaId: membership.voters[0] ?? (0 as ReplicaId),
     leaderNode: 0,
     endOffset: 5,
     highWatermark: 4,
@@ -62,7 +69,7 @@ function leaderless(
       ...positions,
       writtenIndex: 5,
       flushedIndex: 5,
-      membership: { voters, learners: [] },
+      membership,
       recovering: false,
       isBlocked,
       recoveringPeers: [],
@@ -109,5 +116,27 @@ test("a voter whose directory was replaced is gone, although its node is alive",
   const { controller } = metadata;
   await controller.propose({ type: "fence-node", nodeId: node(2), incarnation: 1 });
   await controller.propose(registration(2, { directoryId: "another", founder: false }));
+  expect(answers()).toBe(false);
+});
+
+test("live voters of the new half elect nobody while the former half has lost its majority", async () => {
+  // Node 3's disk was replaced; that the joint configuration was left, only node 2 may know.
+  let wanted: readonly ReplicaId[] = [];
+  const { answers, liveness, metadata } = await setUp((outgoing) => {
+    return { voters: wanted, learners: [], outgoing };
+  });
+  const { controller, view } = metadata;
+  const replaceDisk = async (nodeId: number): Promise<void> => {
+    const directoryId = `another of ${nodeId}`;
+    await controller.propose({ type: "fence-node", nodeId: node(nodeId), incarnation: 1 });
+    await controller.propose(registration(nodeId, { directoryId, founder: false }));
+    await controller.propose({ type: "replace-replicas", nodeId: node(nodeId), directoryId });
+  };
+  await replaceDisk(3);
+  wanted = view.image.partitions.get(GROUP)?.replicas.map(replicaOfPlacement) ?? [];
+  hear(liveness, 2);
+  hear(liveness, 3);
+  expect(answers()).toBe(true);
+  await replaceDisk(2);
   expect(answers()).toBe(false);
 });

@@ -173,6 +173,55 @@ describe("membership reconciler", () => {
     await reconciler.close();
   });
 
+  test("emptied disk: the new members are unproven until a majority has the seal on its disks", async () => {
+    const { clock, memberships, metadata, reconciler } = await setUp(3);
+    memberships.add({ groupId: group(1), self: id(1, 4), voters: FOUNDERS, caughtUp: FOUNDERS });
+    // Its topic was deleted: nobody wants members for it any more.
+    memberships.add({ groupId: group(99) });
+    reconciler.start();
+    await clock.run(2000);
+    expect(reconciler.unproven()).toEqual([]);
+    await metadata.controller.propose({ type: "fence-node", nodeId: node(3), incarnation: 1 });
+    await metadata.controller.propose(registration(3, { directoryId: "new" }));
+    const command = { type: "replace-replicas", nodeId: node(3), directoryId: "new" } as const;
+    await metadata.controller.propose(command);
+    expect(reconciler.unproven()).toEqual([1]);
+    await clock.run(2000);
+    memberships.fails = true;
+    memberships.catchUp(group(1));
+    const joined = memberships.get(group(1));
+    const voters = [id(1, 4), id(2, 4), id(3, 7)];
+    // The leader knows that the change is committed, and nobody else may.
+    memberships.add({ ...joined, groupId: group(1), voters, learners: [], isChanging: true });
+    expect(reconciler.unproven()).toEqual([1]);
+    memberships.add({ ...joined, groupId: group(1), voters, learners: [], isChanging: false });
+    expect(reconciler.unproven()).toEqual([1]);
+    memberships.fails = false;
+    await clock.run(2000);
+    expect(memberships.calls.at(-1)).toBe("1: 1,2,3+");
+    expect(reconciler.unproven()).toEqual([1]);
+    memberships.flush(group(1));
+    expect(reconciler.unproven()).toEqual([]);
+    await reconciler.close();
+  });
+
+  test("a new leader of a group whose members have changed proves them again", async () => {
+    const { clock, memberships, metadata, reconciler } = await setUp(3);
+    await metadata.controller.propose({ type: "fence-node", nodeId: node(3), incarnation: 1 });
+    await metadata.controller.propose(registration(3, { directoryId: "new" }));
+    const command = { type: "replace-replicas", nodeId: node(3), directoryId: "new" } as const;
+    await metadata.controller.propose(command);
+    const voters = [id(1, 4), id(2, 4), id(3, 7)];
+    memberships.add({ groupId: group(1), self: id(2, 4), voters, caughtUp: voters });
+    expect(reconciler.unproven()).toEqual([1]);
+    reconciler.start();
+    await clock.run(2000);
+    memberships.flush(group(1));
+    expect(reconciler.unproven()).toEqual([]);
+    expect(memberships.calls).toEqual(["1: 1,2,3+"]);
+    await reconciler.close();
+  });
+
   test("metadata group: a configuration that is not the founding one is sealed once per leadership", async () => {
     const { clock, memberships, reconciler } = await setUp(4);
     const voters = [id(1, 0), id(2, 0), id(3, 0)];

@@ -51,6 +51,8 @@ export function memberLackOf(cluster: SimCluster): string | undefined {
   if (leaving !== undefined) return `n${leaving.nodeId} is still leaving`;
   const moving = [...image.partitions.values()].find(({ change }) => change !== undefined);
   if (moving !== undefined) return `group ${moving.groupId} is still moving`;
+  const [open] = unproven(cluster);
+  if (open !== undefined) return `the members of group ${open} are not proven yet`;
   const known = [...image.nodes.keys()].sort((a, b) => a - b).join(" ");
   const present = cluster.brokers.map(({ nodeId }) => nodeId).join(" ");
   return known === present ? undefined : `the metadata has nodes ${known}, there are ${present}`;
@@ -71,13 +73,15 @@ export function describeGroup(cluster: SimCluster, group: GroupId): string {
   return texts.join("; ");
 }
 
-/** Everybody is up and well, and no replica is being made anew. */
+/** Everybody is up and well, no replica is being made anew, and who the members are is known for good. */
 export function isWhole(cluster: SimCluster): boolean {
   const isWell = cluster.brokers.every(({ excuse, host, isAiling, isServing }) => {
     return host.isUp && isServing && !isAiling && excuse === undefined;
   });
   return (
-    isWell && cluster.groups.every((group) => lackOf(cluster, group, BUSY_ENTRIES) === undefined)
+    isWell &&
+    cluster.groups.every((group) => lackOf(cluster, group, BUSY_ENTRIES) === undefined) &&
+    unproven(cluster).length === 0
   );
 }
 
@@ -86,6 +90,14 @@ export function isSettled(cluster: SimCluster): boolean {
   const { nowMs } = cluster.world;
   if (cluster.brokers.some(({ bootedAtMs }) => nowMs - bootedAtMs < SETTLED_MS)) return false;
   return isWhole(cluster) && cluster.groups.every((group) => isFlushed(cluster, group));
+}
+
+/**
+ * What an operator waits for, by docs/OPERATIONS.md, before the next disk may go: until new members are proven, those who
+ * are left may know of the former ones only, and have no majority of them.
+ */
+function unproven(cluster: SimCluster): GroupId[] {
+  return cluster.brokers.flatMap(({ node }) => node?.unprovenGroups ?? []);
 }
 
 function isFlushed(cluster: SimCluster, group: GroupId): boolean {
