@@ -63,7 +63,7 @@ export class Dispatcher<B> {
   addConsumer(consumer: ConsumerKey, info: ConsumerInfo, nowMs: number): void {
     this.#clock(nowMs);
     assert(this.#core.consumers.get(consumer) === undefined, "a consumer is added once");
-    this.#core.consumers.add(consumer, info);
+    this.#presence.joined(this.#core.consumers.add(consumer, info));
   }
 
   /**
@@ -77,6 +77,7 @@ export class Dispatcher<B> {
     if (known === undefined) return held.map(() => ({ number: 0, ranges: [] }));
     const resumed = held.map(({ ranges }) => this.#adopt(known, ranges));
     this.#core.consumers.markResumed(known);
+    this.#presence.resumed(known);
     return resumed;
   }
 
@@ -101,6 +102,7 @@ export class Dispatcher<B> {
     const known = this.#core.consumers.get(consumer);
     if (known === undefined) return;
     this.#core.consumers.remove(known);
+    this.#presence.left(known);
     this.#desk.loseConsumer(known, random);
   }
 
