@@ -142,8 +142,8 @@ export class PushSession implements RunnerConsumer {
     const channel: Channel = { number, runner, key, awaiting: undefined };
     this.#channels.add(channel);
     const { partition, topicId } = runner.partition;
-    const held = this.#channels.takeNamed(topicId, partition);
-    if (isComplete || held !== undefined) this.#resume(channel, held ?? []);
+    // Later another leader may have given the consumer more than `open` says, and it may be done with what that says.
+    if (isComplete) this.#resume(channel, this.#channels.takeNamed(topicId, partition));
     else this.#await(channel);
     if (this.#isDraining) runner.drain(key);
   }

@@ -215,6 +215,29 @@ describe("partition deliveries: leadership", () => {
     expect(stream.offsets).toEqual([0, 1, 1]);
   });
 
+  it("ordered: what `open` said is held is asked for again when the partition is led later, each time", async () => {
+    const stage = await stageOf([rowOf({ mode: "keyed", onFailure: "park" })]);
+    stage.partition.append({ key: "k", value: "a" }, { key: "l", value: "b" });
+    stage.partition.lose();
+    const place = { topicId: TOPIC_ID, partition: 0, leaderEpoch: 1, deliveryNumber: 1 };
+    const stream = stage.open({ held: [{ ...place, ranges: [0, 1] }] });
+    await stage.clock.run(1000);
+    // Another leader gave it the second message meanwhile, and it is done with the first one.
+    for (const offset of [1, 0]) {
+      stage.partition.lead();
+      await stage.clock.run(1000);
+      const before = stream.deliveries.length;
+      stream.say({ held: [{ ...place, ranges: [offset, 1] }] });
+      await stage.clock.run(0);
+      const [resumed, ...others] = stream.deliveries.slice(before);
+      expect(resumed).toMatchObject({ resumed: [offset, 1] });
+      expect(others.map(({ resumed: pairs }) => pairs)).toEqual([[]]);
+      expect(stream.offsets.at(-1)).toBe(1 - offset);
+      stage.partition.lose();
+    }
+    expect(stream.offsets).toEqual([0, 1]);
+  });
+
   it("resumed: what is settled is named, so that a settlement whose confirmation was lost is confirmed", async () => {
     const stage = await stageOf([rowOf()]);
     stage.partition.append("a", "b", "c");
