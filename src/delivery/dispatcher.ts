@@ -81,6 +81,12 @@ export class Dispatcher<B> {
     return resumed;
   }
 
+  /** Others wait for its `resume`, because it may have messages of the last leader. */
+  isAwaited(consumer: ConsumerKey): boolean {
+    const known = this.#core.consumers.get(consumer);
+    return known !== undefined && this.#presence.isAwaited(known);
+  }
+
   /** Its credit (which the session raised itself) is above zero again. */
   creditAdded(consumer: ConsumerKey): void {
     const known = this.#core.consumers.get(consumer);

@@ -75,6 +75,11 @@ export class PresenceDesk<B> {
     return false;
   }
 
+  /** Somebody waits for what this consumer says: it may have messages of the last leader. */
+  isAwaited({ hash }: Consumer): boolean {
+    return this.isAwaiting() && (this.#isAwaitingAll || this.#awaited.has(hash));
+  }
+
   /** The next leader would not wait for all consumers that are here, and hand out what one of them works on. */
   isUncounted(): boolean {
     if (!this.#isOrdered) return false;
