@@ -27,8 +27,8 @@ export class PresenceDesk<B> {
   readonly #absent = new Set<ConsumerHash>();
   /** That they left is being noted: whoever comes back meanwhile is to be noted again. */
   #leaving: ReadonlySet<ConsumerHash> = new Set();
-  /** Of the note that those who are there were compared with. */
-  #version = -1;
+  /** Of the note that those who are there were compared with; at first with none. */
+  #version = Number.NEGATIVE_INFINITY;
 
   constructor(core: DispatchCore<B>) {
     const { definition, nowMs, state } = core;
@@ -44,8 +44,7 @@ export class PresenceDesk<B> {
     if (!this.#isOrdered) return;
     const sessions = this.#present.get(hash) ?? 0;
     this.#present.set(hash, sessions + 1);
-    this.#absent.delete(hash);
-    if (!this.#isNoted(hash)) this.#unnoted.add(hash);
+    this.#look(hash);
   }
 
   /** It said what it still works on: whatever becomes of it now, nobody needs to wait for it any more. */
@@ -58,8 +57,7 @@ export class PresenceDesk<B> {
     if (sessions > 1) this.#present.set(hash, sessions - 1);
     if (sessions !== 1) return;
     this.#present.delete(hash);
-    this.#unnoted.delete(hash);
-    if (this.#core.state.noted.has(hash)) this.#absent.add(hash);
+    this.#look(hash);
   }
 
   /** When waiting ends at the latest; not in the future: it has ended. */
@@ -129,13 +127,29 @@ export class PresenceDesk<B> {
   /** The state changes before the dispatcher is told. */
   #compare(): void {
     const { noted } = this.#core.state;
-    if (this.#version === noted.version) return;
+    const changes = noted.version - this.#version;
+    if (changes === 0) return;
     this.#version = noted.version;
+    if (changes === 1) {
+      for (const hash of noted.newest) this.#look(hash);
+      return;
+    }
     this.#unnoted.clear();
     this.#absent.clear();
-    for (const hash of this.#present.keys()) if (!this.#isNoted(hash)) this.#unnoted.add(hash);
-    for (const hash of noted.all()) if (!this.#present.has(hash)) this.#absent.add(hash);
+    for (const hash of this.#present.keys()) this.#look(hash);
+    for (const hash of noted.all()) this.#look(hash);
   }
+
+  #look(hash: ConsumerHash): void {
+    const isPresent = this.#present.has(hash);
+    put(this.#unnoted, hash, isPresent && !this.#isNoted(hash));
+    put(this.#absent, hash, !isPresent && this.#core.state.noted.has(hash));
+  }
+}
+
+function put(set: Set<ConsumerHash>, hash: ConsumerHash, isIn: boolean): void {
+  if (isIn) set.add(hash);
+  else set.delete(hash);
 }
 
 function sorted(hashes: Iterable<ConsumerHash>): ConsumerHash[] {

@@ -25,6 +25,7 @@ export class PresenceTable {
   #hashes = new Float64Array(0);
   #isComplete = true;
   #version = 0;
+  #newest: readonly ConsumerHash[] = [];
   readonly #changed = new Set<ConsumerHash>();
 
   constructor(max: number = SUBSCRIPTION_LIMITS.notedConsumers) {
@@ -45,6 +46,11 @@ export class PresenceTable {
     return this.#version;
   }
 
+  /** Who came or left with the last change. */
+  get newest(): readonly ConsumerHash[] {
+    return this.#newest;
+  }
+
   has(hash: ConsumerHash): boolean {
     return this.#hashes[this.#placeOf(hash)] === hash;
   }
@@ -58,11 +64,13 @@ export class PresenceTable {
   note({ complete, joined = [], left = [] }: PresenceNote): boolean {
     const wasComplete = this.#isComplete;
     if (complete === true) this.#isComplete = true;
-    const removed = this.#remove(left);
-    const added = this.#add(joined);
-    const hasChanged = removed + added > 0 || this.#isComplete !== wasComplete;
-    if (hasChanged) this.#version += 1;
-    return hasChanged;
+    const newest = [...this.#remove(left), ...this.#add(joined)];
+    const hasChanged = newest.length > 0 || this.#isComplete !== wasComplete;
+    if (!hasChanged) return false;
+    this.#newest = newest;
+    this.#version += 1;
+    for (const hash of newest) this.#changed.add(hash);
+    return true;
   }
 
   /** What changed since the last call. */
@@ -80,7 +88,7 @@ export class PresenceTable {
     for (const hash of this.#hashes) yield [keyOf(prefix, hash), NOTHING];
   }
 
-  /** @throws TypeError for what pairs() never gives */
+  /** Of a new table. @throws TypeError for what pairs() never gives */
   restore(
     prefix: string,
     pairs: readonly (readonly [string, Uint8Array])[],
@@ -93,29 +101,40 @@ export class PresenceTable {
     this.#hashes = Float64Array.from(new Set(hashes)).sort();
     if (this.size > this.max) throw new TypeError(`too many noted consumers: ${this.size}`);
     this.#isComplete = isComplete;
-    this.#version += 1;
     this.#changed.clear();
   }
 
-  #remove(left: readonly ConsumerHash[]): number {
-    const known = new Set(left.filter((hash) => this.has(hash)));
-    if (known.size === 0) return 0;
-    for (const hash of known) this.#changed.add(hash);
-    this.#hashes = this.#hashes.filter((hash) => !known.has(hash));
-    return known.size;
+  /** @returns those that were there */
+  #remove(left: readonly ConsumerHash[]): readonly ConsumerHash[] {
+    const removed = left.filter((hash) => this.has(hash));
+    if (removed.length > 0) this.#rebuild(this.size - removed.length, removed, 0);
+    return removed;
   }
 
-  #add(joined: readonly ConsumerHash[]): number {
-    const unknown = [...new Set(joined)].filter((hash) => !this.has(hash));
+  /** @returns those that were not there, and found room */
+  #add(joined: readonly ConsumerHash[]): readonly ConsumerHash[] {
+    const unknown = joined.filter((hash) => !this.has(hash));
     const added = unknown.slice(0, this.max - this.size);
     if (added.length < unknown.length) this.#isComplete = false;
-    if (added.length === 0) return 0;
-    for (const hash of added) this.#changed.add(hash);
-    const hashes = new Float64Array(this.size + added.length);
-    hashes.set(this.#hashes);
-    hashes.set(added, this.size);
-    this.#hashes = hashes.sort();
-    return added.length;
+    if (added.length > 0) this.#rebuild(this.size + added.length, added, 1);
+    return added;
+  }
+
+  /** @param changed ascending: each stands in the new array `times`, and there not as it does now */
+  #rebuild(size: number, changed: readonly ConsumerHash[], times: 0 | 1): void {
+    const hashes = new Float64Array(size);
+    let from = 0;
+    let at = 0;
+    for (const hash of changed) {
+      const place = this.#placeOf(hash);
+      hashes.set(this.#hashes.subarray(from, place), at);
+      at += place - from;
+      if (times === 1) hashes[at] = hash;
+      at += times;
+      from = place + 1 - times;
+    }
+    hashes.set(this.#hashes.subarray(from), at);
+    this.#hashes = hashes;
   }
 
   /** Of the first one that is not lower. */
