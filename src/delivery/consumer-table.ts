@@ -1,12 +1,14 @@
 // The push sessions that get messages from one dispatcher, and whose turn it is. A turn is one lease, then the others come
 // first: a thousand consumers with little credit all get their share. Until the first turn the row is shuffled by a hash of
 // the dispatcher's name: otherwise the first burst of every partition would go to the consumers that came first. Pure.
+import { type ConsumerHash, consumerHash } from "./consumer-hash.ts";
 import type { ConsumerInfo, ConsumerKey, Credit } from "./dispatch-types.ts";
 import { rendezvousHash } from "./rendezvous-plan.ts";
 
 export class Consumer {
   readonly key: ConsumerKey;
   readonly id: string;
+  readonly hash: ConsumerHash;
   readonly reportsBegun: boolean;
   readonly credit: Credit;
   isDraining = false;
@@ -26,6 +28,7 @@ export class Consumer {
   constructor(key: ConsumerKey, info: ConsumerInfo) {
     this.key = key;
     this.id = info.id;
+    this.hash = consumerHash(info.id);
     this.reportsBegun = info.reportsBegun;
     this.credit = info.credit;
   }
@@ -54,7 +57,6 @@ export class ConsumerTable {
   #hasBegun = false;
   #row: Consumer[] = [];
   #rowStart = 0;
-  #resumed = 0;
   #version = 0;
 
   /**
@@ -68,11 +70,6 @@ export class ConsumerTable {
 
   get count(): number {
     return this.#consumers.size;
-  }
-
-  /** Consumers that said what they still work on. */
-  get resumedCount(): number {
-    return this.#resumed;
   }
 
   /** Grows when other consumers can be chosen than before. */
@@ -96,7 +93,6 @@ export class ConsumerTable {
   }
 
   markResumed(consumer: Consumer): void {
-    if (!consumer.hasResumed) this.#resumed += 1;
     consumer.hasResumed = true;
     this.#version += 1;
     this.wake(consumer);
@@ -105,7 +101,6 @@ export class ConsumerTable {
   remove(consumer: Consumer): void {
     this.#consumers.delete(consumer.key);
     this.#version += 1;
-    if (consumer.hasResumed) this.#resumed -= 1;
     consumer.isGone = true;
   }
 

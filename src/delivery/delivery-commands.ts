@@ -4,16 +4,19 @@
 //   attach  {v, type, id, version, startOffset, createdIndex}
 //   detach  {v, type, id}
 //   seek    {v, type, id, offset}
-//   deliver {v, type, updates: [{id, settle?, release?, fail?, dead?, park?, sessions?}]}
+//   deliver {v, type, updates: [{id, settle?, release?, fail?, dead?, park?, left?, joined?, complete?}]}
 //     settle   [gap, count, …]: offsets from the end of the range before (at first from 0), and how many; gaps of all but
 //              the first range are ≥ 1, counts too
 //     release  [{offset, action: "retry" | "dead" | "settle"}]
 //     fail     [{offset, notBeforeMs, timeMs, cause, error?}]
 //     dead     [{offset, timeMs?, cause?, error?}]
 //     park     [{offset, sinceMs, key?: base64, partition?: true}]
+//     left, joined  [hash of a consumer's id, …], ascending
+//     complete true
 import { KEY_BYTES_MAX } from "../model/limits.ts";
 import type { LogIndex, Offset } from "../model/positions.ts";
 import { SUBSCRIPTION_LIMITS } from "../model/subscription.ts";
+import type { PresenceNote } from "./presence-table.ts";
 
 /** Offsets [from, to). */
 export type OffsetRange = readonly [from: Offset, to: Offset];
@@ -64,7 +67,7 @@ export interface ReleaseUpdate {
  * What happened to one subscription. Applied in the order of the fields. Only offsets of messages that were written before
  * the command count. Settled offsets can not fail, die or be parked; settling forgets failures and parked entries.
  */
-export interface SubscriptionUpdate {
+export interface SubscriptionUpdate extends PresenceNote {
   readonly id: string;
   /** In any order, may overlap. */
   readonly settle?: readonly OffsetRange[];
@@ -72,8 +75,6 @@ export interface SubscriptionUpdate {
   readonly fail?: readonly FailUpdate[];
   readonly dead?: readonly DeadUpdate[];
   readonly park?: readonly ParkUpdate[];
-  /** Consumers that the leader sees now. */
-  readonly sessions?: number;
 }
 
 export type DeliveryCommand =
@@ -114,7 +115,10 @@ export interface DeliveryReply {
 
 /** Ranges of one `deliver` command, inclusive; splitUpdates keeps to it. */
 export const DELIVER_RANGES_MAX = 100_000;
-/** Failures, dead, parked and released of one `deliver` command, inclusive: at most some megabytes with keys and texts. */
+/**
+ * Failures, dead, parked and released messages, and consumers that came or left, of one `deliver` command, inclusive: at most some
+ * megabytes with keys and texts.
+ */
 export const DELIVER_ITEMS_MAX = 1000;
 /** Updates of one `deliver` command, inclusive. */
 export const DELIVER_UPDATES_MAX = SUBSCRIPTION_LIMITS.perPartition;

@@ -3,6 +3,7 @@
 // splitUpdates keeps to. Called by DeliveryState.
 import { FrameError } from "../model/entry-frame.ts";
 import { SUBSCRIPTION_LIMITS } from "../model/subscription.ts";
+import { CONSUMER_HASH_END, type ConsumerHash } from "./consumer-hash.ts";
 import {
   DELIVER_ITEMS_MAX,
   DELIVER_RANGES_MAX,
@@ -28,6 +29,8 @@ export const DELIVERY_COMMAND_TYPES: ReadonlySet<string> = new Set([
 type Fields = Readonly<Record<string, unknown>>;
 
 const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+const UPDATE_FIELDS = "id settle release fail dead park left joined complete".split(" ");
 
 /** What the lists of one command add up to. */
 interface Count {
@@ -66,7 +69,7 @@ export function decodeDeliveryCommand(fields: Fields): DeliveryCommand {
 
 function updateOf(value: unknown, count: Count): SubscriptionUpdate {
   const fields = record(value);
-  only(fields, ["id", "settle", "release", "fail", "dead", "park", "sessions"]);
+  only(fields, UPDATE_FIELDS);
   return {
     id: id(fields),
     ...(fields["settle"] === undefined ? {} : { settle: ranges(fields, count) }),
@@ -74,7 +77,9 @@ function updateOf(value: unknown, count: Count): SubscriptionUpdate {
     ...items(fields, "fail", count, fail),
     ...items(fields, "dead", count, dead),
     ...items(fields, "park", count, park),
-    ...(fields["sessions"] === undefined ? {} : { sessions: whole(fields, "sessions") }),
+    ...hashes(fields, "left", count),
+    ...hashes(fields, "joined", count),
+    ...complete(fields),
   };
 }
 
@@ -107,6 +112,33 @@ function items<Name extends string, Item>(
   const named: { [name in Name]?: readonly Item[] } = {};
   named[name] = decoded;
   return named;
+}
+
+function hashes<Name extends "left" | "joined">(
+  fields: Fields,
+  name: Name,
+  count: Count,
+): { readonly [name in Name]?: readonly ConsumerHash[] } {
+  if (fields[name] === undefined) return {};
+  const values = list(fields, name, DELIVER_ITEMS_MAX - count.items);
+  if (values.length === 0) throw unknown(name);
+  count.items += values.length;
+  let end = 0;
+  const decoded = values.map((value) => {
+    const hash = number(value, end, name);
+    if (hash >= CONSUMER_HASH_END) throw unknown(name);
+    end = hash + 1;
+    return hash;
+  });
+  const named: { [name in Name]?: readonly ConsumerHash[] } = {};
+  named[name] = decoded;
+  return named;
+}
+
+function complete(fields: Fields): { readonly complete?: true } {
+  const value = fields["complete"];
+  if (value !== undefined && value !== true) throw unknown("complete");
+  return value === true ? { complete: value } : {};
 }
 
 function release(fields: Fields): ReleaseUpdate {

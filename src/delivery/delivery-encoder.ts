@@ -91,7 +91,7 @@ function cut(
   if ((update.settle?.length ?? 0) <= room.ranges && itemsOf(update) <= room.items) {
     return [update, undefined];
   }
-  const { id, sessions } = update;
+  const { id, complete } = update;
   let left = room.items;
   const part = <T>(list: readonly T[] = []): readonly [readonly T[], readonly T[]] => {
     const count = Math.min(list.length, left);
@@ -103,9 +103,12 @@ function cut(
   const [fail, laterFail] = part(update.fail);
   const [dead, laterDead] = part(update.dead);
   const [park, laterPark] = part(update.park);
-  const now = { settle: settle.slice(0, room.ranges), release, fail, dead, park };
+  // Who left makes room for those who joined; that these are all is true only then.
+  const [gone, laterGone] = part(update.left);
+  const [joined, laterJoined] = part(update.joined);
+  const settled = settle.slice(0, room.ranges);
   return [
-    { id, ...now, ...(sessions === undefined ? {} : { sessions }) },
+    { id, settle: settled, release, fail, dead, park, left: gone, joined },
     {
       id,
       settle: settle.slice(room.ranges),
@@ -113,18 +116,21 @@ function cut(
       fail: laterFail,
       dead: laterDead,
       park: laterPark,
+      left: laterGone,
+      joined: laterJoined,
+      ...(complete === true && { complete }),
     },
   ];
 }
 
-function itemsOf({ release, fail, dead, park }: SubscriptionUpdate): number {
+function itemsOf({ release, fail, dead, park, left, joined }: SubscriptionUpdate): number {
   let sum = 0;
-  for (const list of [release, fail, dead, park]) sum += list?.length ?? 0;
+  for (const list of [release, fail, dead, park, left, joined]) sum += list?.length ?? 0;
   return sum;
 }
 
 function encodeUpdate(update: SubscriptionUpdate): Json {
-  const { id, settle, release, fail, dead, park, sessions } = update;
+  const { id, settle, release, fail, dead, park, left, joined, complete } = update;
   return {
     id,
     ...some("settle", pairsOf(mergedRanges(settle ?? []))),
@@ -156,7 +162,9 @@ function encodeUpdate(update: SubscriptionUpdate): Json {
         ...(scope === "partition" ? { partition: true } : {}),
       })),
     ),
-    ...(sessions === undefined ? {} : { sessions }),
+    ...some("left", left),
+    ...some("joined", joined),
+    ...(complete === true && { complete }),
   };
 }
 

@@ -110,6 +110,11 @@ export class DeliveryRunner implements ReadSource {
     return key;
   }
 
+  /** Nothing goes out before it has resumed. */
+  isAwaited(key: ConsumerKey): boolean {
+    return this.dispatcher.isAwaited(key);
+  }
+
   /** What the consumer still holds, from leaders that are gone. Once for each consumer. */
   resume(key: ConsumerKey, held: readonly HeldDelivery[]): void {
     const member = this.#members.get(key);

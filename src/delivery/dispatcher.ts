@@ -63,7 +63,7 @@ export class Dispatcher<B> {
   addConsumer(consumer: ConsumerKey, info: ConsumerInfo, nowMs: number): void {
     this.#clock(nowMs);
     assert(this.#core.consumers.get(consumer) === undefined, "a consumer is added once");
-    this.#core.consumers.add(consumer, info);
+    this.#presence.joined(this.#core.consumers.add(consumer, info));
   }
 
   /**
@@ -77,7 +77,14 @@ export class Dispatcher<B> {
     if (known === undefined) return held.map(() => ({ number: 0, ranges: [] }));
     const resumed = held.map(({ ranges }) => this.#adopt(known, ranges));
     this.#core.consumers.markResumed(known);
+    this.#presence.resumed(known);
     return resumed;
+  }
+
+  /** Others wait for its `resume`, because it may have messages of the last leader. */
+  isAwaited(consumer: ConsumerKey): boolean {
+    const known = this.#core.consumers.get(consumer);
+    return known !== undefined && this.#presence.isAwaited(known);
   }
 
   /** Its credit (which the session raised itself) is above zero again. */
@@ -101,6 +108,7 @@ export class Dispatcher<B> {
     const known = this.#core.consumers.get(consumer);
     if (known === undefined) return;
     this.#core.consumers.remove(known);
+    this.#presence.left(known);
     this.#desk.loseConsumer(known, random);
   }
 

@@ -19,7 +19,7 @@ export class PushChannels {
   /** Those that did not end, the longest unserved first. */
   readonly #open = new Map<number, Channel>();
   readonly #ended = new Map<number, BrokerError>();
-  /** By partition; of those that were passed on nothing is kept but that they were. */
+  /** By partition, until it is passed on. */
   readonly #named = new Map<string, readonly CheckedHeld[]>();
   #count = 0;
 
@@ -93,14 +93,11 @@ export class PushChannels {
     this.#open.clear();
   }
 
-  /**
-   * What `open` named of a partition: no answer to its channels follows. It is true only of the first one.
-   * @returns undefined: an answer follows
-   */
-  takeNamed(topicId: string, partition: number): readonly CheckedHeld[] | undefined {
+  /** What `open` named of a partition, once. */
+  takeNamed(topicId: string, partition: number): readonly CheckedHeld[] {
     const key = keyOf(topicId, partition);
-    const named = this.#named.get(key);
-    if (named !== undefined) this.#named.set(key, []);
+    const named = this.#named.get(key) ?? [];
+    this.#named.delete(key);
     return named;
   }
 }

@@ -127,7 +127,8 @@ export class PushSession implements RunnerConsumer {
 
   /**
    * A partition of the subscription is led here.
-   * @param isComplete what `open` says about held messages is all: the partition was led here when it came
+   * @param isComplete what `open` says about held messages is all, unless the last leader's are awaited: the partition was led
+   *   here when it came
    */
   addChannel(runner: DeliveryRunner, isComplete: boolean): void {
     if (this.#isClosed) return;
@@ -142,9 +143,10 @@ export class PushSession implements RunnerConsumer {
     const channel: Channel = { number, runner, key, awaiting: undefined };
     this.#channels.add(channel);
     const { partition, topicId } = runner.partition;
-    const held = this.#channels.takeNamed(topicId, partition);
-    if (isComplete || held !== undefined) this.#resume(channel, held ?? []);
-    else this.#await(channel);
+    const named = this.#channels.takeNamed(topicId, partition);
+    // What the last leader gave the consumer is not said before it knows that there is another one: with the introduction.
+    if (!isComplete || runner.isAwaited(key)) this.#await(channel);
+    else this.#resume(channel, named);
     if (this.#isDraining) runner.drain(key);
   }
 

@@ -1,9 +1,10 @@
-// One subscription in one partition: what is settled, what failed, what is parked. Pure; part of the partition's replicated
+// One subscription in one partition: what is settled, what failed, what is parked, who is there. Pure; part of the partition's replicated
 // state (docs/adr/0015). DeliveryState applies commands to it; the dispatcher and answers about progress read it.
 //
-//   d/<subscription id>/m                  JSON {v, version, createdIndex, startOffset, cursor, sessions, dropped}
+//   d/<subscription id>/m                  JSON {v, version, createdIndex, startOffset, cursor, dropped, complete}
 //   d/<subscription id>/s/<page, 11 hex>   settled offsets of a page (settled-table.ts)
 //   d/<subscription id>/f/<offset, 14 hex> failures   d/<subscription id>/p/<offset, 14 hex> parked (delivery-records.ts)
+//   d/<subscription id>/c/<hash, 12 hex>   consumers that are noted (presence-table.ts)
 import type { KeyedWrite } from "../log/ports.ts";
 import type { LogIndex, Offset } from "../model/positions.ts";
 import type {
@@ -14,6 +15,7 @@ import type {
 } from "./delivery-commands.ts";
 import { FailureTable } from "./failure-table.ts";
 import { ParkedTable } from "./parked-table.ts";
+import { type PresenceNote, PresenceTable } from "./presence-table.ts";
 import { SettledTable } from "./settled-table.ts";
 
 export const DELIVERY_KEY_PREFIX = "d/";
@@ -39,6 +41,7 @@ export interface UpdateOutcome {
 export interface TableLimits {
   readonly failures?: number;
   readonly parkedKeys?: number;
+  readonly notedConsumers?: number;
 }
 
 export class SubscriptionState {
@@ -47,9 +50,10 @@ export class SubscriptionState {
   readonly startOffset: Offset;
   readonly failures: FailureTable;
   readonly parked: ParkedTable;
+  /** Consumers that the last leader noted, in ordered modes. */
+  readonly noted: PresenceTable;
   settled: SettledTable;
   #version: number;
-  #sessions = 0;
   #droppedMessages = 0;
   #seeks = 0;
   /** The stored record is another one. */
@@ -63,6 +67,7 @@ export class SubscriptionState {
     this.settled = new SettledTable(attachment.startOffset);
     this.failures = new FailureTable(limits.failures);
     this.parked = new ParkedTable(limits.parkedKeys);
+    this.noted = new PresenceTable(limits.notedConsumers);
     this.#version = attachment.version;
     this.#storedCursor = attachment.startOffset;
   }
@@ -76,9 +81,9 @@ export class SubscriptionState {
     return this.settled.cursor;
   }
 
-  /** Consumers that the last leader saw. */
+  /** How many consumers are noted. */
   get sessions(): number {
-    return this.#sessions;
+    return this.noted.size;
   }
 
   /** Messages that retention dropped before they were settled. */
@@ -124,7 +129,7 @@ export class SubscriptionState {
       note("dead", dead.offset, () => this.failures.kill(dead));
     }
     for (const park of update.park ?? []) note("park", park.offset, () => this.parked.park(park));
-    hasChanged = this.#noteSessions(update.sessions) || hasChanged;
+    hasChanged = this.#notePresence(update) || hasChanged;
     return { hasChanged, refused };
   }
 
@@ -156,6 +161,7 @@ export class SubscriptionState {
     for (const write of this.settled.takeWrites(`${prefix}s/`)) writes.push(write);
     for (const write of this.failures.takeWrites(`${prefix}f/`)) writes.push(write);
     for (const write of this.parked.takeWrites(`${prefix}p/`)) writes.push(write);
+    for (const write of this.noted.takeWrites(`${prefix}c/`)) writes.push(write);
   }
 
   /** Deletes everything that is stored of it. */
@@ -169,6 +175,7 @@ export class SubscriptionState {
     yield* this.settled.pairs(`${prefix}s/`);
     yield* this.failures.pairs(`${prefix}f/`);
     yield* this.parked.pairs(`${prefix}p/`);
+    yield* this.noted.pairs(`${prefix}c/`);
   }
 
   /** From all stored pairs of one subscription, in any order. @throws TypeError for what pairs() never gives */
@@ -179,7 +186,7 @@ export class SubscriptionState {
   ): SubscriptionState {
     const prefix = prefixOf(id);
     const kinds = new Map<string, (readonly [string, Uint8Array])[]>(
-      ["m", "s/", "f/", "p/"].map((kind) => [kind, []]),
+      ["m", "s/", "f/", "p/", "c/"].map((kind) => [kind, []]),
     );
     for (const pair of pairs) {
       const kind = kinds.get(pair[0].slice(prefix.length, prefix.length + 2));
@@ -188,12 +195,12 @@ export class SubscriptionState {
     }
     const [meta] = kinds.get("m") ?? [];
     if (meta === undefined) throw new TypeError(`a subscription without its record: ${id}`);
-    const { attachment, cursor, sessions, dropped } = decodeMeta(id, meta[1]);
+    const { attachment, cursor, dropped, isComplete } = decodeMeta(id, meta[1]);
     const state = new SubscriptionState(attachment, limits);
     state.settled = SettledTable.restore(cursor, `${prefix}s/`, kinds.get("s/") ?? []);
     state.failures.restore(`${prefix}f/`, kinds.get("f/") ?? []);
     state.parked.restore(`${prefix}p/`, kinds.get("p/") ?? []);
-    state.#sessions = sessions;
+    state.noted.restore(`${prefix}c/`, kinds.get("c/") ?? [], isComplete);
     state.#droppedMessages = dropped;
     state.#storedCursor = cursor;
     state.#isMetaChanged = false;
@@ -248,11 +255,11 @@ export class SubscriptionState {
     return true;
   }
 
-  #noteSessions(sessions: number | undefined): boolean {
-    if (sessions === undefined || sessions === this.#sessions) return false;
-    this.#sessions = sessions;
-    this.#isMetaChanged = true;
-    return true;
+  #notePresence(note: PresenceNote): boolean {
+    const wasComplete = this.noted.isComplete;
+    const hasChanged = this.noted.note(note);
+    if (this.noted.isComplete !== wasComplete) this.#isMetaChanged = true;
+    return hasChanged;
   }
 
   #encodeMeta(): Uint8Array {
@@ -262,8 +269,8 @@ export class SubscriptionState {
       createdIndex: this.createdIndex,
       startOffset: this.startOffset,
       cursor: this.cursor,
-      sessions: this.#sessions,
       dropped: this.#droppedMessages,
+      complete: this.noted.isComplete,
     };
     return Buffer.from(JSON.stringify(meta), "utf8");
   }
@@ -276,7 +283,7 @@ function prefixOf(id: string): string {
 function decodeMeta(
   id: string,
   value: Uint8Array,
-): { attachment: Attachment; cursor: Offset; sessions: number; dropped: number } {
+): { attachment: Attachment; cursor: Offset; dropped: number; isComplete: boolean } {
   const parsed: unknown = JSON.parse(Buffer.from(value).toString("utf8"));
   const fields = new Map(Object.entries(parsed ?? {}));
   const number = (name: string): number => {
@@ -288,6 +295,10 @@ function decodeMeta(
   if (v !== META_VERSION) throw new TypeError(`unknown version of a subscription's record: ${v}`);
   const [version, createdIndex] = [number("version"), number("createdIndex")];
   const attachment = { id, version, createdIndex, startOffset: number("startOffset") };
-  const [cursor, sessions, dropped] = [number("cursor"), number("sessions"), number("dropped")];
-  return { attachment, cursor, sessions, dropped };
+  const [cursor, dropped] = [number("cursor"), number("dropped")];
+  const isComplete: unknown = fields.get("complete");
+  if (typeof isComplete !== "boolean") {
+    throw new TypeError("unknown form of a subscription's record: complete");
+  }
+  return { attachment, cursor, dropped, isComplete };
 }

@@ -12,6 +12,7 @@ import type {
 } from "./delivery-commands.ts";
 import type { ConsumerKey } from "./dispatch-types.ts";
 import { OffsetTable } from "./offset-table.ts";
+import type { PresenceNote } from "./presence-table.ts";
 import type { FailureFate } from "./retry-plan.ts";
 
 /** Failures of one update; the rest follows with the next one. */
@@ -136,10 +137,10 @@ export class UpdatePlan {
     return receipts;
   }
 
-  /** @param sessions to be noted; undefined: as it was */
-  take(id: string, nowMs: number, sessions: number | undefined): SubscriptionUpdate | undefined {
+  /** @param note of consumers that came and left; undefined: nothing to note */
+  take(id: string, nowMs: number, note: PresenceNote | undefined): SubscriptionUpdate | undefined {
     if (this.#underWay !== undefined) return undefined;
-    if (sessions === undefined && this.#nextMs() > nowMs) return undefined;
+    if (note === undefined && this.#nextMs() > nowMs) return undefined;
     const failures = this.#failures.splice(0, UPDATE_FAILURES_MAX);
     const underWay: UnderWay = {
       acked: this.#acked.ranges(),
@@ -156,7 +157,7 @@ export class UpdatePlan {
     this.#releases = [];
     this.#receipts = [];
     this.#underWay = underWay;
-    return encodeUpdate(id, underWay, sessions);
+    return encodeUpdate(id, underWay, note);
   }
 
   /** What was under way is applied. */
@@ -199,7 +200,7 @@ function isWithin(ranges: readonly OffsetRange[], offset: Offset): boolean {
 function encodeUpdate(
   id: string,
   underWay: UnderWay,
-  sessions: number | undefined,
+  note: PresenceNote | undefined,
 ): SubscriptionUpdate {
   const fail: FailUpdate[] = [];
   const dead: DeadUpdate[] = [];
@@ -222,6 +223,6 @@ function encodeUpdate(
     ...(fail.length > 0 && { fail }),
     ...(dead.length > 0 && { dead }),
     ...(park.length > 0 && { park }),
-    ...(sessions !== undefined && { sessions }),
+    ...note,
   };
 }

@@ -108,4 +108,9 @@ export const SUBSCRIPTION_LIMITS = {
   failures: 100_000,
   /** Of one subscription and partition. At the limit the partition stops. */
   parkedKeys: 10_000,
+  /**
+   * Consumers of one subscription that a leader of a partition notes by name: as many as a broker has streams (PUSH_SESSIONS_MAX).
+   * Beyond, the next leader does not know for whom to wait, and waits a whole ack deadline.
+   */
+  notedConsumers: 10_000,
 } as const;

@@ -36,7 +36,8 @@ describe("delivery commands", () => {
         [5, 900],
       ],
     }),
-    deliver({ settle: [[7, 9]], sessions: 0 }),
+    deliver({ settle: [[7, 9]], left: [0, 2 ** 48 - 1], joined: [77], complete: true }),
+    deliver({ complete: true }),
     deliver({ release: [{ offset: 3, action: "dead" }] }),
     deliver({
       fail: [
@@ -165,7 +166,20 @@ describe("delivery commands", () => {
     update({ park: [{ offset: 1, sinceMs: 1, key: 5 }] }),
     update({ park: [{ offset: 1, sinceMs: 1, partition: false }] }),
     update({ park: [{ offset: 1 }] }),
-    update({ sessions: -1 }),
+    update({ sessions: 1 }),
+    update({ joined: [] }),
+    update({ joined: {} }),
+    update({ joined: ["1"] }),
+    update({ joined: [-1] }),
+    update({ joined: [1.5] }),
+    update({ joined: [2 ** 48] }),
+    update({ joined: [3, 3] }),
+    update({ left: [4, 3] }),
+    update({ left: [Number.NaN] }),
+    update({ joined: Array.from({ length: DELIVER_ITEMS_MAX + 1 }, (_, at) => at) }),
+    update({ fail: new Array(DELIVER_ITEMS_MAX).fill(one), left: [1] }),
+    update({ complete: false }),
+    update({ complete: 1 }),
   ];
   for (const fields of malformed) {
     it(`what is not known stops the replica: ${JSON.stringify(fields).slice(0, 120)}`, () => {
@@ -187,7 +201,7 @@ describe("splitting updates", () => {
   it("what fits stays together", () => {
     const updates = [
       { id: ID, settle: [range(0)] },
-      { id: ID, sessions: 1 },
+      { id: ID, joined: [1] },
     ];
     expect(splitUpdates(updates)).toEqual([updates]);
     expect(splitUpdates([])).toEqual([]);
@@ -200,12 +214,15 @@ describe("splitting updates", () => {
       attempt: attempt(),
     }));
     const settle = Array.from({ length: DELIVER_RANGES_MAX + 3 }, (_, at) => range(at));
+    const hashes = (from: number): number[] =>
+      Array.from({ length: 2 * DELIVER_ITEMS_MAX }, (_, at) => from + at);
+    const note = { complete: true, left: hashes(0), joined: hashes(9000) } as const;
     const many = Array.from({ length: DELIVER_UPDATES_MAX }, () => ({
       id: ID,
       settle: [range(9)],
     }));
     const updates: SubscriptionUpdate[] = [
-      { id: ID, settle, fail: fails, release: [{ offset: 1, action: "retry" }], sessions: 2 },
+      { id: ID, settle, fail: fails, release: [{ offset: 1, action: "retry" }], ...note },
       ...many,
     ];
     const portions = splitUpdates(updates);
@@ -221,6 +238,15 @@ describe("splitting updates", () => {
     ]);
     expect(all.flatMap((one) => one.fail ?? [])).toEqual(fails);
     expect(all.flatMap((one) => one.release ?? [])).toHaveLength(1);
-    expect(all.filter((one) => one.sessions !== undefined)).toHaveLength(1);
+    expect(all.flatMap((one) => one.left ?? [])).toEqual(note.left);
+    expect(all.flatMap((one) => one.joined ?? [])).toEqual(note.joined);
+    // Who left makes room, and that the others are all is true when all of them are there.
+    const lastOf = (is: (one: SubscriptionUpdate) => boolean): number => all.findLastIndex(is);
+    const firstJoined = all.findIndex(({ joined = [] }) => joined.length > 0);
+    expect(firstJoined).toBeGreaterThanOrEqual(lastOf(({ left = [] }) => left.length > 0));
+    expect(all.findIndex(({ complete }) => complete === true)).toBe(
+      lastOf(({ joined = [] }) => joined.length > 0),
+    );
+    expect(all.filter(({ complete }) => complete === true)).toHaveLength(1);
   });
 });

@@ -46,7 +46,7 @@ describe("attaching", () => {
       expect(book.attach(ID, asked)).toEqual({ outcome: "done" });
       const state = book.state.get(ID);
       expect([state?.startOffset, state?.cursor]).toEqual([begins, begins]);
-      expect([state?.version, state?.createdIndex, state?.sessions]).toEqual([1, 7, 0]);
+      expect([state?.version, state?.createdIndex, state?.noted.size]).toEqual([1, 7, 0]);
     }
   });
 
@@ -239,11 +239,36 @@ describe("deliver", () => {
     expect(state.parked.byOffset(3)).toEqual(park(3, undefined, "partition"));
   });
 
-  it("sessions: noted when they change", () => {
+  it("consumers: noted by name, one record for each that comes or leaves", () => {
     const { book, state } = attached();
-    expect(book.deliver({ sessions: 3 })).toEqual({ outcome: "done" });
-    expect(book.deliver({ sessions: 3 })).toEqual({ outcome: "no-op" });
-    expect([state.sessions, book.written]).toEqual([3, []]);
+    const keys = (...hashes: string[]): string[] => hashes.map((hash) => `d/${ID}/c/${hash}`);
+    expect(book.deliver({ joined: [0, 3, 2 ** 48 - 1] })).toEqual({ outcome: "done" });
+    expect(book.written).toEqual(keys("000000000000", "000000000003", "ffffffffffff"));
+    expect(book.deliver({ left: [4], joined: [3] })).toEqual({ outcome: "no-op" });
+    expect(book.written).toEqual([]);
+    expect(book.deliver({ left: [0, 3], joined: [3, 7] })).toEqual({ outcome: "done" });
+    expect(book.written).toEqual(keys("000000000000", "000000000003", "000000000007"));
+    expect([...state.noted.all()]).toEqual([3, 7, 2 ** 48 - 1]);
+    expect(sorted(book.state.pairs())).toEqual(sorted(book.stored));
+  });
+
+  it("consumers: what finds no room is not noted, and said to be missing until the rest is all", () => {
+    const { book, state } = attached({ notedConsumers: 3 });
+    book.deliver({ joined: [1, 2] });
+    expect(book.deliver({ joined: [2, 3, 4] })).toEqual({ outcome: "done" });
+    expect([[...state.noted.all()], state.noted.isComplete]).toEqual([[1, 2, 3], false]);
+    expect(book.deliver({ joined: [4] })).toEqual({ outcome: "no-op" });
+    book.deliver({ left: [1] });
+    expect(state.noted.isComplete).toBe(false);
+    expect(sorted(book.state.pairs())).toEqual(sorted(book.stored));
+    expect(book.deliver({ complete: true, left: [2], joined: [4, 5] })).toEqual({
+      outcome: "done",
+    });
+    expect([[...state.noted.all()], state.noted.isComplete]).toEqual([[3, 4, 5], true]);
+    expect(sorted(book.state.pairs())).toEqual(sorted(book.stored));
+    expect(book.deliver({ complete: true })).toEqual({ outcome: "no-op" });
+    book.deliver({ complete: true, joined: [6] });
+    expect([state.noted.size, state.noted.isComplete]).toEqual([3, false]);
   });
 
   it("several subscriptions: one that is gone does not stop the others", () => {
@@ -336,11 +361,15 @@ describe("stored subscriptions", () => {
     new DeliveryState().restore(pairs);
   const { book } = attached();
   book.deliver({ fail: [fail(1)], park: [park(2, "k"), park(3, undefined, "partition")] });
+  book.deliver({ joined: [5, 2 ** 47] });
   const pairs = [...book.state.pairs()];
   const changed = (kind: string, change: (value: Buffer) => Uint8Array) =>
     pairs.map(([key, value]): [string, Uint8Array] =>
       key.includes(`/${kind}`) ? [key, change(Buffer.from(value))] : [key, value],
     );
+  const NONE = Buffer.alloc(0);
+  const replaced = (from: string, to: string) => (value: Buffer) =>
+    Buffer.from(value.toString("utf8").replace(from, to));
   const setByte = (at: number, to: number) => (value: Buffer) => {
     value[at] = to;
     return value;
@@ -349,6 +378,7 @@ describe("stored subscriptions", () => {
     ["no record", pairs.filter(([key]) => !key.endsWith("/m"))],
     ["another version", changed("m", () => Buffer.from('{"v":2}'))],
     ["a record with a hole", changed("m", () => Buffer.from('{"v":1,"version":1}'))],
+    ["a record that may be complete or not", changed("m", replaced("true", "1"))],
     ["an unknown kind of key", [...pairs, [`d/${ID}/x/1`, Buffer.alloc(0)] as const]],
     ["a short offset", [...pairs, [`d/${ID}/f/1`, Buffer.alloc(20)] as const]],
     ["a failure of another version", changed("f/", setByte(0, 2))],
@@ -357,6 +387,11 @@ describe("stored subscriptions", () => {
     ["a failure with more behind it", changed("f/", (value) => Buffer.concat([value, value]))],
     ["a parked key of another version", changed("p/", setByte(0, 2))],
     ["a parked key that has none", changed("p/", setByte(1, 0))],
+    ["a noted consumer with a value", changed("c/", () => Buffer.alloc(1))],
+    ["a noted consumer without a name", [...pairs, [`d/${ID}/c/`, Buffer.alloc(0)] as const]],
+    ["a noted consumer twice as long", [...pairs, [`d/${ID}/c/${"0".repeat(24)}`, NONE] as const]],
+    ["a noted consumer in other digits", [...pairs, [`d/${ID}/c/00000000000A`, NONE] as const]],
+    ["a noted consumer below 0", [...pairs, [`d/${ID}/c/-00000000001`, NONE] as const]],
   ] as const) {
     it(`refused: ${title}`, () => expect(restore(broken)).toThrow(TypeError));
   }
@@ -376,6 +411,7 @@ class Plain {
   settled = new Set<number>();
   failed = new Map<number, { failed: number; isDead: boolean }>();
   parked = new Set<number>();
+  noted = new Set<number>();
 
   settle(from: number, to: number, endOffset: number): void {
     for (let offset = from; offset < Math.min(to, endOffset); offset += 1) {
@@ -419,7 +455,11 @@ function randomUpdate(random: Random, plain: Plain, end: number): Omit<Subscript
   for (const one of parks) {
     if (one.offset < end && !plain.settled.has(one.offset)) plain.parked.add(one.offset);
   }
-  return { settle, release, fail: failures, dead, park: parks, sessions: random.integer(0, 3) };
+  const hashes = (): number[] => [...new Set([random.integer(0, 9), random.integer(0, 9)])].sort();
+  const [left, joined] = [hashes(), hashes()];
+  for (const hash of left) plain.noted.delete(hash);
+  for (const hash of joined) plain.noted.add(hash);
+  return { settle, release, fail: failures, dead, park: parks, left, joined };
 }
 
 describe("random commands", () => {
@@ -468,6 +508,7 @@ describe("random commands", () => {
           state.parked.all().map(({ offset }) => offset),
           title,
         ).toEqual([...plain.parked].sort((a, b) => a - b));
+        expect([...state.noted.all()], title).toEqual([...plain.noted].sort((a, b) => a - b));
         if (step % 10 !== 0) continue;
         const copy = new DeliveryState();
         copy.restore(book.stored);
@@ -477,6 +518,7 @@ describe("random commands", () => {
         expect(own?.failures.all(), title).toEqual(state.failures.all());
         expect(own?.parked.all(), title).toEqual(state.parked.all());
         expect(own?.droppedMessages, title).toBe(state.droppedMessages);
+        expect([...(own?.noted.all() ?? [])], title).toEqual([...state.noted.all()]);
       }
     }
   });

@@ -11,6 +11,7 @@ import type {
 import type { SubscriptionDefinition, SubscriptionMode } from "../../src/model/subscription.ts";
 import { DEADLINE_MS, Harness } from "./dispatch-support.ts";
 
+const IDS = ["c0", "c1", "c2", "c3", "c4", "c5", "c6"];
 const KEYS = [undefined, undefined, "a", "a", "b", "c", "d", "e"];
 
 interface Worker {
@@ -45,8 +46,9 @@ export class DispatchModel {
   readonly #wasUnwanted = new Set<number>();
   /** Confirmed acknowledgements. */
   readonly #confirmed = new Set<number>();
-  /** Workers of the leader before, that may come back. */
+  /** Workers of the leader before, that may come back, and until when the new one must wait for them. */
   #former: Worker[] = [];
+  #formerUntilMs = 0;
   #read: ReadRequest | undefined;
   #update: SubscriptionUpdate | undefined;
   /** An update is in the state, and the dispatcher was not told yet: other turns may come in between. */
@@ -142,7 +144,10 @@ export class DispatchModel {
     if (this.#workers.size >= 4) return;
     const key = this.#nextWorker;
     this.#nextWorker += 1;
-    const id = `c${this.#random.integer(0, 6)}`;
+    const taken = new Set([...this.#workers.values()].map((worker) => worker.id));
+    const id = this.#pick(IDS.filter((one) => !taken.has(one))) ?? "c";
+    // A process that began anew under its old name: what it did before is over.
+    this.#former = this.#former.filter((worker) => worker.id !== id);
     const reportsBegun = this.#random.next() < 0.7;
     this.h.consumer(key, this.#random.integer(0, 10), { id, reportsBegun });
     this.#note(key, id, reportsBegun, new Map());
@@ -361,7 +366,10 @@ export class DispatchModel {
 
   #changeLeader(): void {
     this.counts.leaders += 1;
-    this.#former = [...this.#workers.values()];
+    // One that did not come back within a deadline after the last change holds nothing.
+    const isWaiting = this.h.nowMs < this.#formerUntilMs;
+    this.#former = [...(isWaiting ? this.#former : []), ...this.#workers.values()];
+    this.#formerUntilMs = this.h.nowMs + DEADLINE_MS;
     this.#workers.clear();
     this.#out.clear();
     this.#open.clear();
@@ -436,6 +444,7 @@ export class DispatchModel {
       if (offset < batch.baseOffset || offset >= batch.endOffset) throw new Error("wrong batch");
       if (this.h.isUnwanted(offset)) throw new Error(`${offset} is unwanted`);
       this.#checkFree(offset);
+      this.#checkAbsent(offset);
       const failure = this.h.state.failures.get(offset);
       if (failure?.isDead === true) throw new Error(`${offset} is dead`);
       this.#out.set(offset, { worker: consumer, number });
@@ -444,6 +453,15 @@ export class DispatchModel {
     }
     this.counts.redeliveries += redeliveries.length;
     if (worker.credit.messages < 0) throw new Error("more than the credit");
+  }
+
+  /** Order would be broken by whoever still works on an earlier one. */
+  #checkAbsent(offset: number): void {
+    if (this.h.definition.mode === "shared" || this.h.nowMs >= this.#formerUntilMs) return;
+    const holder = this.#former.find(({ held }) =>
+      [...held.values()].some((offsets) => offsets.has(offset)),
+    );
+    if (holder !== undefined) throw new Error(`${offset} goes out while ${holder.id} has it`);
   }
 
   #checkFree(offset: number): void {

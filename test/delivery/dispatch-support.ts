@@ -1,5 +1,6 @@
 // A dispatcher over a real replicated state and a made-up log: what the runner does in production, in one step each.
 
+import { consumerHash } from "../../src/delivery/consumer-hash.ts";
 import type { OffsetRange } from "../../src/delivery/delivery-commands.ts";
 import type {
   ConsumerKey,
@@ -60,7 +61,7 @@ export class Harness {
   definition: SubscriptionDefinition;
   dispatcher: Dispatcher<string>;
   nowMs = START_MS;
-  /** How many consumers there are is in the state before anything is handed out. */
+  /** Which consumers there are is in the state before anything is handed out. */
   isCounting = true;
   random = 0;
   endOffset = 0;
@@ -68,6 +69,8 @@ export class Harness {
   /** Which records the filter does not want. */
   isUnwanted: (offset: number) => boolean = () => false;
   readonly credits = new Map<ConsumerKey, Credit>();
+  /** Of the consumers that are there. */
+  readonly ids = new Map<ConsumerKey, string>();
   /** Handles that the dispatcher has. */
   readonly heldBatches: string[] = [];
   readonly reads: ReadRequest[] = [];
@@ -103,6 +106,7 @@ export class Harness {
   ): void {
     const credit = { messages, bytes: 1_000_000_000 };
     this.credits.set(key, credit);
+    this.ids.set(key, id);
     this.dispatcher.addConsumer(key, { id, reportsBegun, credit }, this.nowMs);
     if (resumes) this.dispatcher.resume(key, [], this.nowMs);
   }
@@ -120,6 +124,7 @@ export class Harness {
   lose(key: ConsumerKey): void {
     this.dispatcher.removeConsumer(key, this.nowMs, this.random);
     this.credits.delete(key);
+    this.ids.delete(key);
   }
 
   /** @returns the number of the settlement, and what the dispatcher said to it */
@@ -148,9 +153,9 @@ export class Harness {
 
   /** Reads and hands out until nothing more happens. Consumers are counted, unless that is what a test is about. */
   pump(): OutgoingDelivery<string>[] {
-    const count = this.credits.size;
-    if (this.isCounting && this.state.sessions < count) {
-      this.state.update({ id: "s", sessions: count }, this.endOffset);
+    if (this.isCounting && this.definition.mode !== "shared") {
+      const joined = hashesOf([...this.ids.values()]);
+      this.state.update({ id: "s", joined }, this.endOffset);
     }
     const deliveries: OutgoingDelivery<string>[] = [];
     for (let round = 0; round < 10_000; round += 1) {
@@ -227,6 +232,7 @@ export class Harness {
   changeLeader(): void {
     this.dispatcher = this.#newDispatcher();
     this.credits.clear();
+    this.ids.clear();
     this.heldBatches.length = 0;
   }
 
@@ -286,6 +292,11 @@ export class Harness {
       keys: this.definition.mode === "shared" ? undefined : buffers,
     };
   }
+}
+
+/** As a leader notes them. */
+export function hashesOf(ids: readonly string[]): number[] {
+  return [...new Set(ids.map(consumerHash))].sort((a, b) => a - b);
 }
 
 /** "consumer: offsets" of each delivery. */

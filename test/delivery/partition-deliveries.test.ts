@@ -215,6 +215,56 @@ describe("partition deliveries: leadership", () => {
     expect(stream.offsets).toEqual([0, 1, 1]);
   });
 
+  it("ordered: what `open` said is held is asked for again when the partition is led later, each time", async () => {
+    const stage = await stageOf([rowOf({ mode: "keyed", onFailure: "park" })]);
+    stage.partition.append({ key: "k", value: "a" }, { key: "l", value: "b" });
+    stage.partition.lose();
+    const place = { topicId: TOPIC_ID, partition: 0, leaderEpoch: 1, deliveryNumber: 1 };
+    const stream = stage.open({ held: [{ ...place, ranges: [0, 1] }] });
+    await stage.clock.run(1000);
+    // Another leader gave it the second message meanwhile, and it is done with the first one.
+    for (const offset of [1, 0]) {
+      stage.partition.lead();
+      await stage.clock.run(1000);
+      const before = stream.deliveries.length;
+      stream.say({ held: [{ ...place, ranges: [offset, 1] }] });
+      await stage.clock.run(0);
+      const [resumed, ...others] = stream.deliveries.slice(before);
+      expect(resumed).toMatchObject({ resumed: [offset, 1] });
+      expect(others.map(({ resumed: pairs }) => pairs)).toEqual([[]]);
+      expect(stream.offsets.at(-1)).toBe(1 - offset);
+      stage.partition.lose();
+    }
+    expect(stream.offsets).toEqual([0, 1]);
+  });
+
+  it("ordered: a consumer that is waited for is asked, too, when it opens its stream: it may have more than that says", async () => {
+    const stage = await stageOf([rowOf({ mode: "keyed", onFailure: "park" })]);
+    stage.partition.append({ key: "k", value: "a" }, { key: "l", value: "b" });
+    stage.open({ consumerId: "c1" }, { messages: 1, bytes: 1000 });
+    stage.open({ consumerId: "c2" }, { messages: 1, bytes: 1000 });
+    await stage.clock.run(5000);
+    stage.partition.lose();
+    stage.partition.lead();
+    await stage.clock.run(0);
+    const place = { topicId: TOPIC_ID, partition: 0, leaderEpoch: 1, deliveryNumber: 1 };
+    // It does not know yet that the former leader is none any more: what it has of it is not said.
+    const [first, second] = ["c1", "c2"].map((consumerId) => stage.open({ consumerId }));
+    await stage.clock.run(1000);
+    expect([first?.offsets, second?.offsets]).toEqual([[], []]);
+    first?.say({ held: [{ ...place, ranges: [0, 1] }] });
+    await stage.clock.run(0);
+    expect(first?.deliveries).toMatchObject([{ resumed: [0, 1] }]);
+    second?.say({ held: [{ ...place, ranges: [] }] });
+    await stage.clock.run(0);
+    expect([first?.offsets, second?.offsets].flat()).toEqual([1]);
+    // Nobody is waited for any more: what is said at the opening is enough.
+    second?.close();
+    const third = stage.open({ consumerId: "c1" });
+    await stage.clock.run(1000);
+    expect(third.offsets).toEqual([0, 1]);
+  });
+
   it("resumed: what is settled is named, so that a settlement whose confirmation was lost is confirmed", async () => {
     const stage = await stageOf([rowOf()]);
     stage.partition.append("a", "b", "c");

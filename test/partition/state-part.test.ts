@@ -206,7 +206,8 @@ describe("subscriptions in a partition", () => {
         dead: random.next() < 0.2 ? [{ offset: offset(), attempt }] : [],
         park: [{ offset: offset(), key: Buffer.from("k"), scope: "key", sinceMs: 6 }],
         release: random.next() < 0.3 ? [{ offset: offset(), action: "dead" }] : [],
-        sessions: random.integer(0, 3),
+        joined: [random.integer(0, 9)],
+        left: [random.integer(0, 9)],
       };
     }
 

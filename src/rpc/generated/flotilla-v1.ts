@@ -6716,7 +6716,8 @@ export interface SubscribeRequest {
   /**
    * Answers each channel that is introduced: what the consumer still works on in its partition, given to it by a leader that is gone;
    * without ranges: nothing. It may repeat what `open` said: what the consumer was let go on with is passed over. A broker that leads
-   * the partition when `open` comes need not wait for it: `open` is complete. Processed before the credit.
+   * the partition when `open` comes waits for it only in modes with an order, when the former leader had this consumer too: then
+   * messages may be out that `open` could not name yet. Processed before the credit.
    */
   readonly held: readonly HeldMessages[];
 }

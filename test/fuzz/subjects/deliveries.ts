@@ -28,8 +28,8 @@ const META = {
   createdIndex: 2,
   startOffset: 5,
   cursor: 9,
-  sessions: 1,
   dropped: 0,
+  complete: true,
 };
 
 const records: Subject = {
@@ -53,7 +53,14 @@ const records: Subject = {
       decodeParked(5, encodeParked(parked));
     });
     const meta = Buffer.from(JSON.stringify(META));
-    for (const kind of ["m", "s/00000000000", "f/00000000000009", "p/00000000000009", "x"]) {
+    for (const kind of [
+      "m",
+      "s/00000000000",
+      "f/00000000000009",
+      "p/00000000000009",
+      "c/000000000009",
+      "x",
+    ]) {
       const pairs = new Map<string, Uint8Array>([[`d/${ID}/m`, meta]]);
       pairs.set(`d/${ID}/${kind}`, bytes);
       refusing(isTypeError, () => {
@@ -80,7 +87,9 @@ const COMMANDS: readonly DeliveryCommand[] = [
         fail: [{ offset: 20, notBeforeMs: 9, attempt: { timeMs: 8, cause: "nack", error: "no" } }],
         dead: [{ offset: 21, attempt: undefined }],
         park: [{ offset: 22, key: Buffer.from("k"), scope: "key", sinceMs: 7 }],
-        sessions: 2,
+        left: [4],
+        joined: [2, 2 ** 47],
+        complete: true,
       },
     ],
   },

@@ -135,7 +135,9 @@ const UPDATE: SubscriptionUpdate = {
   fail: [{ offset: 2, notBeforeMs: 9, attempt: { timeMs: 8, cause: "nack", error: "no" } }],
   dead: [{ offset: 4, attempt: undefined }],
   park: [{ offset: 5, key: Buffer.from("k"), scope: "partition", sinceMs: 7 }],
-  sessions: 2,
+  left: [4],
+  joined: [2, 2 ** 47],
+  complete: true,
 };
 
 const commands: Subject = {
