@@ -93,7 +93,7 @@ export const misdirectedWrite: Fault = (context) =>
     const to = at - (at % PAGE_BYTES);
     const pages = Math.floor(bytes.length / PAGE_BYTES);
     const from = context.random.integer(0, Math.max(1, pages)) * PAGE_BYTES;
-    if (from === to) bytes.fill(0, to, to + PAGE_BYTES);
+    if (from === to) bytes.fill(0, to, Math.min(bytes.length, to + PAGE_BYTES));
     else bytes.copy(bytes, to, from, from + PAGE_BYTES);
   });
 
