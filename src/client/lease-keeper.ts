@@ -61,8 +61,9 @@ export class LeaseKeeper {
     for (const delivery of this.#leases.held()) {
       // What waits is not extended: a slow consumer must not keep from others what it has not begun.
       const endMs = delivery.keepLeases(nowMs, this.#extendMaxMs);
-      const lateMs = delivery.place === undefined ? endMs : endMs + NOTICE_MS;
-      if (nowMs >= lateMs) overdue.push(delivery);
+      const isOrphan = delivery.place === undefined;
+      const lateMs = isOrphan ? endMs : endMs + NOTICE_MS;
+      if (!isOrphan && nowMs >= lateMs) overdue.push(delivery);
       const delayMs = Math.min(
         lookMs(delivery.ackDeadlineMs),
         Math.max(lateMs - nowMs, LATE_MS_MIN),

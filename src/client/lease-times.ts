@@ -111,8 +111,8 @@ export class LeaseTimes {
   #timeOf(offset: number, nowMs: number): LeaseTime {
     const known = this.#own.get(offset);
     if (known !== undefined) return known;
-    const { fromMs, endMs } = { fromMs: this.#fromMs, endMs: this.#endMs };
-    const time = { sinceMs: nowMs, fromMs, endMs, askedMs: fromMs };
+    const fromMs = this.#fromMs;
+    const time = { sinceMs: nowMs, fromMs, endMs: this.#endMs, askedMs: fromMs };
     this.#own.set(offset, time);
     return time;
   }

@@ -1,6 +1,6 @@
 // What the checks of subscriptions share: words for a message of a subscription, and the events that prove something.
 import type { Facts } from "../facts.ts";
-import { type Finding, located, shown } from "./check.ts";
+import { type Evidence, type Finding, located, shown } from "./check.ts";
 
 /** "orders/0@17 for billing". */
 export function nameOf(facts: Facts, message: number): string {
@@ -33,4 +33,17 @@ export function about(
     value,
     events,
   };
+}
+
+/**
+ * Retention may have taken a message before anybody was done with it: what it drops is settled. The beginning that the last
+ * complete pass found is no earlier than any before it.
+ */
+export function mayBeDropped({ facts, finals }: Evidence, message: number): boolean {
+  const { messages } = facts.delivery;
+  const place = messages.placeOf(message);
+  const { topic } = facts.places.placeOf(place);
+  if (facts.topics.get(topic)?.keepsAll !== false) return false;
+  const from = finals.coverageOf(place)?.from ?? Number.POSITIVE_INFINITY;
+  return messages.offset.at(message) < from;
 }

@@ -2,7 +2,7 @@
 // one is settled. Tokens say what was handed out when: whatever is handed out again later was not settled before.
 import { NONE } from "../send-table.ts";
 import type { Check, Evidence, Found } from "./check.ts";
-import { about, tokenOf } from "./deliveries.ts";
+import { about, mayBeDropped, tokenOf } from "./deliveries.ts";
 
 export const orderCheck: Check = {
   kinds: ["order-broken"],
@@ -148,7 +148,7 @@ function isGoneBy(evidence: Evidence, message: number, later: number, ms: number
   const definition = facts.delivery.definitionOf(messages.subscriptionOf(message));
   if (deliveryView.askedMs(rows, ["ack"]) <= ms) return true;
   if (deliveryView.isPassed(message, Number.NEGATIVE_INFINITY, ms)) return true;
-  if (deliveryView.isUnparked(message, true, ms) || isDropped(evidence, message)) return true;
+  if (deliveryView.isUnparked(message, true, ms) || mayBeDropped(evidence, message)) return true;
   if (definition === undefined || definition.onFailure === "stop") return false;
   // A parked key holds up nothing but itself.
   const newest = messages.newest.at(message);
@@ -158,14 +158,6 @@ function isGoneBy(evidence: Evidence, message: number, later: number, ms: number
   }
   if (deliveryView.isDead(message) || deliveryView.askedMs(rows, ["reject"]) <= ms) return true;
   return rows.length >= definition.attemptsMax;
-}
-
-/** Retention may have taken it before anybody was done with it. */
-function isDropped({ facts, finals }: Evidence, message: number): boolean {
-  const { messages } = facts.delivery;
-  const place = messages.placeOf(message);
-  if (facts.topics.get(facts.places.placeOf(place).topic)?.keepsAll !== false) return false;
-  return messages.offset.at(message) < (finals.coverageOf(place)?.from ?? Infinity);
 }
 
 /** It, or an earlier message with which its key was parked, was let go by hand. */
@@ -194,7 +186,7 @@ function mayKeyBeFree(evidence: Evidence, row: number): boolean {
       messages.lane.at(before) !== messages.lane.at(message) ||
       deliveries.key.at(other) !== deliveries.key.at(row) ||
       messages.offset.at(before) >= messages.offset.at(message) ||
-      !isDropped(evidence, before)
+      !mayBeDropped(evidence, before)
     )
       continue;
     const rows = deliveryView.deliveriesOf(before);

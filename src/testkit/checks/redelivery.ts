@@ -2,7 +2,7 @@
 // under the token that was settled, or an older one, may still arrive: they had left the broker before.
 import { NONE } from "../send-table.ts";
 import type { Check, Evidence, Found } from "./check.ts";
-import { about, tokenOf } from "./deliveries.ts";
+import { about, mayBeDropped, tokenOf } from "./deliveries.ts";
 
 export const redeliveryCheck: Check = {
   kinds: ["redelivered-after-ack", "stale-settlement-accepted"],
@@ -131,16 +131,6 @@ function isSettledOtherwise(
   if (deliveryView.isDead(message) || deliveryView.isUnparked(message, true)) return true;
   if (mayBeDropped(evidence, message)) return true;
   return deliveryView.isPassed(message, Number.NEGATIVE_INFINITY, confirmedMs);
-}
-
-/** What retention drops is settled. The beginning that the last complete pass found is no earlier than any before it. */
-function mayBeDropped({ facts, finals }: Evidence, message: number): boolean {
-  const { messages } = facts.delivery;
-  const place = messages.placeOf(message);
-  const { topic } = facts.places.placeOf(place);
-  if (facts.topics.get(topic)?.keepsAll !== false) return false;
-  const from = finals.coverageOf(place)?.from ?? Number.POSITIVE_INFINITY;
-  return messages.offset.at(message) < from;
 }
 
 function eventsOfSettlement({ facts }: Evidence, settlement: number): number[] {
