@@ -30,6 +30,8 @@ export interface ConsumerStreamsOptions {
 export interface ConsumerStreamsEvents {
   onDelivery(channel: ConsumerChannel, delivery: HeldDelivery): void;
   onLeft(delivery: HeldDelivery, count: number): void;
+  /** Something that is held has a new token. */
+  onResumed(): void;
   onFreed(channel: ConsumerChannel): void;
   onPaused(untilMs: number): void;
   onAckDeadline(ms: number): void;
@@ -146,7 +148,9 @@ export class ConsumerStreams implements ConsumerStreamEvents {
   }
 
   onResumed(channel: ConsumerChannel, number: number, ranges: readonly number[]): boolean {
-    return this.#orphans.resume(channel, number, ranges, this.#nowMs());
+    const isResumed = this.#orphans.resume(channel, number, ranges, this.#nowMs());
+    if (isResumed) this.#events.onResumed();
+    return isResumed;
   }
 
   onLeft(delivery: HeldDelivery, count: number): void {

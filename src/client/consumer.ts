@@ -187,6 +187,10 @@ export class ClusterConsumer<T> implements Consumer<T>, MessageSource<T>, Consum
     this.deps.observer?.left(delivery);
   }
 
+  onResumed(): void {
+    this.deps.observer?.resumed();
+  }
+
   onFreed(channel: ConsumerChannel): void {
     this.buffer.wake(channel);
     this.#wakeWhenQuiet();

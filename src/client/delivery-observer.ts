@@ -20,4 +20,6 @@ export interface DeliveryObserver {
   arrived(delivery: ObservedDelivery): void;
   /** Some of it does not wait any more: it runs; or it was given back, or is lost. */
   left(delivery: ObservedDelivery): void;
+  /** Another leader goes on with something that is held: its token is a new one. */
+  resumed(): void;
 }

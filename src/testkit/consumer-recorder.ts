@@ -1,6 +1,7 @@
 // Writes down what one consumer is given and does, message by message, as its handler sees it, and before that if somebody
-// tells (the SDK's observer): for whoever uses the SDK's consumer. Knows no client: a message is whatever has these fields. Where the writing goes, here or to another process, is
-// the sink's business; a consumer that may be killed waits until it is there before it acts.
+// tells (the SDK's observer): for whoever uses the SDK's consumer. Knows no client: a message is whatever has these fields.
+// Where the writing goes, here or to another process, is the sink's business; a consumer that may be killed waits until it is
+// there before it acts.
 import type { DeliveredRecord, SettlementAnswered, SettlementAsked } from "./delivery-events.ts";
 import type { DeliveryRecorder, DeliveryToken } from "./delivery-recorder.ts";
 
@@ -14,6 +15,9 @@ export interface ReceivedByConsumer {
   readonly handedOut: number;
   readonly token: { readonly leaderEpoch: number; readonly deliveryNumber: number };
 }
+
+/** A resumption under this number is of no delivery: it says that the messages are settled already. */
+const SETTLED_ALREADY = Number.MAX_SAFE_INTEGER;
 
 export type DeliverySink = Pick<
   DeliveryRecorder,
@@ -47,6 +51,10 @@ export class ConsumerRecorder {
   readonly #consumer: string;
   /** Arrived or taken, and no handler has it: by place, the lease and whether it was written down that it is begun. */
   readonly #early = new Map<string, { readonly token: DeliveryToken; isBegun: boolean }>();
+  /** Begun, and neither lost nor answered. */
+  readonly #held = new Set<Handled>();
+  /** Settlements without an answer, by number. */
+  readonly #asked = new Map<number, Handled>();
   #settlements = 0;
 
   constructor(sink: DeliverySink, now: () => number, subscription: string, consumer: string) {
@@ -92,6 +100,7 @@ export class ConsumerRecorder {
     if (early !== undefined) {
       // It may go on under a newer token by now.
       const handled = { message, value, key, token: early.token, isLost: false };
+      this.#held.add(handled);
       const token = this.#follow(handled);
       if (!early.isBegun) this.#sink.begin(token, [message.offset, 1], this.#now());
       return handled;
@@ -100,7 +109,14 @@ export class ConsumerRecorder {
     const atMs = this.#now();
     this.#sink.deliver(token, [recordOf(message, value, key)], atMs);
     this.#sink.begin(token, [message.offset, 1], atMs);
-    return { message, value, key, token, isLost: false };
+    const handled = { message, value, key, token, isLost: false };
+    this.#held.add(handled);
+    return handled;
+  }
+
+  /** Tokens of what is held may have changed. Not needed: then it is written down with what happens next to each. */
+  resumed(): void {
+    for (const handled of this.#held) this.#follow(handled);
   }
 
   end(handled: Handled, isOk: boolean): void {
@@ -112,10 +128,18 @@ export class ConsumerRecorder {
     this.#settlements += 1;
     const number = this.#settlements;
     const token = this.#follow(handled);
+    this.#asked.set(number, handled);
     return this.#sink.ask(token, verdict, [handled.message.offset, 1], this.#now(), number);
   }
 
   answer(number: number, outcome: SettlementAnswered["outcome"], reason?: string): void {
+    const handled = this.#asked.get(number);
+    if (handled !== undefined) {
+      // It may have been sent again under a newer token.
+      this.#follow(handled);
+      this.#asked.delete(number);
+      this.#held.delete(handled);
+    }
     this.#sink.answer(this.#consumer, number, outcome, reason, this.#now());
   }
 
@@ -123,13 +147,14 @@ export class ConsumerRecorder {
   lose(handled: Handled, cause: string): void {
     this.#sink.lose(this.#follow(handled), [handled.message.offset, 1], cause, this.#now());
     handled.isLost = true;
+    this.#held.delete(handled);
   }
 
   /** Another leader may have let the consumer go on under a new token. */
   #follow(handled: Handled): DeliveryToken {
     if (handled.isLost) return handled.token;
     const token = this.#tokenOf(handled.message);
-    if (isSame(token, handled.token)) return handled.token;
+    if (isSame(token, handled.token) || token.delivery === SETTLED_ALREADY) return handled.token;
     const { key, message, value } = handled;
     this.#sink.resume(token, [{ offset: message.offset, value, key }], this.#now());
     handled.token = token;

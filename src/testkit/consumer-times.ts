@@ -1,5 +1,6 @@
 // When each consumer of a subscription was there, and for how long it held nothing at all: then it waits for messages. Used
 // by the check of consumers that are not served.
+import type { ConsumerSeen } from "./delivery-events.ts";
 import type { DeliveryView } from "./delivery-view.ts";
 import type { Facts } from "./facts.ts";
 
@@ -15,6 +16,8 @@ export interface ConsumerTimes {
   readonly idle: readonly Span[];
 }
 
+/** With these it is over. */
+const ENDS: readonly ConsumerSeen["phase"][] = ["closing", "closed", "killed"];
 const GIVES_UP = ["ack", "nack", "reject", "release"] as const;
 
 /** By subscription (its name): consumers that were declared to be there. */
@@ -58,7 +61,7 @@ function livesOf({ delivery, endMs }: Facts): Map<string, Map<number, Span[]>> {
       end(subscription, number, atMs);
       begun.set(`${subscription}|${number}`, atMs);
       left.push([subscription, number]);
-    } else if (phase !== "disconnected") end(subscription, number, atMs);
+    } else if (ENDS.includes(phase)) end(subscription, number, atMs);
   }
   for (const [subscription, number] of left) end(subscription, number, endMs);
   return lives;

@@ -128,13 +128,24 @@ export interface KeyReleased {
   readonly skipsMessage: boolean;
 }
 
-/** A consumer began, lost its connection, or ended. Killed: written before it is done. */
+/**
+ * A consumer began, lost its connection, or ended. Killed: written before it is done. Unreachable: from now on, until it is
+ * reachable again, nothing arrives at it, so that what was handed out meanwhile is written down late; its connection may
+ * break at both ends of that time.
+ */
 export interface ConsumerSeen {
   readonly type: "consumer";
   readonly atMs: number;
   readonly subscription: string;
   readonly consumer: string;
-  readonly phase: "started" | "disconnected" | "closing" | "closed" | "killed";
+  readonly phase:
+    | "started"
+    | "disconnected"
+    | "unreachable"
+    | "reachable"
+    | "closing"
+    | "closed"
+    | "killed";
   /** It says when it begins with a message: what it did not begin cannot count as failed. */
   readonly reportsBegun?: boolean | undefined;
 }

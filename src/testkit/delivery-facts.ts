@@ -155,9 +155,9 @@ export class DeliveryFacts {
       held = deliveries.previous.at(held);
     }
     if (held === NONE) return;
-    deliveries.wentOn.set(held, 1);
-    if (!deliveries.wasBegun(held)) return;
     const now = deliveries.length - 1;
+    deliveries.wentOnAs.set(held, now);
+    if (!deliveries.wasBegun(held)) return;
     deliveries.begin(now, deliveries.begunMs.at(held), deliveries.begunEvent.at(held));
   }
 

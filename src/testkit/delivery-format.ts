@@ -63,7 +63,9 @@ export const DELIVERY_SHAPES: Shapes = {
   unpark: { ...SPAN, ...PLACE, skipsMessage: flag },
   consumer: {
     ...{ atMs: number, subscription: text, consumer: text, reportsBegun: optional(flag) },
-    phase: oneOf("started", "disconnected", "closing", "closed", "killed"),
+    phase: oneOf(
+      ...["started", "disconnected", "unreachable", "reachable", "closing", "closed", "killed"],
+    ),
   },
   dead: {
     ...{ atMs: number, subscription: text, ...PLACE, value: text },

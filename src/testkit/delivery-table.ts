@@ -38,8 +38,8 @@ export class DeliveryTable {
   readonly failed: Column = Column.small();
   /** 1: the consumer held it already, under an older token. */
   readonly isResumed: Column = Column.small();
-  /** 1: it went on under a newer token. */
-  readonly wentOn: Column = Column.small();
+  /** The row as which it went on, under a newer token; NONE: it did not. */
+  readonly wentOnAs: Column = Column.small();
   /** First time that a handler began with it; infinite: never. */
   readonly begunMs: Column = Column.numbers();
   readonly begunEvent: Column = Column.small();
@@ -75,7 +75,7 @@ export class DeliveryTable {
     this.begunEvent.push(NONE);
     this.lostEvent.push(NONE);
     this.firstPart.push(NONE);
-    this.wentOn.push(0);
+    this.wentOnAs.push(NONE);
     this.lostCause.push(LOST.no);
     return this.length - 1;
   }

@@ -1,7 +1,7 @@
 // What the checks of subscriptions ask about deliveries: which came before which, when a message may have been settled,
 // whether a reset explains something. Times are those at the consumers: what was asked later than a time was not in force
 // then; what was confirmed earlier was.
-import type { SubscriptionDeclared, SubscriptionReset } from "./delivery-events.ts";
+import type { ConsumerSeen, SubscriptionDeclared, SubscriptionReset } from "./delivery-events.ts";
 import type { OfLane } from "./delivery-facts.ts";
 import type { Facts } from "./facts.ts";
 import type { Promises } from "./promises.ts";
@@ -20,7 +20,9 @@ export class DeliveryView {
   readonly #resets = new Map<number, OfLane<SubscriptionReset>[]>();
   /** By consumer: times at which its leases may have ended with its connection. */
   readonly #ends = new Map<number, number[]>();
-  /** By subscription: the same, for all of its consumers; and of those only the kills. */
+  /** By consumer: times in which nothing reached it, ascending. */
+  readonly #silences = new Map<number, Silence[]>();
+  /** By subscription: the same as #ends, for all of its consumers; and of those only the kills. */
   readonly #endsOf = new Map<string, number[]>();
   readonly #killsOf = new Map<string, number[]>();
   /** By subscription: every consumer says when it begins with a message. */
@@ -39,6 +41,7 @@ export class DeliveryView {
     for (const { event } of lives) {
       const { atMs, consumer, phase, reportsBegun, subscription } = event;
       if (phase === "killed") listIn(this.#killsOf, subscription).push(atMs);
+      this.#hear(consumers.numberOf(consumer), event);
       if (phase !== "started") {
         listIn(this.#ends, consumers.numberOf(consumer)).push(atMs);
         listIn(this.#endsOf, subscription).push(atMs);
@@ -63,6 +66,33 @@ export class DeliveryView {
     const { deliveries, messages } = this.#facts.delivery;
     const newest = messages.newest.at(message);
     return newest === NONE || deliveries.previous.at(newest) === NONE;
+  }
+
+  /**
+   * Since when it may have been under way, but for `slackMs`: a delivery is written down when it arrives, and its consumer may
+   * have been out of reach before.
+   */
+  underWayMs(delivery: number): number {
+    const { deliveries } = this.#facts.delivery;
+    const atMs = deliveries.atMs.at(delivery);
+    let sinceMs = atMs;
+    for (const { fromMs, toMs } of this.#silences.get(deliveries.consumer.at(delivery)) ?? []) {
+      const isLate = fromMs <= atMs && atMs <= toMs + this.slackMs;
+      if (isLate) sinceMs = Math.min(sinceMs, fromMs);
+    }
+    return sinceMs;
+  }
+
+  /** The newest token under which its consumer went on with it, at a time. */
+  newestToken(delivery: number, ms: number): number {
+    const { atMs, wentOnAs } = this.#facts.delivery.deliveries;
+    let newest = delivery;
+    let next = wentOnAs.at(delivery);
+    while (next !== NONE && atMs.at(next) <= ms) {
+      newest = next;
+      next = wentOnAs.at(next);
+    }
+    return newest;
   }
 
   /** Settlements of one delivery. */
@@ -194,6 +224,13 @@ export class DeliveryView {
     return count;
   }
 
+  #hear(consumer: number, { atMs, phase }: ConsumerSeen): void {
+    const silences = listIn(this.#silences, consumer);
+    const last = silences.at(-1);
+    if (phase === "unreachable") silences.push({ fromMs: atMs, toMs: Number.POSITIVE_INFINITY });
+    else if (last?.toMs === Number.POSITIVE_INFINITY && phase !== "disconnected") last.toMs = atMs;
+  }
+
   #filtersOf(subscription: number): readonly Wanted[] {
     let filters = this.#filters.get(subscription);
     if (filters === undefined) {
@@ -208,6 +245,12 @@ export class DeliveryView {
   #resetsOf(message: number): readonly OfLane<SubscriptionReset>[] {
     return this.#resets.get(this.#facts.delivery.messages.lane.at(message)) ?? [];
   }
+}
+
+interface Silence {
+  readonly fromMs: number;
+  /** Infinite: to the end. */
+  toMs: number;
 }
 
 /** A declaration's filter, ready to be asked for every message. */

@@ -3,8 +3,8 @@
 import { type Random, seededRandom } from "../../src/base/random.ts";
 import { type ConsumerMessage, createClient } from "../../src/client/index.ts";
 import { ConsumerRecorder, type Handled } from "../../src/testkit/index.ts";
+import { Arrivals } from "../support/arrivals.ts";
 import { pause } from "../support/local-cluster.ts";
-import { Arrivals } from "./arrivals.ts";
 import { Outbox } from "./outbox.ts";
 import { keyTextOf, valueTextOf, verdictFor } from "./plan.ts";
 import { type ConsumerOrder, machineMs, type Report } from "./wire.ts";
@@ -34,7 +34,7 @@ class Worker {
     const { bootstrap, concurrency, consumer: consumerId, subscription } = this.#order;
     const client = createClient({
       bootstrap: [...bootstrap],
-      observer: new Arrivals(this.#scribe),
+      observer: new Arrivals(this.#scribe, { key: keyTextOf, value: valueTextOf }),
     });
     const consumer = client.consumer({ subscription, consumerId });
     const stop = new AbortController();

@@ -59,13 +59,10 @@ export function failuresOf(
   return { most, least: isForgotten ? 0 : least, mayBeRejected };
 }
 
-function mayHaveFailed(
-  { deliveryView, facts }: Evidence,
-  row: number,
-  isReporting: boolean,
-): boolean {
+function mayHaveFailed(evidence: Evidence, row: number, isReporting: boolean): boolean {
+  const { deliveryView, facts } = evidence;
   const { deliveries, settlements } = facts.delivery;
-  if (deliveries.wentOn.at(row) === 1) return false;
+  if (isOneLease(evidence, row)) return false;
   if (Number.isFinite(deliveryView.askedMs([row], ["nack", "reject"]))) return true;
   if (deliveries.lostCause.at(row) === LOST.revoked) return false;
   if (isReporting && !deliveries.wasBegun(row)) return false;
@@ -74,6 +71,23 @@ function mayHaveFailed(
     if (isReleased && settlements.isConfirmed(settlement)) return false;
   }
   return true;
+}
+
+/**
+ * It went on under a newer token, and so did not fail under this one. Unless somebody had it meanwhile, or it died meanwhile:
+ * a consumer that comes back with a message that is settled is told to go on with it, too.
+ */
+function isOneLease({ deliveryView, facts }: Evidence, row: number): boolean {
+  const { deliveries } = facts.delivery;
+  const next = deliveries.wentOnAs.at(row);
+  if (next === NONE) return false;
+  const message = deliveries.message.at(row);
+  const rows = deliveryView.deliveriesOf(message);
+  if (deliveryView.isDead(message) && rows.at(-1) === next) return false;
+  return !rows.some((other) => {
+    const isBetween = deliveries.isBefore(row, other) && deliveries.isBefore(other, next);
+    return isBetween && deliveries.isResumed.at(other) === 0;
+  });
 }
 
 function judgeMessage(evidence: Evidence, message: number, found: Found): number {

@@ -48,6 +48,7 @@ export const unwantedCheck: Check = {
 export const pauseCheck: Check = {
   kinds: ["delivered-while-paused"],
   run: (evidence, found) => {
+    const { deliveryView } = evidence;
     const { deliveries, messages, pauses, subscriptions } = evidence.facts.delivery;
     if (pauses.length === 0) return 0;
     const byName = new Map<string, Pause[]>();
@@ -63,7 +64,7 @@ export const pauseCheck: Check = {
       const spans = byName.get(name);
       if (spans === undefined || deliveries.isResumed.at(row) === 1) continue;
       looked += 1;
-      const atMs = deliveries.atMs.at(row);
+      const atMs = deliveryView.underWayMs(row);
       const span = spans.find(({ fromMs, toMs }) => atMs > fromMs && atMs < toMs);
       if (span === undefined || !isInForce(evidence, span, atMs)) continue;
       found("delivered-while-paused", () => {

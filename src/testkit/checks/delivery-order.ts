@@ -204,8 +204,8 @@ function isExcusedReturn(evidence: Evidence, furthest: number, row: number): boo
   const { deliveries } = facts.delivery;
   const message = deliveries.message.at(row);
   const toMs = deliveries.atMs.at(row);
-  // What was under way for longer than this one, or is written down late because it went on, was handed out before.
-  const fromMs = Math.min(deliveries.atMs.at(furthest), toMs) - deliveryView.slackMs;
+  // What was under way for longer than this one was handed out before.
+  const fromMs = Math.min(deliveryView.underWayMs(furthest), toMs) - deliveryView.slackMs;
   const isExclusive = modeOf(evidence, row) === "exclusive";
   if (isExclusive && (isReleased(evidence, message, toMs) || mayKeyBeFree(evidence, row)))
     return true;

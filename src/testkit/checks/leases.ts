@@ -37,10 +37,10 @@ function isAtOnce(evidence: Evidence, message: number, first: number, second: nu
   if (deliveries.row.at(first) !== deliveries.row.at(second)) return false;
   const isOneLeader = deliveries.epoch.at(first) === deliveries.epoch.at(second);
   if (!isOneLeader && definition.mode === "shared") return false;
-  const fromMs = deliveries.atMs.at(first);
+  const fromMs = deliveryView.underWayMs(first);
   const atMs = deliveries.atMs.at(second);
   // It was under way for longer than the second: when it was handed out is not known.
-  if (fromMs > atMs) return false;
+  if (deliveries.atMs.at(first) > atMs) return false;
   const renewedMs = Math.max(fromMs, lastExtension(evidence, first, atMs));
   const slackMs = deliveryView.slackMs;
   if (atMs >= renewedMs + definition.ackDeadlineMs - slackMs) return false;

@@ -12,9 +12,11 @@ import {
 import type { GroupId } from "../../../src/model/ids.ts";
 import {
   ConsumerRecorder,
+  type ConsumerSeen,
   type DeliveryRecorder,
   type Handled,
 } from "../../../src/testkit/index.ts";
+import { Arrivals, type RecordTexts } from "../../support/arrivals.ts";
 import type { ConsumerPlan, SubscriptionPlan } from "../plan/seed-plan.ts";
 import type { SimCluster } from "../sim-cluster.ts";
 import type { SimHost } from "../world.ts";
@@ -35,6 +37,12 @@ const AWAY_MS_MAX = 2000;
 const CALM_WORK_MS = 20;
 const CLOSE_LIMIT_MS = 20_000;
 
+/** Keys and values of a run are texts. */
+const TEXTS: RecordTexts = {
+  value: (value) => Buffer.from(value ?? []).toString(),
+  key: (key) => (key === undefined ? undefined : Buffer.from(key).toString()),
+};
+
 export class SimConsumer {
   readonly host: SimHost;
   /** Messages in the hands of handlers, by group. */
@@ -51,6 +59,8 @@ export class SimConsumer {
   readonly #id: string;
   readonly #hasStableId: boolean;
   #life = 0;
+  /** Reasons for which nothing reaches it. */
+  #walls = 0;
   #isRunning = false;
   #isGentle = false;
   #client: Client | undefined;
@@ -85,21 +95,27 @@ export class SimConsumer {
     if (!this.#isRunning) return;
     this.#note("killed");
     this.#isRunning = false;
+    this.#walls = 0;
     this.held.clear();
     this.#client = undefined;
     this.host.crash();
     this.#cluster.network.hostDied(this.host);
   }
 
-  pause(): void {
-    // Brokers take a silent connection for a broken one.
-    this.#note("disconnected");
-    this.host.pause();
-  }
-
-  /** Nothing reaches it any more: brokers may take its connection for a broken one. */
-  deafen(): void {
-    this.#note("disconnected");
+  /**
+   * Nothing reaches it any more, for one reason more: brokers may take its connection for a broken one, and so may it when it is
+   * reached again.
+   * @returns ends that
+   */
+  unreachable(): () => void {
+    const { generation } = this.host;
+    if (this.#walls === 0) this.#note("unreachable");
+    this.#walls += 1;
+    return () => {
+      if (this.host.generation !== generation) return;
+      this.#walls -= 1;
+      if (this.#walls === 0) this.#note("reachable");
+    };
   }
 
   /** From now on it is there, and acknowledges whatever it gets. */
@@ -125,20 +141,17 @@ export class SimConsumer {
     const { clock } = this.host;
     const { concurrency, extends: isExtending, prefetch } = this.#plan;
     const { name } = this.#subscription;
+    const now = (): number => this.#cluster.world.nowMs;
+    const recorder = new ConsumerRecorder(this.#recorder, now, name, this.#name);
     const client = createClient({
       connector: network.connector(this.host),
       bootstrap,
       clock,
       random: seededRandom(this.#random.integer(0, 2 ** 32)),
+      observer: new Arrivals(recorder, TEXTS),
     });
     this.#client = client;
     this.#note("started");
-    const recorder = new ConsumerRecorder(
-      this.#recorder,
-      () => this.#cluster.world.nowMs,
-      name,
-      this.#name,
-    );
     const consumer = client.consumer({
       subscription: name,
       consumerId: this.#hasStableId ? this.#id : this.#name,
@@ -179,10 +192,10 @@ export class SimConsumer {
   #receive(recorder: ConsumerRecorder, message: ConsumerMessage): Handled {
     const { invariants, world } = this.#cluster;
     const { leaderEpoch, offset, partition, topic } = message;
-    const value = message.value?.toString() ?? "";
+    const value = TEXTS.value(message.value);
     this.#hold(message, 1);
     if (message.attempt > 1 || message.handedOut > 1) this.redelivered += 1;
-    const handled = recorder.begin(message, value, message.key?.toString());
+    const handled = recorder.begin(message, value, TEXTS.key(message.key));
     message.signal.addEventListener("abort", () => {
       recorder.lose(handled, causeOf(message.signal.reason));
     });
@@ -242,7 +255,7 @@ export class SimConsumer {
     this.#cluster.world.schedule(awayMs, () => this.start());
   }
 
-  #note(phase: "started" | "killed" | "disconnected" | "closing" | "closed"): void {
+  #note(phase: ConsumerSeen["phase"]): void {
     const { world } = this.#cluster;
     const who = { subscription: this.#subscription.name, consumer: this.#name };
     this.#recorder.note({ type: "consumer", atMs: world.nowMs, ...who, phase, reportsBegun: true });

@@ -22,9 +22,12 @@ export const consumerPause: Fault = (context) => {
   const { host } = consumer;
   const { generation } = host;
   context.begin([]);
-  consumer.pause();
+  const reach = consumer.unreachable();
+  host.pause();
   context.lasting(() => {
-    if (host.generation === generation && host.resume() > 0) context.bit();
+    if (host.generation !== generation) return;
+    reach();
+    if (host.resume() > 0) context.bit();
   });
   return true;
 };
@@ -45,11 +48,12 @@ export const consumerDeaf: Fault = (context) => {
   if (unclog.length === 0) return false;
   const before = network.messagesHeld;
   context.begin([]);
-  consumer.deafen();
+  const reach = consumer.unreachable();
   for (const one of subscription?.consumers ?? []) one.isSlow = true;
   context.lasting(() => {
     if (network.messagesHeld > before) context.bit();
     for (const one of subscription?.consumers ?? []) one.isSlow = false;
+    reach();
     for (const open of unclog) open();
   });
   return true;

@@ -5,8 +5,8 @@ import { seededRandom } from "../../src/base/random.ts";
 import { type ConsumerMessage, createClient } from "../../src/client/index.ts";
 import { ConsumerRecorder, type DeliveryEvent, DeliveryRecorder } from "../../src/testkit/index.ts";
 import { eventually, fill, type Setup, setUp } from "../client/consumer-setup.ts";
+import { keyTextOf, valueTextOf } from "../delivery-faults/plan.ts";
 import { Arrivals } from "./arrivals.ts";
-import { keyTextOf, valueTextOf } from "./plan.ts";
 
 interface Observed extends Setup {
   /** What was written down, in order: kind, and the offsets that it is about. */
@@ -23,7 +23,7 @@ function observed(setup: Setup): Observed {
   const recorder = new DeliveryRecorder(() => clock.monotonicMs());
   const scribe = new ConsumerRecorder(recorder, () => clock.monotonicMs(), "s", "c");
   const { bootstrap, connector } = cluster;
-  const observer = new Arrivals(scribe);
+  const observer = new Arrivals(scribe, { key: keyTextOf, value: valueTextOf });
   const client = createClient({ bootstrap, connector, clock, random: seededRandom(3), observer });
   const consumer = client.consumer({ subscription: "s" });
   const gate = { release: Promise.resolve() };

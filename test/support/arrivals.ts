@@ -1,18 +1,25 @@
 // Tells a consumer's recorder what the SDK received before any handler has it: in which order and how often messages are
-// handed out is not hidden by those that wait, or go back without having been begun. Used by consumer-process.ts.
+// handed out is not hidden by those that wait, or go back without having been begun. And of new tokens, as soon as there are any.
 import type { DeliveryObserver, ObservedDelivery } from "../../src/client/delivery-observer.ts";
 import type { ConsumerRecorder } from "../../src/testkit/index.ts";
-import { keyTextOf, valueTextOf } from "./plan.ts";
 
 type Lease = Parameters<ConsumerRecorder["drop"]>[0];
 
+/** What stands in the history for keys and values. */
+export interface RecordTexts {
+  value(value: Uint8Array | undefined): string;
+  key(key: Uint8Array | undefined): string | undefined;
+}
+
 export class Arrivals implements DeliveryObserver {
   readonly #scribe: ConsumerRecorder;
+  readonly #texts: RecordTexts;
   /** What waits, as far as it was told: by offset, the lease. */
   readonly #waiting = new WeakMap<object, Map<number, Lease>>();
 
-  constructor(scribe: ConsumerRecorder) {
+  constructor(scribe: ConsumerRecorder, texts: RecordTexts) {
     this.#scribe = scribe;
+    this.#texts = texts;
   }
 
   arrived(delivery: ObservedDelivery): void {
@@ -27,7 +34,7 @@ export class Arrivals implements DeliveryObserver {
         const { failed, handedOut } = delivery.attempts(offset);
         const lease = { topic, partition, offset, token };
         waiting.set(offset, lease);
-        const texts = { value: valueTextOf(value), key: keyTextOf(key) };
+        const texts = { value: this.#texts.value(value), key: this.#texts.key(key) };
         return { ...lease, ...texts, attempt: failed + 1, handedOut };
       }),
     );
@@ -44,6 +51,10 @@ export class Arrivals implements DeliveryObserver {
       if (running.has(offset)) this.#taken(delivery, lease);
       else this.#scribe.drop(lease, "session");
     }
+  }
+
+  resumed(): void {
+    this.#scribe.resumed();
   }
 
   #taken(delivery: ObservedDelivery, lease: Lease): void {
