@@ -63,6 +63,9 @@ export class ExclusiveMode<B> implements ModeRules<B> {
     }
     const chosen = this.#chosen;
     if (chosen === undefined || leases.isHeldByOthers(chosen.key)) return undefined;
+    // What the former one settled is in force first: otherwise a leader change could hand it out again, after what comes now.
+    const isHandOver = this.#active !== undefined && this.#active !== chosen;
+    if (isHandOver && this.#core.update.offsets > 0) return undefined;
     this.#active = chosen;
     return consumers.canReceive(chosen) ? chosen : undefined;
   }

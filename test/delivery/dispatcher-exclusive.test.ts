@@ -38,6 +38,35 @@ describe("dispatcher, exclusive: one consumer", () => {
     expect(h.dispatcher.progress().activeConsumer).toBe(chosen);
   });
 
+  it("hand-over: waits until what the former one acknowledged is in force, also when it is gone", () => {
+    for (const isGone of [false, true]) {
+      const h = new Harness("exclusive");
+      const { chosen, other } = pair();
+      h.append(6);
+      h.consumer(1, 3, { id: other });
+      h.pump();
+      h.consumer(2, 1000, { id: chosen });
+      h.settle(1, "ack", 1, [[0, 3]]);
+      if (isGone) h.lose(1);
+      expect(h.pump()).toEqual([]);
+      // Another leader would hand out 0 to 2 again.
+      expect(h.replicateUntold()).toBe(true);
+      expect(h.pump()).toEqual([]);
+      h.dispatcher.updateApplied(h.nowMs);
+      expect(shown(h.pump())).toEqual(["2: 3-5"]);
+    }
+  });
+
+  it("no hand-over: what comes next does not wait for acknowledgements", () => {
+    const h = new Harness("exclusive");
+    h.append(6);
+    h.consumer(1, 3);
+    h.pump();
+    h.settle(1, "ack", 1, [[0, 3]]);
+    h.credit(1, 3);
+    expect(shown(h.pump())).toEqual(["1: 3-5"]);
+  });
+
   it("the active one is lost: the other one goes on where it stood", () => {
     const h = new Harness("exclusive");
     const { chosen, other } = pair();

@@ -190,10 +190,12 @@ function mayKeyBeFree(evidence: Evidence, row: number): boolean {
     )
       continue;
     const rows = deliveryView.deliveriesOf(before);
+    // Whether it was acknowledged before a seek brought it back says nothing.
+    const last = rows.filter((one) => deliveries.isBefore(one, row)).slice(-1);
     const hasFailed =
       rows.length >= definition.attemptsMax ||
       deliveryView.askedMs(rows, ["reject"]) <= deliveries.atMs.at(row);
-    if (hasFailed && deliveryView.askedMs(rows, ["ack"]) > deliveries.atMs.at(row)) return true;
+    if (hasFailed && deliveryView.askedMs(last, ["ack"]) > deliveries.atMs.at(row)) return true;
   }
   return false;
 }
