@@ -147,7 +147,7 @@ export class DeliveryFacts {
     }
   }
 
-  /** What the consumer held went on: a handler that had begun works on, and the older token is over. */
+  /** What the consumer held went on: a handler that had begun works on, and the older token is over. A settlement without an answer is about the newer one. */
   #resume(previous: number, consumer: number): void {
     const { deliveries } = this;
     let held = previous;
@@ -157,8 +157,25 @@ export class DeliveryFacts {
     if (held === NONE) return;
     const now = deliveries.length - 1;
     deliveries.wentOnAs.set(held, now);
+    this.#carry(held, now);
     if (!deliveries.wasBegun(held)) return;
     deliveries.begin(now, deliveries.begunMs.at(held), deliveries.begunEvent.at(held));
+  }
+
+  #carry(held: number, now: number): void {
+    const { firstPart } = this.deliveries;
+    const { answeredEvent, partDelivery, partNext, partSettlement } = this.settlements;
+    let part = firstPart.at(held);
+    firstPart.set(held, NONE);
+    while (part !== NONE) {
+      const next = partNext.at(part);
+      const isAnswered = answeredEvent.at(partSettlement.at(part)) !== NONE;
+      const owner = isAnswered ? held : now;
+      partDelivery.set(part, owner);
+      partNext.set(part, firstPart.at(owner));
+      firstPart.set(owner, part);
+      part = next;
+    }
   }
 
   #handle(event: HandlerSeen, delivery: number, number: number): void {

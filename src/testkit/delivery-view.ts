@@ -83,18 +83,6 @@ export class DeliveryView {
     return sinceMs;
   }
 
-  /** The newest token under which its consumer went on with it, at a time. */
-  newestToken(delivery: number, ms: number): number {
-    const { atMs, wentOnAs } = this.#facts.delivery.deliveries;
-    let newest = delivery;
-    let next = wentOnAs.at(delivery);
-    while (next !== NONE && atMs.at(next) <= ms) {
-      newest = next;
-      next = wentOnAs.at(next);
-    }
-    return newest;
-  }
-
   /** Settlements of one delivery. */
   *settlementsOf(delivery: number): Generator<number> {
     const { deliveries, settlements } = this.#facts.delivery;

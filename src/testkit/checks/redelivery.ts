@@ -49,9 +49,8 @@ function judgeStale(
   const { facts } = evidence;
   const { deliveries, settlements } = facts.delivery;
   const askedMs = settlements.askedMs.at(settlement);
-  const token = tokenOfSettlement(evidence, delivery, settlement);
   const newer = later.find(
-    (row) => isHandedOutAnew(evidence, row, token) && deliveries.atMs.at(row) < askedMs,
+    (row) => isHandedOutAnew(evidence, row, delivery) && deliveries.atMs.at(row) < askedMs,
   );
   const isLost = deliveries.lostMs.at(delivery) < askedMs;
   if (newer === undefined && !isLost) return false;
@@ -85,10 +84,9 @@ function judgeAgain(
   if (settlements.verdictOf(settlement) !== "ack") return false;
   const askedMs = settlements.askedMs.at(settlement);
   const confirmedMs = settlements.answeredMs.at(settlement);
-  const token = tokenOfSettlement(evidence, delivery, settlement);
   const again = later.find((row) => {
     const atMs = deliveries.atMs.at(row);
-    if (!isHandedOutAnew(evidence, row, token) || atMs <= confirmedMs) return false;
+    if (!isHandedOutAnew(evidence, row, delivery) || atMs <= confirmedMs) return false;
     const newerOnes = later.filter((other) => !deliveries.isBefore(other, row));
     if (deliveryView.askedMs(newerOnes, ["ack", "reject"]) <= confirmedMs) return false;
     return !deliveryView.isRewound(message, askedMs, atMs);
@@ -103,12 +101,6 @@ function judgeAgain(
     ]);
   });
   return true;
-}
-
-/** Under which it was confirmed: another leader may have let the consumer go on meanwhile. */
-function tokenOfSettlement(evidence: Evidence, delivery: number, settlement: number): number {
-  const { settlements } = evidence.facts.delivery;
-  return evidence.deliveryView.newestToken(delivery, settlements.answeredMs.at(settlement));
 }
 
 /** A newer lease, of the same record, which is not the old one under a new token. */
