@@ -37,8 +37,13 @@ describe("checker: planted anomalies of consuming", () => {
   });
 
   it("exclusive: a parked key goes on when retention took what parked it, and only then", () => {
+    // That it was acknowledged before a seek says nothing.
     const told = DeliveryStory.of({ mode: "exclusive", onFailure: "park" })
       .sent("a:k", "b:k", "d:l")
+      .deliver("c", "1.0", "a")
+      .acked("c", "1.0", "a")
+      .reset(0)
+      .wait(3000)
       .deliver("c", "1.1", "a")
       .ask("c", "1.1", "reject", "a")
       .answer("c")
@@ -47,7 +52,7 @@ describe("checker: planted anomalies of consuming", () => {
       .deliver("c", "1.3", "b");
     const judged = (from: number, isKept: boolean): Readonly<Record<string, number>> => {
       const place = { reader: "r", topic: "t", partition: 0 };
-      const scan: HistoryEvent = { type: "scan", beganMs: 5000, atMs: 5001, ...place, from, to: 3 };
+      const scan: HistoryEvent = { type: "scan", beganMs: 9000, atMs: 9001, ...place, from, to: 3 };
       const events = told.events.map((event) =>
         event.type === "topic" ? { ...event, keepsAll: isKept } : event,
       );

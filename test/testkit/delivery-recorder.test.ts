@@ -114,6 +114,29 @@ describe("delivery recorder", () => {
     ]);
   });
 
+  it("consumer: a newer token is written down at once when somebody tells, and else before the answer", () => {
+    for (const isTold of [true, false]) {
+      const recorder = new DeliveryRecorder(clock());
+      const consumer = new ConsumerRecorder(recorder, () => 1, "s", "c");
+      const token = { leaderEpoch: 1, deliveryNumber: 4 };
+      const place = { topic: "t", partition: 0, attempt: 1, handedOut: 1, token };
+      const handled = consumer.begin({ ...place, offset: 0 }, "v", undefined);
+      const other = consumer.begin({ ...place, offset: 1 }, "w", undefined);
+      const number = consumer.ask(handled, "ack");
+      token.leaderEpoch = 2;
+      if (isTold) consumer.resumed();
+      consumer.answer(number, "confirmed");
+      // Settled already: that is the token of nothing.
+      token.deliveryNumber = Number.MAX_SAFE_INTEGER;
+      if (isTold) consumer.resumed();
+      consumer.end(other, true);
+      const resumed = [...recorder.events()].slice(5).map((event) => {
+        return event.type === "deliver" ? event.records[0]?.offset : event.type;
+      });
+      expect(resumed).toEqual(isTold ? [0, 1, "settled", "handler"] : [0, "settled", "handler"]);
+    }
+  });
+
   it("consumer: a loss is of the token under which the message went on, and nothing goes on after it", () => {
     const now = clock();
     const recorder = new DeliveryRecorder(now);

@@ -2,6 +2,7 @@
 // Used by deliveries.test.ts, and by planted.test.ts to know that every kind is planted.
 import type { SubscriptionDeclared } from "../../src/testkit/index.ts";
 import { DeliveryStory } from "./delivery-story.ts";
+import { PLANTED_LATE } from "./planted-late.ts";
 import { PLANTED_LEASES, type Planted } from "./planted-leases.ts";
 
 function shared(more: Partial<SubscriptionDeclared> = {}): DeliveryStory {
@@ -13,6 +14,7 @@ function keyed(more: Partial<SubscriptionDeclared> = {}): DeliveryStory {
 
 export const PLANTED_DELIVERIES: readonly Planted[] = [
   ...PLANTED_LEASES,
+  ...PLANTED_LATE,
   {
     kind: "stuck-consumer",
     how: "it waits, and nothing comes",

@@ -101,12 +101,19 @@ function isBrokenExclusive(
   if (offsetOf(evidence, row) >= offsetOf(evidence, furthest)) return false;
   // It is handed out again, so it was not settled when `furthest` went out: to whom had it gone before?
   const holder = deliveries.consumer.at(furthest);
-  let earlier = deliveries.previous.at(row);
-  for (; earlier !== NONE; earlier = deliveries.previous.at(earlier)) {
-    const isInTime = !deliveries.isBefore(furthest, earlier);
-    if (isInTime && deliveries.consumer.at(earlier) === holder) return false;
-  }
+  const rows = evidence.deliveryView.deliveriesOf(deliveries.message.at(row));
+  const isOutToo = (one: number): boolean => {
+    const isHolders = deliveries.consumer.at(one) === holder && !deliveries.isBefore(furthest, one);
+    return one !== row && isHolders && isHeldAt(evidence, one, deliveries.atMs.at(furthest));
+  };
+  if (rows.some(isOutToo)) return false;
   return !isExcusedReturn(evidence, furthest, row);
+}
+
+/** As far as its consumer knew. */
+function isHeldAt({ deliveryView, facts }: Evidence, row: number, ms: number): boolean {
+  const givenUpMs = deliveryView.askedMs([row], ["nack", "reject", "release"]);
+  return Math.min(facts.delivery.deliveries.lostMs.at(row), givenUpMs) >= ms;
 }
 
 /** The message before it, with the same consumer, was neither done nor settled when this one was begun. */
@@ -118,6 +125,8 @@ function isBegunTooEarly(evidence: Evidence, last: number, row: number): boolean
   // A handler of batches begins with both.
   if (deliveries.begunEvent.at(last) === deliveries.begunEvent.at(row)) return false;
   const begunMs = deliveries.begunMs.at(row);
+  // What it lost comes again, or has a reason not to: that is judged when it comes.
+  if (deliveries.lostMs.at(last) <= begunMs) return false;
   if (isDoneBy(evidence, last, begunMs)) return false;
   return !isGoneBy(evidence, deliveries.message.at(last), row, begunMs);
 }
@@ -157,7 +166,52 @@ function isGoneBy(evidence: Evidence, message: number, later: number, ms: number
     return false;
   }
   if (deliveryView.isDead(message) || deliveryView.askedMs(rows, ["reject"]) <= ms) return true;
+  if (definition.onFailure === "park" && mayKeyBeParked(evidence, later, message, ms)) return true;
   return rows.length >= definition.attemptsMax;
+}
+
+/** An earlier message of its key may have failed for good, and so parked the key. */
+function mayKeyBeParked(evidence: Evidence, later: number, message: number, ms: number): boolean {
+  const newest = evidence.facts.delivery.messages.newest.at(message);
+  if (newest === NONE) return false;
+  return earlierOfKey(evidence, newest).some((before) => {
+    return mayHaveFailedForGood(evidence, before, later, ms);
+  });
+}
+
+/** Messages of the same key with lower offsets. */
+function earlierOfKey({ facts }: Evidence, row: number): number[] {
+  const { deliveries, messages } = facts.delivery;
+  const message = deliveries.message.at(row);
+  const found = new Set<number>();
+  for (let other = 0; other < deliveries.length; other += 1) {
+    const before = deliveries.message.at(other);
+    if (
+      messages.lane.at(before) === messages.lane.at(message) &&
+      deliveries.key.at(other) === deliveries.key.at(row) &&
+      messages.offset.at(before) < messages.offset.at(message)
+    ) {
+      found.add(before);
+    }
+  }
+  return [...found];
+}
+
+/** Rejected, or tried as often as is allowed, and not acknowledged since: before `row` was handed out, at a time. */
+function mayHaveFailedForGood(
+  { deliveryView, facts }: Evidence,
+  message: number,
+  row: number,
+  ms: number,
+): boolean {
+  const { deliveries, messages } = facts.delivery;
+  const definition = facts.delivery.definitionOf(messages.subscriptionOf(message));
+  const rows = deliveryView.deliveriesOf(message);
+  // Whether it was acknowledged before a seek brought it back says nothing.
+  const last = rows.filter((one) => deliveries.isBefore(one, row)).slice(-1);
+  const hasFailed =
+    rows.length >= (definition?.attemptsMax ?? 0) || deliveryView.askedMs(rows, ["reject"]) <= ms;
+  return hasFailed && deliveryView.askedMs(last, ["ack"]) > ms;
 }
 
 /** It, or an earlier message with which its key was parked, was let go by hand. */
@@ -175,29 +229,13 @@ function isReleased({ facts }: Evidence, message: number, ms: number): boolean {
  * holds up the key any more.
  */
 function mayKeyBeFree(evidence: Evidence, row: number): boolean {
-  const { deliveryView, facts } = evidence;
-  const { deliveries, messages } = facts.delivery;
-  const message = deliveries.message.at(row);
-  const definition = facts.delivery.definitionOf(messages.subscriptionOf(message));
-  if (definition?.onFailure !== "park") return false;
-  for (let other = 0; other < deliveries.length; other += 1) {
-    const before = deliveries.message.at(other);
-    if (
-      messages.lane.at(before) !== messages.lane.at(message) ||
-      deliveries.key.at(other) !== deliveries.key.at(row) ||
-      messages.offset.at(before) >= messages.offset.at(message) ||
-      !mayBeDropped(evidence, before)
-    )
-      continue;
-    const rows = deliveryView.deliveriesOf(before);
-    // Whether it was acknowledged before a seek brought it back says nothing.
-    const last = rows.filter((one) => deliveries.isBefore(one, row)).slice(-1);
-    const hasFailed =
-      rows.length >= definition.attemptsMax ||
-      deliveryView.askedMs(rows, ["reject"]) <= deliveries.atMs.at(row);
-    if (hasFailed && deliveryView.askedMs(last, ["ack"]) > deliveries.atMs.at(row)) return true;
-  }
-  return false;
+  const { deliveries, messages } = evidence.facts.delivery;
+  const subscription = messages.subscriptionOf(deliveries.message.at(row));
+  if (evidence.facts.delivery.definitionOf(subscription)?.onFailure !== "park") return false;
+  const atMs = deliveries.atMs.at(row);
+  return earlierOfKey(evidence, row).some(
+    (before) => mayBeDropped(evidence, before) && mayHaveFailedForGood(evidence, before, row, atMs),
+  );
 }
 
 /** Somebody moved the subscription back, let a key go that was parked, or the faults of the run excuse that a settlement is forgotten. */
