@@ -1,5 +1,6 @@
 // A14: in the ordered modes no later message of a key (exclusive: of a partition) goes out, or is begun, before the earlier
 // one is settled. Tokens say what was handed out when: whatever is handed out again later was not settled before.
+import { LOST } from "../delivery-table.ts";
 import { NONE } from "../send-table.ts";
 import type { Check, Evidence, Found } from "./check.ts";
 import { about, mayBeDropped, tokenOf } from "./deliveries.ts";
@@ -110,10 +111,11 @@ function isBrokenExclusive(
   return !isExcusedReturn(evidence, furthest, row);
 }
 
-/** As far as its consumer knew. */
-function isHeldAt({ deliveryView, facts }: Evidence, row: number, ms: number): boolean {
-  const givenUpMs = deliveryView.askedMs([row], ["nack", "reject", "release"]);
-  return Math.min(facts.delivery.deliveries.lostMs.at(row), givenUpMs) >= ms;
+/** No broker had taken it back. When a broker learns of what a consumer gives back by itself stands nowhere. */
+function isHeldAt({ facts }: Evidence, row: number, ms: number): boolean {
+  const { lostCause, lostMs } = facts.delivery.deliveries;
+  const isTaken = lostCause.at(row) === LOST.revoked || lostCause.at(row) === LOST.deadline;
+  return !isTaken || lostMs.at(row) >= ms;
 }
 
 /** The message before it, with the same consumer, was neither done nor settled when this one was begun. */
