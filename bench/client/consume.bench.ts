@@ -92,6 +92,7 @@ class EndlessStream implements MessageStream<SubscribeRequest, SubscribeResponse
       lost: [],
       ended: [],
       drained: this.#isDrained,
+      answered: [],
     };
     const { codec } = this.#method;
     this.onMessage(codec.decodeResponse(codec.encodeResponse(answer)));

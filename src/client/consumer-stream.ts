@@ -33,6 +33,8 @@ export interface ConsumerStreamEvents {
   onDelivery(stream: ConsumerStream, channel: ConsumerChannel, delivery: HeldDelivery): void;
   /** @returns false: some of it is not held any more */
   onResumed(channel: ConsumerChannel, number: number, ranges: readonly number[]): boolean;
+  /** The leader said of everything that others gave whether it is held. */
+  onHeldAnswered(channel: ConsumerChannel): void;
   /** Messages of the channel do not wait any more. */
   onLeft(delivery: HeldDelivery, count: number): void;
   onFreed(channel: ConsumerChannel): void;
@@ -239,6 +241,7 @@ export class ConsumerStream implements ChannelEvents {
       for (const delivery of answer.deliveries) this.#deliver(delivery);
       // Behind them: it may be about what has come with it.
       for (const lost of answer.lost) this.#lose(lost);
+      for (const number of answer.answered) this.#heldAnswered(number);
       for (const ended of answer.ended) isRouteStale = this.#channelEnded(ended) || isRouteStale;
     } catch (error) {
       if (!isBrokerError(error)) throw error;
@@ -305,6 +308,12 @@ export class ConsumerStream implements ChannelEvents {
     const { clock, isVerified } = this.#options;
     const received = receivedDelivery(channel, delivery, isVerified, clock.monotonicMs());
     this.#events.onDelivery(this, channel, received);
+  }
+
+  /** What the leader did not take is not held any more. */
+  #heldAnswered(number: number): void {
+    const channel = this.#channels.get(number);
+    if (channel !== undefined) this.#events.onHeldAnswered(channel);
   }
 
   #refused(refusal: SettleRefusal): void {

@@ -153,6 +153,10 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     return isResumed;
   }
 
+  onHeldAnswered(channel: ConsumerChannel): void {
+    this.#orphans.giveUp(channel.key);
+  }
+
   onLeft(delivery: HeldDelivery, count: number): void {
     this.#events.onLeft(delivery, count);
   }

@@ -60,6 +60,12 @@ export class OrphanDeliveries {
     }
   }
 
+  /** The leader of the partition did not take these. */
+  giveUp(key: string): void {
+    for (const delivery of this.of(key)) delivery.giveUp(undefined);
+    this.#sweep(key);
+  }
+
   /** Nobody waits for them any more. */
   giveUpAll(): void {
     for (const delivery of this.all()) delivery.giveUp(undefined);

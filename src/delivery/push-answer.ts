@@ -14,6 +14,7 @@ export interface PushAnswer {
   readonly drained: boolean;
   readonly pausedUntilMs: number | undefined;
   readonly ackDeadlineMs: number | undefined;
+  readonly answered: readonly number[];
 }
 
 /** Shape of the protocol's DeliveryChannel. */
@@ -73,6 +74,7 @@ export class AnswerDraft {
   #isDrained = false;
   #pausedUntilMs: number | undefined;
   #ackDeadlineMs: number | undefined;
+  #answered: number[] = [];
   #bytes = 0;
   #notes = 0;
 
@@ -135,6 +137,12 @@ export class AnswerDraft {
     this.#notes += 1;
   }
 
+  /** What the consumer held of the channel's partition was looked at. */
+  answered(channel: number): void {
+    this.#answered.push(channel);
+    this.#notes += 1;
+  }
+
   /** Everything so far; the draft is empty afterwards. */
   take(): PushAnswer {
     const answer: PushAnswer = {
@@ -147,6 +155,7 @@ export class AnswerDraft {
       drained: this.#isDrained,
       pausedUntilMs: this.#pausedUntilMs,
       ackDeadlineMs: this.#ackDeadlineMs,
+      answered: this.#answered,
     };
     this.#channels = [];
     this.#deliveries = [];
@@ -157,6 +166,7 @@ export class AnswerDraft {
     this.#isDrained = false;
     this.#pausedUntilMs = undefined;
     this.#ackDeadlineMs = undefined;
+    this.#answered = [];
     this.#bytes = 0;
     this.#notes = 0;
     return answer;

@@ -280,6 +280,8 @@ export class PushSession implements RunnerConsumer {
     channel.awaiting = undefined;
     const ranges = held.filter((one) => one.ranges.length > 0);
     channel.runner.resume(channel.key, ranges);
+    this.#draft.answered(channel.number);
+    this.#scheduleFlush();
   }
 
   #settle(message: SettleMessage): void {

@@ -110,6 +110,21 @@ describe("consumer: leader changes", () => {
     await setup.time.until(consumer.close());
   });
 
+  it("not resumed: the signal fires when the new leader has answered, long before the lease is over", async () => {
+    const setup = setUp();
+    setup.subscription.resumesNothing = true;
+    await fill(setup, 0, 2);
+    const { consumer, held } = hold(setup);
+    await eventually(setup, () => held.length === 2);
+    const signals = held.map(({ signal }) => signal);
+    const movedMs = setup.time.root.monotonicMs();
+    setup.cluster.moveLeader(setup.cluster.partition("t", 0), "b2:1");
+    await eventually(setup, () => signals.every(({ aborted }) => aborted));
+    const waitedMs = setup.time.root.monotonicMs() - movedMs;
+    expect(waitedMs).toBeLessThan(setup.subscription.ackDeadlineMs / 10);
+    await setup.time.until(consumer.close());
+  });
+
   it("unconfirmed acknowledgement: is repeated when the message was resumed", async () => {
     const setup = setUp();
     await fill(setup, 0, 3);

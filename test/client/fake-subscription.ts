@@ -364,7 +364,12 @@ export class SubscribeSession implements FakeSession {
     if (state === undefined || state.partition.leader !== this.broker.endpoint) return;
     const channel = this.#channelOf(state);
     this.#ready.add(channel);
-    if (ranges.length === 0 || subscription.resumesNothing) return;
+    if (ranges.length > 0 && !subscription.resumesNothing) this.#adopt(state, channel, ranges);
+    this.#say({ answered: [channel] });
+  }
+
+  #adopt(state: FakeDeliveries, channel: number, ranges: readonly number[]): void {
+    const subscription = this.#subscription;
     state.number += 1;
     const resumed: number[] = [];
     for (const offset of offsetsIn(ranges)) {
@@ -460,6 +465,7 @@ export class SubscribeSession implements FakeSession {
         lost: [],
         ended: [],
         drained: false,
+        answered: [],
         ...out,
       });
     });

@@ -73,6 +73,25 @@ describe("push session: opening", () => {
     expect(stage.memory.used("streams")).toBe(0);
   });
 
+  it("claims: the channel is answered behind what goes on, also when nothing does", async () => {
+    const stage = await stageOf([rowOf()]);
+    stage.partition.append("a", "b");
+    stage.partition.lose();
+    stage.partition.lead();
+    await stage.clock.run(0);
+    const place = { topicId: TOPIC_ID, partition: 0, leaderEpoch: 1, deliveryNumber: 1 };
+    const first = stage.open({ consumerId: "c1", held: [{ ...place, ranges: [0, 1] }] });
+    await stage.clock.run(0);
+    expect(first.answers.flatMap(({ answered }) => answered)).toEqual([0]);
+    expect(first.answers[0]?.deliveries[0]?.resumed).toEqual([0, 1]);
+    expect(first.answers[0]?.answered).toEqual([0]);
+    // The first one has it.
+    const second = stage.open({ consumerId: "c2", held: [{ ...place, ranges: [0, 1] }] });
+    await stage.clock.run(0);
+    expect(second.deliveries).toEqual([]);
+    expect(second.answers.flatMap(({ answered }) => answered)).toEqual([0]);
+  });
+
   it("claims: a topic's id of any length is refused", async () => {
     const stage = await stageOf([rowOf()]);
     const place = { partition: 0, leaderEpoch: 1, deliveryNumber: 1, ranges: [0, 1] };

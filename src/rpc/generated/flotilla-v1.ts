@@ -7047,9 +7047,14 @@ export interface SubscribeResponse {
    * extended from now on. Sent on change.
    */
   readonly ackDeadlineMs?: number | undefined;
+  /**
+   * Channels of which `held` is answered, by what `resumed` names up to here: nothing else that leaders of the partition which are gone
+   * gave to the consumer is its own any more. Once for each channel, also when nothing was held.
+   */
+  readonly answered: readonly number[];
 }
 function createSubscribeResponse(fields: Partial<SubscribeResponse> = {}): SubscribeResponse {
-  return { channels: fields.channels ?? [], deliveries: fields.deliveries ?? [], settled: fields.settled ?? [], refusals: fields.refusals ?? [], lost: fields.lost ?? [], ended: fields.ended ?? [], drained: fields.drained ?? false, pausedUntilMs: fields.pausedUntilMs, ackDeadlineMs: fields.ackDeadlineMs };
+  return { channels: fields.channels ?? [], deliveries: fields.deliveries ?? [], settled: fields.settled ?? [], refusals: fields.refusals ?? [], lost: fields.lost ?? [], ended: fields.ended ?? [], drained: fields.drained ?? false, pausedUntilMs: fields.pausedUntilMs, ackDeadlineMs: fields.ackDeadlineMs, answered: fields.answered ?? [] };
 }
 function sizeSubscribeResponse(message: SubscribeResponse): number {
   let size = 0;
@@ -7062,6 +7067,7 @@ function sizeSubscribeResponse(message: SubscribeResponse): number {
   if (message.drained) size += 1 + 1;
   if (message.pausedUntilMs !== undefined) size += 1 + uint64Size(message.pausedUntilMs, "pausedUntilMs");
   if (message.ackDeadlineMs !== undefined) size += 1 + uint32Size(message.ackDeadlineMs, "ackDeadlineMs");
+  if (message.answered.length > 0) size += 1 + prefixedSize(message.answered.reduce((sum, item) => sum + uint32Size(item, "answered"), 0));
   return size;
 }
 function writeSubscribeResponse(message: SubscribeResponse, writer: Writer): void {
@@ -7074,6 +7080,7 @@ function writeSubscribeResponse(message: SubscribeResponse, writer: Writer): voi
   if (message.drained) { writer.varint(56); writer.bool(message.drained); }
   if (message.pausedUntilMs !== undefined) { writer.varint(64); writer.varint(message.pausedUntilMs); }
   if (message.ackDeadlineMs !== undefined) { writer.varint(72); writer.varint(message.ackDeadlineMs); }
+  if (message.answered.length > 0) { writer.varint(82); writer.varint(message.answered.reduce((sum, item) => sum + uint32Size(item, "answered"), 0)); for (const item of message.answered) writer.varint(item); }
 }
 class SubscribeResponseFields implements SubscribeResponse {
   readonly channels: readonly DeliveryChannel[];
@@ -7085,7 +7092,8 @@ class SubscribeResponseFields implements SubscribeResponse {
   readonly drained: boolean;
   readonly pausedUntilMs?: number | undefined;
   readonly ackDeadlineMs?: number | undefined;
-  constructor(f1: DeliveryChannel[], f2: Delivery[], f3: number[], f4: SettleRefusal[], f5: LostMessages[], f6: ChannelEnd[], f7: boolean, f8: number | undefined, f9: number | undefined) {
+  readonly answered: readonly number[];
+  constructor(f1: DeliveryChannel[], f2: Delivery[], f3: number[], f4: SettleRefusal[], f5: LostMessages[], f6: ChannelEnd[], f7: boolean, f8: number | undefined, f9: number | undefined, f10: number[]) {
     this.channels = f1;
     this.deliveries = f2;
     this.settled = f3;
@@ -7095,6 +7103,7 @@ class SubscribeResponseFields implements SubscribeResponse {
     this.drained = f7;
     this.pausedUntilMs = f8;
     this.ackDeadlineMs = f9;
+    this.answered = f10;
   }
 }
 function readSubscribeResponse(reader: Reader): SubscribeResponse {
@@ -7107,6 +7116,7 @@ function readSubscribeResponse(reader: Reader): SubscribeResponse {
   let f7: boolean = false;
   let f8: number | undefined = undefined;
   let f9: number | undefined = undefined;
+  const f10: number[] = [];
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
@@ -7120,10 +7130,12 @@ function readSubscribeResponse(reader: Reader): SubscribeResponse {
       case 56: f7 = reader.bool(); break;
       case 64: f8 = reader.uint64(); break;
       case 72: f9 = reader.uint32(); break;
+      case 80: reader.element(); f10.push(reader.uint32()); break;
+      case 82: { const outer = reader.enter(); while (reader.more) { reader.element(); f10.push(reader.uint32()); } reader.leave(outer); break; }
       default: reader.skip(tag);
     }
   }
-  return new SubscribeResponseFields(f1, f2, f3, f4, f5, f6, f7, f8, f9);
+  return new SubscribeResponseFields(f1, f2, f3, f4, f5, f6, f7, f8, f9, f10);
 }
 export const SubscribeResponse: MessageType<SubscribeResponse> = messageType(createSubscribeResponse, sizeSubscribeResponse, writeSubscribeResponse, readSubscribeResponse);
 
@@ -7241,8 +7253,8 @@ export interface Delivery {
   /**
    * Answers `held`: the consumer goes on with these messages under the new token; nothing is sent again. Pairs: first offset, count.
    * Those that are settled already are named, too: whatever the consumer says about them is confirmed.
-   * Held messages that are named by no such answer within the ack deadline are lost; those that the same deliveries held and this
-   * one does not name are lost at once.
+   * Held messages that are not named are lost: at once those of the same deliveries, the others when `answered` names the channel, at
+   * the latest after the ack deadline.
    */
   readonly resumed: readonly number[];
 }
