@@ -149,6 +149,19 @@ describe("segment log: damage at rest", () => {
     }
   });
 
+  it("cut: a segment with a damaged header is not written on, when nothing of it is left", async () => {
+    const disk = await diskWith(12);
+    flip(disk, nameOf(6), 20);
+    const log = await open(disk, { durableIndexHint: 12 });
+    expect(log.damage).toMatchObject([{ first: 6, last: 6 }]);
+    log.truncateSuffix(6);
+    expect([log.lastIndex, log.damage.length]).toEqual([5, 0]);
+    log.append(run(6, 8, { term: 2 }));
+    await log.sync();
+    const again = await open(disk.crash(seededRandom(1)), { durableIndexHint: 5 });
+    expect((await again.read(6, 8, ALL)).map(({ term }) => term)).toEqual([2, 2, 2]);
+  });
+
   it("open: a segment without header is never cut where the hint reaches into it", async () => {
     for (const hint of [6, 8, 9]) {
       const disk = await diskWith(12);
