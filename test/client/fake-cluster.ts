@@ -290,7 +290,10 @@ export class FakeCluster {
     if (name === "GetMetadata") return this.#metadata(broker, request as GetMetadataRequest);
     if (name === "OpenProducer") return this.#openProducer((request as { name: string }).name);
     if (name === "ListOffsets") return this.#listOffsets(broker, request as ListOffsetsRequest);
-    if (name === "DescribeTopic") return this.#describe((request as { name: string }).name);
+    if (name === "DescribeTopic") {
+      if (broker.knowsNoTopics) throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", "none yet");
+      return this.#describe((request as { name: string }).name);
+    }
     if (name === "CreateTopic")
       return this.#create(broker, request as { name: string; partitions: number });
     if (name === "DeleteTopic") return this.#delete(broker, (request as { name: string }).name);

@@ -175,6 +175,18 @@ describe("any broker", () => {
       expect((await time.until(answer, 3000)).topics.map(({ name }) => name)).toEqual(["a"]);
     }
   });
+
+  it("one that is behind is not asked again for what it does not know", async () => {
+    for (const behind of [0, 1, 2]) {
+      const { time, cluster, caller } = setUp();
+      cluster.addTopic("a", 1);
+      for (const [at, broker] of cluster.brokers.entries()) broker.knowsNoTopics = at === behind;
+      const method = adminService.describeTopic;
+      const request = (): { readonly name: string } => ({ name: "a" });
+      const answer = caller.call({ method, target: { kind: "any" }, request });
+      expect((await time.until(answer, 3000)).topic?.name).toBe("a");
+    }
+  });
 });
 
 describe("topic route", () => {
