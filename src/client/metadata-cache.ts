@@ -38,6 +38,8 @@ export class MetadataCache {
   #controllerId = 0;
   #controllerHint: string | undefined;
   #turn: number;
+  /** Topics that somebody waits for at the moment, and how many do. */
+  readonly #sought = new Map<string, number>();
   /** Endpoints that do not answer, or not usefully, at the moment; the latest found so is the last. */
   readonly #suspects = new Set<string>();
   #running: Promise<void> | undefined;
@@ -108,18 +110,21 @@ export class MetadataCache {
    * @throws BrokerError the failure of the broker asked last, when nobody answered
    */
   async refresh(name?: string): Promise<TopicRoute | undefined> {
-    const isNew = name !== undefined && !this.#topics.has(name);
+    if (name === undefined) {
+      await this.#ask();
+      return undefined;
+    }
+    const isNew = !this.#topics.has(name);
     if (isNew) this.#remember(name);
-    if (isNew && this.#running !== undefined) {
-      this.#next ??= this.#running
-        .catch(() => undefined)
-        .then(() => {
-          this.#next = undefined;
-          return this.#ask();
-        });
-      await this.#next;
-    } else await this.#ask();
-    return name === undefined ? undefined : this.#topics.get(name);
+    this.#sought.set(name, (this.#sought.get(name) ?? 0) + 1);
+    try {
+      await (isNew ? this.#askBehind() : this.#ask());
+    } finally {
+      const left = (this.#sought.get(name) ?? 1) - 1;
+      if (left > 0) this.#sought.set(name, left);
+      else this.#sought.delete(name);
+    }
+    return this.#topics.get(name);
   }
 
   /** As refresh(), unless somebody has asked within the last `ageMs`. */
@@ -138,6 +143,18 @@ export class MetadataCache {
       if (oldest !== undefined) this.#topics.delete(oldest);
     }
     this.#topics.set(name, undefined);
+  }
+
+  /** For what the running question does not contain. */
+  #askBehind(): Promise<void> {
+    if (this.#running === undefined) return this.#ask();
+    this.#next ??= this.#running
+      .catch(() => undefined)
+      .then(() => {
+        this.#next = undefined;
+        return this.#ask();
+      });
+    return this.#next;
   }
 
   #ask(): Promise<void> {
@@ -184,8 +201,8 @@ export class MetadataCache {
         askNext();
       });
       this.#askOne(endpoint).then(
-        () => {
-          this.#weigh(endpoint);
+        (isMissing) => {
+          this.#weigh(endpoint, isMissing);
           if (!isOver) end();
         },
         (error: unknown) => {
@@ -205,9 +222,12 @@ export class MetadataCache {
     return promise;
   }
 
-  /** A broker that was cut off from the others answers, but does not learn who leads now: others are asked before it. */
-  #weigh(endpoint: string): void {
-    if (!this.#isLeaderless()) {
+  /**
+   * A broker that was cut off from the others answers, but does not learn who leads now, or what was created: others are
+   * asked before it.
+   */
+  #weigh(endpoint: string, isMissing: boolean): void {
+    if (!isMissing && !this.#isLeaderless()) {
       this.#suspects.delete(endpoint);
       return;
     }
@@ -220,7 +240,8 @@ export class MetadataCache {
     return false;
   }
 
-  async #askOne(endpoint: string): Promise<void> {
+  /** @returns whether somebody waits for a topic that it does not know */
+  async #askOne(endpoint: string): Promise<boolean> {
     const names = [...this.#topics.keys()];
     // An empty list would ask for all topics; the name of nothing asks for brokers only.
     const parts = names.length === 0 ? [[""]] : chunks(names, PAGE_SIZE_MAX);
@@ -239,10 +260,14 @@ export class MetadataCache {
       } while (pageToken !== "");
     }
     // A broker that lags behind may not know a topic yet.
-    if (!isCurrent) return;
+    if (isCurrent) this.#forget(names.filter((name) => !found.has(name)));
+    return names.some((name) => this.#sought.has(name) && this.#topics.get(name) === undefined);
+  }
+
+  #forget(names: readonly string[]): void {
     for (const name of names) {
       const route = this.#topics.get(name);
-      if (found.has(name) || route === undefined) continue;
+      if (route === undefined) continue;
       route.isGone = true;
       this.#topics.set(name, undefined);
     }

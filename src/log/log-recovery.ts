@@ -214,7 +214,8 @@ async function bridge(
   const detail = found?.detail ?? one.problem ?? "damaged";
   const before = { lastIndex: run.lastIndex, lastTerm: run.lastTerm, nextOffset: run.nextOffset };
   const damage = found ?? { position: 0, isShort: false, isFollowed: true, detail };
-  one.finding = { name, header, run: before, damage };
+  // A header that only follows from the segment before is none: what it may head is not there to be cut and written to.
+  one.finding = { name, header: one.header, run: before, damage };
   if (next === undefined) return bridgeLast(place, one, run, damage);
   if (next.header === undefined || !isPromised(next.header.firstIndex - 1, place)) return false;
   const stored = readIndexFile(place, one, header);
@@ -227,7 +228,7 @@ async function bridge(
   if (bridged === undefined) return false;
   const { lastIndex, lastTerm, nextOffset } = bridged.index;
   const known = { lastIndex, lastTerm, nextOffset, promisedTo: lastIndex };
-  one.finding = { ...one.finding, bridge: known };
+  one.finding = { ...one.finding, header, bridge: known };
   one.index = bridged.index;
   one.hasIndexFile = bridged.index === stored;
   one.damage = bridged.damage;

@@ -12,6 +12,7 @@ import type { SegmentHeader } from "./segment-format.ts";
 /** What a look at one segment file found. Segments after the first damaged one need not have been scanned. */
 export interface SegmentFinding {
   readonly name: string;
+  /** As it stands in the file; of a bridged segment, as it will stand there when it is repaired. */
   readonly header: SegmentHeader | undefined;
   /** End of the good run of frames; undefined without header, or when not scanned. */
   readonly run?: {

@@ -78,7 +78,7 @@ export class SegmentChain {
 
   /** Removes entries ≥ fromIndex, newest segments first. */
   cut(fromIndex: LogIndex): void {
-    while (this.#active.index.firstIndex > fromIndex) {
+    while (this.#active.index.firstIndex > fromIndex || this.#isDamagedFrom(fromIndex)) {
       const newest = this.#active;
       this.#segments = this.#segments.slice(0, -1);
       this.#active = newestOf(this.#segments);
@@ -205,6 +205,13 @@ export class SegmentChain {
 
   close(): void {
     for (const segment of this.#segments) segment.closeFile();
+  }
+
+  /** Nothing would be left of the active segment, and its header may be wrong: what comes next gets a new one. */
+  #isDamagedFrom(fromIndex: LogIndex): boolean {
+    const { damage, index } = this.#active;
+    const isEmptied = index.firstIndex === fromIndex && this.#segments.length > 1;
+    return isEmptied && damage[0]?.first === fromIndex;
   }
 
   #forget(segment: Segment): void {

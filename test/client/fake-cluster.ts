@@ -156,6 +156,8 @@ export class FakeBroker {
   bytesSent = 0;
   /** Cut off from the others: it answers, but does not know who leads where it does not. */
   knowsNoLeaders = false;
+  /** It is behind with the metadata: it does not know the topics that were made last. */
+  knowsNoTopics = false;
   /** Questions get no answer before their time is over. */
   isMute = false;
 
@@ -288,7 +290,10 @@ export class FakeCluster {
     if (name === "GetMetadata") return this.#metadata(broker, request as GetMetadataRequest);
     if (name === "OpenProducer") return this.#openProducer((request as { name: string }).name);
     if (name === "ListOffsets") return this.#listOffsets(broker, request as ListOffsetsRequest);
-    if (name === "DescribeTopic") return this.#describe((request as { name: string }).name);
+    if (name === "DescribeTopic") {
+      if (broker.knowsNoTopics) throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", "none yet");
+      return this.#describe((request as { name: string }).name);
+    }
     if (name === "CreateTopic")
       return this.#create(broker, request as { name: string; partitions: number });
     if (name === "DeleteTopic") return this.#delete(broker, (request as { name: string }).name);
@@ -298,11 +303,11 @@ export class FakeCluster {
   }
 
   #metadata(broker: FakeBroker, request: GetMetadataRequest): GetMetadataResponse {
-    const isLagging = this.laggingAnswers > 0;
-    if (isLagging) this.laggingAnswers -= 1;
+    const isLagging = this.laggingAnswers > 0 || broker.knowsNoTopics;
+    if (this.laggingAnswers > 0) this.laggingAnswers -= 1;
     return {
       clusterId: this.clusterId,
-      metadataIndex: this.metadataIndex,
+      metadataIndex: this.metadataIndex - (broker.knowsNoTopics ? 1 : 0),
       controllerId: this.controllerId,
       nextPageToken: "",
       brokers: this.brokers

@@ -108,6 +108,31 @@ describe("metadata cache", () => {
     }
   });
 
+  it("topics: a broker that does not know one is not asked for it twice in a row (it is behind)", async () => {
+    for (const behind of [0, 1, 2]) {
+      for (const wereSilent of [false, true]) {
+        const { time, cluster, cache } = setUp();
+        cluster.addTopic("a", 1);
+        for (const [at, broker] of cluster.brokers.entries()) {
+          broker.knowsNoTopics = at === behind;
+          if (wereSilent && at !== behind) cache.suspect(broker.endpoint);
+        }
+        await time.until(cache.refresh("a"));
+        expect((await time.until(cache.refresh("a")))?.name).toBe("a");
+      }
+    }
+  });
+
+  it("topics: what nobody asks for any more sends no question elsewhere (a deleted topic, one mute broker)", async () => {
+    const { time, cluster, cache } = setUp();
+    await time.until(cache.refresh("gone"));
+    for (const broker of cluster.brokers.slice(1)) broker.isMute = true;
+    await time.until(cache.refresh());
+    const startMs = time.nowMs;
+    for (let i = 0; i < 10; i += 1) await time.until(cache.refresh());
+    expect(time.nowMs - startMs).toBeLessThan(300);
+  });
+
   it("silence: the next broker is asked as well, and the first answer counts (one is mute)", async () => {
     for (const mute of [0, 1, 2]) {
       const { time, cluster, cache } = setUp();
@@ -148,6 +173,18 @@ describe("any broker", () => {
       const request = (): ListTopicsRequest => ({ prefix: "", pageSize: 10, pageToken: "" });
       const answer = caller.call({ method, target: { kind: "any" }, request, timeoutMs: 2000 });
       expect((await time.until(answer, 3000)).topics.map(({ name }) => name)).toEqual(["a"]);
+    }
+  });
+
+  it("one that is behind is not asked again for what it does not know", async () => {
+    for (const behind of [0, 1, 2]) {
+      const { time, cluster, caller } = setUp();
+      cluster.addTopic("a", 1);
+      for (const [at, broker] of cluster.brokers.entries()) broker.knowsNoTopics = at === behind;
+      const method = adminService.describeTopic;
+      const request = (): { readonly name: string } => ({ name: "a" });
+      const answer = caller.call({ method, target: { kind: "any" }, request });
+      expect((await time.until(answer, 3000)).topic?.name).toBe("a");
     }
   });
 });

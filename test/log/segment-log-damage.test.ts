@@ -123,6 +123,53 @@ describe("segment log: damage at rest", () => {
     }
   });
 
+  it("open: a segment that lost its header with the power goes, with all behind it; what comes then is kept", async () => {
+    const without: ((bytes: Buffer) => Buffer)[] = [
+      () => Buffer.alloc(0),
+      (bytes) => bytes.subarray(0, 30),
+      (bytes) => bytes.fill(0, 0, 64),
+      (bytes) => bytes.fill(0),
+    ];
+    for (const lose of without) {
+      const disk = await diskWith(12);
+      edit(disk, nameOf(6), lose);
+      const log = await open(disk, { durableIndexHint: 5 });
+      expect([log.lastIndex, log.segments().length]).toEqual([5, 1]);
+      log.append(run(6, 12, { term: 2 }));
+      await log.sync();
+      expect(await log.examine(6)).toEqual([]);
+      const after = disk.crash(seededRandom(1));
+      const again = await open(after, { durableIndexHint: 12 });
+      const terms = (await again.read(6, 12, ALL)).map(({ term }) => term);
+      expect(terms).toEqual([2, 2, 2, 2, 2, 2, 2]);
+      // As newest segment nothing but the hint stands for it.
+      const newest = await diskWith(7);
+      edit(newest, nameOf(6), lose);
+      expect((await open(newest, { durableIndexHint: 5 })).lastIndex).toBe(5);
+    }
+  });
+
+  it("cut: a segment with a damaged header is not written on, when nothing of it is left", async () => {
+    const disk = await diskWith(12);
+    flip(disk, nameOf(6), 20);
+    const log = await open(disk, { durableIndexHint: 12 });
+    expect(log.damage).toMatchObject([{ first: 6, last: 6 }]);
+    log.truncateSuffix(6);
+    expect([log.lastIndex, log.damage.length]).toEqual([5, 0]);
+    log.append(run(6, 8, { term: 2 }));
+    await log.sync();
+    const again = await open(disk.crash(seededRandom(1)), { durableIndexHint: 5 });
+    expect((await again.read(6, 8, ALL)).map(({ term }) => term)).toEqual([2, 2, 2]);
+  });
+
+  it("open: a segment without header is never cut where the hint reaches into it", async () => {
+    for (const hint of [6, 8, 9]) {
+      const disk = await diskWith(12);
+      edit(disk, nameOf(6), (bytes) => bytes.fill(0, 0, 64));
+      expect(await kindOf(() => open(disk, { durableIndexHint: hint }))).toBe("corrupt");
+    }
+  });
+
   it("open: a missing segment, first, middle or last, is corrupt below the hint", async () => {
     for (const first of [1, 6, 11]) {
       const disk = await diskWith(12);
