@@ -139,6 +139,8 @@ export class UnaryCaller {
   /** Takes the hints of a refusal. */
   #learn(target: Target, error: BrokerError): void {
     const { metadata } = this.#deps;
+    // Another broker may know it: this one may have joined just now.
+    if (target.kind === "any" && isUnknownThere(error)) metadata.avoid();
     if (error.reason !== "NOT_LEADER" && error.reason !== "LEADER_UNKNOWN") return;
     const { leaderEndpoint, leaderEpoch } = error.fields;
     const endpoint = typeof leaderEndpoint === "string" ? leaderEndpoint : undefined;
@@ -215,13 +217,10 @@ function isBroken(error: BrokerError): boolean {
 
 /** What was just created may not be known yet on every broker; a version that is over does not come back. */
 function isWorthRepeating(error: BrokerError, target: Target, attempt: number): boolean {
-  switch (error.reason) {
-    case "UNKNOWN_TOPIC_OR_PARTITION":
-    case "UNKNOWN_SUBSCRIPTION":
-      return target.kind !== "controller" && attempt < LAG_ATTEMPTS;
-    case "VERSION_CONFLICT":
-      return false;
-    default:
-      return error.retryable;
-  }
+  if (isUnknownThere(error)) return target.kind !== "controller" && attempt < LAG_ATTEMPTS;
+  return error.reason !== "VERSION_CONFLICT" && error.retryable;
+}
+
+function isUnknownThere({ reason }: BrokerError): boolean {
+  return reason === "UNKNOWN_TOPIC_OR_PARTITION" || reason === "UNKNOWN_SUBSCRIPTION";
 }
