@@ -1,5 +1,5 @@
 // Which brokers serve a consumer, and when it cannot go on: none can be reached for too long, the subscription is unknown
-// everywhere, what arrives is damaged again and again, or a broker says so. Decides only; told of answers and ends by
+// to every broker, what arrives is damaged again and again, or a broker says so. Decides only; told of answers and ends by
 // consumer-streams.ts.
 import type { Cancel } from "../base/clock.ts";
 import type { BrokerError, ErrorReason } from "../model/errors.ts";
@@ -103,11 +103,21 @@ export class ConsumerReach {
     if (FINAL.has(error.reason)) return asFlotillaError(error, "not-applied");
     if (link.damaged >= DAMAGED_MAX) return asFlotillaError(error, "not-applied");
     if (error.reason === "UNKNOWN_SUBSCRIPTION") {
-      const isLong = nowMs - (link.unknownSinceMs ?? nowMs) >= UNKNOWN_MS;
-      // Brokers that are down say nothing about it.
-      return isLong && !this.#isServed(nowMs) ? asFlotillaError(error, "not-applied") : undefined;
+      return this.#isUnknown(nowMs) ? asFlotillaError(error, "not-applied") : undefined;
     }
     return this.unreachable(error, nowMs);
+  }
+
+  /**
+   * No broker in service knows the subscription. One alone may have joined with an empty disk, or be cut off from the others,
+   * and not know it for long; those that are down may be the ones that do. They leave the links when they are out of service,
+   * which takes a majority that knows everything.
+   */
+  #isUnknown(nowMs: number): boolean {
+    if (this.#isServed(nowMs)) return false;
+    return [...this.#links.values()].every(
+      ({ unknownSinceMs }) => unknownSinceMs !== undefined && nowMs - unknownSinceMs >= UNKNOWN_MS,
+    );
   }
 
   /** Some broker has taken the consumer in. */

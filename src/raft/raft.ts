@@ -273,6 +273,7 @@ class Raft<H> implements RaftCore<H> {
       membership: state.membership,
       recovering: state.recovering,
       isBlocked: isBlocked(state),
+      isInstalling: state.installing !== undefined,
       recoveringPeers: [...state.recoveringPeers].sort((a, b) => a - b),
       progress: progressOf(state),
       transferringTo: leader === undefined ? 0 : (transfer?.to ?? 0),

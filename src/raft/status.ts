@@ -24,6 +24,8 @@ export interface RaftStatus {
   readonly recovering: boolean;
   /** Damaged entries keep it from applying what it holds, and from leading (damage.ts). */
   readonly isBlocked: boolean;
+  /** A state image was accepted that is to replace the log, and is not installed yet. */
+  readonly isInstalling: boolean;
   /** Others that said so of themselves when they answered last, ascending. */
   readonly recoveringPeers: readonly ReplicaId[];
   /** Leader only: the others as the leader sees them. */

@@ -1,6 +1,7 @@
 // Receiving side of state images: checks and stages what the transport brought, lets the core decide, and on the core's
 // word flips the group to it: image durable → log emptied → keyed state replaced → memory. A crash between the steps is
 // finished by recovery, which finds the durable image ahead of the rest (state-recovery.ts).
+// A replica that is blocked by damaged entries takes the state only, and keeps its log (ADR 0014).
 import { assert } from "../base/assert.ts";
 import type { StateImage } from "../log/ports.ts";
 import type { ReplicaId } from "../model/ids.ts";
@@ -45,6 +46,7 @@ export class ImageInstaller {
   /** Images that arrived and that the core may still ask for, oldest first. */
   #staged: Staged[] = [];
   #isInstalling = false;
+  #isTakingState = false;
 
   constructor(context: GroupContext, parts: InstallParts) {
     this.#context = context;
@@ -58,7 +60,7 @@ export class ImageInstaller {
   /** An image arrived whole. Dropped with a warning when it is not what it says. */
   receive(transfer: ImageTransfer): void {
     const { core, groupId, logger, replicaId } = this.#context;
-    if (this.#isInstalling) return;
+    if (this.#isInstalling || this.#isTakingState) return;
     const staged = this.#check(transfer);
     if (staged === undefined) {
       logger.warn({ groupId, index: transfer.meta.index }, "received image is not usable");
@@ -72,6 +74,7 @@ export class ImageInstaller {
       term: transfer.term,
       snapshot: transfer.meta,
     });
+    if (this.#isStateWanted(transfer)) this.#takeState(staged);
     this.#context.wake();
   }
 
@@ -96,6 +99,33 @@ export class ImageInstaller {
     });
   }
 
+  /**
+   * The core needs no image: it holds the entries. But some of them can not be read to be applied, and the leader has dropped
+   * them. As for an image of our own, what it stands for has to be flushed here.
+   */
+  #isStateWanted({ from, meta, term }: ImageTransfer): boolean {
+    const { core } = this.#context;
+    const { apply, flusher } = this.#parts;
+    const { isBlocked, isInstalling, leaderId } = core.status();
+    if (!isBlocked || isInstalling || core.term !== term || leaderId !== from) return false;
+    const isHeld = core.termAt(meta.index) === meta.term;
+    const isSafe = meta.index <= Math.min(core.commitIndex, flusher.flushedIndex);
+    return isHeld && isSafe && meta.index > apply.appliedIndex;
+  }
+
+  #takeState(staged: Staged): void {
+    this.#staged = this.#staged.filter((one) => one !== staged);
+    this.#isTakingState = true;
+    this.#parts.apply.suspend();
+    this.#context.spawn("take-state", async () => {
+      try {
+        await this.#flipState(staged);
+      } finally {
+        this.#isTakingState = false;
+      }
+    });
+  }
+
   #check(transfer: ImageTransfer): Staged | undefined {
     const { groupId, images } = this.#context;
     try {
@@ -110,6 +140,27 @@ export class ImageInstaller {
       this.#context.logger.warn({ groupId, error }, "received image cannot be decoded");
       return undefined;
     }
+  }
+
+  /** The log stays: emptying it would drop entries that were acknowledged. Recovery finds an image as of our own. */
+  async #flipState({ image, record }: Staged): Promise<void> {
+    const { core, groupId, images, keyed, logger, metrics, stateMachine } = this.#context;
+    const { apply, checkpoint, prefix, snapshotter } = this.#parts;
+    await snapshotter.suspend();
+    await checkpoint.suspend();
+    if (!this.#context.isLive()) return;
+    await images.save({ ...image, meta: encodeImageRecord({ ...record, isInstalled: false }) });
+    if (!this.#context.isLive()) return;
+    await replaceKeyedState(keyed, prefix, record.applied, image.pairs);
+    if (!this.#context.isLive()) return;
+    stateMachine.restore(image.pairs);
+    apply.replace(record.applied);
+    checkpoint.resume();
+    metrics.count("images_installed");
+    logger.info({ groupId, index: image.index }, "state taken over, its entries are damaged");
+    core.applied(image.index, record.applied.membership);
+    this.#parts.onInstalled(record.applied);
+    this.#context.wake();
   }
 
   async #flip({ image, record }: Staged): Promise<void> {

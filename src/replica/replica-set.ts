@@ -245,7 +245,7 @@ export class ReplicaSet implements PeerReceiver {
     if (replica === undefined) {
       throw new BrokerError("STALE_REPLICA", "the replica that is asked is not here", { groupId });
     }
-    return replica.readForRepair(first, last, bytesMax);
+    return replica.readForRepair(first, last, bytesMax, wanted.from);
   }
 
   nodeUnreachable(node: NodeId): void {

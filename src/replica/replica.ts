@@ -261,16 +261,25 @@ export class Replica implements ReplicaHandle {
     first: LogIndex,
     last: LogIndex,
     bytesMax: number,
+    from: ReplicaId,
   ): Promise<readonly Frame[]> {
     this.#checkServing();
     const { context } = this.#parts;
     const until = Math.min(last, this.#log.lastIndex);
+    if (first < this.#log.firstIndex) this.#offerState(from);
     if (first <= until && first >= this.#log.firstIndex) {
       const frames = await guarded(context, () => this.#log.read(first, until, bytesMax));
       if (frames.length > 0) return frames;
     }
     const fields = { groupId: this.groupId, index: first };
     throw new BrokerError("OFFSET_OUT_OF_RANGE", "these entries are not here", fields);
+  }
+
+  /** What it asks for is gone: if it has not applied it either, only a leader's state lets it go on (image-installer.ts). */
+  #offerState(to: ReplicaId): void {
+    const { core, snapshotter } = this.#parts;
+    const isFollower = core.status().progress.some(({ replicaId }) => replicaId === to);
+    if (isFollower) snapshotter.send(to);
   }
 
   /** For the scrubber: verifies the segment that holds an entry; returns early when the replica ends. */

@@ -42,6 +42,7 @@ function status(lastIndex: number, progress: readonly ReplicaProgress[]): RaftSt
     membership: { voters, learners },
     recovering: false,
     isBlocked: false,
+    isInstalling: false,
     recoveringPeers: [],
     progress,
     transferringTo: 0,

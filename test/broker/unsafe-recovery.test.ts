@@ -72,6 +72,7 @@ function leaderless(
       membership,
       recovering: false,
       isBlocked,
+      isInstalling: false,
       recoveringPeers: [],
       progress: [],
       transferringTo: 0,

@@ -286,6 +286,45 @@ describe("consumer: what ends it", () => {
     expect(await setup.time.until(ended)).toMatchObject({ reason: "UNKNOWN_SUBSCRIPTION" });
   });
 
+  it("UNKNOWN_SUBSCRIPTION: one broker that lags ends nothing while those that know it are away", async () => {
+    const setup = setUp();
+    const { cluster, subscription } = setup;
+    // An emptied disk, say: it has joined and has not been told the metadata yet.
+    subscription.refusalsAt.set("b3:1", new BrokerError("UNKNOWN_SUBSCRIPTION", "not yet"));
+    await fill(setup, 0, 1);
+    const consumer = setup.client.consumer({ subscription: "s" });
+    const seen: number[] = [];
+    const run = failureOf(consumer.run(({ offset }) => seen.push(offset)));
+    await setup.time.run(10_000);
+    const others = cluster.brokers.slice(0, 2);
+    for (const broker of others) broker.stop();
+    await setup.time.run(20_000);
+    for (const broker of others) broker.isDown = false;
+    await fill(setup, 1, 2);
+    await eventually(setup, () => seen.length === 2);
+    await setup.time.until(consumer.close());
+    expect(await setup.time.until(run)).toBe("resolved");
+  });
+
+  it("UNKNOWN_SUBSCRIPTION: ends a consumer when no broker in service knows it, whoever else is down", async () => {
+    const setup = setUp();
+    const { brokers } = setup.cluster;
+    brokers[2]?.stop();
+    setup.subscription.refusal = new BrokerError("UNKNOWN_SUBSCRIPTION", "none");
+    let isOver = false;
+    const run = failureOf(setup.client.consumer({ subscription: "s" }).run(() => undefined));
+    void run.finally(() => {
+      isOver = true;
+    });
+    await setup.time.run(10_000);
+    expect(isOver).toBe(false);
+    const [, , gone] = brokers;
+    if (gone !== undefined) gone.isGone = true;
+    await setup.time.run(25_000);
+    expect(isOver).toBe(true);
+    expect(await run).toMatchObject({ reason: "UNKNOWN_SUBSCRIPTION" });
+  });
+
   it("a batch that arrives damaged each time: ends with that, however long the channel is known before", async () => {
     const setup = setUp();
     await fill(setup, 0, 5);

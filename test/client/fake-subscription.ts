@@ -74,6 +74,8 @@ export class FakeSubscription {
   resumeDelayMs = 0;
   /** Streams are refused with it. */
   refusal: BrokerError | undefined;
+  /** Streams to these brokers only are refused; by endpoint. */
+  readonly refusalsAt = new Map<string, BrokerError>();
   /** Settlements are refused, in order. */
   readonly settleRefusals: ErrorReason[] = [];
   readonly partitions: FakeDeliveries[] = [];
@@ -237,8 +239,9 @@ export class SubscribeSession implements FakeSession {
     subscription.requests.push(request);
     if (request.open !== undefined) {
       subscription.opens.push(request.open);
-      if (subscription.refusal !== undefined) {
-        this.#end.fail(subscription.refusal);
+      const refusal = subscription.refusal ?? subscription.refusalsAt.get(this.broker.endpoint);
+      if (refusal !== undefined) {
+        this.#end.fail(refusal);
         return;
       }
       this.consumerId = request.open.consumerId;

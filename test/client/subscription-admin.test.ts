@@ -368,6 +368,18 @@ describe("subscription admin", () => {
     expect(found).toEqual(["0:1", "0:2", "1:1", "1:2", "2:1", "2:2"]);
   });
 
+  it("describe: another broker is asked when one does not know it, however long that lasts", async () => {
+    const { admin, cluster, time } = new Subject();
+    const describe = cluster.handlers.get("DescribeSubscription");
+    for (const { nodeId } of cluster.brokers) {
+      cluster.handlers.set("DescribeSubscription", (broker, request) => {
+        if (broker.nodeId === nodeId) throw new BrokerError("UNKNOWN_SUBSCRIPTION", "not yet");
+        return describe?.(broker, request);
+      });
+      expect((await time.until(admin.describe("mail"))).subscription.name).toBe("mail");
+    }
+  });
+
   it("delete: a repetition after a lost answer finds it done", async () => {
     const { admin, cluster, time } = new Subject();
     const path = "/flotilla.v1.SubscriptionService/DeleteSubscription";

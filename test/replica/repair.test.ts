@@ -233,6 +233,62 @@ describe("a damaged follower", () => {
   });
 });
 
+describe("a blocked follower whose damaged entries the others have dropped", () => {
+  /** It was away while retention took what it has not applied and can not read; its log goes beyond the others' log start. */
+  async function block(): Promise<ClusterNode> {
+    const leader = await start();
+    const [follower] = cluster.followers();
+    if (follower === undefined) throw new Error("a follower");
+    const { nodeId } = follower;
+    const { last } = sealed(follower, 1);
+    await cluster.stop(nodeId);
+    await cluster.wipeKeyed(nodeId);
+    damage({ memory: cluster.diskOf(nodeId) }, 1);
+    await cluster.clock.until(leader.replica.proposeAndApply(advanceDraft(last + 2)));
+    const isDropped = ({ replica }: ClusterNode): boolean =>
+      (replica.segments()[0]?.firstIndex ?? 0) > last;
+    await until("it is dropped", () => cluster.live().every(isDropped));
+    expect(leader.replica.segments()[0]?.firstIndex).toBeLessThan(last + 20);
+    await cluster.restart(nodeId);
+    const again = cluster.node(nodeId);
+    await until("it is blocked", () => again.replica.status().isBlocked);
+    return again;
+  }
+
+  it("goes on from the leader's state, and keeps every entry that it has acknowledged", async () => {
+    const again = await block();
+    const held = again.replica.watermarks.flushedIndex;
+    let least = held;
+    await until("it goes on", () => {
+      least = Math.min(least, again.replica.watermarks.flushedIndex);
+      return isWhole(again) && !again.replica.status().isBlocked;
+    });
+    expect(least).toBe(held);
+    expect(count(again, "images_installed")).toBe(1);
+    await cluster.putMany(5, 300);
+    await cluster.converge();
+    expect(again.machine.size).toBe(65);
+    await cluster.leaderOn(again.nodeId);
+    await cluster.putMany(5, 400);
+    await cluster.converge();
+  });
+
+  it("is cut off from power at any operation of the disk meanwhile", async () => {
+    // It takes twelve.
+    for (let changes = 1; changes <= 12; changes += 1) {
+      const { nodeId } = await block();
+      await cluster.crashAfterChanges(nodeId, changes);
+      await cluster.restart(nodeId);
+      const again = cluster.node(nodeId);
+      await until("it goes on", () => isWhole(again) && !again.replica.status().isBlocked);
+      await cluster.putMany(5, 300);
+      await cluster.converge();
+      expect(again.machine.size).toBe(65);
+      cluster.checkFailures();
+    }
+  });
+});
+
 describe("damage on several replicas", () => {
   it("at different places on two, and on all three: they repair each other, without a leader if need be", async () => {
     for (const damaged of [2, 3]) {
