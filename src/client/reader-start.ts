@@ -1,6 +1,6 @@
 // Where a reader begins: its options, and the questions that turn them into one cursor per partition.
 import { sleep } from "../base/clock.ts";
-import { BrokerError } from "../model/errors.ts";
+import { BrokerError, isBrokerError } from "../model/errors.ts";
 import { Admin, type PartitionOffsets } from "./admin.ts";
 import { backoffMs, ROUTING_PAUSE_MS_MAX } from "./backoff.ts";
 import type { ClientDeps } from "./client-deps.ts";
@@ -73,15 +73,24 @@ async function findTopic(
   topic: string,
   signal: AbortSignal,
 ): Promise<TopicRoute> {
-  // Also repeats the question while the cluster is not reachable or does not know a new topic yet.
-  await admin.describeTopic(topic, { signal });
   for (let attempt = 0; attempt < REFRESHES_MAX; attempt += 1) {
-    const route = deps.metadata.topic(topic) ?? (await deps.metadata.refresh(topic));
+    // Also repeats the question while the cluster is not reachable or does not know a new topic yet.
+    await admin.describeTopic(topic, { signal });
+    const route = deps.metadata.topic(topic) ?? (await refreshed(deps, topic));
     if (route !== undefined) return route;
-    // The broker that answered lags behind the one that described the topic.
+    // The broker that answered lags behind the one that described the topic; or nobody can be reached any more.
     await sleep(deps.clock, backoffMs(deps.random, attempt, ROUTING_PAUSE_MS_MAX), signal);
   }
   throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `no topic is called "${topic}"`, { topic });
+}
+
+async function refreshed({ metadata }: ClientDeps, topic: string): Promise<TopicRoute | undefined> {
+  try {
+    return await metadata.refresh(topic);
+  } catch (error) {
+    if (isBrokerError(error) && error.retryable) return undefined;
+    throw error;
+  }
 }
 
 function wantedPartitions(options: ReaderOptions, count: number): readonly number[] {

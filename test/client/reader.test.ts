@@ -119,6 +119,22 @@ describe("reader", () => {
     expect(ended).toEqual({ isDone: true });
   });
 
+  it("start: waits for brokers that go away between its questions (all are restarted)", async () => {
+    const setup = setUp();
+    await fill(setup, 0, 3);
+    const { client, cluster, time } = setup;
+    const { done, ended, messages } = collect(client, { until: "end" });
+    const isDescribed = (): boolean =>
+      cluster.brokers.some(({ calls }) => calls.some((path) => path.endsWith("DescribeTopic")));
+    while (!isDescribed()) await time.run(1);
+    for (const broker of cluster.brokers) broker.stop();
+    await time.run(500);
+    for (const broker of cluster.brokers) broker.isDown = false;
+    await time.until(done);
+    expect(ended).toEqual({ isDone: true });
+    expect(messages).toHaveLength(3);
+  });
+
   it("start: offset, time, latest and a map are found, also inside a batch", async () => {
     const setup = setUp();
     await fill(setup, 0, 30);
