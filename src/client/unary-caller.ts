@@ -11,7 +11,7 @@ import { asFlotillaError, cancelled } from "./flotilla-error.ts";
 export const CALL_TIMEOUT_MS_DEFAULT = 30_000;
 /** One attempt waits at most this long, unless the call says that the broker may take longer. */
 const ATTEMPT_TIMEOUT_MS = 5000;
-/** Repetitions while a topic or subscription is unknown; with their pauses about 0.3 s. */
+/** Repetitions while a topic or subscription is unknown; with their pauses 0.3 s and more. */
 const LAG_ATTEMPTS = 4;
 
 export type Target =
@@ -57,6 +57,7 @@ export class UnaryCaller {
     const isAborted = (): boolean => signal?.aborted === true;
     const deadlineMs = clock.monotonicMs() + (wish.timeoutMs ?? CALL_TIMEOUT_MS_DEFAULT);
     let isUnknown = false;
+    let lags = 0;
     for (let attempt = 0; ; attempt += 1) {
       if (isAborted()) throw cancelled(signal, outcomeOf(isUnknown));
       try {
@@ -68,8 +69,9 @@ export class UnaryCaller {
           onUnknown();
         }
         if (isAborted()) throw cancelled(signal, outcomeOf(isUnknown));
-        if (!isWorthRepeating(error, wish.target, attempt))
+        if (!isWorthRepeating(error, wish.target, lags))
           throw asFlotillaError(error, unknownOr(error, isUnknown));
+        if (isUnknownName(error)) lags += 1;
         this.#learn(wish.target, error);
         const pauseMs = this.#pauseMs(error, attempt);
         if (clock.monotonicMs() + pauseMs >= deadlineMs) {
@@ -220,7 +222,7 @@ function isUnknownName({ reason }: BrokerError): boolean {
 }
 
 /** What was just created may not be known yet on every broker; a version that is over does not come back. */
-function isWorthRepeating(error: BrokerError, target: Target, attempt: number): boolean {
-  if (isUnknownName(error)) return target.kind !== "controller" && attempt < LAG_ATTEMPTS;
+function isWorthRepeating(error: BrokerError, target: Target, lags: number): boolean {
+  if (isUnknownName(error)) return target.kind !== "controller" && lags < LAG_ATTEMPTS;
   return error.reason !== "VERSION_CONFLICT" && error.retryable;
 }

@@ -120,10 +120,8 @@ describe("reader", () => {
   });
 
   it("start: waits for brokers that go away between its questions (all are restarted)", async () => {
-    const setup = setUp();
-    await fill(setup, 0, 3);
-    const { client, cluster, time } = setup;
-    const { done, ended, messages } = collect(client, { until: "end" });
+    const { client, cluster, time } = setUp();
+    const { done, ended } = collect(client, { until: "end" });
     const isDescribed = (): boolean =>
       cluster.brokers.some(({ calls }) => calls.some((path) => path.endsWith("DescribeTopic")));
     while (!isDescribed()) await time.run(1);
@@ -132,7 +130,6 @@ describe("reader", () => {
     for (const broker of cluster.brokers) broker.isDown = false;
     await time.until(done);
     expect(ended).toEqual({ isDone: true });
-    expect(messages).toHaveLength(3);
   });
 
   it("start: offset, time, latest and a map are found, also inside a batch", async () => {
