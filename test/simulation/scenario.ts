@@ -9,14 +9,14 @@ import type { SeedPlan } from "./plan/seed-plan.ts";
 const number = z.number().nonnegative();
 const flush = z.enum(["sync", "async"]);
 
-const PLAN = z.object({
+const PLAN = z.strictObject({
   nodes: z.union([z.literal(3), z.literal(5)]),
   spareNodes: number.optional(),
   durationMs: number,
-  network: z.object({ latencyMsMax: number, bufferBytes: number }),
+  network: z.strictObject({ latencyMsMax: number, bufferBytes: number }),
   syncMsMax: number,
   topics: z.array(
-    z.object({
+    z.strictObject({
       name: z.string(),
       partitions: number,
       flush,
@@ -25,7 +25,7 @@ const PLAN = z.object({
     }),
   ),
   users: z.array(
-    z.object({
+    z.strictObject({
       name: z.string(),
       client: z.enum(["plain", "sdk"]),
       topic: z.string(),
@@ -35,16 +35,17 @@ const PLAN = z.object({
       burstMax: number,
     }),
   ),
-  readers: z.object({
+  readers: z.strictObject({
     plain: z.array(z.string()),
     sdk: z.array(z.string()),
     asksForOutcomes: z.boolean(),
+    asksForBounds: z.boolean().optional(),
     hasPassingTopics: z.boolean(),
   }),
   deliveryTimeoutMs: number,
   subscriptions: z
     .array(
-      z.object({
+      z.strictObject({
         name: z.string(),
         topics: z.array(z.string()),
         mode: z.enum(["shared", "keyed", "fifo", "exclusive"]),
@@ -55,7 +56,7 @@ const PLAN = z.object({
         hasDeadLetters: z.boolean(),
         troubles: number,
         consumers: z.array(
-          z.object({
+          z.strictObject({
             concurrency: number,
             prefetch: number,
             extends: z.boolean(),
@@ -67,7 +68,7 @@ const PLAN = z.object({
     )
     .optional(),
   faults: z.array(
-    z.object({
+    z.strictObject({
       kind: z.enum(FAULT_KINDS),
       atMs: number,
       lastsMs: number,
@@ -77,7 +78,7 @@ const PLAN = z.object({
   ),
 });
 
-const SCENARIO = z.object({
+const SCENARIO = z.strictObject({
   /** What goes on, and what it once showed. */
   about: z.string(),
   seed: number,
