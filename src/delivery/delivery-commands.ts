@@ -3,7 +3,7 @@
 //
 //   attach  {v, type, id, version, startOffset, createdIndex}
 //   detach  {v, type, id}
-//   seek    {v, type, id, offset}
+//   seek    {v, type, id, offset}; under which leader it stands, its entry's term says
 //   deliver {v, type, updates: [{id, settle?, release?, fail?, dead?, park?, left?, joined?, complete?}]}
 //     settle   [gap, count, …]: offsets from the end of the range before (at first from 0), and how many; gaps of all but
 //              the first range are ≥ 1, counts too

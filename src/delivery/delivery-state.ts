@@ -1,7 +1,7 @@
 // The subscriptions of one partition: the share of the delivery room in the partition's replicated state. Pure; the same
 // commands give the same state on every replica. Shaped like the partition room's StatePart; the broker puts it there.
 import type { KeyedWrite } from "../log/ports.ts";
-import type { Offset } from "../model/positions.ts";
+import type { Offset, Term } from "../model/positions.ts";
 import { SUBSCRIPTION_LIMITS } from "../model/subscription.ts";
 import type {
   DeliveryCommand,
@@ -14,6 +14,8 @@ import { DELIVERY_KEY_PREFIX, SubscriptionState, type TableLimits } from "./subs
 
 /** Where a command stands in the partition's log. */
 export interface DeliveryContext {
+  /** Of the leader that appended it. */
+  readonly term: Term;
   /** End of the log at the command: nothing at or above it was written before. */
   readonly baseOffset: Offset;
   /** First offset that is kept. */
@@ -87,7 +89,7 @@ export class DeliveryState {
         if (state === undefined) return NOT_ATTACHED;
         const from = state.cursor;
         const to = clamped(decoded.offset, context);
-        state.seek(to);
+        state.seek(to, context.term);
         state.takeWrites(writes);
         return { outcome: "done", from, to };
       }

@@ -1,6 +1,6 @@
 // What goes into a dispatcher and comes out of it. The runner (delivery-runner) builds on these, the dispatcher's parts share
 // them. Offsets are those of one partition; times are ms since 1970; ranges are half-open, ascending and apart.
-import type { Offset } from "../model/positions.ts";
+import type { Offset, Term } from "../model/positions.ts";
 import type { SubscriptionDefinition } from "../model/subscription.ts";
 import type { OffsetRange } from "./delivery-commands.ts";
 import type { SubscriptionState } from "./subscription-state.ts";
@@ -43,6 +43,8 @@ export interface ConsumerInfo {
 
 /** Messages that a consumer got from a leader that is gone, and still works on. */
 export interface HeldDelivery {
+  /** Of the leader that gave it; 0 only where there are no ranges. */
+  readonly leaderEpoch: Term;
   readonly ranges: readonly OffsetRange[];
 }
 

@@ -36,6 +36,8 @@ import { ReadDesk } from "./read-desk.ts";
 import { SettleDesk } from "./settle-desk.ts";
 import { UpdateDesk } from "./update-desk.ts";
 
+const NOTHING: Resumed = { number: 0, ranges: [] };
+
 /** @typeParam B what the runner knows a loaded batch by */
 export class Dispatcher<B> {
   readonly #core: DispatchCore<B>;
@@ -74,8 +76,8 @@ export class Dispatcher<B> {
   resume(consumer: ConsumerKey, held: readonly HeldDelivery[], nowMs: number): readonly Resumed[] {
     this.#clock(nowMs);
     const known = this.#core.consumers.get(consumer);
-    if (known === undefined) return held.map(() => ({ number: 0, ranges: [] }));
-    const resumed = held.map(({ ranges }) => this.#adopt(known, ranges));
+    if (known === undefined) return held.map(() => NOTHING);
+    const resumed = held.map((one) => this.#adopt(known, one));
     this.#core.consumers.markResumed(known);
     this.#presence.resumed(known);
     return resumed;
@@ -319,8 +321,10 @@ export class Dispatcher<B> {
     return definition.mode === "exclusive" && this.#failures.pending > 0;
   }
 
-  #adopt(consumer: Consumer, ranges: readonly OffsetRange[]): Resumed {
+  #adopt(consumer: Consumer, { leaderEpoch, ranges }: HeldDelivery): Resumed {
     const { state, highWatermark, leases, definition, nowMs } = this.#core;
+    // A seek voids what was given before it, also where its leader died before the consumer was told.
+    if (leaderEpoch <= state.seekEpoch) return NOTHING;
     const kept: OffsetRange[] = [];
     for (const [from, to] of ranges) {
       const start = Math.max(from, state.cursor);
@@ -329,11 +333,11 @@ export class Dispatcher<B> {
     }
     const span = (kept.at(-1)?.[1] ?? 0) - (kept[0]?.[0] ?? 0);
     // A delivery is of one batch: a larger one is none of ours.
-    if (span > OUTSTANDING_MAX - leases.outstanding) return { number: 0, ranges: [] };
+    if (span > OUTSTANDING_MAX - leases.outstanding) return NOTHING;
     const isFailing = definition.mode === "exclusive" && this.#failures.pending > 0;
     const isBlocked = this.#updates.isSeekOpen || isFailing;
     const adopted = isBlocked ? [] : this.#mode.adopt(consumer, kept);
-    if (adopted.length === 0) return { number: 0, ranges: [] };
+    if (adopted.length === 0) return NOTHING;
     const lease = leases.grant(consumer.key, adopted, nowMs, definition.ackDeadlineMs);
     consumer.lastNumber = lease.number;
     for (const [from, to] of adopted) this.#core.countHandedOut(from, to);

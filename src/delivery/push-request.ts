@@ -90,14 +90,17 @@ export function checkOpen(open: OpenMessage): CheckedOpen {
 export function checkHeld(held: readonly HeldMessages[], field: string): readonly CheckedHeld[] {
   if (held.length > CHANNELS_PER_SESSION_MAX) throw invalid(field, `${CHANNELS_PER_SESSION_MAX}`);
   let left = HELD_OFFSETS_MAX;
-  return held.map(({ partition, ranges: pairs, topicId }) => {
+  return held.map(({ leaderEpoch, partition, ranges: pairs, topicId }) => {
     if (topicId.length > TOPIC_ID_CHARACTERS_MAX) throw invalid(`${field}.topicId`, "a topic's id");
     const ranges = rangesOf(pairs, `${field}.ranges`);
+    if (leaderEpoch < 1 && ranges.length > 0) {
+      throw invalid(`${field}.leaderEpoch`, "a number from 1 on");
+    }
     const count = ranges.reduce((sum, [from, to]) => sum + (to - from), 0);
     // Still an answer to the channel: ordered modes wait for one.
-    if (count > left) return { topicId, partition, ranges: [] };
+    if (count > left) return { topicId, partition, leaderEpoch, ranges: [] };
     left -= count;
-    return { topicId, partition, ranges };
+    return { topicId, partition, leaderEpoch, ranges };
   });
 }
 

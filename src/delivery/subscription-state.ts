@@ -1,12 +1,12 @@
 // One subscription in one partition: what is settled, what failed, what is parked, who is there. Pure; part of the partition's replicated
 // state (docs/adr/0015). DeliveryState applies commands to it; the dispatcher and answers about progress read it.
 //
-//   d/<subscription id>/m                  JSON {v, version, createdIndex, startOffset, cursor, dropped, complete}
+//   d/<subscription id>/m                  JSON {v, version, createdIndex, startOffset, cursor, dropped, seekEpoch?, complete}
 //   d/<subscription id>/s/<page, 11 hex>   settled offsets of a page (settled-table.ts)
 //   d/<subscription id>/f/<offset, 14 hex> failures   d/<subscription id>/p/<offset, 14 hex> parked (delivery-records.ts)
 //   d/<subscription id>/c/<hash, 12 hex>   consumers that are noted (presence-table.ts)
 import type { KeyedWrite } from "../log/ports.ts";
-import type { LogIndex, Offset } from "../model/positions.ts";
+import type { LogIndex, Offset, Term } from "../model/positions.ts";
 import type {
   OffsetRange,
   RefusedItem,
@@ -56,6 +56,7 @@ export class SubscriptionState {
   #version: number;
   #droppedMessages = 0;
   #seeks = 0;
+  #seekEpoch: Term = 0;
   /** The stored record is another one. */
   #isMetaChanged = true;
   #storedCursor: Offset;
@@ -96,6 +97,11 @@ export class SubscriptionState {
     return this.#seeks;
   }
 
+  /** What this leader and those before it handed out is void: the last one that sought. 0: none did. */
+  get seekEpoch(): Term {
+    return this.#seekEpoch;
+  }
+
   /** @returns whether it is newer */
   noteVersion(version: number): boolean {
     if (version <= this.#version) return false;
@@ -133,9 +139,16 @@ export class SubscriptionState {
     return { hasChanged, refused };
   }
 
-  /** Goes to another place: nothing above it is settled, and no failure or parked key is remembered. */
-  seek(offset: Offset): void {
+  /**
+   * Goes to another place: nothing above it is settled, and no failure or parked key is remembered.
+   * @param leaderEpoch of the leader that asked for it
+   */
+  seek(offset: Offset, leaderEpoch: Term): void {
     this.#seeks += 1;
+    if (leaderEpoch > this.#seekEpoch) {
+      this.#seekEpoch = leaderEpoch;
+      this.#isMetaChanged = true;
+    }
     this.settled.seek(offset);
     this.failures.clear();
     this.parked.clear();
@@ -195,13 +208,14 @@ export class SubscriptionState {
     }
     const [meta] = kinds.get("m") ?? [];
     if (meta === undefined) throw new TypeError(`a subscription without its record: ${id}`);
-    const { attachment, cursor, dropped, isComplete } = decodeMeta(id, meta[1]);
+    const { attachment, cursor, dropped, isComplete, seekEpoch } = decodeMeta(id, meta[1]);
     const state = new SubscriptionState(attachment, limits);
     state.settled = SettledTable.restore(cursor, `${prefix}s/`, kinds.get("s/") ?? []);
     state.failures.restore(`${prefix}f/`, kinds.get("f/") ?? []);
     state.parked.restore(`${prefix}p/`, kinds.get("p/") ?? []);
     state.noted.restore(`${prefix}c/`, kinds.get("c/") ?? [], isComplete);
     state.#droppedMessages = dropped;
+    state.#seekEpoch = seekEpoch;
     state.#storedCursor = cursor;
     state.#isMetaChanged = false;
     return state;
@@ -270,6 +284,7 @@ export class SubscriptionState {
       startOffset: this.startOffset,
       cursor: this.cursor,
       dropped: this.#droppedMessages,
+      ...(this.#seekEpoch > 0 && { seekEpoch: this.#seekEpoch }),
       complete: this.noted.isComplete,
     };
     return Buffer.from(JSON.stringify(meta), "utf8");
@@ -280,10 +295,15 @@ function prefixOf(id: string): string {
   return `${DELIVERY_KEY_PREFIX}${id}/`;
 }
 
-function decodeMeta(
-  id: string,
-  value: Uint8Array,
-): { attachment: Attachment; cursor: Offset; dropped: number; isComplete: boolean } {
+interface Meta {
+  readonly attachment: Attachment;
+  readonly cursor: Offset;
+  readonly dropped: number;
+  readonly seekEpoch: Term;
+  readonly isComplete: boolean;
+}
+
+function decodeMeta(id: string, value: Uint8Array): Meta {
   const parsed: unknown = JSON.parse(Buffer.from(value).toString("utf8"));
   const fields = new Map(Object.entries(parsed ?? {}));
   const number = (name: string): number => {
@@ -296,9 +316,10 @@ function decodeMeta(
   const [version, createdIndex] = [number("version"), number("createdIndex")];
   const attachment = { id, version, createdIndex, startOffset: number("startOffset") };
   const [cursor, dropped] = [number("cursor"), number("dropped")];
+  const seekEpoch = fields.has("seekEpoch") ? number("seekEpoch") : 0;
   const isComplete: unknown = fields.get("complete");
   if (typeof isComplete !== "boolean") {
     throw new TypeError("unknown form of a subscription's record: complete");
   }
-  return { attachment, cursor, dropped, isComplete };
+  return { attachment, cursor, dropped, seekEpoch, isComplete };
 }

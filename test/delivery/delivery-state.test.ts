@@ -331,6 +331,23 @@ describe("seek", () => {
     });
   }
 
+  it("remembers under which leader it was applied last, also where the cursor stays", () => {
+    const { book, state } = attached();
+    expect(state.seekEpoch).toBe(0);
+    for (const term of [7, 7, 12]) {
+      book.term = term;
+      book.apply({ type: "seek", id: ID, offset: 0 });
+      expect(state.seekEpoch).toBe(term);
+      expect(sorted(book.state.pairs())).toEqual(sorted(book.stored));
+      const copy = new DeliveryState();
+      copy.restore(book.stored);
+      expect(copy.get(ID)?.seekEpoch).toBe(term);
+    }
+    book.term = 13;
+    book.deliver({ settle: [[0, 1]] });
+    expect(state.seekEpoch).toBe(12);
+  });
+
   it("of what is not attached: says so", () => {
     expect(new Book().apply({ type: "seek", id: ID, offset: 1 })).toEqual({
       outcome: "not-attached",
@@ -379,6 +396,7 @@ describe("stored subscriptions", () => {
     ["another version", changed("m", () => Buffer.from('{"v":2}'))],
     ["a record with a hole", changed("m", () => Buffer.from('{"v":1,"version":1}'))],
     ["a record that may be complete or not", changed("m", replaced("true", "1"))],
+    ["a record of a seek by nobody", changed("m", replaced("{", '{"seekEpoch":-1,'))],
     ["an unknown kind of key", [...pairs, [`d/${ID}/x/1`, Buffer.alloc(0)] as const]],
     ["a short offset", [...pairs, [`d/${ID}/f/1`, Buffer.alloc(20)] as const]],
     ["a failure of another version", changed("f/", setByte(0, 2))],
@@ -401,8 +419,17 @@ describe("stored subscriptions", () => {
     copy.restore([...pairs].reverse());
     expect(sorted(copy.pairs())).toEqual(sorted(pairs));
     const writes: KeyedWrite[] = [];
-    copy.logStartMoved({ baseOffset: 10, logStartOffset: 0 }, writes);
+    copy.logStartMoved({ term: 1, baseOffset: 10, logStartOffset: 0 }, writes);
     expect(writes).toEqual([]);
+  });
+
+  it("of a release that knew of no leader of a seek: nothing is void", () => {
+    const old = { v: 1, version: 1, createdIndex: 7, startOffset: 0, cursor: 4, dropped: 0 };
+    const bytes = Buffer.from(JSON.stringify({ ...old, complete: true }));
+    const copy = new DeliveryState();
+    copy.restore([[`d/${ID}/m`, bytes]]);
+    expect(copy.get(ID)?.seekEpoch).toBe(0);
+    expect([...copy.pairs()]).toEqual([[`d/${ID}/m`, bytes]]);
   });
 });
 

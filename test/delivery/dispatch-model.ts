@@ -18,6 +18,8 @@ interface Worker {
   readonly key: number;
   readonly id: string;
   readonly reportsBegun: boolean;
+  /** Of the leader that gave it what it holds. */
+  readonly leaderEpoch: number;
   readonly credit: Credit;
   /** By delivery number. */
   readonly held: Map<number, Set<number>>;
@@ -53,6 +55,8 @@ export class DispatchModel {
   #update: SubscriptionUpdate | undefined;
   /** An update is in the state, and the dispatcher was not told yet: other turns may come in between. */
   #isUntold = false;
+  /** Under which leader the last seek was. */
+  #seekEpoch = 0;
   #nextWorker = 1;
   #filter = 0;
   counts = {
@@ -63,6 +67,7 @@ export class DispatchModel {
     adopted: 0,
     failures: 0,
     seeks: 0,
+    voided: 0,
   };
 
   constructor(mode: SubscriptionMode, changes: Partial<SubscriptionDefinition>, random: Random) {
@@ -155,7 +160,9 @@ export class DispatchModel {
 
   #note(key: number, id: string, reportsBegun: boolean, held: Map<number, Set<number>>): void {
     const credit = this.h.credits.get(key) ?? { messages: 0, bytes: 0 };
-    this.#workers.set(key, { key, id, reportsBegun, credit, held, begun: new Set() });
+    const { term: leaderEpoch } = this.h;
+    const begun = new Set<number>();
+    this.#workers.set(key, { key, id, reportsBegun, leaderEpoch, credit, held, begun });
   }
 
   #loseWorker(): void {
@@ -353,15 +360,17 @@ export class DispatchModel {
     this.h.dropBelow(offset);
   }
 
-  /** In the state alone: the dispatcher is told later, or finds out. */
+  /** In the state alone: the dispatcher is told later, or finds out, or dies before it tells anybody. */
   #seek(): void {
-    const { state, endOffset, logStartOffset } = this.h;
+    const { endOffset, logStartOffset } = this.h;
     const offset = this.#random.integer(logStartOffset, endOffset + 1);
-    state.seek(offset);
+    this.h.seekUntold(offset);
+    this.#seekEpoch = this.h.term;
     this.counts.seeks += 1;
     for (let at = offset; at < endOffset; at += 1) this.#confirmed.delete(at);
     // Their settlements are void, and confirmed nevertheless.
     for (const [number, open] of this.#open) this.#open.set(number, { ...open, offsets: [] });
+    if (this.#random.next() < 0.4) this.#changeLeader();
   }
 
   #changeLeader(): void {
@@ -386,14 +395,18 @@ export class DispatchModel {
     if (worker === undefined) return;
     const key = this.#nextWorker;
     this.#nextWorker += 1;
-    const { id, reportsBegun } = worker;
+    const { id, leaderEpoch, reportsBegun } = worker;
     this.h.consumer(key, 5, { id, reportsBegun, resumes: false });
     const deliveries = [...worker.held.values()].map((offsets) => ({
+      leaderEpoch,
       ranges: [...offsets].sort((a, b) => a - b).map((offset): OffsetRange => [offset, offset + 1]),
     }));
     const held = new Map<number, Set<number>>();
+    const isVoid = leaderEpoch <= this.#seekEpoch;
+    if (isVoid) this.counts.voided += deliveries.length;
     for (const { number, ranges } of this.h.resume(key, deliveries)) {
       const offsets = new Set(offsetsIn(ranges));
+      if (isVoid && offsets.size > 0) throw new Error(`${id} goes on with what a seek made void`);
       if (number > 0) held.set(number, offsets);
       for (const offset of offsets) {
         this.#checkFree(offset);

@@ -5,7 +5,6 @@ import type { OffsetRange } from "../../src/delivery/delivery-commands.ts";
 import type {
   ConsumerKey,
   Credit,
-  HeldDelivery,
   LoadedBatch,
   OutgoingDelivery,
   Output,
@@ -48,6 +47,13 @@ export function definitionOf(
   };
 }
 
+/** What a consumer says that it holds. */
+export interface Claim {
+  /** Not said: of the leader before. */
+  readonly leaderEpoch?: number;
+  readonly ranges: readonly OffsetRange[];
+}
+
 interface StoredBatch {
   readonly baseOffset: number;
   readonly endOffset: number;
@@ -61,6 +67,8 @@ export class Harness {
   definition: SubscriptionDefinition;
   dispatcher: Dispatcher<string>;
   nowMs = START_MS;
+  /** There was another leader before. */
+  term = 2;
   /** Which consumers there are is in the state before anything is handed out. */
   isCounting = true;
   random = 0;
@@ -111,7 +119,8 @@ export class Harness {
     if (resumes) this.dispatcher.resume(key, [], this.nowMs);
   }
 
-  resume(key: ConsumerKey, held: readonly HeldDelivery[]): readonly Resumed[] {
+  resume(key: ConsumerKey, claims: readonly Claim[]): readonly Resumed[] {
+    const held = claims.map((claim) => ({ leaderEpoch: this.term - 1, ...claim }));
     return this.dispatcher.resume(key, held, this.nowMs);
   }
 
@@ -230,6 +239,7 @@ export class Harness {
 
   /** Another leader: only the replicated state is left. */
   changeLeader(): void {
+    this.term += 1;
     this.dispatcher = this.#newDispatcher();
     this.credits.clear();
     this.ids.clear();
@@ -237,8 +247,13 @@ export class Harness {
   }
 
   seek(offset: number): void {
-    this.state.seek(offset);
+    this.seekUntold(offset);
     this.dispatcher.seeked(this.nowMs);
+  }
+
+  /** The same, and the dispatcher is not told yet. */
+  seekUntold(offset: number): void {
+    this.state.seek(offset, this.term);
   }
 
   dropBelow(offset: number): void {

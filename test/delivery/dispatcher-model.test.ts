@@ -42,6 +42,7 @@ describe("dispatcher: random consumers, faults and leaders", () => {
         adopted: 0,
         failures: 0,
         seeks: 0,
+        voided: 0,
       };
       for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed += 1) {
         const { counts } = run(mode, onFailure, seed);
@@ -52,6 +53,7 @@ describe("dispatcher: random consumers, faults and leaders", () => {
         sums.adopted += counts.adopted;
         sums.failures += counts.failures;
         sums.seeks += counts.seeks;
+        sums.voided += counts.voided;
       }
       // The run proves something only when all of this happens.
       for (const [name, count] of Object.entries(sums))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { SubscriptionMode } from "../../src/model/subscription.ts";
-import { Harness, offsetsOf } from "./dispatch-support.ts";
+import { Harness, offsetsOf, shown } from "./dispatch-support.ts";
 
 const MODES: readonly SubscriptionMode[] = ["shared", "keyed", "fifo", "exclusive"];
 
@@ -47,7 +47,7 @@ describe("dispatcher: seek", () => {
       h.append(["c", "d"]);
       h.pump();
       const { number } = h.settle(1, "ack", 2, [[2, 3]]);
-      h.state.seek(0);
+      h.seekUntold(0);
       expect(h.dispatcher.takeUpdate(h.nowMs)).toBeUndefined();
       expect(h.settle(1, "ack", 2, [[3, 4]]).outcome).toBe("stale");
       expect(offsetsOf(h.turn())).toEqual([0, 1, 2, 3]);
@@ -70,7 +70,7 @@ describe("dispatcher: seek", () => {
       h.turn();
       h.settle(1, "ack", 2);
       expect(h.replicateUntold()).toBe(true);
-      h.state.seek(0);
+      h.seekUntold(0);
       const order: number[] = [];
       const step = (): void => {
         h.credit(1, 1);
@@ -102,5 +102,66 @@ describe("dispatcher: seek", () => {
     h.dispatcher.deadMoved(0);
     expect(offsetsOf(h.turn())).toEqual([0, 1]);
     expect(h.state.cursor).toBe(0);
+  });
+
+  it("keyed: what the leader before it gave is not gone on with: it would overtake what comes again", () => {
+    const h = new Harness("keyed");
+    h.append(["k", "k"]);
+    h.consumer(1);
+    h.turn();
+    h.settle(1, "ack", 1);
+    expect(shown(h.turn())).toEqual(["1: 1"]);
+    h.seek(0);
+    h.changeLeader();
+    h.consumer(1, 1000, { resumes: false });
+    const [resumed] = h.resume(1, [{ ranges: [[1, 2]] }]);
+    expect(shown(h.turn())).toEqual(["1: 0"]);
+    h.settle(1, "release", resumed?.number ?? 0);
+    expect(shown(h.turn())).toEqual([]);
+    h.settle(1, "ack", 1);
+    expect(shown(h.turn())).toEqual(["1: 1"]);
+    expect(resumed).toEqual({ number: 0, ranges: [] });
+  });
+
+  it("shared: what the leader before it gave can not be acknowledged: it is to be handed out again", () => {
+    const h = new Harness("shared");
+    h.append(2);
+    h.consumer(1);
+    h.pump();
+    h.seek(0);
+    h.changeLeader();
+    h.consumer(1, 1000, { resumes: false });
+    const [resumed] = h.resume(1, [{ ranges: [[0, 2]] }]);
+    expect(h.settle(1, "ack", resumed?.number ?? 0, [[0, 2]]).outcome).toBe("stale");
+    expect(offsetsOf(h.turn())).toEqual([0, 1]);
+  });
+
+  it("what was given before it is void for every later leader, and what later ones gave is gone on with", () => {
+    const h = new Harness("shared");
+    h.append(4);
+    h.seek(0);
+    const seekEpoch = h.term;
+    for (let leader = 0; leader < 2; leader += 1) {
+      h.changeLeader();
+      h.consumer(1, 0, { resumes: false });
+      const claims = [seekEpoch - 1, seekEpoch, seekEpoch + 1].map((leaderEpoch, at) => ({
+        leaderEpoch,
+        ranges: [[at, at + 1] as const],
+      }));
+      expect(h.resume(1, claims).map(({ ranges }) => ranges)).toEqual([[], [], [[2, 3]]]);
+    }
+  });
+
+  it("a consumer without a stream while it was applied: comes back to the same leader with nothing", () => {
+    const h = new Harness("shared");
+    h.append(2);
+    h.consumer(1);
+    h.pump();
+    h.lose(1);
+    h.seek(0);
+    h.consumer(2, 1000, { id: "w1", resumes: false });
+    const claim = { leaderEpoch: h.term, ranges: [[0, 2] as const] };
+    expect(h.resume(2, [claim])).toEqual([{ number: 0, ranges: [] }]);
+    expect(shown(h.turn())).toEqual(["2: 0-1"]);
   });
 });

@@ -69,7 +69,7 @@ function dropBelow(logStartOffset: number): Prepare {
   return ({ partition }) => {
     partition.logStartOffset = logStartOffset;
     const { highWatermark: baseOffset } = partition;
-    partition.deliveries.logStartMoved({ baseOffset, logStartOffset }, []);
+    partition.deliveries.logStartMoved({ term: 1, baseOffset, logStartOffset }, []);
   };
 }
 

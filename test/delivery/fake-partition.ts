@@ -95,7 +95,7 @@ export class FakePartition implements DeliveryPartition {
     const { highWatermark: baseOffset, logStartOffset } = this;
     const fields = JSON.parse(JSON.stringify(encodeDeliveryCommand(command))) as object;
     return deliveryReplyOf(
-      this.deliveries.apply({ ...fields }, { baseOffset, logStartOffset }, []),
+      this.deliveries.apply({ ...fields }, { term, baseOffset, logStartOffset }, []),
     );
   }
 

@@ -7,7 +7,11 @@ import type {
   SubscriptionUpdate,
 } from "../../src/delivery/delivery-commands.ts";
 import { encodeDeliveryCommand } from "../../src/delivery/delivery-encoder.ts";
-import { type DeliveryLimits, DeliveryState } from "../../src/delivery/delivery-state.ts";
+import {
+  type DeliveryContext,
+  type DeliveryLimits,
+  DeliveryState,
+} from "../../src/delivery/delivery-state.ts";
 import type { KeyedWrite } from "../../src/log/ports.ts";
 
 export const ID = "6f1d2c8e-0000-4000-8000-00000000000a";
@@ -35,6 +39,8 @@ export class Book {
   readonly stored = new Map<string, Uint8Array>();
   endOffset = 0;
   logStartOffset = 0;
+  /** Of the leader that appends. */
+  term = 1;
   /** Keys of the last command's writes. */
   written: string[] = [];
 
@@ -45,8 +51,7 @@ export class Book {
 
   apply(command: DeliveryCommand): DeliveryReply {
     const writes: KeyedWrite[] = [];
-    const context = { baseOffset: this.endOffset, logStartOffset: this.logStartOffset };
-    const reply = this.state.apply(wire(command), context, writes);
+    const reply = this.state.apply(wire(command), this.#context, writes);
     this.#store(writes);
     return reply;
   }
@@ -62,8 +67,13 @@ export class Book {
   moveLogStart(offset: number): void {
     this.logStartOffset = offset;
     const writes: KeyedWrite[] = [];
-    this.state.logStartMoved({ baseOffset: this.endOffset, logStartOffset: offset }, writes);
+    this.state.logStartMoved(this.#context, writes);
     this.#store(writes);
+  }
+
+  get #context(): DeliveryContext {
+    const { endOffset: baseOffset, logStartOffset, term } = this;
+    return { term, baseOffset, logStartOffset };
   }
 
   #store(writes: readonly KeyedWrite[]): void {

@@ -40,4 +40,14 @@ describe("resumption", () => {
     const ranges = [0, 1, 2, 3].map((at) => heldBy(held, TOPIC_ID, at).map((one) => one.ranges));
     expect(ranges).toEqual([[[]], [[[0, HELD_OFFSETS_MAX - 1]]], [[]], [[[7, 8]]]]);
   });
+
+  it("claims: name the leader that gave what they name; that nothing is held needs none", () => {
+    const claims = [
+      { ...claimOf(0, [7, 1]), leaderEpoch: 5 },
+      { ...claimOf(1, []), leaderEpoch: 0 },
+    ];
+    expect(checkHeld(claims, "held").map(({ leaderEpoch }) => leaderEpoch)).toEqual([5, 0]);
+    const wrong = { ...claimOf(0, [7, 1]), leaderEpoch: 0 };
+    expect(() => checkHeld([wrong], "held")).toThrow("held.leaderEpoch is not valid");
+  });
 });

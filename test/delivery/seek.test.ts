@@ -48,4 +48,38 @@ describe("seek", () => {
     const told = await stage.clock.until(seek(runnerOf(stage), BACK, false));
     expect(told).toEqual({ from: 2, to: 0, skippedMessages: 0, repeatedMessages: 2 });
   });
+
+  it("a leader died before the consumer heard of it: what was given before is not gone on with", async () => {
+    const stage = await stageOf([rowOf({ mode: "keyed", onFailure: "park" })]);
+    stage.partition.append({ key: "k", value: "a" }, { key: "k", value: "b" });
+    const stream = stage.open();
+    await stage.clock.run(5000);
+    stream.ack(1, stream.deliveries[0]?.deliveryNumber ?? 0);
+    await stage.clock.run(0);
+    expect(stream.offsets).toEqual([0, 1]);
+    const propose = stage.partition.propose.bind(stage.partition);
+    stage.partition.propose = async (command) => {
+      const reply = await propose(command);
+      if (command.type === "seek") stage.partition.lose();
+      return reply;
+    };
+    await stage.clock.until(seek(runnerOf(stage), BACK, false));
+    expect(stream.lost).toEqual([]);
+    // What a later leader gave is gone on with, although it was given before this one.
+    for (const [leaderEpoch, resumed] of [
+      [1, []],
+      [2, [0, 1]],
+    ] as const) {
+      stage.partition.lead();
+      await stage.clock.run(0);
+      const before = stream.deliveries.length;
+      const place = { topicId: TOPIC_ID, partition: 0, leaderEpoch, deliveryNumber: 1 };
+      stream.say({ held: [{ ...place, ranges: leaderEpoch === 1 ? [1, 1] : [0, 1] }] });
+      await stage.clock.run(1000);
+      const answers = stream.deliveries.slice(before);
+      expect(answers.flatMap((delivery) => delivery.resumed)).toEqual(resumed);
+      expect(stream.offsets).toEqual([0, 1, 0]);
+      stage.partition.lose();
+    }
+  });
 });

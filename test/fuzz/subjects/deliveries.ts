@@ -29,6 +29,7 @@ const META = {
   startOffset: 5,
   cursor: 9,
   dropped: 0,
+  seekEpoch: 4,
   complete: true,
 };
 
@@ -136,7 +137,8 @@ const states: Subject = {
     for (const line of bytes.toString("utf8").split("\n").slice(0, 50)) {
       const command = parsed(line);
       if (command === undefined) continue;
-      const context = { baseOffset, logStartOffset: Math.max(0, baseOffset - 10_000) };
+      const logStartOffset = Math.max(0, baseOffset - 10_000);
+      const context = { term: 1 + Math.trunc(baseOffset / 1000), baseOffset, logStartOffset };
       baseOffset += 500;
       refusing(isFrameError, () => {
         state.check(command);
