@@ -237,6 +237,11 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     }
     if (this.#isClosed || this.#isDraining) return;
     this.#reconcile();
+    if (this.#links.size === 0) {
+      // Whoever answered has just joined and knows nobody yet: another one is asked.
+      metadata.avoid();
+      pauseMs = ROUTING_PAUSE_MS_MAX;
+    }
     this.#followIn(pauseMs, FOLLOW_MS / 2);
   }
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import type { ConsumerMessage } from "../../src/client/index.ts";
+import { seededRandom } from "../../src/base/random.ts";
+import { type ConsumerMessage, createClient } from "../../src/client/index.ts";
 import { BrokerError } from "../../src/model/errors.ts";
 import { eventually, fill, offsets, type Setup, setUp } from "./consumer-setup.ts";
 
@@ -40,6 +41,27 @@ describe("consumer: leader changes", () => {
     expect(setup.subscription.acked()).toEqual(offsets(0, 10));
     expect(held).toHaveLength(10);
     await setup.time.until(consumer.close());
+  });
+
+  it("begins soon although the first broker that answers has just joined and knows nobody", async () => {
+    for (let newcomer = 0; newcomer < 3; newcomer += 1) {
+      const setup = setUp();
+      await fill(setup, 0, 2);
+      const joined = setup.cluster.brokers[newcomer];
+      if (joined === undefined) throw new Error("three brokers");
+      const { connector, bootstrap } = setup.cluster;
+      const clock = setup.time.fork();
+      const client = createClient({ bootstrap, connector, clock, random: seededRandom(newcomer) });
+      joined.knowsNobody = true;
+      const consumer = client.consumer({ subscription: "s" });
+      const seen: number[] = [];
+      void consumer.run(({ offset }) => {
+        seen.push(offset);
+      });
+      await setup.time.run(3000);
+      expect(seen).toEqual([0, 1]);
+      await setup.time.until(consumer.close());
+    }
   });
 
   it("what is worked on goes on after its stream broke (same leader)", async () => {

@@ -158,6 +158,8 @@ export class FakeBroker {
   knowsNoLeaders = false;
   /** It is behind with the metadata: it does not know the topics that were made last. */
   knowsNoTopics = false;
+  /** It has just joined with an empty disk: not even of brokers it knows. */
+  knowsNobody = false;
   /** Questions get no answer before their time is over. */
   isMute = false;
 
@@ -311,7 +313,7 @@ export class FakeCluster {
       controllerId: this.controllerId,
       nextPageToken: "",
       brokers: this.brokers
-        .filter(({ isGone }) => !isGone)
+        .filter(({ isGone }) => !isGone && !broker.knowsNobody)
         .map(({ nodeId, endpoint }) => ({
           nodeId,
           endpoint,
