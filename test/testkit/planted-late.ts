@@ -32,6 +32,19 @@ export const PLANTED_LATE: readonly Planted[] = [
     good: outOfReach(reporting().sent("a"), (told) => told.pause(true)).deliver("c", "1.1", "a"),
   },
   {
+    kind: "delivered-while-paused",
+    how: "its consumer was out of reach before",
+    bad: outOfReach(reporting().sent("a").pause(true).wait(3000), () => undefined).deliver(
+      "c",
+      "1.1",
+      "a",
+    ),
+    because: "the pause was over when it came",
+    good: outOfReach(reporting().sent("a").pause(true).wait(3000), () => undefined)
+      .pause(false)
+      .deliver("c", "1.1", "a"),
+  },
+  {
     kind: "order-broken",
     how: "a seek had brought the earlier one back long before the later one went out",
     bad: keyed()

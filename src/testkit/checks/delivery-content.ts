@@ -64,9 +64,10 @@ export const pauseCheck: Check = {
       const spans = byName.get(name);
       if (spans === undefined || deliveries.isResumed.at(row) === 1) continue;
       looked += 1;
-      const atMs = deliveryView.underWayMs(row);
-      const span = spans.find(({ fromMs, toMs }) => atMs > fromMs && atMs < toMs);
-      if (span === undefined || !isInForce(evidence, span, atMs)) continue;
+      // It was handed out at some time between these.
+      const [sinceMs, atMs] = [deliveryView.underWayMs(row), deliveries.atMs.at(row)];
+      const span = spans.find(({ fromMs, toMs }) => sinceMs > fromMs && atMs < toMs);
+      if (span === undefined || !isInForce(evidence, span, sinceMs)) continue;
       found("delivered-while-paused", () => {
         const told = finding(evidence, row, "the subscription was paused", false);
         return { ...told, events: [span.event, ...told.events] };
