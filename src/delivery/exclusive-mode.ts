@@ -63,9 +63,9 @@ export class ExclusiveMode<B> implements ModeRules<B> {
     }
     const chosen = this.#chosen;
     if (chosen === undefined || leases.isHeldByOthers(chosen.key)) return undefined;
-    // What the former one settled is in force first: otherwise a leader change could hand it out again, after what comes now.
+    // What the former one acknowledged is in force first: otherwise a leader change could hand it out again, after what comes now.
     const isHandOver = this.#active !== undefined && this.#active !== chosen;
-    if (isHandOver && this.#core.update.offsets > 0) return undefined;
+    if (isHandOver && this.#core.update.isAckingAny) return undefined;
     this.#active = chosen;
     return consumers.canReceive(chosen) ? chosen : undefined;
   }
@@ -137,6 +137,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
         adopted.push([first, end]);
       }
     }
+    if (adopted.length > 0) this.#active = consumer;
     return adopted;
   }
 

@@ -83,6 +83,11 @@ export class UpdatePlan {
     return this.#acked.size > 0;
   }
 
+  /** Something is acknowledged and not applied yet. */
+  get isAckingAny(): boolean {
+    return this.hasAcks || (this.#underWay !== undefined && this.#underWay.acked.length > 0);
+  }
+
   /** Acknowledged and not applied yet. */
   isAcking(offset: Offset): boolean {
     if (this.#acked.has(offset)) return true;

@@ -153,6 +153,8 @@ export class RaftState<H> {
     this.#vote = vote;
     this.#hardSeq += 1;
     this.#termSeq = this.#hardSeq;
+    // It was with the leader of the former term.
+    this.resetAgreement();
   }
 
   /** The one vote of this term. */

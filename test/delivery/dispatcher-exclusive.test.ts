@@ -57,6 +57,19 @@ describe("dispatcher, exclusive: one consumer", () => {
     }
   });
 
+  it("hand-over: also from a consumer that went on with what another leader gave it", () => {
+    const h = new Harness("exclusive");
+    const { chosen, other } = pair();
+    h.append(6);
+    h.consumer(1, 1000, { id: other, resumes: false });
+    h.resume(1, [{ leaderEpoch: 1, ranges: [[0, 3]] }]);
+    h.consumer(2, 1000, { id: chosen });
+    h.settle(1, "ack", 1, [[0, 3]]);
+    expect(h.pump()).toEqual([]);
+    h.replicate();
+    expect(shown(h.pump())).toEqual(["2: 3-5"]);
+  });
+
   it("no hand-over: what comes next does not wait for acknowledgements", () => {
     const h = new Harness("exclusive");
     h.append(6);
