@@ -2,7 +2,12 @@
 // tells (the SDK's observer): for whoever uses the SDK's consumer. Knows no client: a message is whatever has these fields.
 // Where the writing goes, here or to another process, is the sink's business; a consumer that may be killed waits until it is
 // there before it acts.
-import type { DeliveredRecord, SettlementAnswered, SettlementAsked } from "./delivery-events.ts";
+import {
+  type DeliveredRecord,
+  SETTLED_ALREADY,
+  type SettlementAnswered,
+  type SettlementAsked,
+} from "./delivery-events.ts";
 import type { DeliveryRecorder, DeliveryToken } from "./delivery-recorder.ts";
 
 /** What is asked of the SDK's messages. The token may change while a message is held: another leader goes on with it. */
@@ -15,9 +20,6 @@ export interface ReceivedByConsumer {
   readonly handedOut: number;
   readonly token: { readonly leaderEpoch: number; readonly deliveryNumber: number };
 }
-
-/** A resumption under this number is of no delivery: it says that the messages are settled already. */
-const SETTLED_ALREADY = Number.MAX_SAFE_INTEGER;
 
 export type DeliverySink = Pick<
   DeliveryRecorder,
@@ -42,6 +44,8 @@ export interface Handled {
   token: DeliveryToken;
   /** Nobody lets the consumer go on with it: another token that its delivery has is about the others in it. */
   isLost: boolean;
+  /** A leader said that it is settled: written down. */
+  isSettled: boolean;
 }
 
 export class ConsumerRecorder {
@@ -51,7 +55,7 @@ export class ConsumerRecorder {
   readonly #consumer: string;
   /** Arrived or taken, and no handler has it: by place, the lease and whether it was written down that it is begun. */
   readonly #early = new Map<string, { readonly token: DeliveryToken; isBegun: boolean }>();
-  /** Begun, and neither lost nor answered. */
+  /** Begun, and neither lost nor given up. */
   readonly #held = new Set<Handled>();
   /** Settlements without an answer, by number. */
   readonly #asked = new Map<number, Handled>();
@@ -99,7 +103,7 @@ export class ConsumerRecorder {
     this.#early.delete(nameOf(message));
     if (early !== undefined) {
       // It may go on under a newer token by now.
-      const handled = { message, value, key, token: early.token, isLost: false };
+      const handled = { message, value, key, token: early.token, isLost: false, isSettled: false };
       this.#held.add(handled);
       const token = this.#follow(handled);
       if (!early.isBegun) this.#sink.begin(token, [message.offset, 1], this.#now());
@@ -109,14 +113,14 @@ export class ConsumerRecorder {
     const atMs = this.#now();
     this.#sink.deliver(token, [recordOf(message, value, key)], atMs);
     this.#sink.begin(token, [message.offset, 1], atMs);
-    const handled = { message, value, key, token, isLost: false };
+    const handled = { message, value, key, token, isLost: false, isSettled: false };
     this.#held.add(handled);
     return handled;
   }
 
   /** Tokens of what is held may have changed. Not needed: then it is written down with what happens next to each. */
   resumed(): void {
-    for (const handled of this.#held) this.#follow(handled);
+    for (const handled of [...this.#asked.values(), ...this.#held]) this.#follow(handled);
   }
 
   end(handled: Handled, isOk: boolean): void {
@@ -129,6 +133,8 @@ export class ConsumerRecorder {
     const number = this.#settlements;
     const token = this.#follow(handled);
     this.#asked.set(number, handled);
+    // From then on answer() follows it.
+    if (verdict !== "extend") this.#held.delete(handled);
     return this.#sink.ask(token, verdict, [handled.message.offset, 1], this.#now(), number);
   }
 
@@ -138,7 +144,6 @@ export class ConsumerRecorder {
       // It may have been sent again under a newer token.
       this.#follow(handled);
       this.#asked.delete(number);
-      this.#held.delete(handled);
     }
     this.#sink.answer(this.#consumer, number, outcome, reason, this.#now());
   }
@@ -154,9 +159,13 @@ export class ConsumerRecorder {
   #follow(handled: Handled): DeliveryToken {
     if (handled.isLost) return handled.token;
     const token = this.#tokenOf(handled.message);
-    if (isSame(token, handled.token) || token.delivery === SETTLED_ALREADY) return handled.token;
+    const isSettled = token.delivery === SETTLED_ALREADY;
+    if (isSame(token, handled.token) || (isSettled && handled.isSettled)) return handled.token;
     const { key, message, value } = handled;
     this.#sink.resume(token, [{ offset: message.offset, value, key }], this.#now());
+    handled.isSettled = isSettled;
+    // That is the token of nothing.
+    if (isSettled) return handled.token;
     handled.token = token;
     return token;
   }

@@ -45,6 +45,9 @@ export interface DeliveredRecord {
   readonly failed?: number | undefined;
 }
 
+/** As a delivery number: a leader let the consumer go on with what is settled already, under no token. */
+export const SETTLED_ALREADY: number = Number.MAX_SAFE_INTEGER;
+
 /** Messages arrived at a consumer: written before they wait in any buffer of the consumer. */
 export interface Delivered extends Token {
   readonly type: "deliver";

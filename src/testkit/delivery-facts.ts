@@ -1,5 +1,6 @@
 // What a history says about subscriptions, sorted: messages, deliveries and settlements in columns, everything rarer as
 // lists. Part of facts.ts.
+
 import type {
   ConsumerSeen,
   CursorSeen,
@@ -14,6 +15,7 @@ import type {
   SubscriptionPaused,
   SubscriptionReset,
 } from "./delivery-events.ts";
+import { SETTLED_ALREADY } from "./delivery-events.ts";
 import { DeliveryTable } from "./delivery-table.ts";
 import { MessageTable } from "./message-table.ts";
 import { Names, type Places } from "./names.ts";
@@ -134,6 +136,11 @@ export class DeliveryFacts {
     for (const record of event.records) {
       const message = this.messages.rowOf(lane, record.offset);
       const previous = this.messages.newest.at(message);
+      if (isResumed && event.delivery === SETTLED_ALREADY) {
+        const held = this.#heldBy(consumer, previous);
+        if (held !== NONE) this.deliveries.isToldSettled.set(held, 1);
+        continue;
+      }
       const row = this.#sends.rowOf(record.value);
       const delivery = this.deliveries.add({
         ...{ message, previous, consumer, epoch: event.leaderEpoch, number: event.delivery },
@@ -150,16 +157,23 @@ export class DeliveryFacts {
   /** What the consumer held went on: a handler that had begun works on, and the older token is over. A settlement without an answer is about the newer one. */
   #resume(previous: number, consumer: number): void {
     const { deliveries } = this;
-    let held = previous;
-    while (held !== NONE && deliveries.consumer.at(held) !== consumer) {
-      held = deliveries.previous.at(held);
-    }
+    const held = this.#heldBy(consumer, previous);
     if (held === NONE) return;
     const now = deliveries.length - 1;
     deliveries.wentOnAs.set(held, now);
     this.#carry(held, now);
     if (!deliveries.wasBegun(held)) return;
     deliveries.begin(now, deliveries.begunMs.at(held), deliveries.begunEvent.at(held));
+  }
+
+  /** The last one of that consumer, from a row on backwards. */
+  #heldBy(consumer: number, from: number): number {
+    const { deliveries } = this;
+    let held = from;
+    while (held !== NONE && deliveries.consumer.at(held) !== consumer) {
+      held = deliveries.previous.at(held);
+    }
+    return held;
   }
 
   #carry(held: number, now: number): void {

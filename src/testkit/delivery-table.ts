@@ -40,6 +40,8 @@ export class DeliveryTable {
   readonly isResumed: Column = Column.small();
   /** The row as which it went on, under a newer token; NONE: it did not. */
   readonly wentOnAs: Column = Column.small();
+  /** 1: its consumer was told, by a later leader or another stream, that it is settled. */
+  readonly isToldSettled: Column = Column.small();
   /** First time that a handler began with it; infinite: never. */
   readonly begunMs: Column = Column.numbers();
   readonly begunEvent: Column = Column.small();
@@ -76,6 +78,7 @@ export class DeliveryTable {
     this.lostEvent.push(NONE);
     this.firstPart.push(NONE);
     this.wentOnAs.push(NONE);
+    this.isToldSettled.push(0);
     this.lostCause.push(LOST.no);
     return this.length - 1;
   }

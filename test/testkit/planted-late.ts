@@ -1,5 +1,6 @@
 // What is written down late, because its consumer was out of reach or another leader lets it go on: tiny histories in which
 // something is wrong all the same, each with a twin that is legal. Part of planted-deliveries.ts.
+import { SETTLED_ALREADY } from "../../src/testkit/delivery-events.ts";
 import type { SubscriptionDeclared } from "../../src/testkit/index.ts";
 import { DeliveryStory } from "./delivery-story.ts";
 import type { Planted } from "./planted-leases.ts";
@@ -9,6 +10,13 @@ function keyed(): DeliveryStory {
 }
 function exclusive(onFailure: "stop" | "park"): DeliveryStory {
   return DeliveryStory.of({ mode: "exclusive", onFailure });
+}
+function bothOut(): DeliveryStory {
+  return exclusive("stop")
+    .sent("a", "b")
+    .deliver("c", "1.1", "a")
+    .deliver("c", "1.2", "b")
+    .begin("c", "1.1", "a");
 }
 /** Consumers say what they begin. */
 function reporting(more: Partial<SubscriptionDeclared> = {}): DeliveryStory {
@@ -120,6 +128,47 @@ export const PLANTED_LATE: readonly Planted[] = [
       .deliver("d", "1.3", "e"),
   },
   {
+    kind: "order-broken",
+    how: "exclusive: the later one is begun although the first was taken back",
+    bad: bothOut()
+      .lost("c", "1.1", "revoked", "a")
+      .begin("c", "1.2", "b")
+      .acked("c", "1.2", "b")
+      .deliver("c", "1.3", "a"),
+    because: "the later one is taken back, too, a moment later",
+    good: bothOut()
+      .lost("c", "1.1", "revoked", "a")
+      .begin("c", "1.2", "b")
+      .lost("c", "1.2", "revoked", "b")
+      .deliver("c", "1.3", "a"),
+  },
+  {
+    kind: "order-broken",
+    how: "exclusive: a message that went out as often as it may fail did not fail",
+    bad: exclusive("park")
+      .sent("a:k", "b:k", "e:l")
+      .deliver("c", "1.1", "a")
+      .lost("c", "1.1", "revoked", "a")
+      .deliver("c", "1.2", "a")
+      .lost("c", "1.2", "revoked", "a")
+      .deliver("c", "1.3", "a")
+      .deliver("c", "1.4", "b")
+      .lost("c", "1.4", "session", "b")
+      .deliver("d", "1.5", "e"),
+    because: "it failed each time, and so parked its key",
+    good: exclusive("park")
+      .sent("a:k", "b:k", "e:l")
+      .deliver("c", "1.1", "a")
+      .nacked("c", "1.1", "a")
+      .deliver("c", "1.2", "a!1")
+      .nacked("c", "1.2", "a")
+      .deliver("c", "1.3", "a!2")
+      .deliver("c", "1.4", "b")
+      .nacked("c", "1.3", "a")
+      .lost("c", "1.4", "revoked", "b")
+      .deliver("d", "1.5", "e"),
+  },
+  {
     kind: "delivered-twice-at-once",
     how: "its holder is within reach again for long",
     bad: outOfReach(keyed().sent("a:k"), () => undefined)
@@ -184,6 +233,47 @@ export const PLANTED_LATE: readonly Planted[] = [
       .deliver("d", "2.3", "a!1")
       .acked("d", "2.3", "a")
       .resume("c", "2.5", "a"),
+  },
+  {
+    kind: "wrong-death",
+    how: "it was given back before its lease was over",
+    bad: reporting({ attemptsMax: 2 })
+      .sent("a")
+      .deliver("c", "1.1", "a")
+      .nacked("c", "1.1", "a")
+      .deliver("c", "1.2", "a!1")
+      .begin("c", "1.2", "a")
+      .ask("c", "1.2", "release", "a")
+      .answer("c")
+      .dead("a"),
+    because: "its consumer had come back meanwhile, and was told that it is settled",
+    good: reporting({ attemptsMax: 2 })
+      .sent("a")
+      .deliver("c", "1.1", "a")
+      .nacked("c", "1.1", "a")
+      .deliver("c", "1.2", "a!1")
+      .begin("c", "1.2", "a")
+      .resume("c", `1.${SETTLED_ALREADY}`, "a")
+      .ask("c", "1.2", "release", "a")
+      .answer("c")
+      .dead("a"),
+  },
+  {
+    kind: "wrong-death",
+    how: "one lease under two tokens fails once",
+    bad: reporting({ attemptsMax: 2 })
+      .sent("a")
+      .deliver("c", "1.1", "a")
+      .begin("c", "1.1", "a")
+      .resume("c", "2.1", "a")
+      .dead("a"),
+    because: "once is enough",
+    good: reporting({ attemptsMax: 1 })
+      .sent("a")
+      .deliver("c", "1.1", "a")
+      .begin("c", "1.1", "a")
+      .resume("c", "2.1", "a")
+      .dead("a"),
   },
   {
     kind: "wrong-death",

@@ -66,8 +66,7 @@ function mayHaveFailed(evidence: Evidence, row: number, isReporting: boolean): b
   if (Number.isFinite(deliveryView.askedMs([row], ["nack", "reject"]))) return true;
   if (deliveries.lostCause.at(row) === LOST.revoked) return false;
   if (isReporting && !deliveries.wasBegun(row)) return false;
-  // What it died of is the last delivery. Whatever is said about it afterwards is confirmed.
-  if (isLastOfDead(evidence, row)) return true;
+  if (mayHaveDiedOf(evidence, row)) return true;
   for (const settlement of deliveryView.settlementsOf(row)) {
     const isReleased = settlements.verdictOf(settlement) === "release";
     if (isReleased && settlements.isConfirmed(settlement)) return false;
@@ -75,10 +74,7 @@ function mayHaveFailed(evidence: Evidence, row: number, isReporting: boolean): b
   return true;
 }
 
-/**
- * It went on under a newer token, and so did not fail under this one. Unless somebody had it meanwhile, or it died meanwhile:
- * a consumer that comes back with a message that is settled is told to go on with it, too.
- */
+/** It went on under a newer token, and so did not fail under this one. Unless somebody had it meanwhile. */
 function isOneLease(evidence: Evidence, row: number): boolean {
   const { deliveryView, facts } = evidence;
   const { deliveries } = facts.delivery;
@@ -86,17 +82,21 @@ function isOneLease(evidence: Evidence, row: number): boolean {
   if (next === NONE) return false;
   const message = deliveries.message.at(row);
   const rows = deliveryView.deliveriesOf(message);
-  if (isLastOfDead(evidence, next)) return false;
   return !rows.some((other) => {
     const isBetween = deliveries.isBefore(row, other) && deliveries.isBefore(other, next);
     return isBetween && deliveries.isResumed.at(other) === 0;
   });
 }
 
-/** Nobody had it later, and it is in the dead letters. */
-function isLastOfDead({ deliveryView, facts }: Evidence, row: number): boolean {
-  const message = facts.delivery.deliveries.message.at(row);
-  return deliveryView.isDead(message) && deliveryView.deliveriesOf(message).at(-1) === row;
+/**
+ * The last one of a message in the dead letters, whose consumer came back with it: it may have died of it meanwhile. What is settled
+ * the consumer is told to go on with, too, and whatever it says about it then is confirmed.
+ */
+function mayHaveDiedOf({ deliveryView, facts }: Evidence, row: number): boolean {
+  const { isResumed, isToldSettled, message } = facts.delivery.deliveries;
+  if (isResumed.at(row) === 0 && isToldSettled.at(row) === 0) return false;
+  const dead = message.at(row);
+  return deliveryView.isDead(dead) && deliveryView.deliveriesOf(dead).at(-1) === row;
 }
 
 function judgeMessage(evidence: Evidence, message: number, found: Found): number {

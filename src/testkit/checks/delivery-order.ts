@@ -2,6 +2,7 @@
 // one is settled. Tokens say what was handed out when: whatever is handed out again later was not settled before.
 import { LOST } from "../delivery-table.ts";
 import { NONE } from "../send-table.ts";
+import { failuresOf } from "./attempts.ts";
 import type { Check, Evidence, Found } from "./check.ts";
 import { about, mayBeDropped, tokenOf } from "./deliveries.ts";
 
@@ -127,8 +128,9 @@ function isBegunTooEarly(evidence: Evidence, last: number, row: number): boolean
   // A handler of batches begins with both.
   if (deliveries.begunEvent.at(last) === deliveries.begunEvent.at(row)) return false;
   const begunMs = deliveries.begunMs.at(row);
-  // What it lost comes again, or has a reason not to: that is judged when it comes.
-  if (deliveries.lostMs.at(last) <= begunMs) return false;
+  // It lost both: what was behind the first is taken back with it.
+  const isLost = deliveries.lostMs.at(last) <= begunMs;
+  if (isLost && deliveries.lostMs.at(row) <= begunMs + evidence.deliveryView.slackMs) return false;
   if (isDoneBy(evidence, last, begunMs)) return false;
   return !isGoneBy(evidence, deliveries.message.at(last), row, begunMs);
 }
@@ -169,7 +171,7 @@ function isGoneBy(evidence: Evidence, message: number, later: number, ms: number
   }
   if (deliveryView.isDead(message) || deliveryView.askedMs(rows, ["reject"]) <= ms) return true;
   if (definition.onFailure === "park" && mayKeyBeParked(evidence, later, message, ms)) return true;
-  return rows.length >= definition.attemptsMax;
+  return mayHaveFailedForGood(evidence, message, later, ms);
 }
 
 /** An earlier message of its key may have failed for good, and so parked the key. */
@@ -201,19 +203,19 @@ function earlierOfKey({ facts }: Evidence, row: number): number[] {
 
 /** Rejected, or tried as often as is allowed, and not acknowledged since: before `row` was handed out, at a time. */
 function mayHaveFailedForGood(
-  { deliveryView, facts }: Evidence,
+  evidence: Evidence,
   message: number,
   row: number,
   ms: number,
 ): boolean {
+  const { deliveryView, facts } = evidence;
   const { deliveries, messages } = facts.delivery;
   const definition = facts.delivery.definitionOf(messages.subscriptionOf(message));
-  const rows = deliveryView.deliveriesOf(message);
+  const rows = deliveryView.deliveriesOf(message).filter((one) => deliveries.isBefore(one, row));
   // Whether it was acknowledged before a seek brought it back says nothing.
-  const last = rows.filter((one) => deliveries.isBefore(one, row)).slice(-1);
-  const hasFailed =
-    rows.length >= (definition?.attemptsMax ?? 0) || deliveryView.askedMs(rows, ["reject"]) <= ms;
-  return hasFailed && deliveryView.askedMs(last, ["ack"]) > ms;
+  if (definition === undefined || deliveryView.askedMs(rows.slice(-1), ["ack"]) <= ms) return false;
+  if (deliveryView.askedMs(rows, ["reject"]) <= ms) return true;
+  return failuresOf(evidence, message, rows, ms).most >= definition.attemptsMax;
 }
 
 /** It, or an earlier message with which its key was parked, was let go by hand. */
