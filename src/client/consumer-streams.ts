@@ -3,7 +3,7 @@
 // its id took over, nobody can be reached.
 import type { Cancel } from "../base/clock.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
-import { type BrokerError, isBrokerError } from "../model/errors.ts";
+import { BrokerError, isBrokerError } from "../model/errors.ts";
 import { PROTOCOL_VERSION_MAX } from "../model/limits.ts";
 import { backoffMs, LOAD_PAUSE_MS_MAX, ROUTING_PAUSE_MS_MAX } from "./backoff.ts";
 import type { ClientDeps } from "./client-deps.ts";
@@ -154,7 +154,7 @@ export class ConsumerStreams implements ConsumerStreamEvents {
   }
 
   onHeldAnswered(channel: ConsumerChannel): void {
-    this.#orphans.giveUp(channel.key);
+    if (!this.#isDeposed(channel)) this.#orphans.giveUp(channel.key, channel.leaderEpoch);
   }
 
   onLeft(delivery: HeldDelivery, count: number): void {
@@ -207,6 +207,16 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     this.#events.onTurn();
   }
 
+  /** The partition has a newer leader, which is asked what is held. */
+  #isDeposed({ key, leaderEpoch }: ConsumerChannel): boolean {
+    for (const { stream } of this.#links.values()) {
+      for (const other of stream?.channels() ?? []) {
+        if (other.key === key && other.leaderEpoch > leaderEpoch) return true;
+      }
+    }
+    return false;
+  }
+
   // --- which brokers
 
   #followIn(delayMs: number, maxAgeMs: number): void {
@@ -222,6 +232,11 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     try {
       if (metadata.brokersInService.length === 0) await metadata.refresh();
       else await metadata.refreshOlderThan(maxAgeMs);
+      if (metadata.brokersInService.length === 0 && this.#links.size === 0) {
+        // Whoever answered has just joined: another one is asked.
+        metadata.avoid();
+        throw new BrokerError("UNREACHABLE", "the broker that answered knows no broker in service");
+      }
     } catch (error) {
       if (this.#isClosed) return;
       if (!isBrokerError(error) || !error.retryable) {
@@ -237,11 +252,6 @@ export class ConsumerStreams implements ConsumerStreamEvents {
     }
     if (this.#isClosed || this.#isDraining) return;
     this.#reconcile();
-    if (this.#links.size === 0) {
-      // Whoever answered has just joined and knows nobody yet: another one is asked.
-      metadata.avoid();
-      pauseMs = ROUTING_PAUSE_MS_MAX;
-    }
     this.#followIn(pauseMs, FOLLOW_MS / 2);
   }
 

@@ -60,9 +60,11 @@ export class OrphanDeliveries {
     }
   }
 
-  /** The leader of the partition did not take these. */
-  giveUp(key: string): void {
-    for (const delivery of this.of(key)) delivery.giveUp(undefined);
+  /** The leader of that epoch did not take what it, or leaders before it, had given. */
+  giveUp(key: string, leaderEpoch: number): void {
+    for (const delivery of this.of(key)) {
+      if (delivery.leaderEpoch <= leaderEpoch) delivery.giveUp(undefined);
+    }
     this.#sweep(key);
   }
 

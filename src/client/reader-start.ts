@@ -73,24 +73,23 @@ async function findTopic(
   topic: string,
   signal: AbortSignal,
 ): Promise<TopicRoute> {
+  let failure = new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `no topic is called "${topic}"`, {
+    topic,
+  });
   for (let attempt = 0; attempt < REFRESHES_MAX; attempt += 1) {
     // Also repeats the question while the cluster is not reachable or does not know a new topic yet.
     await admin.describeTopic(topic, { signal });
-    const route = deps.metadata.topic(topic) ?? (await refreshed(deps, topic));
-    if (route !== undefined) return route;
+    try {
+      const route = deps.metadata.topic(topic) ?? (await deps.metadata.refresh(topic));
+      if (route !== undefined) return route;
+    } catch (error) {
+      if (!isBrokerError(error) || !error.retryable) throw error;
+      failure = error;
+    }
     // The broker that answered lags behind the one that described the topic; or nobody can be reached any more.
     await sleep(deps.clock, backoffMs(deps.random, attempt, ROUTING_PAUSE_MS_MAX), signal);
   }
-  throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `no topic is called "${topic}"`, { topic });
-}
-
-async function refreshed({ metadata }: ClientDeps, topic: string): Promise<TopicRoute | undefined> {
-  try {
-    return await metadata.refresh(topic);
-  } catch (error) {
-    if (isBrokerError(error) && error.retryable) return undefined;
-    throw error;
-  }
+  throw failure;
 }
 
 function wantedPartitions(options: ReaderOptions, count: number): readonly number[] {

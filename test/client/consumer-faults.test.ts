@@ -64,6 +64,14 @@ describe("consumer: leader changes", () => {
     }
   });
 
+  it("ends when those that answer know nobody for too long", async () => {
+    const setup = setUp();
+    for (const broker of setup.cluster.brokers) broker.knowsNobody = true;
+    const consumer = setup.client.consumer({ subscription: "s", unavailableTimeoutMs: 5000 });
+    const ended = failureOf(consumer.run(() => undefined));
+    expect(await setup.time.until(ended)).toMatchObject({ reason: "UNREACHABLE" });
+  });
+
   it("what is worked on goes on after its stream broke (same leader)", async () => {
     const setup = setUp();
     await fill(setup, 0, 10);
