@@ -48,13 +48,19 @@ export interface Handled {
   isSettled: boolean;
 }
 
+interface Early {
+  readonly token: DeliveryToken;
+  /** It was written down that it is begun. */
+  isBegun: boolean;
+}
+
 export class ConsumerRecorder {
   readonly #sink: DeliverySink;
   readonly #now: () => number;
   readonly #subscription: string;
   readonly #consumer: string;
-  /** Arrived or taken, and no handler has it: by place, the lease and whether it was written down that it is begun. */
-  readonly #early = new Map<string, { readonly token: DeliveryToken; isBegun: boolean }>();
+  /** Arrived or taken, and no handler has it: by place. A deposed leader may give what the newer one gave before. */
+  readonly #early = new Map<string, Early[]>();
   /** Begun, and neither lost nor given up. */
   readonly #held = new Set<Handled>();
   /** Settlements without an answer, by number. */
@@ -78,7 +84,10 @@ export class ConsumerRecorder {
       messages.map((one) => recordOf(one, one.value, one.key)),
       this.#now(),
     );
-    for (const message of messages) this.#early.set(nameOf(message), { token, isBegun: false });
+    for (const message of messages) {
+      const known = this.#early.get(nameOf(message)) ?? [];
+      this.#early.set(nameOf(message), [...known, { token, isBegun: false }]);
+    }
   }
 
   /** What arrived is begun: a handler gets it next. */
@@ -93,15 +102,16 @@ export class ConsumerRecorder {
   drop(lease: Lease, cause: string): void {
     const early = this.#earlyOf(lease);
     if (early === undefined) return;
-    this.#early.delete(nameOf(lease));
+    this.#forget(lease, early);
     this.#sink.lose(early.token, [lease.offset, 1], cause, this.#now());
   }
 
   /** A handler has it. */
   begin(message: ReceivedByConsumer, value: string, key: string | undefined): Handled {
-    const early = this.#early.get(nameOf(message));
-    this.#early.delete(nameOf(message));
+    const others = this.#early.get(nameOf(message)) ?? [];
+    const early = this.#earlyOf(message) ?? others.find(({ isBegun }) => isBegun) ?? others[0];
     if (early !== undefined) {
+      this.#forget(message, early);
       // It may go on under a newer token by now.
       const handled = { message, value, key, token: early.token, isLost: false, isSettled: false };
       this.#held.add(handled);
@@ -170,9 +180,15 @@ export class ConsumerRecorder {
     return token;
   }
 
-  #earlyOf(lease: Lease): { readonly token: DeliveryToken; isBegun: boolean } | undefined {
-    const early = this.#early.get(nameOf(lease));
-    return early !== undefined && isSame(early.token, this.#tokenOf(lease)) ? early : undefined;
+  #earlyOf(lease: Lease): Early | undefined {
+    const token = this.#tokenOf(lease);
+    return this.#early.get(nameOf(lease))?.find((one) => isSame(one.token, token));
+  }
+
+  #forget(lease: Lease, early: Early): void {
+    const left = this.#early.get(nameOf(lease))?.filter((one) => one !== early) ?? [];
+    if (left.length > 0) this.#early.set(nameOf(lease), left);
+    else this.#early.delete(nameOf(lease));
   }
 
   #tokenOf({ partition, token, topic }: Lease): DeliveryToken {

@@ -114,6 +114,23 @@ describe("delivery recorder", () => {
     ]);
   });
 
+  it("consumer: what a deposed leader gives late is another delivery", () => {
+    const recorder = new DeliveryRecorder(clock());
+    const consumer = new ConsumerRecorder(recorder, () => 1, "s", "c");
+    const place = { topic: "t", partition: 0, offset: 0, attempt: 1, handedOut: 1 };
+    const newer = { ...place, token: { leaderEpoch: 2, deliveryNumber: 1 } };
+    const older = { ...place, token: { leaderEpoch: 1, deliveryNumber: 9 } };
+    const texts = { value: "v", key: undefined };
+    consumer.arrive([{ ...newer, ...texts }]);
+    consumer.arrive([{ ...older, ...texts }]);
+    consumer.drop(older, "session");
+    consumer.begin(newer, "v", undefined);
+    const told = [...recorder.events()].map((event) =>
+      "leaderEpoch" in event ? `${event.type} ${event.leaderEpoch}` : event.type,
+    );
+    expect(told).toEqual(["deliver 2", "deliver 1", "lost 1", "handler 2"]);
+  });
+
   it("consumer: a newer token is written down at once when somebody tells, and else before the answer", () => {
     for (const isTold of [true, false]) {
       const recorder = new DeliveryRecorder(clock());
