@@ -7,8 +7,8 @@ import type { RaftState } from "./state.ts";
 /**
  * Follows `leaderId` (0: unknown) in `term` (≥ the current one). The vote is reset only when the term grows. The
  * election timer starts again when there is a leader or when we were one; a mere candidate's higher term does not
- * restart it (raft.md §1.11). Who only asked whether it might campaign still agrees with the leader of this term, if there is
- * one: nothing was done to its log. The leader knows that it holds the entries and would not send them, or news of them, again.
+ * restart it (raft.md §1.11). Agreement belongs to a term and ends in `beginTerm`: who only asked whether it might campaign
+ * still agrees with the leader of this term, who would not send it again what it holds.
  */
 export function becomeFollower<H>(
   state: RaftState<H>,
@@ -18,7 +18,6 @@ export function becomeFollower<H>(
 ): void {
   const wasLeader = state.role === "leader";
   const isChange = state.role !== "follower" || term > state.term;
-  const isSameLeader = state.role === "pre-candidate" && term === state.term;
   if (term > state.term) state.beginTerm(term, 0);
   if (state.leader !== undefined) {
     failReads(state);
@@ -27,7 +26,6 @@ export function becomeFollower<H>(
   state.campaign = undefined;
   if (isChange) {
     state.role = "follower";
-    if (!isSameLeader) state.resetAgreement();
     state.out.events.push({ kind: "became-follower", term, leaderId, reason });
   }
   state.setLeader(leaderId);

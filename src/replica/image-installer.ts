@@ -45,8 +45,7 @@ export class ImageInstaller {
   readonly #parts: InstallParts;
   /** Images that arrived and that the core may still ask for, oldest first. */
   #staged: Staged[] = [];
-  #isInstalling = false;
-  #isTakingState = false;
+  #flipping: "nothing" | "all" | "state" = "nothing";
 
   constructor(context: GroupContext, parts: InstallParts) {
     this.#context = context;
@@ -54,13 +53,13 @@ export class ImageInstaller {
   }
 
   get isInstalling(): boolean {
-    return this.#isInstalling;
+    return this.#flipping === "all";
   }
 
   /** An image arrived whole. Dropped with a warning when it is not what it says. */
   receive(transfer: ImageTransfer): void {
     const { core, groupId, logger, replicaId } = this.#context;
-    if (this.#isInstalling || this.#isTakingState) return;
+    if (this.#flipping !== "nothing") return;
     const staged = this.#check(transfer);
     if (staged === undefined) {
       logger.warn({ groupId, index: transfer.meta.index }, "received image is not usable");
@@ -74,7 +73,10 @@ export class ImageInstaller {
       term: transfer.term,
       snapshot: transfer.meta,
     });
-    if (this.#isStateWanted(transfer)) this.#takeState(staged);
+    if (this.#isStateWanted(transfer)) {
+      this.#staged = this.#staged.filter((one) => one !== staged);
+      this.#spawn("state", () => this.#flipState(staged));
+    }
     this.#context.wake();
   }
 
@@ -88,15 +90,7 @@ export class ImageInstaller {
     );
     assert(staged !== undefined, "a snapshot without image", { index: meta.index });
     this.#staged = [];
-    this.#isInstalling = true;
-    this.#parts.apply.suspend();
-    this.#context.spawn("install-image", async () => {
-      try {
-        await this.#flip(staged);
-      } finally {
-        this.#isInstalling = false;
-      }
-    });
+    this.#spawn("all", () => this.#flipAll(staged));
   }
 
   /**
@@ -113,15 +107,17 @@ export class ImageInstaller {
     return isHeld && isSafe && meta.index > apply.appliedIndex;
   }
 
-  #takeState(staged: Staged): void {
-    this.#staged = this.#staged.filter((one) => one !== staged);
-    this.#isTakingState = true;
+  #spawn(what: "all" | "state", flip: () => Promise<void>): void {
+    assert(this.#flipping === "nothing", "one image at a time");
+    this.#flipping = what;
     this.#parts.apply.suspend();
-    this.#context.spawn("take-state", async () => {
+    this.#context.spawn(`flip-${what}`, async () => {
       try {
-        await this.#flipState(staged);
+        await this.#parts.snapshotter.suspend();
+        await this.#parts.checkpoint.suspend();
+        await flip();
       } finally {
-        this.#isTakingState = false;
+        this.#flipping = "nothing";
       }
     });
   }
@@ -145,9 +141,7 @@ export class ImageInstaller {
   /** The log stays: emptying it would drop entries that were acknowledged. Recovery finds an image as of our own. */
   async #flipState({ image, record }: Staged): Promise<void> {
     const { core, groupId, images, keyed, logger, metrics, stateMachine } = this.#context;
-    const { apply, checkpoint, prefix, snapshotter } = this.#parts;
-    await snapshotter.suspend();
-    await checkpoint.suspend();
+    const { apply, checkpoint, prefix } = this.#parts;
     if (!this.#context.isLive()) return;
     await images.save({ ...image, meta: encodeImageRecord({ ...record, isInstalled: false }) });
     if (!this.#context.isLive()) return;
@@ -163,11 +157,9 @@ export class ImageInstaller {
     this.#context.wake();
   }
 
-  async #flip({ image, record }: Staged): Promise<void> {
+  async #flipAll({ image, record }: Staged): Promise<void> {
     const { core, groupId, images, keyed, log, logger, metrics, stateMachine } = this.#context;
-    const { apply, checkpoint, flusher, prefix, snapshotter } = this.#parts;
-    await snapshotter.suspend();
-    await checkpoint.suspend();
+    const { apply, checkpoint, flusher, prefix } = this.#parts;
     await flusher.suspend();
     if (!this.#context.isLive()) return;
     // From here on the log may end below what it held: recovery must not take that for damage.

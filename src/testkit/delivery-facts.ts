@@ -1,21 +1,20 @@
 // What a history says about subscriptions, sorted: messages, deliveries and settlements in columns, everything rarer as
 // lists. Part of facts.ts.
-
-import type {
-  ConsumerSeen,
-  CursorSeen,
-  DeadLetterSeen,
-  Delivered,
-  DeliveryEvent,
-  HandlerSeen,
-  KeyReleased,
-  LeaseLost,
-  SettlementAsked,
-  SubscriptionDeclared,
-  SubscriptionPaused,
-  SubscriptionReset,
+import {
+  type ConsumerSeen,
+  type CursorSeen,
+  type DeadLetterSeen,
+  type Delivered,
+  type DeliveryEvent,
+  type HandlerSeen,
+  type KeyReleased,
+  type LeaseLost,
+  SETTLED_ALREADY,
+  type SettlementAsked,
+  type SubscriptionDeclared,
+  type SubscriptionPaused,
+  type SubscriptionReset,
 } from "./delivery-events.ts";
-import { SETTLED_ALREADY } from "./delivery-events.ts";
 import { DeliveryTable } from "./delivery-table.ts";
 import { MessageTable } from "./message-table.ts";
 import { Names, type Places } from "./names.ts";

@@ -76,6 +76,6 @@ describe("raft core: random runs keep the invariants", () => {
     expect(reads).toBeGreaterThan(BLOCK);
     expect(installs).toBeGreaterThan(0);
     expect(lost).toBeGreaterThan(BLOCK);
-    expect(recoveries).toBeGreaterThan(BLOCK / 5);
+    expect(recoveries).toBeGreaterThan(BLOCK / 10);
   });
 });
