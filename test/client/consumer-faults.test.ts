@@ -155,6 +155,27 @@ describe("consumer: leader changes", () => {
     await setup.time.until(consumer.close());
   });
 
+  it("a deposed leader that lets nobody go on: the new one is waited for", async () => {
+    const setup = setUp();
+    const { cluster, subscription, time } = setup;
+    subscription.resumeDelayMs = 3000;
+    await fill(setup, 0, 2);
+    const { consumer, held } = hold(setup);
+    await eventually(setup, () => held.length === 2);
+    cluster.moveLeader(cluster.partition("t", 0), "b2:1");
+    subscription.deposed.add("b1:1");
+    const opened = subscription.opens.length;
+    cluster.broker("b1:1").breakStreams();
+    await eventually(setup, () => subscription.opens.length > opened, 2000);
+    await time.run(100);
+    expect(held[0]?.token.leaderEpoch).toBe(1);
+    await eventually(setup, () => held[0]?.token.leaderEpoch === 2, 3000);
+    expect(held.map(({ signal }) => signal.aborted)).toEqual([false, false]);
+    await time.until(Promise.all(held.map((message) => message.ack())));
+    expect(subscription.acked()).toEqual([0, 1]);
+    await time.until(consumer.close());
+  });
+
   it("unconfirmed acknowledgement: is repeated when the message was resumed", async () => {
     const setup = setUp();
     await fill(setup, 0, 3);

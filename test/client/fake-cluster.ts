@@ -446,7 +446,10 @@ class FakeConnection implements Connection {
             resolve(method.codec.decodeResponse(encoded));
           });
         } catch (thrown) {
-          clock.schedule(latencyMs, () => reject(thrown as Error));
+          clock.schedule(latencyMs, () => {
+            options.signal?.removeEventListener("abort", onAbort);
+            reject(thrown as Error);
+          });
         }
       });
     });

@@ -72,6 +72,8 @@ export class FakeSubscription {
   isSilent = false;
   /** So long it takes to look at what a consumer says it holds. */
   resumeDelayMs = 0;
+  /** These brokers do not know yet that others lead now, and let nobody go on; by endpoint. */
+  readonly deposed = new Set<string>();
   /** Streams are refused with it. */
   refusal: BrokerError | undefined;
   /** Streams to these brokers only are refused; by endpoint. */
@@ -254,7 +256,10 @@ export class SubscribeSession implements FakeSession {
       if (subscription.deliveryDelayMs > 0) subscription.turnIn(subscription.deliveryDelayMs);
       subscription.sessions.add(this);
       for (const state of subscription.partitions) {
-        if (state.partition.leader !== this.broker.endpoint) continue;
+        if (state.partition.leader !== this.broker.endpoint) {
+          if (subscription.deposed.has(this.broker.endpoint)) this.#claimToLead(state);
+          continue;
+        }
         const channel = this.introduce(state);
         const isHeld = request.open.held.some(({ partition }) => partition === state.index);
         if (!isHeld) this.#ready.add(channel);
@@ -286,13 +291,19 @@ export class SubscribeSession implements FakeSession {
   /** @returns the channel */
   introduce(state: FakeDeliveries): number {
     const known = this.#channelOf(state);
-    if (known >= 0) return known;
+    return known >= 0 ? known : this.#introduceAs(state, state.epoch);
+  }
+
+  #claimToLead(state: FakeDeliveries): void {
+    this.#say({ answered: [this.#introduceAs(state, state.epoch - 1)] });
+  }
+
+  #introduceAs(state: FakeDeliveries, leaderEpoch: number): number {
     const channel = this.#channels.length;
-    this.#channels.push({ state, epoch: state.epoch, isOver: false });
+    this.#channels.push({ state, epoch: leaderEpoch, isOver: false });
     const { ackDeadlineMs, mode } = this.#subscription;
     const { name: topic, topicId, layoutEpoch } = state.topic;
     const place = { topic, topicId, partition: state.index, layoutEpoch };
-    const leaderEpoch = state.epoch;
     this.#say({ channels: [{ channel, ...place, leaderEpoch, ackDeadlineMs, mode }] });
     return channel;
   }

@@ -7,6 +7,7 @@ import {
   type ReaderOptions,
   type ReceivedMessage,
 } from "../../src/client/index.ts";
+import { BrokerError } from "../../src/model/errors.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { FakeCluster } from "./fake-cluster.ts";
 
@@ -130,6 +131,22 @@ describe("reader", () => {
     for (const broker of cluster.brokers) broker.isDown = false;
     await time.until(done);
     expect(ended).toEqual({ isDone: true });
+  });
+
+  it("start: ends with what refused the last question when a topic is described but never found", async () => {
+    const unknown = setUp();
+    unknown.cluster.laggingAnswers = Number.POSITIVE_INFINITY;
+    const lagging = collect(unknown.client, {});
+    await unknown.time.until(lagging.done);
+    expect(lagging.ended.error).toMatchObject({ reason: "UNKNOWN_TOPIC_OR_PARTITION" });
+
+    const cut = setUp();
+    cut.cluster.handlers.set("GetMetadata", () => {
+      throw new BrokerError("OVERLOADED", "as told");
+    });
+    const refused = collect(cut.client, {});
+    await cut.time.until(refused.done);
+    expect(refused.ended.error).toMatchObject({ reason: "OVERLOADED" });
   });
 
   it("start: offset, time, latest and a map are found, also inside a batch", async () => {
