@@ -2,6 +2,7 @@
 import { ackBeforeCommit } from "./catalogue/ack-before-commit.ts";
 import { ackBeforeFlush } from "./catalogue/ack-before-flush.ts";
 import { ackLost } from "./catalogue/ack-lost.ts";
+import { agreementOutlivesTerm } from "./catalogue/agreement-outlives-term.ts";
 import { attemptDoubled } from "./catalogue/attempt-doubled.ts";
 import { barrierSkipped } from "./catalogue/barrier-skipped.ts";
 import { commitCountsUnflushed } from "./catalogue/commit-counts-unflushed.ts";
@@ -51,6 +52,7 @@ export const CONTROLS: readonly Control[] = [
   noCheckQuorum,
   truncationBelowCommit,
   noLogMatching,
+  agreementOutlivesTerm,
   jointIgnored,
   recoveringVoteCounts,
   tornTailAccepted,

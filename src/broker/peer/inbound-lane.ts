@@ -1,6 +1,6 @@
-// One lane's stream from a peer: dialled, dialled again after 50 … 1000 ms with jitter when it ends. Where the peer is
-// known to say something every second, silence is noticed too: a connection may be gone on the other side only, and
-// keepalive takes long to tell. Used by peer-transport.ts.
+// One lane's stream from a peer: dialled, dialled again after 50 … 1000 ms with jitter when it ends. The peer says something
+// at once and then every second, so silence is noticed too: a connection may be gone on the other side only, or its packets
+// wait for a retransmission, and keepalive takes long to tell. Used by peer-transport.ts.
 import type { Cancel, Clock } from "../../base/clock.ts";
 import type { Random } from "../../base/random.ts";
 import { type BrokerError, isBrokerError } from "../../model/errors.ts";
@@ -15,7 +15,12 @@ const SILENCE_CHECK_MS = 1000;
  * Checks in a row without a message. Counted, not measured: after a stall of this process one check passes, then what
  * arrived meanwhile is read.
  */
-const SILENT_CHECKS_MAX = 3;
+const PATIENCE_MIN = 3;
+/**
+ * A large message on a slow link is silent until it is whole, and another connection would begin it anew: a lane that works
+ * waits twice as long the next time.
+ */
+const PATIENCE_MAX = 12;
 
 export interface InboundLaneDeps {
   readonly clock: Clock;
@@ -23,8 +28,6 @@ export interface InboundLaneDeps {
   /** A new transport connection. */
   readonly connect: () => Connection;
   readonly request: AttachRequest;
-  /** The peer says something every second on this lane (status-exchange). */
-  readonly isNeverSilent: boolean;
 }
 
 export interface InboundLaneEvents {
@@ -33,7 +36,7 @@ export interface InboundLaneEvents {
   onLost(error: BrokerError | undefined): void;
   /** The peer answered and said no (another cluster, version …): people should know. */
   onRefusal(error: BrokerError): void;
-  /** The stream stands but carries nothing. Once per stream. */
+  /** The stream stood but carried nothing; another connection is being dialled. */
   onSilence(): void;
 }
 
@@ -42,7 +45,10 @@ export class InboundLane {
   readonly #events: InboundLaneEvents;
   #connection: Connection;
   #stream: MessageStream<never, PeerEnvelope> | undefined;
+  /** Messages that this stream has brought. */
+  #carried = 0;
   #silentChecks = 0;
+  #patience = PATIENCE_MIN;
   #cancelCheck: Cancel | undefined;
   #cancelDial: Cancel | undefined;
   #backoffMs = BACKOFF_MS_MIN;
@@ -53,15 +59,7 @@ export class InboundLane {
     this.#events = events;
     this.#connection = deps.connect();
     this.#cancelDial = deps.clock.schedule(0, () => this.#dial());
-    if (deps.isNeverSilent) this.#checkLater();
-  }
-
-  /** Gives the connection up and dials on a new one. */
-  renew(): void {
-    if (this.#closed) return;
-    this.#drop();
-    this.#connection = this.#deps.connect();
-    this.#cancelDial = this.#deps.clock.schedule(0, () => this.#dial());
+    this.#checkLater();
   }
 
   close(): void {
@@ -83,19 +81,38 @@ export class InboundLane {
       this.#checkLater();
       if (this.#stream === undefined) return;
       this.#silentChecks += 1;
-      if (this.#silentChecks === SILENT_CHECKS_MAX) this.#events.onSilence();
+      const isWorking = this.#carried > 0;
+      if (this.#silentChecks < (isWorking ? this.#patience : PATIENCE_MIN)) return;
+      if (isWorking) this.#patience = Math.min(this.#patience * 2, PATIENCE_MAX);
+      this.#renew();
     });
+  }
+
+  /** Gives the connection up and dials on a new one. */
+  #renew(): void {
+    this.#drop();
+    this.#connection = this.#deps.connect();
+    this.#cancelDial = this.#deps.clock.schedule(0, () => this.#dial());
+    this.#events.onSilence();
+  }
+
+  #heard(): void {
+    // The greeting comes fast on the slowest link, and says nothing of what follows.
+    if (this.#carried > 0 && this.#silentChecks < PATIENCE_MIN) this.#patience = PATIENCE_MIN;
+    this.#carried += 1;
+    this.#silentChecks = 0;
+    this.#backoffMs = BACKOFF_MS_MIN;
   }
 
   #dial(): void {
     if (this.#closed) return;
     const stream = this.#connection.serverStream(peerService.attach, this.#deps.request);
     this.#stream = stream;
+    this.#carried = 0;
     this.#silentChecks = 0;
     stream.onMessage = (envelope) => {
       if (this.#stream !== stream) return;
-      this.#backoffMs = BACKOFF_MS_MIN;
-      this.#silentChecks = 0;
+      this.#heard();
       try {
         this.#events.onEnvelope(envelope);
       } catch (error) {

@@ -1,7 +1,6 @@
 // Messages of one lane towards one node: queued while the stream's buffer is full, dropped beyond a limit (raft
 // re-sends what matters). The stream is the one that the other node opened at us; a newer one replaces it.
-
-import type { PeerEnvelope } from "../../rpc/generated/flotilla-internal-v1.ts";
+import { PeerEnvelope } from "../../rpc/generated/flotilla-internal-v1.ts";
 import type { MessageStream } from "../../rpc/ports.ts";
 
 type OutStream = MessageStream<PeerEnvelope, never>;
@@ -52,6 +51,12 @@ export class OutboundLane {
       this.#stream = undefined;
       this.#dropQueue();
     };
+    this.sayAlive();
+  }
+
+  /** Shows that the stream works; unless messages wait, which will. */
+  sayAlive(): void {
+    if (this.#stream !== undefined && !this.#blocked) this.send(PeerEnvelope.create({}), 0);
   }
 
   /** `bytes` is the envelope's approximate size; `done` is told whether it was handed to the transport. */

@@ -153,13 +153,14 @@ export class GrpcPeerTransport implements PeerTransport {
     }
   }
 
-  /** Tells every attached node. */
+  /** Tells every attached node. Called every second: lanes that say nothing for longer are dialled anew (InboundLane). */
   broadcastStatus(status: NodeStatus): void {
-    for (const peer of this.#peers.values()) {
+    for (const { outbound } of this.#peers.values()) {
       const bytes = MESSAGE_BYTES_ESTIMATE + status.ledGroups.length * 8;
-      if (peer.outbound.control.isAttached) {
-        peer.outbound.control.send(PeerEnvelope.create({ status }), bytes);
-      }
+      if (outbound.control.isAttached)
+        outbound.control.send(PeerEnvelope.create({ status }), bytes);
+      outbound.bulk.sayAlive();
+      outbound.snapshot.sayAlive();
     }
   }
 
@@ -214,7 +215,7 @@ export class GrpcPeerTransport implements PeerTransport {
     });
     const connect = (): Connection => connector.connect(endpoint, `peer-${lane}`);
     return new InboundLane(
-      { clock, random, connect, request, isNeverSilent: lane === "control" },
+      { clock, random, connect, request },
       {
         onEnvelope: (envelope) => this.#receive(nodeId, envelope),
         onLost: (error) => {
@@ -226,11 +227,11 @@ export class GrpcPeerTransport implements PeerTransport {
             { peerId: nodeId, endpoint, lane, reason: error.reason, err: error.message },
             "peer refused to attach",
           ),
-        // What took one connection probably took the others between these two machines.
-        onSilence: () => {
-          this.#deps.logger.warn({ peerId: nodeId, endpoint }, "peer is silent, dialling anew");
-          for (const inbound of this.#peers.get(nodeId)?.inbound ?? []) inbound.renew();
-        },
+        onSilence: () =>
+          this.#deps.logger.warn(
+            { peerId: nodeId, endpoint, lane },
+            "peer is silent, dialling anew",
+          ),
       },
     );
   }

@@ -27,8 +27,9 @@ test("images: chunks come together again", () => {
   const assembler = new ImageAssembler();
   const sent = transfer(2_500_000);
   const results = chunksOf(sent).map((chunk) => assembler.add(FROM, chunk));
-  expect(results.slice(0, -1)).toEqual([undefined, undefined]);
-  const received = results.at(-1);
+  const received = results.pop();
+  expect(results.length).toBeGreaterThan(1);
+  expect(new Set(results)).toEqual(new Set([undefined]));
   expect({ ...received, image: undefined }).toEqual({ ...sent, image: undefined });
   expect(received?.image.equals(sent.image)).toBe(true);
 });

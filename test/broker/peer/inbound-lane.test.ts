@@ -47,7 +47,7 @@ class Wire implements Connection {
   }
 }
 
-function laneOn(clock: VirtualClock, isNeverSilent = true) {
+function laneOn(clock: VirtualClock) {
   const wires: Wire[] = [];
   let silences = 0;
   const events: InboundLaneEvents = {
@@ -56,7 +56,6 @@ function laneOn(clock: VirtualClock, isNeverSilent = true) {
     onRefusal: () => undefined,
     onSilence: () => {
       silences += 1;
-      lane.renew();
     },
   };
   const connect = (): Connection => {
@@ -65,7 +64,7 @@ function laneOn(clock: VirtualClock, isNeverSilent = true) {
     return wire;
   };
   const request = AttachRequest.create({ nodeId: 1, lane: "control" });
-  const ports = { clock: clock.root, random: seededRandom(1), connect, request, isNeverSilent };
+  const ports = { clock: clock.root, random: seededRandom(1), connect, request };
   const lane = new InboundLane(ports, events);
   return { lane, wires, silences: () => silences };
 }
@@ -99,11 +98,39 @@ describe("inbound lane", () => {
     lane.close();
   });
 
-  it("lets lanes be silent on which nothing needs to come", async () => {
+  it("is more patient with a lane that works: a large message may take longer than three seconds", async () => {
     const clock = new VirtualClock();
-    const { lane, silences } = laneOn(clock, false);
-    await clock.run(60_000);
-    expect(silences()).toBe(0);
+    const { lane, silences, wires } = laneOn(clock);
+    const speaks = (): void => wires.at(-1)?.streams[0]?.says(PeerEnvelope.create({}));
+    const silentFor = async (seconds: number): Promise<number> => {
+      const before = silences();
+      await clock.run(seconds * 1000);
+      return silences() - before;
+    };
+    await clock.run(1);
+    for (const patience of [3, 6, 12, 12]) {
+      // The greeting, which every connection begins with.
+      speaks();
+      expect(await silentFor(patience - 1)).toBe(0);
+      expect(await silentFor(1)).toBe(1);
+    }
+    speaks();
+    expect(await silentFor(10)).toBe(0);
+    // The large message has come; behind it the lane speaks every second again.
+    speaks();
+    expect(await silentFor(1)).toBe(0);
+    speaks();
+    expect(await silentFor(3)).toBe(1);
+    lane.close();
+  });
+
+  it("is not more patient with connections that never come about", async () => {
+    const clock = new VirtualClock();
+    const { lane, silences, wires } = laneOn(clock);
+    await clock.run(1);
+    wires[0]?.streams[0]?.says(PeerEnvelope.create({}));
+    await clock.run(30_000);
+    expect(silences()).toBe(10);
     lane.close();
   });
 

@@ -19,6 +19,8 @@ const FLAP_MS = 500;
 const RESETS = 6;
 const RESET_MS = 300;
 const CALM_MS = 400;
+/** A broker notices after 3 to 4 s that a lane is silent (src/broker/peer/inbound-lane.ts), and dials anew. */
+const FORGOTTEN_MS = 6000;
 
 const CUT = { effect: "cut", holdMs: CUT_MS } as const;
 const LOSING = { ...CUT, reach: "minority", losesLeader: true, choose: leader } as const;
@@ -50,6 +52,7 @@ export const NETWORK_FAULTS: readonly FaultKind[] = [
   { ...MINOR, name: "cut client from leader", choose: leader, inflict: cutClient },
   { ...MINOR, name: "flapping link", choose: leader, holdMs: 0, inflict: flap },
   { ...MINOR, name: "resets", effect: "blip", choose: leader, holdMs: 0, inflict: resets },
+  { ...MINOR, name: "forgotten lanes", choose: everybody, holdMs: FORGOTTEN_MS, inflict: forget },
   { ...MINOR, name: "slow link of leader", effect: "slow", choose: leader, inflict: slow },
   { ...MINOR, name: "slow link of follower", effect: "slow", choose: follower, inflict: slow },
   {
@@ -173,6 +176,28 @@ async function resets(scene: Scene): Promise<Injury> {
     proof: async () => {
       const count = (await network.resets()) - before;
       return count > 0 ? `${count} connections or packets were answered with a reset` : undefined;
+    },
+    heal: () => network.heal(),
+  };
+}
+
+/**
+ * Between every two brokers, in both directions, the connection that carries the entries dies alone: heartbeats keep the leaders
+ * in office, and nothing is committed before the brokers notice.
+ */
+async function forget(scene: Scene): Promise<Injury> {
+  const { network } = scene.arena;
+  const ids = brokerIds(scene.arena);
+  const swallowed = (): Promise<number[]> => Promise.all(ids.map((id) => network.swallowed(id)));
+  const before = await swallowed();
+  for (const from of ids) {
+    for (const to of ids) if (from !== to) await network.forgetBusiest(from, to);
+  }
+  return {
+    proof: async () => {
+      const counts = (await swallowed()).map((count, at) => count - (before[at] ?? 0));
+      const isMute = counts.some((count) => count === 0);
+      return isMute ? undefined : swallowedProof(counts.reduce((sum, count) => sum + count, 0));
     },
     heal: () => network.heal(),
   };

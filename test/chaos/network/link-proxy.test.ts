@@ -92,3 +92,21 @@ test("link proxy: delays (slow)", async () => {
   expect(performance.now() - startMs).toBeGreaterThan(700);
   expect(proxy.counts.slowed).toBe(2);
 });
+
+test("link proxy: forgets one connection, the others work (the one that carried most upwards)", async () => {
+  const proxy = await echo();
+  const [quiet, busy] = [await dial(proxy), await dial(proxy)];
+  quiet.socket.write("a");
+  busy.socket.write("bcd");
+  await soon(() => quiet.heard() === "aa" && busy.heard() === "bcdbcd");
+  const [most, least] = proxy.carried("up").sort((a, b) => b.bytes - a.bytes);
+  expect([most?.bytes, least?.bytes]).toEqual([3, 1]);
+  most?.forget();
+  busy.socket.write("e");
+  quiet.socket.write("f");
+  await soon(() => quiet.heard() === "aaff");
+  expect([busy.heard(), busy.failure(), proxy.counts.heldUp]).toEqual(["bcdbcd", undefined, 1]);
+  proxy.heal();
+  await soon(() => busy.failure() === "ECONNRESET");
+  expect(quiet.failure()).toBeUndefined();
+});

@@ -13,6 +13,19 @@ export interface LinkCounts {
 interface Pair {
   readonly dialer: Socket;
   readonly target: Socket;
+  /** Bytes passed on, by direction. */
+  readonly carried: Record<Direction, number>;
+  /** Carries nothing any more. */
+  isForgotten: boolean;
+}
+
+type Direction = "up" | "down";
+
+/** What one connection has carried in a direction. */
+export interface Carried {
+  readonly bytes: number;
+  /** From now on it carries nothing, in no direction. */
+  forget(): void;
 }
 
 const SLOW_MS = 400;
@@ -59,6 +72,17 @@ export class LinkProxy {
     this.#blocksDown = true;
   }
 
+  /** The connections that work. */
+  carried(direction: Direction): Carried[] {
+    const working = [...this.#pairs].filter(({ isForgotten }) => !isForgotten);
+    return working.map((pair) => ({
+      bytes: pair.carried[direction],
+      forget: () => {
+        pair.isForgotten = true;
+      },
+    }));
+  }
+
   slow(): void {
     this.#delayMs = SLOW_MS;
   }
@@ -66,12 +90,13 @@ export class LinkProxy {
   /** Ends what is connected with a reset, and everything that connects until heal(). */
   refuse(): void {
     this.#refuses = true;
-    this.#reset();
+    this.#reset(this.#pairs);
   }
 
   /** Connections that were held back end: what they carried is lost, as after a long silence. */
   heal(): void {
-    if (this.#blocksUp || this.#blocksDown) this.#reset();
+    if (this.#blocksUp || this.#blocksDown) this.#reset(this.#pairs);
+    else this.#reset([...this.#pairs].filter(({ isForgotten }) => isForgotten));
     this.#blocksUp = false;
     this.#blocksDown = false;
     this.#refuses = false;
@@ -79,7 +104,7 @@ export class LinkProxy {
   }
 
   async close(): Promise<void> {
-    this.#reset();
+    this.#reset(this.#pairs);
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
@@ -91,15 +116,16 @@ export class LinkProxy {
     }
     const address = { host: this.#host, port: this.#port, allowHalfOpen: true, isDirect: true };
     const target = connect(address);
-    const pair: Pair = { dialer, target };
+    const pair = { dialer, target, carried: { up: 0, down: 0 }, isForgotten: false };
     this.#pairs.add(pair);
     this.#pipe(pair, dialer, target, "up");
     this.#pipe(pair, target, dialer, "down");
   }
 
-  #pipe(pair: Pair, from: Socket, to: Socket, direction: "up" | "down"): void {
+  #pipe(pair: Pair, from: Socket, to: Socket, direction: Direction): void {
     from.setNoDelay(true);
-    const isBlocked = (): boolean => (direction === "up" ? this.#blocksUp : this.#blocksDown);
+    const isBlocked = (): boolean =>
+      pair.isForgotten || (direction === "up" ? this.#blocksUp : this.#blocksDown);
     const pass = (run: () => void): void => {
       if (isBlocked()) {
         if (direction === "up") this.counts.heldUp += 1;
@@ -111,6 +137,7 @@ export class LinkProxy {
     };
     from.on("data", (chunk: Buffer) =>
       pass(() => {
+        pair.carried[direction] += chunk.length;
         if (!to.destroyed && !to.write(chunk)) from.pause();
       }),
     );
@@ -131,12 +158,12 @@ export class LinkProxy {
     pair.target.destroy();
   }
 
-  #reset(): void {
-    for (const pair of this.#pairs) {
+  #reset(pairs: Iterable<Pair>): void {
+    for (const pair of pairs) {
+      this.#pairs.delete(pair);
       this.counts.resets += 1;
       pair.dialer.resetAndDestroy();
       pair.target.resetAndDestroy();
     }
-    this.#pairs.clear();
   }
 }

@@ -6,6 +6,7 @@ import type { Launch } from "../../support/local-cluster.ts";
 import { runTool, runWords } from "./command.ts";
 import { namespacePath } from "./enclosure.ts";
 import { CLIENT, type Network } from "./network.ts";
+import { busiestConnection, type PortPair } from "./socket-table.ts";
 
 const ROUTER = "router";
 const SINK = "sink";
@@ -21,6 +22,8 @@ interface Rule {
   readonly from: number;
   readonly to: number;
   readonly table: number;
+  /** One connection only; undefined: all packets. */
+  readonly ports?: PortPair;
 }
 
 interface InterfaceCounts {
@@ -70,6 +73,17 @@ export class Namespaces implements Network {
   async refuse(a: number, b: number): Promise<void> {
     await this.#addRule({ from: a, to: b, table: RESET_BASE + b });
     await this.#addRule({ from: b, to: a, table: RESET_BASE + a });
+  }
+
+  async forgetBusiest(from: number, to: number): Promise<void> {
+    const filter = `state established dst ${address(to)}`;
+    const table = await runWords(`ip netns exec ${nameOf(from)} ss -Htni ${filter}`);
+    const ports = busiestConnection(table);
+    if (ports === undefined) throw new Error(`no connection from node ${from} to node ${to}`);
+    const { local, remote } = ports;
+    await this.#addRule({ from, to, table: SINK_BASE + from, ports });
+    const back = { local: remote, remote: local };
+    await this.#addRule({ from: to, to: from, table: SINK_BASE + to, ports: back });
   }
 
   async slow(id: number): Promise<void> {
@@ -151,10 +165,7 @@ export class Namespaces implements Network {
   }
 
   async #addRule(rule: Rule): Promise<void> {
-    const isThere = this.#rules.some(
-      ({ from, table, to }) => from === rule.from && to === rule.to && table === rule.table,
-    );
-    if (isThere) return;
+    if (this.#rules.some((one) => wordsOf(one) === wordsOf(rule))) return;
     this.#rules.push(rule);
     await runWords(`ip -n ${ROUTER} rule add ${wordsOf(rule)}`);
   }
@@ -168,8 +179,9 @@ function nameOf(id: number): string {
   return `node${id}`;
 }
 
-function wordsOf({ from, table, to }: Rule): string {
-  return `iif v${from} to ${address(to)} lookup ${table}`;
+function wordsOf({ from, ports, table, to }: Rule): string {
+  const only = ports === undefined ? "" : `ipproto tcp sport ${ports.local} dport ${ports.remote}`;
+  return `iif v${from} to ${address(to)} ${only} lookup ${table}`;
 }
 
 async function inNamespace(name: string, script: string): Promise<void> {

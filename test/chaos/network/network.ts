@@ -19,6 +19,11 @@ export interface Network {
   block(from: number, to: number): Promise<void>;
   /** Connections between two break with a reset, and new ones are refused. */
   refuse(a: number, b: number): Promise<void>;
+  /**
+   * Of the connections between two, the one on which `from` has sent most so far: from now on it carries nothing either way, and
+   * nobody is told, as when a firewall forgets it. New ones work.
+   */
+  forgetBusiest(from: number, to: number): Promise<void>;
   /** Makes everything that this node sends and receives slow and narrow. */
   slow(nodeId: number): Promise<void>;
   /** Every link works again. */

@@ -75,6 +75,16 @@ export class Proxies implements Network {
     }
   }
 
+  async forgetBusiest(from: number, to: number): Promise<void> {
+    const pairs = this.#links.flatMap(({ dialer, proxy, target }) => {
+      if (dialer === from && target === to) return proxy.carried("up");
+      return dialer === to && target === from ? proxy.carried("down") : [];
+    });
+    const [busiest] = pairs.sort((a, b) => b.bytes - a.bytes);
+    if (busiest === undefined) throw new Error(`no connection from node ${from} to node ${to}`);
+    busiest.forget();
+  }
+
   async slow(nodeId: number): Promise<void> {
     for (const { dialer, proxy, target } of this.#links) {
       if (dialer === nodeId || target === nodeId) proxy.slow();
