@@ -41,9 +41,11 @@ export function grpcConnector(options: ConnectorOptions = {}): Connector {
 
 class GrpcConnection implements Connection {
   readonly endpoint: string;
-  readonly #client: Client;
+  readonly #newClient: () => Client;
   readonly #clock: Clock;
   readonly #connectTimeoutMs: number;
+  #client: Client;
+  #clientMadeMs: number;
   /** Cancel functions of the calls in flight. */
   readonly #calls = new Set<() => void>();
   #isClosed = false;
@@ -52,11 +54,10 @@ class GrpcConnection implements Connection {
     this.endpoint = endpoint;
     this.#clock = options.clock ?? systemClock;
     this.#connectTimeoutMs = options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS;
-    this.#client = new Client(
-      endpoint,
-      options.credentials ?? credentials.createInsecure(),
-      channelOptions(lane, options),
-    );
+    const channelCredentials = options.credentials ?? credentials.createInsecure();
+    this.#newClient = () => new Client(endpoint, channelCredentials, channelOptions(lane, options));
+    this.#client = this.#newClient();
+    this.#clientMadeMs = this.#clock.monotonicMs();
   }
 
   unary<Request, Response>(
@@ -160,13 +161,30 @@ class GrpcConnection implements Connection {
   }
 
   #failUnlessConnected(fail: (error: BrokerError) => void): Cancel {
+    const client = this.#client;
     const isReady = (): boolean =>
-      this.#client.getChannel().getConnectivityState(false) === connectivityState.READY;
+      client.getChannel().getConnectivityState(false) === connectivityState.READY;
     if (isReady()) return () => {};
     return this.#clock.schedule(this.#connectTimeoutMs, () => {
       if (this.#isClosed || isReady()) return;
       fail(new BrokerError("UNREACHABLE", `no connection to ${this.endpoint} in time`));
+      if (client === this.#client) this.#connectAnew();
     });
+  }
+
+  /**
+   * grpc-js waits for TCP, and for HTTP/2's greeting, as long as the kernel does: after a cut of half a minute the next SYN may be
+   * another half minute away, and a connection that dies before the greeting is never given up. Another one is tried soon.
+   * What grpc-js leaves behind of the former, a socket that is still connecting, ends with the kernel's own patience: some
+   * thirty may be there at a time.
+   */
+  #connectAnew(): void {
+    const nowMs = this.#clock.monotonicMs();
+    // Two calls, one after the other, have waited in vain.
+    if (nowMs - this.#clientMadeMs < 1.5 * this.#connectTimeoutMs) return;
+    this.#client.close();
+    this.#client = this.#newClient();
+    this.#clientMadeMs = nowMs;
   }
 }
 

@@ -76,6 +76,7 @@ describe("raft core: random runs keep the invariants", () => {
     expect(reads).toBeGreaterThan(BLOCK);
     expect(installs).toBeGreaterThan(0);
     expect(lost).toBeGreaterThan(BLOCK);
+    // The least that a block of the first 10,000 seeds has is BLOCK / 5.
     expect(recoveries).toBeGreaterThan(BLOCK / 10);
   });
 });

@@ -7,8 +7,8 @@ import { membershipOfJson } from "../../replica/frames.ts";
 import type { ImageTransfer } from "../../replica/ports.ts";
 import { SnapshotChunk } from "../../rpc/generated/flotilla-internal-v1.ts";
 
-/** Whole within the patience of a silent lane on a link of 1 Mbit/s (inbound-lane.ts). */
-const CHUNK_BYTES = 256 * 1024;
+/** Each one is a sign of life of the lane (inbound-lane.ts), on a link of 1 Mbit/s every half second. */
+const CHUNK_BYTES = 64 * 1024;
 /** Larger images are refused: nothing that a group keeps as state may come near it. */
 const IMAGE_BYTES_MAX = 1024 * 1024 * 1024;
 

@@ -12,15 +12,15 @@ const BACKOFF_MS_MIN = 50;
 const BACKOFF_MS_MAX = 1000;
 const SILENCE_CHECK_MS = 1000;
 /**
- * Checks in a row without a message. Counted, not measured: after a stall of this process one check passes, then what
- * arrived meanwhile is read.
+ * Checks in a row without a message: two to three seconds. Counted, not measured: after a stall of this process one check
+ * passes, then what arrived meanwhile is read.
  */
 const PATIENCE_MIN = 3;
 /**
- * A large message on a slow link is silent until it is whole, and another connection would begin it anew: a lane that works
- * waits twice as long the next time.
+ * A large message on a slow link is silent until it is whole, and another connection would begin it anew. The peer says when one
+ * follows; each time that it does not come, the wait for the next one is doubled. Beyond this, HTTP/2's keepalive decides.
  */
-const PATIENCE_MAX = 12;
+const PATIENCE_MAX = 96;
 
 export interface InboundLaneDeps {
   readonly clock: Clock;
@@ -45,9 +45,10 @@ export class InboundLane {
   readonly #events: InboundLaneEvents;
   #connection: Connection;
   #stream: MessageStream<never, PeerEnvelope> | undefined;
-  /** Messages that this stream has brought. */
-  #carried = 0;
+  /** The next message is a large one. */
+  #isLargeNext = false;
   #silentChecks = 0;
+  /** With large messages. */
   #patience = PATIENCE_MIN;
   #cancelCheck: Cancel | undefined;
   #cancelDial: Cancel | undefined;
@@ -81,9 +82,8 @@ export class InboundLane {
       this.#checkLater();
       if (this.#stream === undefined) return;
       this.#silentChecks += 1;
-      const isWorking = this.#carried > 0;
-      if (this.#silentChecks < (isWorking ? this.#patience : PATIENCE_MIN)) return;
-      if (isWorking) this.#patience = Math.min(this.#patience * 2, PATIENCE_MAX);
+      if (this.#silentChecks < (this.#isLargeNext ? this.#patience : PATIENCE_MIN)) return;
+      if (this.#isLargeNext) this.#patience = Math.min(this.#patience * 2, PATIENCE_MAX);
       this.#renew();
     });
   }
@@ -96,10 +96,9 @@ export class InboundLane {
     this.#events.onSilence();
   }
 
-  #heard(): void {
-    // The greeting comes fast on the slowest link, and says nothing of what follows.
-    if (this.#carried > 0 && this.#silentChecks < PATIENCE_MIN) this.#patience = PATIENCE_MIN;
-    this.#carried += 1;
+  #heard({ nextBytes }: PeerEnvelope): void {
+    if (this.#isLargeNext && this.#silentChecks < PATIENCE_MIN) this.#patience = PATIENCE_MIN;
+    this.#isLargeNext = nextBytes > 0;
     this.#silentChecks = 0;
     this.#backoffMs = BACKOFF_MS_MIN;
   }
@@ -108,11 +107,11 @@ export class InboundLane {
     if (this.#closed) return;
     const stream = this.#connection.serverStream(peerService.attach, this.#deps.request);
     this.#stream = stream;
-    this.#carried = 0;
+    this.#isLargeNext = false;
     this.#silentChecks = 0;
     stream.onMessage = (envelope) => {
       if (this.#stream !== stream) return;
-      this.#heard();
+      this.#heard(envelope);
       try {
         this.#events.onEnvelope(envelope);
       } catch (error) {

@@ -5,10 +5,15 @@ import type { MessageStream } from "../../rpc/ports.ts";
 
 type OutStream = MessageStream<PeerEnvelope, never>;
 
-interface Queued {
+/** Takes half a second on a link of 1 Mbit/s. Larger messages are announced. */
+const LARGE_BYTES = 64 * 1024;
+const EMPTY: OutMessage = { envelope: PeerEnvelope.create({}), bytes: 0 };
+
+/** `bytes` is the envelope's approximate size; `done` is told whether it was handed to the transport. */
+export interface OutMessage {
   readonly envelope: PeerEnvelope;
   readonly bytes: number;
-  readonly done: ((ok: boolean) => void) | undefined;
+  readonly done?: ((ok: boolean) => void) | undefined;
 }
 
 export class OutboundLane {
@@ -16,7 +21,7 @@ export class OutboundLane {
   readonly #onDropped: () => void;
   #stream: OutStream | undefined;
   #blocked = false;
-  #queue: Queued[] = [];
+  #queue: OutMessage[] = [];
   #queuedBytes = 0;
 
   constructor(bytesMax: number, onDropped: () => void) {
@@ -56,23 +61,26 @@ export class OutboundLane {
 
   /** Shows that the stream works; unless messages wait, which will. */
   sayAlive(): void {
-    if (this.#stream !== undefined && !this.#blocked) this.send(PeerEnvelope.create({}), 0);
+    if (this.#stream !== undefined && !this.#blocked) this.#push(EMPTY);
   }
 
-  /** `bytes` is the envelope's approximate size; `done` is told whether it was handed to the transport. */
-  send(envelope: PeerEnvelope, bytes: number, done?: (ok: boolean) => void): void {
-    if (this.#stream === undefined || this.#queuedBytes + bytes > this.#bytesMax) {
-      this.#onDropped();
-      done?.(false);
-      return;
+  /** Dropped when it does not fit in the queue. */
+  send(message: OutMessage): void {
+    if (this.#queuedBytes + message.bytes > this.#bytesMax) this.#refuse(message);
+    else this.#push(message);
+  }
+
+  /**
+   * All of them or none. When nothing else waits they may be larger than the queue: they are parts of one state image, which
+   * is in memory anyway.
+   */
+  sendAll(messages: readonly OutMessage[]): void {
+    const bytes = messages.reduce((sum, one) => sum + one.bytes, 0);
+    const fits = this.#queue.length === 0 || this.#queuedBytes + bytes <= this.#bytesMax;
+    for (const message of messages) {
+      if (fits) this.#push(message);
+      else this.#refuse(message);
     }
-    if (this.#blocked) {
-      this.#queue.push({ envelope, bytes, done });
-      this.#queuedBytes += bytes;
-      return;
-    }
-    this.#blocked = !this.#stream.send(envelope);
-    done?.(true);
   }
 
   close(): void {
@@ -82,21 +90,41 @@ export class OutboundLane {
     stream?.end();
   }
 
+  #push(message: OutMessage): void {
+    if (this.#stream === undefined) {
+      this.#refuse(message);
+      return;
+    }
+    if (this.#blocked) {
+      this.#queue.push(message);
+      this.#queuedBytes += message.bytes;
+      return;
+    }
+    if (message.bytes > LARGE_BYTES) {
+      this.#stream.send(PeerEnvelope.create({ nextBytes: message.bytes }));
+    }
+    this.#blocked = !this.#stream.send(message.envelope);
+    message.done?.(true);
+  }
+
+  #refuse({ done }: OutMessage): void {
+    this.#onDropped();
+    done?.(false);
+  }
+
   #drain(): void {
     this.#blocked = false;
-    const queue = this.#queue;
-    this.#queue = [];
-    this.#queuedBytes = 0;
-    for (const item of queue) this.send(item.envelope, item.bytes, item.done);
+    for (const message of this.#takeQueue()) this.#push(message);
   }
 
   #dropQueue(): void {
+    for (const message of this.#takeQueue()) this.#refuse(message);
+  }
+
+  #takeQueue(): readonly OutMessage[] {
     const queue = this.#queue;
     this.#queue = [];
     this.#queuedBytes = 0;
-    for (const item of queue) {
-      this.#onDropped();
-      item.done?.(false);
-    }
+    return queue;
   }
 }

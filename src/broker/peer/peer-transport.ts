@@ -96,6 +96,7 @@ export class GrpcPeerTransport implements PeerTransport {
       const known = this.#peers.get(nodeId);
       if (known?.endpoint === endpoint) continue;
       if (known !== undefined) for (const lane of known.inbound) lane.close();
+      this.#images.forget(nodeId);
       const outbound = known?.outbound ?? this.#newOutbound(nodeId);
       const inbound = LANES.map((lane) => this.#dial(nodeId, endpoint, lane));
       this.#peers.set(nodeId, { endpoint, inbound, outbound });
@@ -110,7 +111,7 @@ export class GrpcPeerTransport implements PeerTransport {
     let bulkBytes = 0;
     const sendBulk = (): void => {
       if (bulk.length === 0) return;
-      peer.outbound.bulk.send(PeerEnvelope.create({ raft: bulk }), bulkBytes);
+      peer.outbound.bulk.send({ envelope: PeerEnvelope.create({ raft: bulk }), bytes: bulkBytes });
       bulk = [];
       bulkBytes = 0;
     };
@@ -129,7 +130,7 @@ export class GrpcPeerTransport implements PeerTransport {
     }
     if (control.length > 0) {
       const envelope = PeerEnvelope.create({ raft: control });
-      peer.outbound.control.send(envelope, control.length * MESSAGE_BYTES_ESTIMATE);
+      peer.outbound.control.send({ envelope, bytes: control.length * MESSAGE_BYTES_ESTIMATE });
     }
     sendBulk();
   }
@@ -143,22 +144,26 @@ export class GrpcPeerTransport implements PeerTransport {
     const chunks = chunksOf(transfer);
     let missing = chunks.length;
     let ok = true;
-    for (const snapshot of chunks) {
-      const envelope = PeerEnvelope.create({ snapshot });
-      lane.send(envelope, snapshot.bytes.length, (sent) => {
-        ok &&= sent;
-        missing -= 1;
-        if (missing === 0) done(ok);
-      });
-    }
+    const sent = (isSent: boolean): void => {
+      ok &&= isSent;
+      missing -= 1;
+      if (missing === 0) done(ok);
+    };
+    lane.sendAll(
+      chunks.map((snapshot) => ({
+        envelope: PeerEnvelope.create({ snapshot }),
+        bytes: snapshot.bytes.length,
+        done: sent,
+      })),
+    );
   }
 
   /** Tells every attached node. Called every second: lanes that say nothing for longer are dialled anew (InboundLane). */
   broadcastStatus(status: NodeStatus): void {
     for (const { outbound } of this.#peers.values()) {
       const bytes = MESSAGE_BYTES_ESTIMATE + status.ledGroups.length * 8;
-      if (outbound.control.isAttached)
-        outbound.control.send(PeerEnvelope.create({ status }), bytes);
+      const envelope = PeerEnvelope.create({ status });
+      if (outbound.control.isAttached) outbound.control.send({ envelope, bytes });
       outbound.bulk.sayAlive();
       outbound.snapshot.sayAlive();
     }
@@ -227,11 +232,11 @@ export class GrpcPeerTransport implements PeerTransport {
             { peerId: nodeId, endpoint, lane, reason: error.reason, err: error.message },
             "peer refused to attach",
           ),
-        onSilence: () =>
-          this.#deps.logger.warn(
-            { peerId: nodeId, endpoint, lane },
-            "peer is silent, dialling anew",
-          ),
+        onSilence: () => {
+          if (lane === "snapshot") this.#images.forget(nodeId);
+          const fields = { peerId: nodeId, endpoint, lane };
+          this.#deps.logger.warn(fields, "peer is silent, dialling anew");
+        },
       },
     );
   }

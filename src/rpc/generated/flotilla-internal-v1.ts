@@ -144,7 +144,8 @@ export const AttachRequest: MessageType<AttachRequest> = messageType(createAttac
 
 /**
  * One gRPC message: everything that was due for this node and lane. One that is empty shows that the lane works: it is sent at
- * once on a new stream, and every second unless other messages are waiting. Who hears nothing for three seconds dials anew.
+ * once on a new stream, and every second unless other messages are waiting. Who hears nothing for two to three seconds dials
+ * anew.
  */
 export interface PeerEnvelope {
   /** Raft messages of any groups, in order. */
@@ -153,46 +154,54 @@ export interface PeerEnvelope {
   readonly status?: NodeStatus | undefined;
   /** A piece of a state image (snapshot lane). */
   readonly snapshot?: SnapshotChunk | undefined;
+  /** The next message of this lane has about so many bytes: on a slow link nothing may be heard for long. 0: it is not large. */
+  readonly nextBytes: number;
 }
 function createPeerEnvelope(fields: Partial<PeerEnvelope> = {}): PeerEnvelope {
-  return { raft: fields.raft ?? [], status: fields.status, snapshot: fields.snapshot };
+  return { raft: fields.raft ?? [], status: fields.status, snapshot: fields.snapshot, nextBytes: fields.nextBytes ?? 0 };
 }
 function sizePeerEnvelope(message: PeerEnvelope): number {
   let size = 0;
   for (const item of message.raft) size += 1 + prefixedSize(sizeRaftMessage(item));
   if (message.status !== undefined) size += 1 + prefixedSize(sizeNodeStatus(message.status));
   if (message.snapshot !== undefined) size += 1 + prefixedSize(sizeSnapshotChunk(message.snapshot));
+  if (message.nextBytes !== 0) size += 1 + uint32Size(message.nextBytes, "nextBytes");
   return size;
 }
 function writePeerEnvelope(message: PeerEnvelope, writer: Writer): void {
   for (const item of message.raft) { writer.varint(10); writer.varint(sizeRaftMessage(item)); writeRaftMessage(item, writer); }
   if (message.status !== undefined) { writer.varint(18); writer.varint(sizeNodeStatus(message.status)); writeNodeStatus(message.status, writer); }
   if (message.snapshot !== undefined) { writer.varint(26); writer.varint(sizeSnapshotChunk(message.snapshot)); writeSnapshotChunk(message.snapshot, writer); }
+  if (message.nextBytes !== 0) { writer.varint(32); writer.varint(message.nextBytes); }
 }
 class PeerEnvelopeFields implements PeerEnvelope {
   readonly raft: readonly RaftMessage[];
   readonly status?: NodeStatus | undefined;
   readonly snapshot?: SnapshotChunk | undefined;
-  constructor(f1: RaftMessage[], f2: NodeStatus | undefined, f3: SnapshotChunk | undefined) {
+  readonly nextBytes: number;
+  constructor(f1: RaftMessage[], f2: NodeStatus | undefined, f3: SnapshotChunk | undefined, f4: number) {
     this.raft = f1;
     this.status = f2;
     this.snapshot = f3;
+    this.nextBytes = f4;
   }
 }
 function readPeerEnvelope(reader: Reader): PeerEnvelope {
   const f1: RaftMessage[] = [];
   let f2: NodeStatus | undefined = undefined;
   let f3: SnapshotChunk | undefined = undefined;
+  let f4: number = 0;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
       case 10: reader.element(); f1.push(reader.message(readRaftMessage)); break;
       case 18: f2 = reader.message(readNodeStatus); break;
       case 26: f3 = reader.message(readSnapshotChunk); break;
+      case 32: f4 = reader.uint32(); break;
       default: reader.skip(tag);
     }
   }
-  return new PeerEnvelopeFields(f1, f2, f3);
+  return new PeerEnvelopeFields(f1, f2, f3, f4);
 }
 export const PeerEnvelope: MessageType<PeerEnvelope> = messageType(createPeerEnvelope, sizePeerEnvelope, writePeerEnvelope, readPeerEnvelope);
 

@@ -69,6 +69,21 @@ function laneOn(clock: VirtualClock) {
   return { lane, wires, silences: () => silences };
 }
 
+/** Says something after so many seconds on the newest connection, unless that is given up before. */
+async function speaksAfter(
+  clock: VirtualClock,
+  wires: Wire[],
+  seconds: number,
+  nextBytes = 0,
+): Promise<boolean> {
+  const wire = wires.at(-1);
+  for (let ms = 0; ms < seconds * 1000 && wire?.isClosed === false; ms += 100) await clock.run(100);
+  // Another one is dialled at once.
+  await clock.run(1);
+  if (wire?.isClosed === false) wire.streams[0]?.says(PeerEnvelope.create({ nextBytes }));
+  return wire?.isClosed === false;
+}
+
 describe("inbound lane", () => {
   it("dials on a new connection when a stream that stands says nothing", async () => {
     const clock = new VirtualClock();
@@ -98,38 +113,50 @@ describe("inbound lane", () => {
     lane.close();
   });
 
-  it("is more patient with a lane that works: a large message may take longer than three seconds", async () => {
+  it("slow link: a large message arrives some time, although another connection begins it anew (2, 8, 40, 90 s)", async () => {
+    for (const seconds of [2, 8, 40, 90]) {
+      const clock = new VirtualClock();
+      const { lane, silences, wires } = laneOn(clock);
+      const sendLarge = async (): Promise<boolean> => {
+        for (const gap of [0, 1, 1]) await speaksAfter(clock, wires, gap);
+        await speaksAfter(clock, wires, 0.5, 1_000_000);
+        return speaksAfter(clock, wires, seconds);
+      };
+      while (!(await sendLarge()) && silences() < 10) await clock.run(1);
+      expect(silences()).toBeLessThanOrEqual(5);
+      // The next one has not to begin from the start, with small ones between them.
+      const before = silences();
+      for (let time = 0; time < 3; time += 1) expect(await sendLarge()).toBe(true);
+      expect(silences()).toBe(before);
+      lane.close();
+    }
+  });
+
+  it("slow link: other silences are not waited for any longer, nor are those after a large message that was punctual", async () => {
     const clock = new VirtualClock();
     const { lane, silences, wires } = laneOn(clock);
-    const speaks = (): void => wires.at(-1)?.streams[0]?.says(PeerEnvelope.create({}));
-    const silentFor = async (seconds: number): Promise<number> => {
+    const isGivenUpAfter = async (seconds: number): Promise<boolean> => {
+      await clock.run(seconds * 1000 - 500);
       const before = silences();
-      await clock.run(seconds * 1000);
-      return silences() - before;
+      await clock.run(500);
+      return silences() === before + 1;
     };
-    await clock.run(1);
-    for (const patience of [3, 6, 12, 12]) {
-      // The greeting, which every connection begins with.
-      speaks();
-      expect(await silentFor(patience - 1)).toBe(0);
-      expect(await silentFor(1)).toBe(1);
+    for (const patience of [3, 6, 12]) {
+      await speaksAfter(clock, wires, 0, 1_000_000);
+      expect(await isGivenUpAfter(patience)).toBe(true);
+      await speaksAfter(clock, wires, 0);
+      expect(await isGivenUpAfter(3)).toBe(true);
     }
-    speaks();
-    expect(await silentFor(10)).toBe(0);
-    // The large message has come; behind it the lane speaks every second again.
-    speaks();
-    expect(await silentFor(1)).toBe(0);
-    speaks();
-    expect(await silentFor(3)).toBe(1);
+    await speaksAfter(clock, wires, 0, 1_000_000);
+    await speaksAfter(clock, wires, 1, 1_000_000);
+    expect(await isGivenUpAfter(3)).toBe(true);
     lane.close();
   });
 
-  it("is not more patient with connections that never come about", async () => {
+  it("is given up every three seconds while nothing comes at all", async () => {
     const clock = new VirtualClock();
-    const { lane, silences, wires } = laneOn(clock);
-    await clock.run(1);
-    wires[0]?.streams[0]?.says(PeerEnvelope.create({}));
-    await clock.run(30_000);
+    const { lane, silences } = laneOn(clock);
+    await clock.run(30_500);
     expect(silences()).toBe(10);
     lane.close();
   });

@@ -12,9 +12,10 @@ export async function leader(arena: Arena): Promise<readonly [number]> {
   return [one(arena, busiest)];
 }
 
-/** A node that leads nothing: what it leads is handed over first. */
+/** A node that follows and leads nothing: what it leads is handed over first. Of five, one may have no replica at all. */
 export async function follower(arena: Arena): Promise<readonly [number]> {
-  const id = one(arena, brokerIds(arena));
+  const views = await describeAll(arena);
+  const id = one(arena, mostReplicas(arena, views));
   await waitUntil("a node without leaderships", TRANSFER_TIMEOUT_MS, async () => {
     const led = (await describeAll(arena)).filter(({ leaderId }) => leaderId === id);
     await Promise.allSettled(led.map((view) => handOver(arena, view)));
@@ -55,6 +56,15 @@ export function one(arena: Arena, ids: readonly number[]): number {
 async function handOver({ admin }: Arena, view: PlacedView): Promise<void> {
   const { name } = view.topic.history;
   await admin.transferLeadership(name, view.partition, 0, { timeoutMs: TRANSFER_TIMEOUT_MS });
+}
+
+/** The nodes that have most; one more or less does not matter. */
+function mostReplicas(arena: Arena, views: readonly PlacedView[]): number[] {
+  const countOf = (id: number): number =>
+    views.filter(({ replicas }) => replicas.includes(id)).length;
+  const counts = brokerIds(arena).map((id) => ({ id, count: countOf(id) }));
+  const most = Math.max(...counts.map(({ count }) => count));
+  return counts.filter(({ count }) => count >= most - 1).map(({ id }) => id);
 }
 
 function leaderCounts(arena: Arena, views: readonly PlacedView[]): Map<number, number> {
