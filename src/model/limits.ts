@@ -35,7 +35,10 @@ export const APPEND_BYTES_MAX = 1 * MIB;
 /** Unacknowledged AppendRequests per follower and group; bytes likewise. Beyond: the leader waits for acks. */
 export const APPEND_INFLIGHT_MAX = 8;
 export const APPEND_INFLIGHT_BYTES_MAX = 8 * MIB;
-/** Bytes queued towards one peer node, all groups. Beyond: raft messages to it are dropped (raft re-sends). */
+/**
+ * Bytes queued towards one peer node in one lane, all groups. Beyond: raft messages to it are dropped (raft re-sends). One
+ * state image may be larger.
+ */
 export const PEER_QUEUE_BYTES_MAX = 64 * MIB;
 /** Batches whose sequence and offset a partition remembers per producer; also the SDK's in-flight limit per lane. */
 export const PRODUCER_BATCH_WINDOW = 16;

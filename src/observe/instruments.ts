@@ -285,7 +285,11 @@ export const INSTRUMENTS = {
     ["method", "result"],
   ),
   queueDepth: gauge("flotilla_rpc_queue_bytes", "Bytes waiting in a bounded queue.", ["queue"]),
-  queueLimit: gauge("flotilla_rpc_queue_limit_bytes", "Limit of that queue.", ["queue"]),
+  queueLimit: gauge(
+    "flotilla_rpc_queue_limit_bytes",
+    "Limit of that queue; one state image may exceed it.",
+    ["queue"],
+  ),
   memoryUsed: gauge(
     "flotilla_rpc_memory_used_bytes",
     "Memory held for clients, by purpose; process: all that the operating system counts.",

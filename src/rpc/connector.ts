@@ -32,6 +32,12 @@ export interface ConnectorOptions {
 
 const RECEIVE_WINDOW_BYTES = 8 * 1024 * 1024;
 const CONNECT_TIMEOUT_MS = 2000;
+/**
+ * After so many timeouts without a connection another one is tried, and after twice that time the next. Slow name servers and
+ * slow links get the time that they need, and a SYN is never more than half of the maximum away.
+ */
+const PATIENCE_TIMEOUTS = 2;
+const PATIENCE_MS_MAX = 16_000;
 
 export function grpcConnector(options: ConnectorOptions = {}): Connector {
   return {
@@ -44,8 +50,14 @@ class GrpcConnection implements Connection {
   readonly #newClient: () => Client;
   readonly #clock: Clock;
   readonly #connectTimeoutMs: number;
+  readonly #patienceMsMin: number;
   #client: Client;
   #clientMadeMs: number;
+  /** Given up for the present one; calls may still wait for it. */
+  #former: { readonly client: Client; readonly cancelClose: Cancel } | undefined;
+  #patienceMs: number;
+  /** Since the first call that found no connection. */
+  #vainSinceMs: number | undefined;
   /** Cancel functions of the calls in flight. */
   readonly #calls = new Set<() => void>();
   #isClosed = false;
@@ -58,6 +70,8 @@ class GrpcConnection implements Connection {
     this.#newClient = () => new Client(endpoint, channelCredentials, channelOptions(lane, options));
     this.#client = this.#newClient();
     this.#clientMadeMs = this.#clock.monotonicMs();
+    this.#patienceMsMin = PATIENCE_TIMEOUTS * this.#connectTimeoutMs;
+    this.#patienceMs = this.#patienceMsMin;
   }
 
   unary<Request, Response>(
@@ -131,6 +145,7 @@ class GrpcConnection implements Connection {
     if (this.#isClosed) return;
     this.#isClosed = true;
     for (const cancel of this.#calls) cancel();
+    this.#closeFormer();
     this.#client.close();
   }
 
@@ -141,7 +156,7 @@ class GrpcConnection implements Connection {
     const stream: ClientStream<Out, In> = new ClientStream(
       call,
       codec,
-      () => tracked.cancelTimer(),
+      () => tracked.connected(),
       () => tracked.release(),
     );
     const tracked = this.#track((error) => stream.fail(error));
@@ -149,43 +164,75 @@ class GrpcConnection implements Connection {
   }
 
   /** Registers a call for close() and, while there is no connection, for the connect timeout. */
-  #track(fail: (error: BrokerError) => void): { release: () => void; cancelTimer: Cancel } {
+  #track(fail: (error: BrokerError) => void): { release: () => void; connected: () => void } {
     const cancel = (): void => fail(new BrokerError("CANCELLED", "the connection was closed here"));
     this.#calls.add(cancel);
-    const cancelTimer = this.#failUnlessConnected(fail);
+    const startedMs = this.#clock.monotonicMs();
+    let wasConnected = this.#noteReady();
+    const cancelTimer = wasConnected ? () => {} : this.#failUnlessConnected(fail);
+    const connected = (): void => {
+      wasConnected = true;
+      cancelTimer();
+    };
     const release = (): void => {
       this.#calls.delete(cancel);
       cancelTimer();
+      if (!wasConnected) this.#waitedInVain(startedMs);
     };
-    return { release, cancelTimer };
+    return { release, connected };
   }
 
   #failUnlessConnected(fail: (error: BrokerError) => void): Cancel {
     const client = this.#client;
-    const isReady = (): boolean =>
-      client.getChannel().getConnectivityState(false) === connectivityState.READY;
-    if (isReady()) return () => {};
     return this.#clock.schedule(this.#connectTimeoutMs, () => {
-      if (this.#isClosed || isReady()) return;
+      if (this.#isClosed || isReady(client)) return;
       fail(new BrokerError("UNREACHABLE", `no connection to ${this.endpoint} in time`));
-      if (client === this.#client) this.#connectAnew();
     });
+  }
+
+  /** @returns whether there is a connection; if so, former waiting is forgotten */
+  #noteReady(): boolean {
+    if (!isReady(this.#client)) return false;
+    this.#vainSinceMs = undefined;
+    this.#patienceMs = this.#patienceMsMin;
+    return true;
   }
 
   /**
    * grpc-js waits for TCP, and for HTTP/2's greeting, as long as the kernel does: after a cut of half a minute the next SYN may be
-   * another half minute away, and a connection that dies before the greeting is never given up. Another one is tried soon.
-   * What grpc-js leaves behind of the former, a socket that is still connecting, ends with the kernel's own patience: some
-   * thirty may be there at a time.
+   * another half minute away, and a connection that dies before the greeting is not given up for a quarter of an hour.
+   */
+  #waitedInVain(startedMs: number): void {
+    if (this.#isClosed || this.#noteReady()) return;
+    this.#vainSinceMs ??= Math.max(startedMs, this.#clientMadeMs);
+    if (this.#clock.monotonicMs() - this.#vainSinceMs >= this.#patienceMs) this.#connectAnew();
+  }
+
+  /**
+   * What grpc-js leaves behind of the former, a socket that is still connecting, ends with the kernel's own patience; were it
+   * about to dial again, it may leave one connection that nobody uses.
    */
   #connectAnew(): void {
-    const nowMs = this.#clock.monotonicMs();
-    // Two calls, one after the other, have waited in vain.
-    if (nowMs - this.#clientMadeMs < 1.5 * this.#connectTimeoutMs) return;
-    this.#client.close();
+    this.#closeFormer();
+    const client = this.#client;
+    const cancelClose = this.#clock.schedule(this.#connectTimeoutMs, () => this.#closeFormer());
+    this.#former = { client, cancelClose };
     this.#client = this.#newClient();
-    this.#clientMadeMs = nowMs;
+    this.#clientMadeMs = this.#clock.monotonicMs();
+    this.#vainSinceMs = undefined;
+    const longest = Math.max(PATIENCE_MS_MAX, this.#patienceMsMin);
+    this.#patienceMs = Math.min(2 * this.#patienceMs, longest);
   }
+
+  #closeFormer(): void {
+    this.#former?.cancelClose();
+    this.#former?.client.close();
+    this.#former = undefined;
+  }
+}
+
+function isReady(client: Client): boolean {
+  return client.getChannel().getConnectivityState(false) === connectivityState.READY;
 }
 
 function channelOptions(lane: string, options: ConnectorOptions): ChannelOptions {

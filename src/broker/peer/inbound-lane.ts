@@ -20,7 +20,7 @@ const PATIENCE_MIN = 3;
  * A large message on a slow link is silent until it is whole, and another connection would begin it anew. The peer says when one
  * follows; each time that it does not come, the wait for the next one is doubled. Beyond this, HTTP/2's keepalive decides.
  */
-const PATIENCE_MAX = 96;
+const PATIENCE_MAX = 24;
 
 export interface InboundLaneDeps {
   readonly clock: Clock;
@@ -45,8 +45,10 @@ export class InboundLane {
   readonly #events: InboundLaneEvents;
   #connection: Connection;
   #stream: MessageStream<never, PeerEnvelope> | undefined;
-  /** The next message is a large one. */
-  #isLargeNext = false;
+  /** The next message is a large one; 0: it is not. */
+  #nextBytes = 0;
+  /** The largest that did not come in time. */
+  #lateBytes = 0;
   #silentChecks = 0;
   /** With large messages. */
   #patience = PATIENCE_MIN;
@@ -82,8 +84,12 @@ export class InboundLane {
       this.#checkLater();
       if (this.#stream === undefined) return;
       this.#silentChecks += 1;
-      if (this.#silentChecks < (this.#isLargeNext ? this.#patience : PATIENCE_MIN)) return;
-      if (this.#isLargeNext) this.#patience = Math.min(this.#patience * 2, PATIENCE_MAX);
+      const isLargeNext = this.#nextBytes > 0;
+      if (this.#silentChecks < (isLargeNext ? this.#patience : PATIENCE_MIN)) return;
+      if (isLargeNext) {
+        this.#patience = Math.min(this.#patience * 2, PATIENCE_MAX);
+        this.#lateBytes = Math.max(this.#lateBytes, this.#nextBytes);
+      }
       this.#renew();
     });
   }
@@ -97,8 +103,12 @@ export class InboundLane {
   }
 
   #heard({ nextBytes }: PeerEnvelope): void {
-    if (this.#isLargeNext && this.#silentChecks < PATIENCE_MIN) this.#patience = PATIENCE_MIN;
-    this.#isLargeNext = nextBytes > 0;
+    const isPunctual = this.#silentChecks < PATIENCE_MIN;
+    if (isPunctual && this.#nextBytes > 0 && this.#nextBytes >= this.#lateBytes) {
+      this.#patience = PATIENCE_MIN;
+      this.#lateBytes = 0;
+    }
+    this.#nextBytes = nextBytes;
     this.#silentChecks = 0;
     this.#backoffMs = BACKOFF_MS_MIN;
   }
@@ -107,7 +117,7 @@ export class InboundLane {
     if (this.#closed) return;
     const stream = this.#connection.serverStream(peerService.attach, this.#deps.request);
     this.#stream = stream;
-    this.#isLargeNext = false;
+    this.#nextBytes = 0;
     this.#silentChecks = 0;
     stream.onMessage = (envelope) => {
       if (this.#stream !== stream) return;

@@ -113,17 +113,18 @@ describe("inbound lane", () => {
     lane.close();
   });
 
-  it("slow link: a large message arrives some time, although another connection begins it anew (2, 8, 40, 90 s)", async () => {
-    for (const seconds of [2, 8, 40, 90]) {
+  it("slow link: a large message arrives some time, although another connection begins it anew (2, 8, 20 s)", async () => {
+    for (const seconds of [2, 8, 20]) {
       const clock = new VirtualClock();
       const { lane, silences, wires } = laneOn(clock);
       const sendLarge = async (): Promise<boolean> => {
-        for (const gap of [0, 1, 1]) await speaksAfter(clock, wires, gap);
+        // Among others, large ones too, which are fast enough.
+        for (const next of [0, 0, 100_000, 0]) await speaksAfter(clock, wires, 1, next);
         await speaksAfter(clock, wires, 0.5, 1_000_000);
         return speaksAfter(clock, wires, seconds);
       };
       while (!(await sendLarge()) && silences() < 10) await clock.run(1);
-      expect(silences()).toBeLessThanOrEqual(5);
+      expect(silences()).toBeLessThanOrEqual(3);
       // The next one has not to begin from the start, with small ones between them.
       const before = silences();
       for (let time = 0; time < 3; time += 1) expect(await sendLarge()).toBe(true);
