@@ -171,8 +171,9 @@ class GrpcConnection implements Connection {
     let wasConnected = this.#noteReady();
     const cancelTimer = wasConnected ? () => {} : this.#failUnlessConnected(fail);
     const connected = (): void => {
-      wasConnected = true;
       cancelTimer();
+      if (!wasConnected) this.#noteReady();
+      wasConnected = true;
     };
     const release = (): void => {
       this.#calls.delete(cancel);
