@@ -77,7 +77,9 @@ export const NETWORK_FAULTS: readonly FaultKind[] = [
 
 function isolate(scene: Scene): Promise<Injury> {
   const target = targetOf(scene);
-  return cut(scene, [...pairs([target], [...scene.others, CLIENT])]);
+  // The client may have nothing to say to a broker that leads nothing.
+  const brokers = [target, ...scene.others];
+  return cut(scene, [...pairs([target], [...scene.others, CLIENT])], brokers);
 }
 
 /** The client still reaches it, and is told off. */
