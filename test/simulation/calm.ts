@@ -28,8 +28,10 @@ const POLL_MS = 20;
 const SETTLE_MS = 6000;
 const QUIET_MS = 5000;
 const QUIET_LIMIT_MS = 40_000;
-/** Messages between brokers while nothing happens, per second and group: heartbeats, status, commit news. */
-const IDLE_MESSAGES_MAX = 60;
+/** Messages between brokers while nothing happens, per second and follower: heartbeats, status, commit news. */
+const IDLE_MESSAGES_MAX = 30;
+/** Of the metadata. */
+const FOLLOWERS = 2;
 /** And per second and way from one broker to another: two lanes that say nothing but that they work. */
 const SIGNS_OF_LIFE = 2;
 /** What is taken only while something is under way. */
@@ -173,10 +175,16 @@ export class Calm {
     }
     const perSecond = ((network.messagesDelivered - delivered) * 1000) / (world.nowMs - sinceMs);
     const ways = cluster.brokers.length * (cluster.brokers.length - 1);
-    if (perSecond > IDLE_MESSAGES_MAX * this.#groups.length + SIGNS_OF_LIFE * ways) {
+    const followers = this.#groups.reduce((sum, group) => sum + this.#followersOf(group), 0);
+    if (perSecond > IDLE_MESSAGES_MAX * followers + SIGNS_OF_LIFE * ways) {
       cluster.violation(`${Math.round(perSecond)} messages per second although all is calm`);
     }
     for (const group of this.#groups) this.#requireReplicating(group);
+  }
+
+  #followersOf(group: GroupId): number {
+    const row = this.#cluster.metadata?.partitions.get(group);
+    return row === undefined ? FOLLOWERS : row.replicas.length - 1;
   }
 
   #requireReplicating(group: GroupId): void {

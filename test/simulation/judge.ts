@@ -6,19 +6,18 @@ import { sdkClient } from "./clients.ts";
 import { readDeadLetters } from "./delivery/dead-letter-reads.ts";
 import type { Deliveries } from "./delivery/deliveries.ts";
 import type { Operations } from "./operations.ts";
-import type { TopicPlan } from "./plan/seed-plan.ts";
+import { replicasOf, type TopicPlan } from "./plan/seed-plan.ts";
 import { askLeaders, noteObservations } from "./questions.ts";
 import type { SimCluster } from "./sim-cluster.ts";
 import type { Workload } from "./workload.ts";
 
 const LIMIT_MS = 200_000;
 const PASSES_MAX = 3;
-const REPLICAS = 3;
 
 /** Notes in the history what the topic promises. */
 export function declare({ history, world }: SimCluster, topic: TopicPlan): void {
   const { flush, isRolling, name, partitions } = topic;
-  const size = { partitions, replicas: REPLICAS };
+  const size = { partitions, replicas: replicasOf(topic) };
   const atMs = world.nowMs;
   history.add({ type: "topic", atMs, topic: name, ...size, flush, keepsAll: !isRolling });
 }

@@ -5,7 +5,7 @@ import { sleep } from "../../src/base/clock.ts";
 import type { Random } from "../../src/base/random.ts";
 import { isBrokerError } from "../../src/client/index.ts";
 import type { Operations } from "./operations.ts";
-import { settingsOf, type TopicPlan } from "./plan/seed-plan.ts";
+import type { TopicPlan } from "./plan/seed-plan.ts";
 import type { PublishClient } from "./publish-client.ts";
 import type { SimCluster } from "./sim-cluster.ts";
 
@@ -64,9 +64,8 @@ export class PassingTopics {
     }
   }
 
-  #create({ name, partitions, ...topic }: TopicPlan): Promise<void> {
-    const settings = settingsOf({ name, partitions, ...topic });
-    return this.#client.createTopic(name, partitions, settings, CALL_DEADLINE_MS);
+  #create(topic: TopicPlan): Promise<void> {
+    return this.#client.createTopic(topic, CALL_DEADLINE_MS);
   }
 
   async #delete({ name }: TopicPlan): Promise<void> {

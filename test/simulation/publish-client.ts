@@ -14,6 +14,7 @@ import {
 } from "../../src/rpc/generated/flotilla-v1.ts";
 import { adminService, fetchService, produceService } from "../../src/rpc/methods.ts";
 import type { CallOptions, Connection, Connector, Method } from "../../src/rpc/ports.ts";
+import { replicasOf, settingsOf, type TopicPlan } from "./plan/seed-plan.ts";
 
 export interface PublishClientOptions {
   readonly connector: Connector;
@@ -123,13 +124,11 @@ export class PublishClient {
     }
   }
 
-  async createTopic(
-    name: string,
-    partitions: number,
-    settings: Readonly<Record<string, string>>,
-    deadlineMs: number,
-  ): Promise<void> {
-    const request = { name, partitions, settings, replicationFactor: 3, validateOnly: false };
+  async createTopic(topic: TopicPlan, deadlineMs: number): Promise<void> {
+    const { name, partitions } = topic;
+    const settings = settingsOf(topic);
+    const replicationFactor = replicasOf(topic);
+    const request = { name, partitions, settings, replicationFactor, validateOnly: false };
     try {
       await this.call("admin", adminService.createTopic, request, { deadlineMs });
     } catch (error) {

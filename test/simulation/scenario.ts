@@ -22,6 +22,7 @@ const PLAN = z.strictObject({
       flush,
       isRolling: z.boolean(),
       valueBytes: number,
+      replicas: z.literal(5).optional(),
     }),
   ),
   users: z.array(

@@ -10,7 +10,7 @@ import { Faults } from "./faults/faults.ts";
 import { type FaultKind, isOfConsumers } from "./faults/kinds.ts";
 import { declare, judge } from "./judge.ts";
 import { drawPlan } from "./plan/draw-plan.ts";
-import { type SeedPlan, settingsOf } from "./plan/seed-plan.ts";
+import type { SeedPlan } from "./plan/seed-plan.ts";
 import { SimCluster } from "./sim-cluster.ts";
 import type { PlantedDefect } from "./sim-disk.ts";
 import { Workload } from "./workload.ts";
@@ -209,8 +209,7 @@ class Simulation {
     const client = plainClient(cluster);
     for (const topic of cluster.plan.topics) {
       declare(cluster, topic);
-      const create = (): Promise<void> =>
-        client.createTopic(topic.name, topic.partitions, settingsOf(topic), CREATE_LIMIT_MS);
+      const create = (): Promise<void> => client.createTopic(topic, CREATE_LIMIT_MS);
       await cluster.complete(cluster.clientHost, create, CREATE_LIMIT_MS * 2);
       cluster.learnTopic(topic);
     }

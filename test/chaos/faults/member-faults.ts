@@ -1,5 +1,4 @@
 // Changes of leaders and members under load: they must not cost anything, though nobody is to blame for them.
-import type { ReplicaMove } from "../../../src/client/index.ts";
 import { pause } from "../../support/local-cluster.ts";
 import { type Arena, brokerIds, describeAll, type PlacedView } from "../mixed/arena.ts";
 import { waitUntil } from "../waiting.ts";
@@ -11,6 +10,7 @@ const STORM_ROUNDS = 8;
 const STORM_PAUSE_MS = 250;
 const CALL = { timeoutMs: 10_000 };
 const MOVE_TIMEOUT_MS = 60_000;
+const CANCEL_ATTEMPTS_MAX = 4;
 
 const MINOR = { reach: "minority", losesLeader: false, holdMs: 0 } as const;
 
@@ -92,26 +92,34 @@ async function moves({ arena, before }: Scene): Promise<Injury> {
   };
 }
 
-async function cancelledMove({ arena, before }: Scene): Promise<Injury> {
-  const [view] = onePerTopic(arena, before);
-  if (view === undefined) throw new Error("no topic");
-  const { partition, topic } = view;
-  const name = { topic: topic.history.name, partition };
-  let underWay: readonly ReplicaMove[] = [];
+/** A move may be over before it can be taken back; then another one is begun. */
+async function cancelledMove({ arena }: Scene): Promise<Injury> {
+  let attempts = 0;
+  let isTakenBack = false;
   const done = (async () => {
-    await beginMove(arena, view);
-    ({ moves: underWay } = await arena.admin.members.listMoves(0, CALL));
-    await arena.admin.members.cancelMove(name, CALL);
-    await noMoves(arena);
+    while (!isTakenBack && attempts < CANCEL_ATTEMPTS_MAX) {
+      attempts += 1;
+      isTakenBack = await takeBackMove(arena);
+    }
   })();
   return {
     done,
-    proof: async () => {
-      const isBack = haveSameReplicas(view, await describeAll(arena));
-      return underWay.length > 0 && isBack ? "a move under way was taken back" : undefined;
-    },
+    proof: () =>
+      isTakenBack ? `a move under way was taken back, at attempt ${attempts}` : undefined,
     heal: () => noMoves(arena),
   };
+}
+
+/** @returns whether the replicas are where they were */
+async function takeBackMove(arena: Arena): Promise<boolean> {
+  const [view] = onePerTopic(arena, await describeAll(arena));
+  if (view === undefined) throw new Error("no topic");
+  const { partition, topic } = view;
+  await beginMove(arena, view);
+  const { total } = await arena.admin.members.listMoves(0, CALL);
+  await arena.admin.members.cancelMove({ topic: topic.history.name, partition }, CALL);
+  await noMoves(arena);
+  return total > 0 && haveSameReplicas(view, await describeAll(arena));
 }
 
 /** A node without a replica of some partition: it is to receive one. */

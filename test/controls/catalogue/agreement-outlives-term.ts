@@ -4,7 +4,7 @@ export const agreementOutlivesTerm: Control = {
   name: "agreement-outlives-term",
   breaks:
     "What a follower agreed on with one leader counts for the next one: it may answer for entries that this one never had.",
-  expects: ["I7", "I13", "I15"],
+  expects: ["I7", "I13", "I15", "I19"],
   patch: [
     {
       file: "raft/state.ts",

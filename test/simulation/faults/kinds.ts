@@ -61,9 +61,15 @@ export const CONSUMER_FAULT_KINDS = [
 ] as const;
 /** Faults of brokers that come where subscriptions are hurt most. */
 export const AIMED_FAULT_KINDS = ["dead letter kill"] as const;
+/** Kinds that only runs have where partitions have five replicas. */
+export const MINORITY_FAULT_KINDS = ["leading minority"] as const;
 /** Kinds that only runs with subscriptions have. */
 export const DELIVERY_FAULT_KINDS = [...CONSUMER_FAULT_KINDS, ...AIMED_FAULT_KINDS] as const;
-export const FAULT_KINDS = [...BROKER_FAULT_KINDS, ...DELIVERY_FAULT_KINDS] as const;
+export const FAULT_KINDS = [
+  ...BROKER_FAULT_KINDS,
+  ...MINORITY_FAULT_KINDS,
+  ...DELIVERY_FAULT_KINDS,
+] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
 
 export function isFaultKind(text: string): text is FaultKind {
@@ -110,6 +116,7 @@ export const EFFECTS: Readonly<Record<FaultKind, FaultEffect>> = {
   "isolated leader": "cut",
   "one-way cut": "cut",
   bridge: "cut",
+  "leading minority": "cut",
   reset: "blip",
   "half-open": "cut",
   stall: "cut",

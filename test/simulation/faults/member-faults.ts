@@ -4,14 +4,12 @@ import { isBrokerError } from "../../../src/model/errors.ts";
 import { METADATA_GROUP, type NodeId } from "../../../src/model/ids.ts";
 import { adminService } from "../../../src/rpc/methods.ts";
 import type { Method } from "../../../src/rpc/ports.ts";
+import { replicasOf } from "../plan/seed-plan.ts";
 import type { SimBroker } from "../sim-broker.ts";
 import { type Fault, type FaultContext, pickVictim } from "./fault.ts";
 
 const ORDER_DEADLINE_MS = 6000;
 const JOIN_LIMIT_MS = 20_000;
-/** With fewer there would be too few for the replicas afterwards. */
-const NODES_TO_SHRINK_MIN = 4;
-
 interface Move {
   readonly topic: string;
   readonly partition: number;
@@ -118,7 +116,9 @@ function decommission(context: FaultContext, broker: SimBroker, done: () => void
 }
 
 function pickLeaving(context: FaultContext): SimBroker | undefined {
-  if (context.cluster.brokers.length < NODES_TO_SHRINK_MIN) return undefined;
+  const { brokers, plan } = context.cluster;
+  // There would be too few for the replicas afterwards.
+  if (brokers.length <= Math.max(...plan.topics.map(replicasOf))) return undefined;
   return pickVictim(context, () => true);
 }
 

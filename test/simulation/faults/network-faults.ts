@@ -1,5 +1,6 @@
 // Faults of links and connections: what is sent waits, breaks, comes late, or (between brokers only) is lost, doubled or
 // overtaken. A link is directed; clients may be cut off as well.
+import { replicasOf } from "../plan/seed-plan.ts";
 import type { SimBroker } from "../sim-broker.ts";
 import type { SimHost } from "../world.ts";
 import { type Fault, type FaultContext, isRunning, pickBroker, pickVictim } from "./fault.ts";
@@ -44,6 +45,31 @@ export const isolatedLeader: Fault = (context) => {
     [leader],
     both(
       [leader],
+      others.map(({ host }) => host),
+    ),
+  );
+  return true;
+};
+
+/**
+ * A leader and one follower, of five replicas: what it goes on to send them is in two logs, beside those of the leader that
+ * the others elect, until they hear of each other again.
+ */
+export const leadingMinority: Fault = (context) => {
+  const { cluster, random } = context;
+  const groups = cluster.groupsOf((topic) => replicasOf(topic) === 5);
+  const group = groups[random.integer(0, groups.length)];
+  const leader = group === undefined ? undefined : cluster.leaderOf(group);
+  if (leader === undefined) return false;
+  const others = cluster.brokers.filter((candidate) => candidate !== leader);
+  const [follower] = others.splice(random.integer(0, others.length), 1);
+  if (follower === undefined) return false;
+  const side = [leader, follower];
+  cut(
+    context,
+    side,
+    both(
+      side,
       others.map(({ host }) => host),
     ),
   );

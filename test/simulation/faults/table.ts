@@ -28,6 +28,7 @@ export const FAULTS: Readonly<Record<FaultKind, Fault>> = {
   "isolated leader": network.isolatedLeader,
   "one-way cut": network.oneWayCut,
   bridge: network.bridge,
+  "leading minority": network.leadingMinority,
   reset: network.reset,
   "half-open": network.halfOpen,
   stall: network.stall,

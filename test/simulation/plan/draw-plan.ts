@@ -8,6 +8,7 @@ import {
   FAULT_KINDS,
   type FaultKind,
   losesPageCache,
+  MINORITY_FAULT_KINDS,
   needsMoreNodes,
 } from "../faults/kinds.ts";
 import { drawConsumerFaults, drawSubscriptions } from "./draw-subscriptions.ts";
@@ -25,6 +26,12 @@ export interface DrawOptions {
 const DURATIONS_MS: readonly number[] = [48_000, 48_000, 48_000, 48_000, 48_000, 48_000, 90_000];
 const NODES_MIN = 3;
 const FIVE_NODES_PROBABILITY = 0.2;
+/** Of each topic where there are nodes enough: a leader and a follower can be a minority there. */
+const FIVE_REPLICAS_PROBABILITY = 0.5;
+const MINORITY_PAUSE_MS_MAX = 20_000;
+/** The others have to notice, and to elect. */
+const MINORITY_MS_MIN = 1500;
+const MINORITY_MS_SPREAD = 5000;
 /** So many runs may grow. */
 const SPARE_NODES_PROBABILITY = 0.25;
 const KIND_PROBABILITY = 0.35;
@@ -48,9 +55,9 @@ export function drawPlan(random: Random, options: DrawOptions = {}): SeedPlan {
   const nodes = random.next() < FIVE_NODES_PROBABILITY ? 5 : NODES_MIN;
   const spareNodes = random.next() < SPARE_NODES_PROBABILITY ? 2 : 0;
   const kinds = options.kinds ?? drawKinds(random, nodes + spareNodes > NODES_MIN);
-  const topics = drawTopics(random);
+  const drawn = drawTopics(random);
   const mayForget = kinds.some(losesPageCache);
-  const plan: SeedPlan = {
+  const plan = {
     nodes,
     spareNodes,
     durationMs,
@@ -59,20 +66,24 @@ export function drawPlan(random: Random, options: DrawOptions = {}): SeedPlan {
       bufferBytes: pick(random, [16 * 1024, 256 * 1024, 2 * 1024 * 1024]),
     },
     syncMsMax: pick(random, [1, 5, 5, 15]),
-    topics,
-    users: drawUsers(random, topics),
-    readers: drawReaders(random, topics, mayForget),
+    users: drawUsers(random, drawn),
+    readers: drawReaders(random, drawn, mayForget),
     deliveryTimeoutMs: pick(random, [4000, 8000, 15_000]),
     faults: drawFaults(random, kinds.filter(isOfBrokers), durationMs),
-  };
-  // Last, and with one number: what is drawn here changes nothing of what is drawn above.
+  } as const;
+  // Last, and with one number each: what is drawn here changes nothing of what is drawn above.
   const own = seededRandom(random.integer(0, 2 ** 32));
+  const wide = seededRandom(random.integer(0, 2 ** 32));
+  const topics = nodes === 5 ? withReplicas(wide, drawn) : drawn;
+  const minorities = drawMinorities(wide, topics, durationMs, options.kinds ?? FAULT_KINDS);
   const subscriptions = drawSubscriptions(own, topics);
   const steps = drawConsumerFaults(own, durationMs, options.kinds ?? FAULT_KINDS);
   const isPlain = own.next() < PLAIN_PROBABILITY || durationMs > CONSUMING_MS_MAX;
-  if (options.consumers === false || subscriptions.length === 0 || isPlain) return plan;
-  const faults = [...plan.faults, ...steps].sort((a, b) => a.atMs - b.atMs);
-  return { ...plan, subscriptions, faults };
+  if (options.consumers === false || subscriptions.length === 0 || isPlain) {
+    return { ...plan, topics, faults: merge(plan.faults, minorities) };
+  }
+  const faults = merge(plan.faults, minorities, steps);
+  return { ...plan, topics, subscriptions, faults };
 }
 
 function isOfBrokers(kind: FaultKind): boolean {
@@ -115,6 +126,33 @@ function drawTopics(random: Random): TopicPlan[] {
     topics.push({ name: "rolling", partitions: 1, flush, isRolling: true, valueBytes: 8000 });
   }
   return topics;
+}
+
+function withReplicas(random: Random, topics: readonly TopicPlan[]): TopicPlan[] {
+  return topics.map((topic) => {
+    return random.next() < FIVE_REPLICAS_PROBABILITY ? { ...topic, replicas: 5 } : topic;
+  });
+}
+
+function drawMinorities(
+  random: Random,
+  topics: readonly TopicPlan[],
+  durationMs: number,
+  kinds: readonly FaultKind[],
+): FaultStep[] {
+  const steps: FaultStep[] = [];
+  const [kind] = MINORITY_FAULT_KINDS;
+  if (!kinds.includes(kind) || topics.every(({ replicas }) => replicas === undefined)) return steps;
+  const next = (): number => Math.round(random.next() * MINORITY_PAUSE_MS_MAX);
+  for (let atMs = next(); atMs < durationMs; atMs += next()) {
+    const lastsMs = Math.round(MINORITY_MS_MIN + random.next() * MINORITY_MS_SPREAD);
+    steps.push({ kind, atMs, lastsMs, draw: random.integer(0, 2 ** 31) });
+  }
+  return steps;
+}
+
+function merge(...lists: readonly (readonly FaultStep[])[]): FaultStep[] {
+  return lists.flat().sort((a, b) => a.atMs - b.atMs);
 }
 
 /** Everybody sends at about the same rate; the number of sends and of senders differs from run to run. */

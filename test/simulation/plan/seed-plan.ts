@@ -5,6 +5,8 @@ import type { Acks, Flush } from "../../../src/model/durability.ts";
 import type { FailurePolicy, SubscriptionMode } from "../../../src/model/subscription.ts";
 import type { FaultKind } from "../faults/kinds.ts";
 
+const REPLICAS = 3;
+
 export interface SeedPlan {
   /** With which the cluster begins. */
   readonly nodes: 3 | 5;
@@ -40,6 +42,8 @@ export interface TopicPlan {
   readonly isRolling: boolean;
   /** Values are at least so long. */
   readonly valueBytes: number;
+  /** Of each partition; left out: 3. */
+  readonly replicas?: 5 | undefined;
 }
 
 export interface UserPlan {
@@ -104,6 +108,10 @@ export interface FaultStep {
   readonly draw: number;
   /** Instead of nodes that it would choose. */
   readonly nodes?: readonly number[] | undefined;
+}
+
+export function replicasOf({ replicas }: TopicPlan): number {
+  return replicas ?? REPLICAS;
 }
 
 export function settingsOf({ flush, isRolling, valueBytes }: TopicPlan): Record<string, string> {
