@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../src/base/random.ts";
 import { FAULT_KINDS } from "./faults/kinds.ts";
 import { drawPlan } from "./plan/draw-plan.ts";
-import type { SeedPlan } from "./plan/seed-plan.ts";
+import { type FaultStep, replicasOf, type SeedPlan } from "./plan/seed-plan.ts";
 import { conflictIn, readShards, type Shard, shardOf, sumUp } from "./shard.ts";
 import { shrink } from "./shrink.ts";
 import { type SimulationResult, simulate } from "./simulate.ts";
@@ -76,6 +76,16 @@ describe("plans", () => {
     expect(acks).toEqual(new Set(["all", "leader", "none"]));
   });
 
+  it("five replicas, and minorities that lead: on five nodes only", () => {
+    const plans = Array.from({ length: 200 }, (_, seed) => drawPlan(seededRandom(seed)));
+    const wide = plans.filter(({ topics }) => topics.some((topic) => replicasOf(topic) === 5));
+    expect(wide.length).toBeGreaterThan(10);
+    expect(wide.every(({ nodes }) => nodes === 5)).toBe(true);
+    for (const plan of plans.filter(({ faults }) => faults.some(isLeadingMinority))) {
+      expect(wide).toContain(plan);
+    }
+  });
+
   it("an equal seed draws an equal plan", () => {
     expect(drawPlan(seededRandom(7))).toEqual(drawPlan(seededRandom(7)));
   });
@@ -131,6 +141,10 @@ describe("evidence", () => {
     expect(() => readShards("{}", "test")).toThrow("test:1");
   });
 });
+
+function isLeadingMinority({ kind }: FaultStep): boolean {
+  return kind === "leading minority";
+}
 
 function resultOf(violations: readonly string[], seed = 11): SimulationResult {
   const { counts } = newTotals();
