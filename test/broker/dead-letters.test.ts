@@ -1,10 +1,15 @@
 // Where a dead letter goes, and under which id.
 import { describe, expect, it } from "vitest";
-import { groupsOf, messageIdOf } from "../../src/broker/dead-letters.ts";
+import { DeadLetters, groupsOf, messageIdOf } from "../../src/broker/dead-letters.ts";
+import type { LeaderCache } from "../../src/cluster/leader-cache.ts";
+import type { MetadataView } from "../../src/cluster/metadata-image.ts";
 import type { DeadLetter } from "../../src/delivery/ports.ts";
-import type { TopicId } from "../../src/model/ids.ts";
+import type { NodeId, TopicId } from "../../src/model/ids.ts";
 import { initialLayout } from "../../src/model/slots.ts";
 import { MESSAGE_ID_BYTES_MAX } from "../../src/partition/publish-path.ts";
+import type { PublishRequest } from "../../src/rpc/generated/flotilla-v1.ts";
+import type { Connector } from "../../src/rpc/ports.ts";
+import { VirtualClock } from "../support/virtual-clock.ts";
 
 function letterOf(
   offset: number,
@@ -23,6 +28,29 @@ function letterOf(
   };
 }
 
+/** Another node leads every topic; what is sent there is kept. */
+function setUp(): { readonly letters: DeadLetters; readonly requests: PublishRequest[] } {
+  const requests: PublishRequest[] = [];
+  const connection = {
+    unary: async (_: unknown, request: PublishRequest) => {
+      requests.push(request);
+      return { receipts: request.messages.map((_, offset) => ({ offset, duplicate: false })) };
+    },
+    close: () => undefined,
+  };
+  const topicByName = (name: string) => ({ name, firstGroupId: 1, layout: initialLayout(1) });
+  const letters = new DeadLetters({
+    nodeId: 1 as NodeId,
+    clock: new VirtualClock().root,
+    connector: { connect: () => connection } as unknown as Connector,
+    view: { image: { topicByName } } as unknown as MetadataView,
+    leaders: { get: () => ({ nodeId: 2 as NodeId, term: 1 }) } as unknown as LeaderCache,
+    partitionOf: () => undefined,
+    peerEndpointOf: () => "peer",
+  });
+  return { letters, requests };
+}
+
 describe("dead letters", () => {
   it("id: the same for every move of a message, and of no other one; it fits", () => {
     const id = messageIdOf(letterOf(Number.MAX_SAFE_INTEGER));
@@ -30,6 +58,18 @@ describe("dead letters", () => {
     expect(messageIdOf(letterOf(Number.MAX_SAFE_INTEGER))).toBe(id);
     expect(messageIdOf(letterOf(7))).not.toBe(id);
     expect(messageIdOf(letterOf(7))).not.toBe(messageIdOf(letterOf(7, "other")));
+  });
+
+  it("acks: all of them, for letters and for those that are tried again, whatever the topic asks for", async () => {
+    const { letters, requests } = setUp();
+    await letters.publish(letterOf(7));
+    await letters.redrive("orders", [
+      { id: "7", key: undefined, value: Buffer.from("v"), headers: [], timestampMs: 1 },
+    ]);
+    expect(requests.map(({ topic, acks }) => [topic, acks])).toEqual([
+      ["dlq/bills", "all"],
+      ["orders", "all"],
+    ]);
   });
 
   it("redrive: requests of one partition each, in order, of bounded size; a larger message goes alone", () => {

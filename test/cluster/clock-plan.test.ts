@@ -17,6 +17,10 @@ describe("clock plan", () => {
     expect(errorsOf(0, -20_000, -20_050)).toEqual([20_000, 0, -50]);
   });
 
+  test("limit: is the promised one, 10 s", () => {
+    expect(CLOCK_ERROR_MS_MAX).toBe(10_000);
+  });
+
   test("errors: of two clocks neither is more right; alone everybody is", () => {
     expect(errorsOf(0, 30_000)).toEqual([-15_000, 15_000]);
     expect(errorsOf(0)).toEqual([0]);

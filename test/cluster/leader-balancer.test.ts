@@ -6,14 +6,13 @@ import type { GroupId, NodeId } from "../../src/model/ids.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { node, OneReplicaGroup, silentLog } from "./support.ts";
 
-async function setUp(groupCount: number) {
+async function setUp(groupCount: number, replicas = [node(2), node(1)]) {
   const clock = new VirtualClock();
   const metadata = new OneReplicaGroup();
-  await metadata.registerNodes(2);
+  await metadata.registerNodes(replicas.length);
   const liveness = new Liveness(node(1), 0);
   const led = new Set(Array.from({ length: groupCount }, (_, place) => (place + 1) as GroupId));
   const transfers: number[] = [];
-  const replicas = [node(2), node(1)];
   const groups = {
     fails: false,
     list: (): LedGroup[] => [...led].map((groupId) => ({ groupId, replicas, inSync: replicas })),
@@ -33,9 +32,13 @@ async function setUp(groupCount: number) {
     log: silentLog,
     settings: LEADER_BALANCER_DEFAULTS,
   });
-  const run = async (seconds: number): Promise<void> => {
+  /** @param offsetMs how far the others' wall clocks are ahead of ours */
+  const run = async (seconds: number, offsetMs = 0): Promise<void> => {
+    const others = replicas.filter((nodeId) => nodeId !== node(1));
     for (let second = 0; second < seconds; second += 1) {
-      liveness.heard({ nodeId: 2, incarnation: 1, draining: false }, clock.nowMs);
+      for (const nodeId of others) {
+        liveness.heard({ nodeId, incarnation: 1, draining: false }, clock.nowMs, offsetMs);
+      }
       await clock.run(1000);
     }
   };
@@ -52,6 +55,17 @@ describe("leader balancer", () => {
     expect(transfers.length).toBeGreaterThan(0);
     expect(transfers.length).toBeLessThanOrEqual(8);
     await run(4);
+    expect(led.size).toBe(0);
+    await balancer.close();
+  });
+
+  test("own clock: while it is off by more than 10 s, also what is led by right is handed over", async () => {
+    const { balancer, led, run, transfers } = await setUp(2, [node(1), node(2), node(3)]);
+    balancer.start();
+    await run(10, 10_000);
+    expect(transfers).toEqual([]);
+    await run(10, 10_001);
+    expect(transfers).toEqual([1, 2]);
     expect(led.size).toBe(0);
     await balancer.close();
   });

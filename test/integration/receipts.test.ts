@@ -20,6 +20,7 @@ import {
   NOTHING_UNSYNCED,
 } from "../support/in-process-cluster.ts";
 import { pause } from "../support/local-cluster.ts";
+import { WireClient } from "../support/wire-client.ts";
 
 /** Much longer than any ack takes here that does not wait for a gate. */
 const NO_ACK_MS = 250;
@@ -147,6 +148,24 @@ describe.each([
     expect(inMemory).toEqual(scene.ids(scene.leader));
     expect(onDisk).toEqual(scene.ids(scene.leader));
   });
+});
+
+test("receipt leader/sync: what the leader alone has on disk is there after its loss of power", async () => {
+  const scene = await Scene.open("sync");
+  const [first, second] = scene.followers;
+  scene.send("leader", undefined);
+  scene.leader.gates.releaseSyncs();
+  await scene.ack();
+  for (const node of scene.cluster.nodes) await scene.cluster.powerOff(node.id);
+  // A follower that hears of it before the other one is there can elect nobody but the former leader.
+  await scene.cluster.startNode(scene.leader.id);
+  await scene.cluster.startNode(first.id);
+  expect(await scene.cluster.leaderOf(scene.topicId)).toBe(scene.leader);
+  await scene.cluster.until("it is committed", () => scene.highWatermark === 1);
+  await scene.cluster.startNode(second.id);
+  const client = new WireClient(scene.cluster.connect(scene.leader.id), "t", scene.topicId);
+  const { messages } = await client.fetchMessages({ offset: 0 });
+  expect(messages.map(({ value }) => value)).toEqual([MARK]);
 });
 
 test("receipt all/async: a majority has the record in memory, no disk is waited for", async () => {

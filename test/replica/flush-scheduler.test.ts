@@ -57,6 +57,10 @@ describe("flush scheduler", () => {
     expect(targets[0]?.syncs.length).toBe(1);
   });
 
+  it("lazy targets: their window is the promised one, 100 ms or 256 KiB", () => {
+    expect([LAZY_FLUSH_MS, LAZY_FLUSH_BYTES]).toEqual([100, 256 * 1024]);
+  });
+
   it("lazy targets: join a round after their time", async () => {
     const { clock, scheduler } = setUp();
     const target = new ManualTarget();

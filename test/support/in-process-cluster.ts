@@ -35,6 +35,8 @@ export interface InProcessOptions {
   /** What each broker is given beyond the defaults of these tests. */
   readonly node?: Partial<Omit<NodeOptions, "nodeFile" | "endpoints" | "peers">>;
   readonly limits?: Partial<AdmissionLimits>;
+  /** How far brokers' wall clocks are ahead, by node id, ms. */
+  readonly wallAheadMs?: Readonly<Record<number, number>>;
 }
 
 /** A power cut that keeps nothing but what was synced. */
@@ -142,9 +144,10 @@ export class InProcessCluster {
     node.gates = new GatedDisk(node.disk);
     node.connector = new GatedConnector(grpcConnector({}));
     node.fatal = undefined;
+    const aheadMs = this.#options.wallAheadMs?.[nodeId] ?? 0;
     const broker = await BrokerNode.open(
       {
-        clock: systemClock,
+        clock: { ...systemClock, wallMs: () => Date.now() + aheadMs },
         random: systemRandom,
         disk: node.gates,
         keyed: node.keyed,
