@@ -6,6 +6,7 @@ import type { Arena } from "../mixed/arena.ts";
 import { controller, everybody, follower, leader, leaderAndAnother } from "./choose.ts";
 import { FAIL_OVER_MS_MAX, type FaultKind, type Injury, type Scene, targetOf } from "./fault.ts";
 
+const END_TIMEOUT_MS = 10_000;
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 40_000;
 /** Long enough for a majority to notice, and for clients to be refused. */
@@ -157,8 +158,16 @@ async function restart({ arena, victims }: Scene): Promise<Injury> {
 }
 
 export async function startAll({ cluster }: Arena, ids: readonly number[]): Promise<void> {
-  for (const id of ids) cluster.start(id);
-  await Promise.all(ids.map((id) => cluster.waitHealthy(id, START_TIMEOUT_MS)));
+  await Promise.all(
+    ids.map(async (id) => {
+      // Its storage failed, and it takes a few seconds to end.
+      if (cluster.isRunning(id) && !(await cluster.isReady(id))) {
+        await Promise.race([cluster.ended(id), pause(END_TIMEOUT_MS)]);
+      }
+      cluster.start(id);
+      await cluster.waitHealthy(id, START_TIMEOUT_MS);
+    }),
+  );
 }
 
 export function killedProof({ cluster }: Arena, ids: readonly number[]): string | undefined {
