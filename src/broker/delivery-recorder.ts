@@ -1,10 +1,15 @@
 // Turns what the delivery room counts into instruments of the registry.
-import type { DeliveryMetrics, SettledHow } from "../delivery/delivery-metrics.ts";
+import type {
+  DeadLetterResult,
+  DeliveryMetrics,
+  SettledHow,
+} from "../delivery/delivery-metrics.ts";
 import type { Cell, Instruments } from "../observe/metrics.ts";
 import type { OverloadLog } from "./overload-log.ts";
 import { countOverload } from "./partition-recorder.ts";
 
 const BY_SUBSCRIPTION = ["deliveries", "redeliveries"] as const;
+const DEAD_LETTER_RESULTS: readonly DeadLetterResult[] = ["moved", "failed"];
 
 export function createDeliveryRecorder(
   instruments: Instruments,
@@ -24,13 +29,17 @@ export function createDeliveryRecorder(
     },
     settled: (how) => settlements[how].add(1),
     lost: (cause, messages) => instruments.lostMessages.with(cause).add(messages),
-    deadLetter: (result) => instruments.deadLetters.with(result).add(1),
+    deadLetter: (subscription, result) => instruments.deadLetters.with(subscription, result).add(1),
     refused(error) {
       instruments.deliveryRefusals.with(error.reason).add(1);
       countOverload(instruments, overloads, error);
     },
-    forget(subscription) {
-      for (const key of BY_SUBSCRIPTION) instruments[key].remove(subscription);
-    },
+    forget: (subscription) => forgetSubscription(instruments, subscription),
   };
+}
+
+/** It does not exist any more: nothing of it is shown. */
+export function forgetSubscription(instruments: Instruments, subscription: string): void {
+  for (const key of BY_SUBSCRIPTION) instruments[key].remove(subscription);
+  for (const result of DEAD_LETTER_RESULTS) instruments.deadLetters.remove(subscription, result);
 }

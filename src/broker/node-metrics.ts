@@ -1,15 +1,17 @@
 // Gauges of a broker, read from the node when somebody scrapes; counters are fed by the rooms themselves.
 
+import { UnsettledAges } from "../delivery/unsettled-ages.ts";
 import { METADATA_GROUP } from "../model/ids.ts";
 import type { MemoryBudget } from "../model/memory-budget.ts";
 import { EventLoopMonitor, publishEventLoop } from "../observe/event-loop.ts";
 import type { Instruments } from "../observe/metrics.ts";
+import { forgetSubscription } from "./delivery-recorder.ts";
 import { inSyncNodes } from "./led-groups.ts";
 import type { BrokerNode } from "./node.ts";
 
 export interface Observation {
-  /** Brings every gauge up to date; called before each rendering. */
-  refresh(): void;
+  /** Brings every gauge up to date; called before each rendering, one call after the other. */
+  refresh(): Promise<void>;
 }
 
 export interface ConnectionCounts {
@@ -27,8 +29,11 @@ export function observeNode(
   monitor.start();
   publishEventLoop(monitor, instruments, () => clock.monotonicMs());
   instruments.buildInfo.with("0.1.0", process.version, process.platform).set(1);
+  const ages = new UnsettledAges(clock);
+  const counted = new Set<string>();
   return {
-    refresh() {
+    async refresh() {
+      await ages.look(node.partitions.delivery.runners());
       refreshReplicas(node, instruments);
       const counts = connections();
       instruments.connections.with("client").set(counts.client);
@@ -40,7 +45,8 @@ export function observeNode(
       const alive = nodes.filter(({ nodeId }) => node.liveness.isAlive(nodeId, nowMs));
       instruments.nodesAlive.with().set(alive.filter(({ fenced }) => !fenced).length);
       refreshPartitions(node, instruments);
-      refreshDelivery(node, instruments);
+      refreshDelivery(node, instruments, ages);
+      followSubscriptions(node, instruments, counted);
       refreshQueues(node, instruments);
       refreshMemory(node.memory, instruments);
     },
@@ -100,8 +106,9 @@ function refreshPartitions(node: BrokerNode, instruments: Instruments): void {
   instruments.metadataLag.with().set(lag);
 }
 
-function refreshDelivery(node: BrokerNode, instruments: Instruments): void {
+function refreshDelivery(node: BrokerNode, instruments: Instruments, ages: UnsettledAges): void {
   const unsettled = new Map<string, number>();
+  const unsettledAge = new Map<string, number>();
   const outstanding = new Map<string, number>();
   const parked = new Map<string, number>();
   for (const runner of node.partitions.delivery.runners()) {
@@ -110,11 +117,37 @@ function refreshDelivery(node: BrokerNode, instruments: Instruments): void {
     unsettled.set(name, (unsettled.get(name) ?? 0) + unsettledMessages);
     outstanding.set(name, (outstanding.get(name) ?? 0) + outstandingMessages);
     parked.set(name, (parked.get(name) ?? 0) + parkedKeys);
+    const ageMs = ages.ageMs(runner);
+    if (ageMs === undefined) continue;
+    unsettledAge.set(name, Math.max(unsettledAge.get(name) ?? 0, ageMs / 1000));
   }
   instruments.unsettled.replace(unsettled);
+  instruments.unsettledAge.replace(unsettledAge);
   instruments.outstanding.replace(outstanding);
   instruments.parkedKeys.replace(parked);
   instruments.pushSessions.with().set(node.partitions.delivery.sessions);
+}
+
+/**
+ * Counters of dead letters are there before the first one: an alert on their growth would miss it otherwise. Those of
+ * subscriptions that were deleted go.
+ * @param counted names that have series here
+ */
+function followSubscriptions(
+  node: BrokerNode,
+  instruments: Instruments,
+  counted: Set<string>,
+): void {
+  for (const { row } of node.partitions.delivery.runners()) {
+    const { deadLetterTopic, name } = row.definition;
+    counted.add(name);
+    if (deadLetterTopic !== undefined) instruments.deadLetters.with(name, "moved");
+  }
+  for (const name of counted) {
+    if (node.view.image.subscriptionByName(name) !== undefined) continue;
+    forgetSubscription(instruments, name);
+    counted.delete(name);
+  }
 }
 
 function refreshQueues(node: BrokerNode, instruments: Instruments): void {

@@ -235,7 +235,7 @@ class Broker implements RunningBroker {
     return {
       metricsContentType: this.#metrics.contentType,
       renderMetrics: async () => {
-        observation.refresh();
+        await observation.refresh();
         return this.#metrics.render();
       },
       health: () => evaluateHealth(checks),

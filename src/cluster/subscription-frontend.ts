@@ -7,6 +7,7 @@ import { compileTopicSelection } from "../filter/topic-selection.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
 import {
   DEAD_LETTER_PREFIX,
+  redriveTopicOf,
   SUBSCRIPTION_LIMITS,
   type SubscriptionDefinition,
   type SubscriptionRow,
@@ -79,10 +80,13 @@ export class SubscriptionFrontend {
         subscription: name,
       });
     }
+    // Of a former subscription of that name: looked up while the name is free, so that it is never that of another creation.
+    const left = view.image.topicByName(redriveTopicOf(name));
     const topics = this.#checkedTopics(definition, []);
     const names = topics.map((topic) => topic.name);
     if (wish.validateOnly) return { subscriptionId: "", topics: names };
     return this.#counted(async () => {
+      await this.#deleteRedriven(left);
       await this.#ensureDeadLetterTopic(definition, topics, waiting);
       const subscriptionId = random.uuid();
       await controller.propose({ type: "create-subscription", subscriptionId, definition });
@@ -135,13 +139,23 @@ export class SubscriptionFrontend {
     return answer;
   }
 
-  /** @throws BrokerError UNKNOWN_SUBSCRIPTION | NOT_LEADER | LEADER_UNKNOWN | LEADERSHIP_LOST */
+  /**
+   * Deletes a subscription with its redriven messages. Its dead letters, and what remembers which are dealt with, stay.
+   * @throws BrokerError UNKNOWN_SUBSCRIPTION | NOT_LEADER | LEADER_UNKNOWN | LEADERSHIP_LOST
+   */
   async delete(name: string): Promise<void> {
-    const { controller } = this.#options;
+    const { controller, view } = this.#options;
     controller.requireLeader();
-    // By id: one that was deleted and created again meanwhile is another one and stays.
+    // By id: one that was deleted and created again meanwhile is another one and stays, and so does its topic.
     const { subscriptionId } = this.require(name);
+    const redriven = view.image.topicByName(redriveTopicOf(name));
     await controller.propose({ type: "delete-subscription", subscriptionId });
+    try {
+      await this.#deleteRedriven(redriven);
+    } catch (error) {
+      // Nobody selects the topic any more, and it is deleted before somebody does: see create().
+      if (!isBrokerError(error)) throw error;
+    }
   }
 
   /** The subscription of that name in the local image. @throws BrokerError UNKNOWN_SUBSCRIPTION */
@@ -190,6 +204,12 @@ export class SubscriptionFrontend {
     } catch (error) {
       if (!isBrokerError(error, "TOPIC_EXISTS")) throw error;
     }
+  }
+
+  /** Before its name is anybody's again: who has the name selects the topic. */
+  async #deleteRedriven(topic: TopicRow | undefined): Promise<void> {
+    if (topic === undefined) return;
+    await this.#options.controller.propose({ type: "delete-topic", topicId: topic.topicId });
   }
 
   /** Of what waits for partitions there is a limit. @throws BrokerError OVERLOADED: nothing was done */

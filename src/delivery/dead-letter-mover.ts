@@ -99,7 +99,7 @@ export class DeadLetterMover {
         if (this.#isClosed) return;
         this.#delayMs = 0;
         this.#delayGrowsMs = 0;
-        this.#deps.metrics.deadLetter("moved");
+        this.#deps.metrics.deadLetter(this.#runner.row.definition.name, "moved");
         this.#runner.deadMoved(offset);
         this.look();
       },
@@ -124,7 +124,7 @@ export class DeadLetterMover {
   }
 
   #failed(offset: Offset, error: unknown): void {
-    this.#deps.metrics.deadLetter("failed");
+    this.#deps.metrics.deadLetter(this.#runner.row.definition.name, "failed");
     this.#deps.onFailure(error);
     const nowMs = this.#deps.clock.monotonicMs();
     if (nowMs >= this.#delayGrowsMs) {

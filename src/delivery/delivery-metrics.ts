@@ -1,9 +1,12 @@
-// What the delivery room counts, as a port: the composition root makes instruments of it. Gauges (unsettled, outstanding,
-// parked, sessions) are read from the host when they are scraped.
+// What the delivery room counts, as a port: the composition root makes instruments of it. Gauges (unsettled and its
+// age, outstanding, parked, sessions) are read from the host when they are scraped.
 import type { BrokerError } from "../model/errors.ts";
 
 /** What a consumer said; what it only reports is not counted. */
 export type SettledHow = "ack" | "nack" | "reject" | "release" | "extend";
+
+/** Of a move to the dead letter topic; what failed is tried again. */
+export type DeadLetterResult = "moved" | "failed";
 
 export interface DeliveryMetrics {
   /** Messages handed out; `again`: of those, how many not for the first time. */
@@ -12,7 +15,8 @@ export interface DeliveryMetrics {
   settled(how: SettledHow): void;
   /** Messages that a consumer lost before it settled them. */
   lost(cause: "deadline" | "revoked" | "seek", messages: number): void;
-  deadLetter(result: "moved" | "failed"): void;
+  /** A move to the dead letter topic ended. */
+  deadLetter(subscription: string, result: DeadLetterResult): void;
   /** A stream or a settlement was refused. */
   refused(error: BrokerError): void;
   /** The subscription does not exist any more: its series go. */

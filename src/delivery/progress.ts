@@ -38,7 +38,8 @@ export async function progressOf(runner: DeliveryRunner): Promise<SubscriptionPr
   };
 }
 
-async function appendTimeOf({ partition }: DeliveryRunner, offset: Offset): Promise<number> {
+/** ms since 1970; 0: retention dropped it. @throws BrokerError as RecordFeed */
+export async function appendTimeOf({ partition }: DeliveryRunner, offset: Offset): Promise<number> {
   const { appendTimesMs } = await new RecordFeed(partition).offsets([offset], 1);
   return appendTimesMs[0] ?? 0;
 }

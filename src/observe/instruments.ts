@@ -245,12 +245,17 @@ export const INSTRUMENTS = {
   ),
   deadLetters: counter(
     "flotilla_delivery_dead_letters_total",
-    "Moves to dead letter topics: moved, failed (tried again).",
-    ["result"],
+    "Moves of a subscription's messages to its dead letter topic: moved, failed (tried again).",
+    ["subscription", "result"],
   ),
   unsettled: gauge(
     "flotilla_delivery_unsettled_messages",
     "Messages that a subscription has not settled, in partitions led here.",
+    ["subscription"],
+  ),
+  unsettledAge: gauge(
+    "flotilla_delivery_unsettled_age_seconds",
+    "Age of the oldest message that a subscription has not settled, in partitions led here; 0: it has settled everything.",
     ["subscription"],
   ),
   outstanding: gauge(

@@ -113,6 +113,65 @@ describe("redrive preparation", () => {
     expect(ledger?.definition.topics).toEqual({ kind: "names", names: ["dlq/mail", "dlq/all"] });
   });
 
+  test("a deleted subscription takes its redriven messages along; its dead letters and their ledger stay", async () => {
+    const { create, frontend, prepare, view } = await prepared();
+    await create("mail");
+    await create("bills");
+    await prepare("mail");
+    await prepare("bills");
+    const row = view.image.topicByName("redrive/mail");
+    await frontend.delete("mail");
+    expect(view.image.topicNames).toEqual(["dlq/bills", "dlq/mail", "orders", "redrive/bills"]);
+    expect(view.image.deletedTopics.has(row?.topicId ?? topicIdOf("none"))).toBe(true);
+    expect(view.image.subscriptions.names).toEqual(["bills", "dlq/bills", "dlq/mail"]);
+    await create("mail");
+    expect(view.image.topicByName("redrive/mail")).toBeUndefined();
+    await prepare("mail");
+    const topic = view.image.topicByName("redrive/mail");
+    const again = view.image.subscriptionByName("mail");
+    expect(topic?.topicId).not.toBe(row?.topicId);
+    expect(view.image.subscriptionsOf(topic?.topicId ?? topicIdOf("none"))).toEqual([again]);
+  });
+
+  test("what was left of a deleted subscription is gone before its name is anybody's again, and only then", async () => {
+    const { create, frontend, group, prepare, view } = await prepared();
+    await create("mail");
+    await prepare("mail");
+    const { subscriptionId } = view.image.subscriptionByName("mail") ?? { subscriptionId: "" };
+    // As its deletion leaves it when the leader dies between the two commands, and as former versions did.
+    await group.controller.propose({ type: "delete-subscription", subscriptionId });
+    expect(view.image.topicByName("redrive/mail")).toBeDefined();
+    const selected: string[] = [];
+    view.onChange((image) => {
+      const mail = image.subscriptionByName("mail");
+      if (mail === undefined) return;
+      selected.push(...image.topicsOf(mail).map(({ name }) => name));
+    });
+    const dry = { ...named("mail"), validateOnly: true };
+    await frontend.create(dry, { deadlineMs: 10 });
+    expect(view.image.topicByName("redrive/mail")).toBeDefined();
+    await create("mail");
+    expect(new Set(selected)).toEqual(new Set(["orders"]));
+    await prepare("mail");
+    expect(await reasonOf(() => create("mail"))).toBe("SUBSCRIPTION_EXISTS");
+    expect(view.image.topicByName("redrive/mail")).toBeDefined();
+  });
+
+  test("a deletion whose second half is refused is done: the next of that name begins without the rest", async () => {
+    const { create, frontend, group, prepare, view } = await prepared();
+    await create("mail");
+    await prepare("mail");
+    const stop = view.onChange((image) => {
+      group.isLeaderReady = image.subscriptionByName("mail") !== undefined;
+    });
+    await frontend.delete("mail");
+    stop();
+    expect(view.image.topicByName("redrive/mail")).toBeDefined();
+    group.isLeaderReady = true;
+    await create("mail");
+    expect(view.image.topicByName("redrive/mail")).toBeUndefined();
+  });
+
   test("refused: no such subscription, one without dead letters, a ledger's name for anything else", async () => {
     const { create, prepare } = await prepared();
     expect(await reasonOf(() => prepare("nobody"))).toBe("UNKNOWN_SUBSCRIPTION");

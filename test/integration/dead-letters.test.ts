@@ -153,7 +153,9 @@ test("dead letters: listed, shown, counted, sent back to their subscription alon
   expect(left).toBeGreaterThan(0);
   expect(left).toBeLessThan(6);
   const report = await deadLetters.redrive("mail");
-  expect(report).toMatchObject({ outcome: "done", redriven: left, duplicates: 0 });
+  expect(report.outcome).toBe("done");
+  // The call that was given up may have stored its letters, and may settle them meanwhile.
+  expect(report.redriven).toBeLessThanOrEqual(left);
   await expect.poll(() => handled.length, { timeout: 20_000 }).toBe(12);
   expect(handled.map(({ value }) => value).sort()).toEqual(all);
   expect(await open("mail")).toEqual([]);
@@ -188,6 +190,46 @@ test("dealt with by hand: what a consumer of dlq/… acknowledges is not sent ba
   expect(await open("mail")).toEqual(["b", "c"]);
   expect(await deadLetters.redrive("mail")).toMatchObject({ held: 0, redriven: 2 });
 }, 60_000);
+
+test("a subscription of a deleted one's name gets nothing that was sent back to that one, and what is sent back to itself", async () => {
+  await cluster.createTopic("orders");
+  await cluster.createTopic("bills");
+  const { subscriptions } = client.admin();
+  const retry = { attempts: 1 };
+  await subscriptions.create({ name: "mail", topics: "orders", retry });
+  consume("mail", () => {
+    throw new Error("never");
+  });
+  const producer = client.producer();
+  for (const value of ["old-a", "old-b"]) await producer.send({ topic: "orders", value });
+  await expect.poll(() => open("mail"), { timeout: 20_000 }).toEqual(["old-a", "old-b"]);
+  await subscriptions.pause("mail");
+  expect(await deadLetters.redrive("mail")).toMatchObject({ redriven: 2 });
+  await Promise.all(consumers.splice(0).map((consumer) => consumer.close({ timeoutMs: 500 })));
+  await subscriptions.delete("mail");
+  await subscriptions.create({ name: "mail", topics: "bills", retry });
+  let isBroken = true;
+  const handled: Seen[] = [];
+  consume("mail", (seen) => {
+    if (isBroken && seen.value === "new-b") throw new Error("not yet");
+    handled.push(seen);
+  });
+  for (const value of ["new-a", "new-b"]) await producer.send({ topic: "bills", value });
+  await expect.poll(() => open("mail"), { timeout: 20_000 }).toEqual(["new-b"]);
+  isBroken = false;
+  expect(await deadLetters.redrive("mail")).toMatchObject({ redriven: 1, duplicates: 0 });
+  const settled = async (): Promise<boolean> => {
+    const { partitions } = await subscriptions.progress("mail");
+    const isDone = partitions.every(({ unsettledMessages }) => unsettledMessages === 0);
+    return partitions.length === 2 && isDone;
+  };
+  await expect.poll(settled, { timeout: 20_000 }).toBe(true);
+  expect(handled.map(({ topic, value }) => `${topic} ${value}`).sort()).toEqual([
+    "bills new-a",
+    "redrive/mail new-b",
+  ]);
+  expect((await lettersOf("mail")).filter(({ open: isOpen }) => isOpen)).toEqual([]);
+}, 90_000);
 
 test("leader of the dead letters killed in the middle of a redrive: it goes on, each letter is stored once", async () => {
   await cluster.createTopic("orders");

@@ -12,6 +12,8 @@ import { LocalCluster } from "../support/local-cluster.ts";
 
 const TOPIC = "measured";
 const SUBSCRIPTION = "measuring";
+/** Nobody consumes it. */
+const IDLE = "idle";
 /** Nothing of this happens to brokers that are well. */
 const ONLY_IN_TROUBLE: readonly (keyof typeof INSTRUMENTS)[] = ["overloads", "peerDrops"];
 
@@ -47,6 +49,7 @@ beforeAll(async () => {
 async function consume(): Promise<void> {
   const { subscriptions } = client.admin();
   await subscriptions.create({ name: SUBSCRIPTION, topics: [TOPIC], retry: { delaysMs: [10] } });
+  await subscriptions.create({ name: IDLE, topics: [TOPIC] });
   const expectedFilter = { kind: "tags", tags: ["other"] } as const;
   const stranger = client.consumer({ subscription: SUBSCRIPTION, expectedFilter });
   await expect(stranger.run(() => undefined)).rejects.toMatchObject({ reason: "FILTER_MISMATCH" });
@@ -104,6 +107,30 @@ test("metrics: what was done is what was counted", () => {
   expect(sum("flotilla_rpc_queue_limit_bytes", 'queue="peer-bulk"')).toBeGreaterThan(0);
   expect(sum("flotilla_rpc_streams", 'method="Peer/Attach"')).toBe(18);
 });
+
+test("metrics: dead letters and the age of what is not settled are told by subscription", async () => {
+  const ages = "flotilla_delivery_unsettled_age_seconds";
+  const dead = "flotilla_delivery_dead_letters_total";
+  const of = (name: string): string => `subscription="${name}"`;
+  const seriesOf = (metric: string, labels: string): number[] =>
+    (samples.get(metric) ?? [])
+      .filter((sample) => sample.labels.includes(labels))
+      .map(({ value }) => value);
+  expect(sum(dead, `${of(SUBSCRIPTION)},result="moved"`)).toBeGreaterThanOrEqual(3);
+  // There before the first one, so that its growth is seen.
+  const none = seriesOf(dead, `${of(IDLE)},result="moved"`);
+  expect(new Set(none)).toEqual(new Set([0]));
+  expect(Math.max(...seriesOf(ages, of(SUBSCRIPTION)))).toBe(0);
+  const idle = Math.max(...seriesOf(ages, of(IDLE)));
+  expect(idle).toBeGreaterThan(0);
+  expect(idle).toBeLessThan(60);
+  await client.admin().subscriptions.delete(IDLE);
+  const series = async (): Promise<number> => {
+    const all = [...(await scrapeAll()).values()].flat();
+    return all.filter(({ labels }) => labels.includes(of(IDLE))).length;
+  };
+  await expect.poll(series, { timeout: 20_000, interval: 200 }).toBe(0);
+}, 40_000);
 
 test("metrics: a deleted topic takes its series along", async () => {
   const name = "passing";
