@@ -98,6 +98,14 @@ it("explain: settled, filtered, leased, waiting, parked, delayed, ready, absent,
   expect(await toldOf("s", 7)).toMatchObject({ fate: "ready" });
   await subscriptions.pause("s");
   await expect.poll(() => toldOf("s", 7), { timeout: 10_000 }).toMatchObject({ fate: "paused" });
+
+  // Of an altered subscription nobody knows whether a filter or a consumer settled what the present filter does not want.
+  const other = { kind: "sql", expression: "region = 'asia'" } as const;
+  await subscriptions.alter("s", { filter: other });
+  const doubtful = { fate: "settled", filter: JSON.stringify(other) };
+  await expect.poll(() => toldOf("s", 1), { timeout: 10_000 }).toMatchObject(doubtful);
+  expect(await toldOf("s", 0)).toMatchObject(doubtful);
+  expect(await toldOf("s", 7)).toMatchObject({ fate: "filtered", filter: JSON.stringify(other) });
 }, 60_000);
 
 it("explain: dead, with its attempts, while the dead letter topic does not take it", async () => {
