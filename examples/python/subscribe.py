@@ -95,6 +95,9 @@ class Stream:
             except grpc.RpcError as error:
                 print(f"{self._endpoint}: {flotilla_client.refusal_of(error)}", file=sys.stderr)
                 self._consumer.closing.wait(PAUSE_SECONDS)
+            finally:
+                # Nobody waits for more to say.
+                self._outbox.put(None)
 
     def _receive(self):
         consumer, proto = self._consumer, self._consumer.proto
