@@ -91,18 +91,44 @@ class Client:
         raise last or Refused("UNREACHABLE", "no broker", {})
 
     def create_topic(self, topic, partitions):
-        """Changes go to the leader of the metadata group; other brokers name it."""
         request = self._stubs.admin_service_pb2.CreateTopicRequest(name=topic, partitions=partitions)
+        stub_of = self._stubs.admin_service_pb2_grpc.AdminServiceStub
+        self._at_controller(
+            lambda channel: stub_of(channel).CreateTopic(request, timeout=CALL_SECONDS * 2),
+            "TOPIC_EXISTS",
+        )
+
+    def create_subscription(self, name, topic):
+        """Every message of the topic, in any order, from the earliest one; what is left out has its default."""
+        messages = self._stubs.subscription_service_pb2
+        definition = messages.SubscriptionDefinition(
+            name=name, topics=messages.TopicSelection(names=[topic]), mode=messages.SUBSCRIPTION_MODE_SHARED
+        )
+        request = messages.CreateSubscriptionRequest(definition=definition)
+        stub_of = self._stubs.subscription_service_pb2_grpc.SubscriptionServiceStub
+        self._at_controller(
+            lambda channel: stub_of(channel).CreateSubscription(request, timeout=CALL_SECONDS * 2),
+            "SUBSCRIPTION_EXISTS",
+        )
+
+    def subscribe(self, endpoint, requests):
+        """A consumer's stream to one broker: iterates over its answers."""
+        stub = self._stubs.subscription_service_pb2_grpc.SubscriptionServiceStub(self._channel(endpoint))
+        return stub.Subscribe(requests)
+
+    def _at_controller(self, call, exists):
+        """Changes go to the leader of the metadata group; other brokers name it."""
         endpoint = self._bootstrap[0]
         for attempt in range(ATTEMPTS):
-            stub = self._stubs.admin_service_pb2_grpc.AdminServiceStub(self._channel(endpoint))
             try:
-                stub.CreateTopic(request, timeout=CALL_SECONDS * 2)
+                call(self._channel(endpoint))
                 return
             except grpc.RpcError as error:
                 refused = refusal_of(error)
-            if refused.reason == "TOPIC_EXISTS":
+            if refused.reason == exists:
                 return
+            if refused.reason == "INVALID_REQUEST":
+                raise refused
             endpoint = self._next_endpoint(refused, attempt)
         raise refused
 

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import grpc_tools
 from grpc_tools import protoc
 
-SERVICES = ("common", "metadata_service", "produce_service", "fetch_service", "admin_service")
+SERVICES = ("common", "metadata_service", "produce_service", "fetch_service", "admin_service", "subscription_service")
 
 
 def load(proto_directory: pathlib.Path) -> SimpleNamespace:

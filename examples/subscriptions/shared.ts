@@ -2,7 +2,7 @@
 // rejected goes to the dead letters.
 import assert from "node:assert/strict";
 import { Reject } from "flotilla/client";
-import { example } from "./support.ts";
+import { deadLetters, example } from "./support.ts";
 
 await example(async ({ client, name, topic }) => {
   const { subscriptions } = client.admin();
@@ -44,7 +44,9 @@ await example(async ({ client, name, topic }) => {
   assert.equal(handled.length, 99);
   assert.ok(handled.some((line) => line.startsWith("order 42 ") && line.endsWith("attempt 2")));
   console.log(handled.filter((line) => line.endsWith("attempt 2")).join("\n"));
-  for await (const dead of client.reader({ topic: `dlq/${name}`, until: "end" })) {
-    console.log(`dead letter: ${dead.text()}`);
-  }
+
+  const [dead] = await deadLetters(client, name, 1);
+  assert.equal(dead?.value?.toString(), "order 13");
+  assert.equal(dead.reason, "rejected");
+  console.log(`dead letter: ${dead.value.toString()}, ${dead.reason}: ${dead.error}`);
 });

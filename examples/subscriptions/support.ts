@@ -3,7 +3,12 @@
 //   flotilla cluster up --init
 //   npx tsx examples/subscriptions/shared.ts            (FLOTILLA_BOOTSTRAP names other brokers than 127.0.0.1:7400)
 import { randomUUID } from "node:crypto";
-import { type Client, type ConsumerMessage, createClient } from "flotilla/client";
+import {
+  type Client,
+  type ConsumerMessage,
+  createClient,
+  type DeadLetterOfPartition,
+} from "flotilla/client";
 
 export interface Example {
   readonly client: Client;
@@ -23,10 +28,13 @@ export async function example(use: (example: Example) => Promise<void>): Promise
   try {
     await use({ client, topic, name });
   } finally {
-    for await (const { name: subscription } of client
-      .admin()
-      .subscriptions.list({ prefix: name })) {
-      await client.admin().subscriptions.delete(subscription);
+    const { subscriptions } = client.admin();
+    for await (const { deadLetterTopic, name: subscription } of subscriptions.list({
+      prefix: name,
+    })) {
+      await subscriptions.delete(subscription);
+      // Its own, made with it: nobody else's letters are in there.
+      if (deadLetterTopic !== undefined) await client.admin().deleteTopic(deadLetterTopic);
     }
     await client.admin().deleteTopic(topic);
     await client.close();
@@ -51,6 +59,31 @@ export async function receive(
     { concurrency: 16, signal: AbortSignal.any([enough.signal, AbortSignal.timeout(30_000)]) },
   );
   return seen;
+}
+
+/**
+ * The first dead letters of a subscription, with their values. A message that failed for good is in the dead letter topic a moment
+ * later: waits until there are so many, half a minute at most.
+ */
+export async function deadLetters(
+  client: Client,
+  subscription: string,
+  count: number,
+): Promise<DeadLetterOfPartition[]> {
+  const untilMs = Date.now() + 30_000;
+  for (;;) {
+    const letters: DeadLetterOfPartition[] = [];
+    for await (const letter of client
+      .admin()
+      .deadLetters.list(subscription, { withValues: true })) {
+      letters.push(letter);
+      if (letters.length === count) return letters;
+    }
+    if (Date.now() > untilMs) {
+      throw new Error(`${subscription} has ${letters.length} dead letters, not ${count}`);
+    }
+    await pause(100);
+  }
 }
 
 export function pause(ms: number): Promise<void> {

@@ -147,6 +147,12 @@ function retryOptions(command: Command): Command {
     );
 }
 
+const EXPLAIN_HELP = `
+Of a message that died the dead letters are asked, too; "settled" is whatever was acknowledged or passed over.
+
+Example:
+  $ flotilla subscription explain mail orders/3 1200`;
+
 function addQuestions(subscription: Command, context: Context): void {
   subscription
     .command("list")
@@ -172,7 +178,7 @@ function addQuestions(subscription: Command, context: Context): void {
     .addArgument(
       new Argument("<offset>", "the message's").argParser(checked(parseWhole("the offset", 0))),
     )
-    .addHelpText("after", "\nExample:\n  $ flotilla subscription explain mail orders/3 1200")
+    .addHelpText("after", EXPLAIN_HELP)
     .action(async (name: string, place: string, offset: number, _, command: Command) => {
       const { subscriptionExplain } = await import("./commands/subscription-partitions.ts");
       await subscriptionExplain(name, place, offset, command.optsWithGlobals(), context);
@@ -299,7 +305,7 @@ function addParked(subscription: Command, context: Context): void {
 
 const LAG_HELP = `
 Unsettled messages, their bytes (estimated), the age of the oldest; while watching also how fast they are settled, and when
-none will be left if it goes on so.
+none will be left if it goes on so. Messages that a subscription's filter does not want count until a consumer reads past them.
 
 Examples:
   $ flotilla lag                    all subscriptions, their partitions added up

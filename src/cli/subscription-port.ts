@@ -113,6 +113,8 @@ export interface Explanation {
   readonly failed: number;
   readonly failures: readonly FailedAttempt[];
   readonly key?: Uint8Array | undefined;
+  /** Of a message that died into its topic. */
+  readonly deadLetter?: PartitionPlace & { readonly offset: number };
 }
 
 export interface ParkedKey extends PartitionPlace {

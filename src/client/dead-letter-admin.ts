@@ -182,7 +182,8 @@ export class DeadLetterAdmin {
         }),
       fateOf: async (partition, offset) => {
         const message = { topic: redriveTopic, partition, offset };
-        return (await this.#subscriptions.explain(subscription, message, settings)).fate ?? "";
+        const plain = { ...settings, deadLetters: false };
+        return (await this.#subscriptions.explain(subscription, message, plain)).fate ?? "";
       },
     };
   }

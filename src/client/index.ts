@@ -53,6 +53,7 @@ export type {
   RedriveOptions,
 } from "./dead-letter-admin.ts";
 export type { CanaryVerdict, RedriveReport } from "./dead-letter-redrive.ts";
+export type { LetterOfMessage, MessageExplanation } from "./dead-letter-search.ts";
 export { DeliveryToken } from "./delivery-token.ts";
 export { FlotillaError } from "./flotilla-error.ts";
 export { Reject, RetryLater, type RetryTime } from "./handler-outcome.ts";
@@ -67,6 +68,7 @@ export { bytes, json, type Serializer, text } from "./serializer.ts";
 export type {
   CreatedSubscription,
   DescribedSubscription,
+  ExplainOptions,
   ListSubscriptionsOptions,
   SubscriptionAdmin,
 } from "./subscription-admin.ts";

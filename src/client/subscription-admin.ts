@@ -5,12 +5,12 @@ import { isBrokerError } from "../model/errors.ts";
 import { PAGE_SIZE_MAX } from "../model/limits.ts";
 import type {
   AlterSubscriptionResponse,
-  ExplainResponse,
   MatchedTopic,
   SubscriptionDefinition,
 } from "../rpc/generated/flotilla-v1.ts";
 import { subscriptionService } from "../rpc/methods.ts";
 import type { ClientDeps } from "./client-deps.ts";
+import { DeadLetterSearch, type MessageExplanation } from "./dead-letter-search.ts";
 import { asFlotillaError, FlotillaError } from "./flotilla-error.ts";
 import {
   fromWire,
@@ -42,6 +42,14 @@ export interface ListSubscriptionsOptions extends CallSettings {
   readonly pageSize?: number | undefined;
 }
 
+export interface ExplainOptions extends CallSettings {
+  /**
+   * Look for a message that is settled among the dead letters as well, which asks their leaders (default). false: only the
+   * leader of its partition is asked, for which what stands in the dead letter topic is settled.
+   */
+  readonly deadLetters?: boolean | undefined;
+}
+
 export interface CreatedSubscription {
   /** "" with validateOnly. */
   readonly subscriptionId: string;
@@ -62,11 +70,13 @@ export class SubscriptionAdmin {
   readonly #deps: ClientDeps;
   readonly #caller: UnaryCaller;
   readonly #partitions: SubscriptionPartitions;
+  readonly #letters: DeadLetterSearch;
 
   constructor(deps: ClientDeps, caller: UnaryCaller) {
     this.#deps = deps;
     this.#caller = caller;
     this.#partitions = new SubscriptionPartitions(deps, caller);
+    this.#letters = new DeadLetterSearch(deps, caller);
   }
 
   /**
@@ -204,12 +214,16 @@ export class SubscriptionAdmin {
   }
 
   /** What became of one message, and why it is not delivered yet. */
-  explain(
+  async explain(
     name: string,
     message: MessageName,
-    settings: CallSettings = {},
-  ): Promise<ExplainResponse> {
-    return this.#partitions.explain(name, message, settings);
+    options: ExplainOptions = {},
+  ): Promise<MessageExplanation> {
+    const { deadLetters = true, signal, timeoutMs } = options;
+    const settings = { signal, timeoutMs };
+    const told = await this.#partitions.explain(name, message, settings);
+    if (!deadLetters || told.fate !== "settled") return told;
+    return this.#letters.explained(name, message, told, settings);
   }
 
   /** Keys whose messages wait because one of them failed for good; of all partitions, or of those that are named. */

@@ -47,7 +47,11 @@ function fateOf<B>(
     const { stoppedAt } = state.parked;
     return { kind: "paused", untilMs: pausedUntilMs > nowMs ? pausedUntilMs : 0, stoppedAt };
   }
-  return { kind: "ready" };
+  const unread = mode.unreadBefore(offset, key);
+  return {
+    kind: "ready",
+    unread: unread === undefined ? undefined : { offset: unread, key: key?.value },
+  };
 }
 
 /** The offset that parked the key of a later message; undefined: its key is not parked, or means nothing in this mode. */

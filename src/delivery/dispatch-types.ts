@@ -146,9 +146,18 @@ export interface Output<B> {
   readonly released: readonly B[];
 }
 
+export interface UnreadBefore {
+  readonly offset: Offset;
+  /** Whose order it is; undefined: that of messages without a key. */
+  readonly key: Buffer | undefined;
+}
+
 export type Fate =
-  /** It will be handed out as soon as a consumer has credit. */
-  | { readonly kind: "ready" }
+  /**
+   * It will be handed out as soon as a consumer has credit. `unread`: and nothing of its key comes before it, for which nobody has
+   * looked yet from that offset on: there was no consumer, or the window does not reach so far.
+   */
+  | { readonly kind: "ready"; readonly unread?: UnreadBefore | undefined }
   | { readonly kind: "settled" }
   /** Acknowledged; that is being replicated and not confirmed yet. */
   | { readonly kind: "settling" }

@@ -151,6 +151,11 @@ export class ExclusiveMode<B> implements ModeRules<B> {
     return isBlocked ? { offset: first, key: undefined } : undefined;
   }
 
+  /** What comes before a message may be out together with it. */
+  unreadBefore(): undefined {
+    return undefined;
+  }
+
   dropReadAhead(): void {
     this.#dropLoaded(this.#core.state.cursor);
   }

@@ -10,7 +10,11 @@ import type { Explanation, Fate } from "./dispatch-types.ts";
 import type { Failure } from "./failure-table.ts";
 import { RecordFeed } from "./record-feed.ts";
 
-export type MessageFate = Fate | { readonly kind: "filtered"; readonly filter: string };
+export type MessageFate =
+  | Exclude<Fate, { readonly kind: "settled" }>
+  /** `unwantedBy`: the present filter, where nobody knows whether a consumer or a former filter settled it. */
+  | { readonly kind: "settled"; readonly unwantedBy?: string | undefined }
+  | { readonly kind: "filtered"; readonly filter: string };
 
 export interface MessageExplanation {
   readonly fate: MessageFate;
@@ -27,18 +31,33 @@ export async function explain(runner: DeliveryRunner, offset: Offset): Promise<M
   const record = isThere ? await recordAt(runner, offset) : undefined;
   if (runner.isClosed) throw partition.notLeader();
   const { fate, handedOut } = runner.explain(offset, record?.key);
-  const shown = record?.isWanted === false ? unwanted(runner, fate) : fate;
+  const shown = record?.isWanted === false ? unwanted(runner, offset, fate) : fate;
   const failure = runner.state.failures.get(offset);
   const { mode } = runner.row.definition;
   return { fate: shown, handedOut, failure, sentence: sentenceOf(shown, mode, failure) };
 }
 
-/** A message that the filter does not want is settled by it, or will be as soon as it is read. */
-function unwanted({ row }: DeliveryRunner, fate: Explanation["fate"]): MessageFate {
-  const isFiltered = ["settled", "settling", "ready", "waiting", "parked", "paused"].includes(
-    fate.kind,
-  );
-  return isFiltered ? { kind: "filtered", filter: row.definition.filter } : fate;
+/**
+ * Of a message that the filter does not want: it will be settled by it as soon as it is read, or was. What is settled remembers
+ * neither by whom nor by which filter, so this is known only while the subscription is as it was created.
+ */
+function unwanted({ row }: DeliveryRunner, offset: Offset, fate: Explanation["fate"]): MessageFate {
+  const { createdIndex, definition, version } = row;
+  const filtered = { kind: "filtered", filter: definition.filter } as const;
+  switch (fate.kind) {
+    case "settled":
+      if (version === createdIndex) return filtered;
+      return { kind: "settled", unwantedBy: definition.filter };
+    case "ready":
+    case "waiting":
+    case "paused":
+      return filtered;
+    case "parked":
+      // What failed itself stays until it is released.
+      return fate.behindOffset === offset ? fate : filtered;
+    default:
+      return fate;
+  }
 }
 
 interface RecordFacts {
@@ -47,13 +66,13 @@ interface RecordFacts {
 }
 
 async function recordAt(runner: DeliveryRunner, offset: Offset): Promise<RecordFacts | undefined> {
-  const { filter, partition } = runner;
+  const { partition } = runner;
   const { appendTimesMs, batches } = await new RecordFeed(partition).offsets([offset], 1);
   const [batch] = batches;
   if (batch === undefined) return undefined;
   const { partition: number, topicName: topic } = partition;
   const place = { topic, partition: number, appendTimeMs: appendTimesMs[0] ?? 0 };
-  return { isWanted: isWanted(batch, place, offset, filter), key: keyAt(batch, offset) };
+  return { isWanted: isWanted(batch, place, offset, runner.filter), key: keyAt(batch, offset) };
 }
 
 function keyAt(batch: Buffer, offset: Offset): RecordFacts["key"] {
@@ -78,9 +97,9 @@ function sentenceOf(
 function describe(fate: MessageFate, mode: SubscriptionMode): string {
   switch (fate.kind) {
     case "ready":
-      return "It is handed out as soon as a consumer has credit";
+      return `It is handed out as soon as a consumer has credit${unreadText(fate, mode)}`;
     case "settled":
-      return "It is settled";
+      return `It is settled${unwantedText(fate)}`;
     case "settling":
       return "It is settled; that is being replicated";
     case "leased":
@@ -102,6 +121,21 @@ function describe(fate: MessageFate, mode: SubscriptionMode): string {
     case "absent":
       return "There is no such message: it was never written, or retention dropped it";
   }
+}
+
+function unreadText(
+  { unread }: Extract<MessageFate, { readonly kind: "ready" }>,
+  mode: SubscriptionMode,
+): string {
+  if (unread === undefined) return "";
+  const order = orderOf(mode, unread.key);
+  return ` and nothing comes before it in ${order}; from offset ${unread.offset} on nobody has looked yet`;
+}
+
+function unwantedText({ unwantedBy }: Extract<MessageFate, { readonly kind: "settled" }>): string {
+  if (unwantedBy === undefined) return "";
+  const doubt = "the subscription was altered, so that nobody knows which";
+  return `, acknowledged by a consumer or passed over by a filter (${doubt}); its present filter does not want it: ${unwantedBy}`;
 }
 
 function orderOf(mode: SubscriptionMode, key: Buffer | undefined): string {

@@ -173,6 +173,19 @@ export class KeyedMode<B> implements ModeRules<B> {
     return { offset: turn.head, key: keyOfName(turn.name) };
   }
 
+  unreadBefore(offset: Offset, key: KnownKey | undefined): Offset | undefined {
+    if (key !== undefined && this.#nameOf(key.value) === undefined) return undefined;
+    if (this.#order.isKnown(offset) || this.#order.find(offset) !== undefined) return undefined;
+    const { settled } = this.#core.state;
+    let first = this.#plan.first;
+    // Each step leaves a run of the plan, or of what is settled.
+    for (let last = -1; last < first && first < offset; ) {
+      last = first;
+      first = this.#plan.next(settled.nextUnsettled(first));
+    }
+    return first < offset ? first : undefined;
+  }
+
   dropReadAhead(): void {
     this.#dropLoaded();
     this.#order.dropWindow();

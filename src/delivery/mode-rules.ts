@@ -43,6 +43,8 @@ export interface ModeRules<B> {
   keyOf(offset: Offset): KnownKey | undefined;
   /** What this message waits for, as far as it is known. */
   behind(offset: Offset, key: KnownKey | undefined): Behind | undefined;
+  /** From where on, before this message, nobody has looked whether something comes before it in order; undefined: nowhere. */
+  unreadBefore(offset: Offset, key: KnownKey | undefined): Offset | undefined;
 
   /** Everything that was read is to be read again: the filter is another one, or the cursor elsewhere. */
   dropReadAhead(): void;

@@ -105,6 +105,10 @@ export class SharedMode<B> implements ModeRules<B> {
     return undefined;
   }
 
+  unreadBefore(): undefined {
+    return undefined;
+  }
+
   dropReadAhead(): void {
     for (const held of this.#loaded) this.#core.release(held);
     this.#loaded = [];

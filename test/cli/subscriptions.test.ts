@@ -200,6 +200,24 @@ describe("cli: subscription questions", () => {
     expect(text).toMatch(/2023-11-14T22:13:20.000Z +nack +no such customer/);
   });
 
+  it("explain: of a message that died, where its letter is", async () => {
+    const explanation = {
+      fate: "dead",
+      sentence: "It failed for good.",
+      handedOut: 1,
+      failed: 1,
+      failures: [{ timeMs: 1_700_000_000_000, cause: "reject", error: "no such customer" }],
+      deadLetter: { topic: "dlq/mail", partition: 0, offset: 12 },
+    };
+    const { terminal } = await run("subscription explain mail orders/3 1200", { explanation });
+    expect(terminal.out.join("")).toMatch(/It failed for good.*\n\n.*\n.*reject +no such customer/);
+    expect(terminal.talk).toEqual(["look at it with: flotilla dlq show mail 0 12"]);
+    const json = await run("subscription explain mail orders/3 1200 -o json", { explanation });
+    const { deadLetter, fate } = explanation;
+    expect(JSON.parse(json.terminal.out.join(""))).toMatchObject({ fate, deadLetter });
+    expect(json.terminal.talk).toEqual([]);
+  });
+
   it("parked and release: keys as text or hex, and what becomes of the message", async () => {
     const parked = await run("subscription parked mail orders/3", {
       parked: [

@@ -16,6 +16,18 @@ describe("dispatcher, fifo", () => {
     });
   });
 
+  it("without a consumer nobody knows what comes before a message, with a key or without one", () => {
+    const h = new Harness("fifo");
+    h.append([undefined, "a", undefined, "a"]);
+    const fateOf = (offset: number, key: string | undefined) => {
+      const value = key === undefined ? undefined : Buffer.from(key);
+      return h.dispatcher.explain(offset, h.nowMs, { value }).fate;
+    };
+    expect(fateOf(0, undefined)).toEqual({ kind: "ready", unread: undefined });
+    expect(fateOf(2, undefined)).toEqual({ kind: "ready", unread: { offset: 0, key: undefined } });
+    expect(fateOf(3, "a")).toEqual({ kind: "ready", unread: { offset: 0, key: Buffer.from("a") } });
+  });
+
   it("an empty key is a key like others", () => {
     const h = new Harness("fifo");
     h.append(["", undefined]);

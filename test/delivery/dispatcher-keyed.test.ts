@@ -92,6 +92,38 @@ describe("dispatcher, keyed: order", () => {
     expect(h.dispatcher.explain(6000, h.nowMs).fate.kind).toBe("settled");
   });
 
+  it("the window: of what it does not reach nobody knows whether something comes before it", () => {
+    const h = new Harness("keyed");
+    for (let batch = 0; batch < 12; batch += 1) h.append(new Array<string>(500).fill("a"));
+    h.append(["b", "a", "b", undefined]);
+    h.consumer(1);
+    h.pump();
+    const fateOf = (offset: number, key: string | undefined) => {
+      const value = key === undefined ? undefined : Buffer.from(key);
+      return h.dispatcher.explain(offset, h.nowMs, { value }).fate;
+    };
+    const unread = { offset: 4097, key: Buffer.from("b") };
+    expect(fateOf(6002, "b")).toEqual({ kind: "ready", unread });
+    expect(fateOf(6001, "a")).toMatchObject({ kind: "waiting", behindOffset: 0 });
+    expect(fateOf(6003, undefined)).toEqual({ kind: "ready", unread: undefined });
+  });
+
+  it("the window: what was looked at and waits for credit only is ready", () => {
+    const h = new Harness("keyed");
+    h.append(["a", "b"]);
+    h.consumer(1, 1);
+    h.pump();
+    const key = { value: Buffer.from("b") };
+    expect(h.dispatcher.explain(1, h.nowMs, key).fate).toEqual({
+      kind: "ready",
+      unread: undefined,
+    });
+    h.append(["c"]);
+    h.lose(1);
+    h.dispatcher.dropReadAhead();
+    expect(h.dispatcher.explain(1, h.nowMs, key).fate).toMatchObject({ unread: { offset: 0 } });
+  });
+
   it("the window in bytes: large batches that wait are bounded", () => {
     const h = new Harness("keyed");
     for (let batch = 0; batch < 40; batch += 1) h.append(new Array<string>(5000).fill("a"));

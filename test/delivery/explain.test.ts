@@ -73,6 +73,16 @@ function dropBelow(logStartOffset: number): Prepare {
   };
 }
 
+/** Another version of the definition. */
+function alter(definition: Definition): Prepare {
+  return async ({ clock, directory }) => {
+    directory.set([rowOf({ ...definition, version: 6 })]);
+    await clock.run(0);
+  };
+}
+
+const UNWANTED = `It is settled, acknowledged by a consumer or passed over by a filter (the subscription was altered, so that nobody knows which); its present filter does not want it: ${SQL}.`;
+
 const STATES: readonly State[] = [
   {
     title: "ready: nobody consumes",
@@ -170,6 +180,129 @@ const STATES: readonly State[] = [
     offset: 1,
     fate: { kind: "filtered", filter: SQL },
     sentence: `The filter does not want it: ${SQL}.`,
+  },
+  {
+    title:
+      "settled: whether by a consumer or by a filter is not known once the subscription was altered",
+    keys: ["us"],
+    prepare: async (stage, stream) => {
+      await settling("ack", 0)(stage, stream);
+      await alter({ filter: SQL })(stage, stream);
+    },
+    offset: 0,
+    fate: { kind: "settled", unwantedBy: SQL },
+    sentence: UNWANTED,
+  },
+  {
+    title: "settled: by a filter, and the subscription was altered: that is not known, either",
+    definition: { filter: SQL },
+    keys: ["us", "eu"],
+    prepare: async (stage, stream) => {
+      await settling("ack", 1)(stage, stream);
+      await alter({ filter: SQL, ackDeadlineMs: 5000 })(stage, stream);
+    },
+    offset: 0,
+    fate: { kind: "settled", unwantedBy: SQL },
+    sentence: UNWANTED,
+  },
+  {
+    title: "settled: what a former filter passed over does not come back",
+    definition: { filter: SQL },
+    keys: ["us", "eu"],
+    prepare: async (stage, stream) => {
+      await settling("ack", 1)(stage, stream);
+      await alter({})(stage, stream);
+    },
+    offset: 0,
+    fate: { kind: "settled" },
+    sentence: "It is settled.",
+  },
+  {
+    title: "settling: acknowledged, whatever another filter says",
+    keys: ["us"],
+    prepare: async (stage, stream) => {
+      stage.partition.isHeld = true;
+      await settling("ack", 0)(stage, stream);
+      await alter({ filter: SQL })(stage, stream);
+    },
+    offset: 0,
+    fate: { kind: "settling" },
+    sentence: "It is settled; that is being replicated.",
+  },
+  {
+    title: "parked: it parked its key itself, whatever another filter says",
+    definition: { mode: "keyed", onFailure: "park", retry: ONCE },
+    keys: ["us"],
+    prepare: async (stage, stream) => {
+      await settling("nack", 0)(stage, stream);
+      await alter({ mode: "keyed", onFailure: "park", retry: ONCE, filter: SQL })(stage, stream);
+    },
+    offset: 0,
+    fate: { kind: "parked", behindOffset: 0, key: Buffer.from("us") },
+    handedOut: 1,
+    failed: 1,
+    sentence:
+      'The message at offset 0 failed for good and parked the order of key "us". It failed once.',
+  },
+  {
+    title: "filtered: another filter does not want it, and nobody has read it yet",
+    keys: ["eu", "us"],
+    isIdle: true,
+    prepare: alter({ filter: SQL }),
+    offset: 1,
+    fate: { kind: "filtered", filter: SQL },
+    sentence: `The filter does not want it: ${SQL}.`,
+  },
+  {
+    title: "ready (keyed): the first one that nobody has read",
+    definition: { mode: "keyed", onFailure: "park" },
+    keys: ["k", "k"],
+    isIdle: true,
+    offset: 0,
+    fate: { kind: "ready" },
+    sentence: "It is handed out as soon as a consumer has credit.",
+  },
+  {
+    title: "ready (keyed): nobody consumes, and perhaps an earlier one of its key is not settled",
+    definition: { mode: "keyed", onFailure: "park" },
+    keys: ["k", "other", "k"],
+    isIdle: true,
+    offset: 2,
+    fate: { kind: "ready", unread: { offset: 0, key: K } },
+    sentence:
+      'It is handed out as soon as a consumer has credit and nothing comes before it in the order of key "k"; from offset 0 on nobody has looked yet.',
+  },
+  {
+    title: "ready (keyed): without a key it has no order, whoever has read what",
+    definition: { mode: "keyed", onFailure: "park" },
+    keys: ["k", ""],
+    isIdle: true,
+    offset: 1,
+    fate: { kind: "ready" },
+    sentence: "It is handed out as soon as a consumer has credit.",
+  },
+  {
+    title: "ready (keyed): everything before it is settled",
+    definition: { mode: "keyed", onFailure: "park" },
+    keys: ["k", "k"],
+    prepare: async (stage, stream) => {
+      await settling("ack", 0)(stage, stream);
+      stream.close();
+      await stage.clock.run(60_000);
+    },
+    offset: 1,
+    fate: { kind: "ready" },
+    sentence: "It is handed out as soon as a consumer has credit.",
+  },
+  {
+    title: "ready (fifo): nobody consumes; messages without a key are in order, too",
+    definition: { mode: "fifo", onFailure: "park" },
+    keys: ["", ""],
+    isIdle: true,
+    offset: 1,
+    fate: { kind: "ready", unread: { offset: 0, key: undefined } },
+    sentence:
+      "It is handed out as soon as a consumer has credit and nothing comes before it in the order of messages without a key; from offset 0 on nobody has looked yet.",
   },
   {
     title: "waiting (keyed): an earlier one of its key is out",

@@ -1,5 +1,6 @@
 import { afterAll, expect, test } from "vitest";
 import { seededRandom } from "../../src/base/random.ts";
+import { createClient } from "../../src/client/index.ts";
 import { BrokerError } from "../../src/model/errors.ts";
 import { slotOf } from "../../src/model/slots.ts";
 import {
@@ -18,9 +19,16 @@ import {
 } from "../../src/rpc/methods.ts";
 import type { ServiceRegistry } from "../../src/rpc/ports.ts";
 import { type Loopback, openLoopback } from "../rpc/loopback.ts";
-import { findPython, pythonSlots, runPythonExample } from "./rpc-python-example.ts";
+import { InProcessCluster } from "../support/in-process-cluster.ts";
+import {
+  findPython,
+  pythonSlots,
+  runPythonConsumer,
+  runPythonExample,
+} from "./rpc-python-example.ts";
 
-// The example against stubs of two brokers that keep one partition in memory; the first broker leads nothing.
+// Publishing against stubs of two brokers that keep one partition in memory, the first of which leads nothing; consuming against
+// three brokers.
 
 const brokers: Loopback[] = [];
 afterAll(async () => {
@@ -123,3 +131,26 @@ test("python example: its hash of keys is ours (random keys, seed 7)", async (co
   );
   expect(await pythonSlots(found.python, keys)).toEqual(keys.map((key) => slotOf(key)));
 });
+
+test("python example: consumes a subscription, acknowledges one by one (three brokers)", async (context) => {
+  const cluster = await InProcessCluster.start();
+  try {
+    const endpoints = cluster.nodes.map(({ client }) => client);
+    const result = await runPythonConsumer(endpoints, "orders", 25);
+    if ("skipped" in result) {
+      context.skip(result.skipped);
+      return;
+    }
+    expect(result.summary).toEqual({
+      handled: 25,
+      confirmed: 25,
+      checks: { "all handled": true, "all confirmed": true, "failed one came again": true },
+    });
+    const client = createClient({ bootstrap: endpoints });
+    const { partitions } = await client.admin().subscriptions.progress("from-python");
+    expect(partitions.map(({ unsettledMessages }) => unsettledMessages)).toEqual([0, 0, 0]);
+    await client.close();
+  } finally {
+    await cluster.close();
+  }
+}, 120_000);

@@ -64,6 +64,33 @@ export async function runPythonExample(
   return { summary: JSON.parse(lastLine) as PythonSummary, output: stdout };
 }
 
+export interface PythonConsumption {
+  readonly handled: number;
+  readonly confirmed: number;
+  readonly checks: Readonly<Record<string, boolean>>;
+}
+
+/** Sends so many messages and consumes them by a subscription, both created unless they exist. Rejects as runPythonExample. */
+export async function runPythonConsumer(
+  endpoints: readonly string[],
+  topic: string,
+  count: number,
+): Promise<{ readonly skipped: string } | { readonly summary: PythonConsumption }> {
+  const found = await findPython();
+  if ("skipped" in found) {
+    process.stderr.write(`SKIPPED: ${found.skipped}\n`);
+    return found;
+  }
+  const args = [
+    path.join(EXAMPLE, "subscribe.py"),
+    ...endpoints.flatMap((endpoint) => ["--endpoint", endpoint]),
+    ...["--topic", topic, "--subscription", "from-python", "--create", "--send", `${count}`],
+  ];
+  const { stdout } = await run(found.python, ["-B", ...args], { timeout: 60_000 });
+  const lastLine = stdout.trimEnd().split("\n").at(-1) ?? "{}";
+  return { summary: JSON.parse(lastLine) as PythonConsumption };
+}
+
 /** What the example's slot_of() says about each key. */
 export async function pythonSlots(python: string, keys: readonly Buffer[]): Promise<number[]> {
   const program =

@@ -5,6 +5,7 @@ import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { createClient } from "../../src/client/index.ts";
 import { InProcessCluster } from "../support/in-process-cluster.ts";
 
 const run = promisify(execFile);
@@ -38,5 +39,16 @@ describe("examples of subscriptions", () => {
       timeout: 60_000,
     });
     expect(stdout).not.toBe("");
+    await expect.poll(leftBehind, { timeout: 10_000 }).toEqual([]);
   });
 });
+
+/** What is in the cluster besides the examples: nothing. */
+async function leftBehind(): Promise<string[]> {
+  const client = createClient({ bootstrap: cluster?.nodes.map((node) => node.client) ?? [] });
+  const names: string[] = [];
+  for await (const { name } of client.admin().listTopics()) names.push(name);
+  for await (const { name } of client.admin().subscriptions.list()) names.push(name);
+  await client.close();
+  return names;
+}

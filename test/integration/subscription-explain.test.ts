@@ -98,6 +98,14 @@ it("explain: settled, filtered, leased, waiting, parked, delayed, ready, absent,
   expect(await toldOf("s", 7)).toMatchObject({ fate: "ready" });
   await subscriptions.pause("s");
   await expect.poll(() => toldOf("s", 7), { timeout: 10_000 }).toMatchObject({ fate: "paused" });
+
+  // Of an altered subscription nobody knows whether a filter or a consumer settled what the present filter does not want.
+  const other = { kind: "sql", expression: "region = 'asia'" } as const;
+  await subscriptions.alter("s", { filter: other });
+  const doubtful = { fate: "settled", filter: JSON.stringify(other) };
+  await expect.poll(() => toldOf("s", 1), { timeout: 10_000 }).toMatchObject(doubtful);
+  expect(await toldOf("s", 0)).toMatchObject(doubtful);
+  expect(await toldOf("s", 7)).toMatchObject({ fate: "filtered", filter: JSON.stringify(other) });
 }, 60_000);
 
 it("explain: dead, with its attempts, while the dead letter topic does not take it", async () => {
@@ -114,5 +122,47 @@ it("explain: dead, with its attempts, while the dead letter topic does not take 
     failed: 2,
     causes: ["nack first", "nack second"],
   });
+  await consumer.close({ timeoutMs: 100 });
+}, 60_000);
+
+it("explain: dead, with its attempts, once it stands in the dead letter topic; then redriven and done", async () => {
+  const { deadLetters, subscriptions } = client.admin();
+  const retry = { attempts: 2, delaysMs: [1] };
+  await subscriptions.create({ name: "s", topics: "orders", retry });
+  await send(["a", "eu"], ["b", "eu"]);
+  const consumer = client.consumer({ subscription: "s", autoAck: false });
+  const messages = consumer[Symbol.asyncIterator]();
+  for (let taken = 0; taken < 3; taken += 1) {
+    const message = await take(messages);
+    if (message.offset === 0) await message.ack();
+    else await message.nack({ error: `attempt ${message.attempt}` });
+  }
+  const place = { topic: "orders", partition: 0, offset: 1 };
+  const plain = () => subscriptions.explain("s", place, { deadLetters: false });
+  await expect.poll(plain, { timeout: 20_000 }).toMatchObject({ fate: "settled", failures: [] });
+  expect(await toldOf("s", 1)).toMatchObject({
+    fate: "dead",
+    failed: 2,
+    causes: ["nack attempt 1", "nack attempt 2"],
+  });
+  const told = await subscriptions.explain("s", place);
+  expect(told.deadLetter).toMatchObject({
+    topic: "dlq/s",
+    partition: 0,
+    offset: 0,
+    reason: "attempts",
+    error: "attempt 2",
+    open: true,
+  });
+  expect(told.sentence).toContain(
+    "(attempts: attempt 2), and its letter stands in dlq/s/0 at offset 0.",
+  );
+  expect(await toldOf("s", 0)).toMatchObject({ fate: "settled", failed: 0 });
+
+  await deadLetters.redrive("s");
+  await (await take(messages)).ack();
+  const done = await subscriptions.explain("s", place);
+  expect(done).toMatchObject({ fate: "dead", deadLetter: { open: false } });
+  expect(done.sentence).toContain("dealt with: it was redriven, or acknowledged in dlq/s");
   await consumer.close({ timeoutMs: 100 });
 }, 60_000);

@@ -136,6 +136,8 @@ function factsOf(fate: MessageExplanation["fate"]): Partial<ExplainResponse> {
       return { consumer: fate.consumerId, untilMs: wholeMs(fate.untilMs) };
     case "filtered":
       return { filter: fate.filter };
+    case "settled":
+      return { filter: fate.unwantedBy ?? "" };
     case "waiting":
     case "parked":
       return { behindOffset: fate.behindOffset, key: fate.key };

@@ -9,7 +9,7 @@ import type {
   PartitionChoice,
   SeekAnswer,
 } from "../subscription-port.ts";
-import { printRows, renderTable } from "../table.ts";
+import { type Column, printRows, renderTable } from "../table.ts";
 import { parsePartition } from "./replica.ts";
 
 export interface SeekOptions extends GlobalOptions {
@@ -99,19 +99,22 @@ export async function subscriptionExplain(
     return;
   }
   terminal.line(answer.sentence === "" ? (answer.fate ?? "unknown") : answer.sentence);
-  if (answer.failures.length === 0) return;
-  terminal.line("");
-  terminal.line(
-    renderTable(
-      [
-        { title: "FAILED AT", text: ({ timeMs }) => new Date(timeMs).toISOString() },
-        { title: "CAUSE", text: (row) => row.cause },
-        { title: "ERROR", text: (row) => row.error },
-      ],
-      answer.failures,
-    ),
+  if (answer.failures.length > 0) {
+    terminal.line("");
+    terminal.line(renderTable(FAILURE_COLUMNS, answer.failures));
+  }
+  const { deadLetter } = answer;
+  if (deadLetter === undefined) return;
+  terminal.note(
+    `look at it with: flotilla dlq show ${name} ${deadLetter.partition} ${deadLetter.offset}`,
   );
 }
+
+const FAILURE_COLUMNS: readonly Column<FailedAttempt>[] = [
+  { title: "FAILED AT", text: ({ timeMs }) => new Date(timeMs).toISOString() },
+  { title: "CAUSE", text: (row) => row.cause },
+  { title: "ERROR", text: (row) => row.error },
+];
 
 export async function subscriptionParked(
   name: string,

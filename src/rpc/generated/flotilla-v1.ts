@@ -6290,7 +6290,10 @@ export interface ExplainResponse {
   readonly consumer: string;
   /** LEASED: when the lease ends; DELAYED: when it is due; ms since 1970. */
   readonly untilMs: number;
-  /** FILTERED: JSON of the filter. */
+  /**
+   * FILTERED: JSON of the filter. SETTLED: of the present one, when it does not want the message, and the subscription was
+   * altered: nobody knows whether the message was acknowledged or filtered.
+   */
   readonly filter: string;
   /** WAITING: the offset of the message that it waits for; PARKED: of the one that parked its key. */
   readonly behindOffset: number;
