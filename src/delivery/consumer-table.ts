@@ -1,6 +1,7 @@
 // The push sessions that get messages from one dispatcher, and whose turn it is. A turn is one lease, then the others come
 // first: a thousand consumers with little credit all get their share. Until the first turn the row is shuffled by a hash of
-// the dispatcher's name: otherwise the first burst of every partition would go to the consumers that came first. Pure.
+// the dispatcher's name: otherwise the first burst of every partition would go to the consumers that came first. Those that
+// may be gone have turns only when nobody else can. Pure.
 import { type ConsumerHash, consumerHash } from "./consumer-hash.ts";
 import type { ConsumerInfo, ConsumerKey, Credit } from "./dispatch-types.ts";
 import { rendezvousHash } from "./rendezvous-plan.ts";
@@ -15,7 +16,9 @@ export class Consumer {
   /** It said what it still works on. */
   hasResumed = false;
   isGone = false;
-  /** It stands in the row of turns. */
+  /** It lost something by its deadline and has said nothing since: nobody may be there. */
+  isSilent = false;
+  /** It stands in a row of turns. */
   isInRow = false;
   /** Newest delivery number it got. */
   lastNumber = 0;
@@ -57,6 +60,8 @@ export class ConsumerTable {
   #hasBegun = false;
   #row: Consumer[] = [];
   #rowStart = 0;
+  /** Silent ones that were met in the row. */
+  #silent: Consumer[] = [];
   #version = 0;
 
   /**
@@ -109,6 +114,17 @@ export class ConsumerTable {
     this.#version += 1;
   }
 
+  setSilent(consumer: Consumer, isSilent: boolean): void {
+    if (consumer.isSilent === isSilent) return;
+    consumer.isSilent = isSilent;
+    this.#version += 1;
+    const at = isSilent ? -1 : this.#silent.indexOf(consumer);
+    if (at < 0) return;
+    this.#silent.splice(at, 1);
+    consumer.isInRow = false;
+    this.wake(consumer);
+  }
+
   canReceive(consumer: Consumer): boolean {
     if (consumer.isGone || consumer.isDraining || !consumer.hasCredit) return false;
     return consumer.hasResumed || !this.#mustResume;
@@ -127,12 +143,13 @@ export class ConsumerTable {
     for (; this.#rowStart < this.#row.length; this.#rowStart += 1) {
       const consumer = this.#row[this.#rowStart];
       if (consumer === undefined) continue;
-      if (this.canReceive(consumer)) return consumer;
-      consumer.isInRow = false;
+      if (!this.canReceive(consumer)) consumer.isInRow = false;
+      else if (consumer.isSilent) this.#silent.push(consumer);
+      else return consumer;
     }
     this.#row = [];
     this.#rowStart = 0;
-    return undefined;
+    return this.#firstSilent();
   }
 
   /** The first one had its turn. */
@@ -140,13 +157,23 @@ export class ConsumerTable {
     const consumer = this.first();
     if (consumer === undefined) return;
     this.#hasBegun = true;
-    this.#rowStart += 1;
     consumer.isInRow = false;
+    if (consumer.isSilent) this.#silent.shift();
+    else this.#rowStart += 1;
     if (this.#rowStart > 1024 && this.#rowStart * 2 > this.#row.length) {
       this.#row.splice(0, this.#rowStart);
       this.#rowStart = 0;
     }
     this.wake(consumer);
+  }
+
+  #firstSilent(): Consumer | undefined {
+    for (;;) {
+      const [consumer] = this.#silent;
+      if (consumer === undefined || this.canReceive(consumer)) return consumer;
+      consumer.isInRow = false;
+      this.#silent.shift();
+    }
   }
 
   /** It takes a place in the row, whoever stood there goes to the end: costs the same however long the row is. */

@@ -134,6 +134,13 @@ export class DeliveryRunner implements ReadSource {
     this.markDirty();
   }
 
+  /** See Dispatcher.setSilent. */
+  setSilent(key: ConsumerKey, isSilent: boolean): void {
+    if (!this.#members.has(key)) return;
+    this.dispatcher.setSilent(key, isSilent);
+    this.markDirty();
+  }
+
   drain(key: ConsumerKey): void {
     if (this.#members.has(key)) this.dispatcher.drain(key);
   }

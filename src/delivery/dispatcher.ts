@@ -95,6 +95,15 @@ export class Dispatcher<B> {
     if (known !== undefined) this.#core.consumers.wake(known);
   }
 
+  /**
+   * Of its whole stream, whatever partition it is about: something was lost by its deadline (what is lost here counts without
+   * this call), or it said something.
+   */
+  setSilent(consumer: ConsumerKey, isSilent: boolean): void {
+    const known = this.#core.consumers.get(consumer);
+    if (known !== undefined) this.#core.consumers.setSilent(known, isSilent);
+  }
+
   /** Nothing more goes to it; what it holds may be settled. */
   drain(consumer: ConsumerKey): void {
     const known = this.#core.consumers.get(consumer);

@@ -59,7 +59,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
     const { consumers, leases } = this.#core;
     if (this.#chosenVersion !== consumers.version) {
       this.#chosenVersion = consumers.version;
-      this.#chosen = chooseOwner(this.#candidates(), this.#partitionName);
+      this.#chosen = this.#choose();
     }
     const chosen = this.#chosen;
     if (chosen === undefined || leases.isHeldByOthers(chosen.key)) return undefined;
@@ -166,9 +166,16 @@ export class ExclusiveMode<B> implements ModeRules<B> {
     this.#noteDead();
   }
 
-  *#candidates(): Generator<Consumer> {
+  /** A silent one only when all are: its partition would stand still until its stream ends. */
+  #choose(): Consumer | undefined {
+    const heard = chooseOwner(this.#candidates(false), this.#partitionName);
+    return heard ?? chooseOwner(this.#candidates(true), this.#partitionName);
+  }
+
+  *#candidates(areSilent: boolean): Generator<Consumer> {
     for (const consumer of this.#core.consumers.all()) {
-      if (consumer.hasResumed && !consumer.isDraining) yield consumer;
+      const isReady = consumer.hasResumed && !consumer.isDraining;
+      if (isReady && consumer.isSilent === areSilent) yield consumer;
     }
   }
 

@@ -68,6 +68,8 @@ export class PushSession implements RunnerConsumer {
   #row: SubscriptionRow;
   #isFlushDue = false;
   #isDraining = false;
+  /** The consumer lost something by its deadline, and has said nothing since. */
+  #isSilent = false;
   #isClosed = false;
   /** The transport, or the node's memory for answers, is full. */
   #isBlocked = false;
@@ -112,6 +114,7 @@ export class PushSession implements RunnerConsumer {
 
   /** What a message says besides `open`. @throws BrokerError INVALID_REQUEST, which ends the stream */
   proceed({ creditBytes, creditMessages, drain, held, settle }: SubscribeMessage): void {
+    if (this.#isSilent) this.#setSilent(false);
     if (held.length > 0) this.#answered(checkHeld(held, "held"));
     if (creditMessages > 0 || creditBytes > 0) {
       this.#credit.add(creditMessages, creditBytes);
@@ -148,6 +151,7 @@ export class PushSession implements RunnerConsumer {
     if (!isComplete || runner.isAwaited(key)) this.#await(channel);
     else this.#resume(channel, named);
     if (this.#isDraining) runner.drain(key);
+    if (this.#isSilent) runner.setSilent(key, true);
   }
 
   /** The transport takes messages again. */
@@ -228,6 +232,7 @@ export class PushSession implements RunnerConsumer {
   lost(number: number, { cause, number: deliveryNumber, ranges }: LostDelivery): void {
     this.#draft.lost({ channel: number, deliveryNumber, ranges: pairsOf(ranges), cause });
     this.#scheduleFlush();
+    if (cause === "deadline" && !this.#isSilent) this.#setSilent(true);
   }
 
   settled(number: number): void {
@@ -303,6 +308,12 @@ export class PushSession implements RunnerConsumer {
       this.#adjustReading();
     });
     this.#congested.set(runner, leave);
+  }
+
+  /** All its partitions: one that is gone would keep the others as well. */
+  #setSilent(isSilent: boolean): void {
+    this.#isSilent = isSilent;
+    for (const { key, runner } of this.#channels.all()) runner.setSilent(key, isSilent);
   }
 
   #drain(): void {

@@ -86,13 +86,15 @@ export class SettleDesk<B> {
     return oldest?.offset;
   }
 
-  /** Takes back what was not settled in time. */
+  /** Takes back what was not settled in time; whoever had it is silent until it is heard. */
   expire(random: number): void {
     const failed: Offset[] = [];
     const returned: OffsetRange[] = [];
-    const { leases, nowMs } = this.#core;
+    const { consumers, leases, nowMs } = this.#core;
     for (let lease = leases.expired(nowMs); lease !== undefined; lease = leases.expired(nowMs)) {
-      const reportsBegun = this.#core.consumers.get(lease.consumer)?.reportsBegun === true;
+      const consumer = consumers.get(lease.consumer);
+      if (consumer !== undefined) consumers.setSilent(consumer, true);
+      const reportsBegun = consumer?.reportsBegun === true;
       for (const range of this.#core.revoke(lease, lease.from, "deadline")) {
         const isBegun = (at: Offset): boolean => lease.isBegun(at);
         splitRun(range, reportsBegun ? isBegun : () => true, failed, returned);

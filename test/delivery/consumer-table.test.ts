@@ -61,3 +61,40 @@ test("turns: after the first turn the row keeps its order, and who wakes comes l
   add(5);
   expect([turn(), turn(), turn(), turn(), turn(), turn()]).toEqual([...round, 5]);
 });
+
+test("turns: silent ones come when nobody else can, by turns, and have one place again when they are heard", () => {
+  const table = new ConsumerTable("orders/0", false);
+  const consumers = [0, 1, 2, 3].map((key) =>
+    table.add(key, {
+      id: `consumer-${key}`,
+      reportsBegun: true,
+      credit: { messages: 1000, bytes: 1000 },
+    }),
+  );
+  const [silent, others] = [consumers.slice(0, 2), consumers.slice(2)];
+  const turns = (count: number): readonly number[] => {
+    const keys = Array.from({ length: count }, () => {
+      const consumer = table.first();
+      table.rotate();
+      return consumer?.key ?? -1;
+    });
+    return keys.sort((a, b) => a - b);
+  };
+  for (let round = 0; round < 3; round += 1) {
+    for (const one of silent) table.setSilent(one, true);
+    expect(turns(6)).toEqual([2, 2, 2, 3, 3, 3]);
+    for (const { credit } of others) credit.messages = 0;
+    expect(turns(6)).toEqual([0, 0, 0, 1, 1, 1]);
+    for (const one of others) {
+      one.credit.messages = 1000;
+      table.wake(one);
+    }
+    expect(turns(2)).toEqual([2, 3]);
+    // Both in the row of silent ones, or one of them not met there yet.
+    if (round === 1) table.first();
+    for (const one of silent) table.setSilent(one, false);
+    expect(turns(8)).toEqual([0, 0, 1, 1, 2, 2, 3, 3]);
+  }
+  for (const one of consumers) table.remove(one);
+  expect(table.first()).toBeUndefined();
+});

@@ -68,6 +68,7 @@ export class DispatchModel {
     failures: 0,
     seeks: 0,
     voided: 0,
+    passedOver: 0,
   };
 
   constructor(mode: SubscriptionMode, changes: Partial<SubscriptionDefinition>, random: Random) {
@@ -98,6 +99,7 @@ export class DispatchModel {
     else if (action < 0.98) this.#changeLeader();
     else if (action < 0.985) this.#seek();
     else if (action < 0.99) this.h.dispatcher.seeked(this.h.nowMs);
+    else if (action < 0.995) this.#fallSilent();
     this.#takeOutput();
     this.#check();
   }
@@ -187,6 +189,12 @@ export class DispatchModel {
   #addCredit(messages = this.#random.integer(1, 15)): void {
     const worker = this.#anyWorker();
     if (worker !== undefined) this.h.credit(worker.key, messages);
+  }
+
+  /** It lost something in another partition. */
+  #fallSilent(): void {
+    const worker = this.#anyWorker();
+    if (worker !== undefined) this.h.setSilent(worker.key, true);
   }
 
   #settleSome(): void {
@@ -433,6 +441,22 @@ export class DispatchModel {
     }
     for (const { numbers } of confirmed) for (const number of numbers) this.#confirm(number);
     for (const delivery of deliveries) this.#deliver(delivery);
+    for (const { consumer } of deliveries) this.#checkSilent(consumer);
+  }
+
+  /** Whoever may be gone comes last. What somebody could still take after everything went out it could have taken before. */
+  #checkSilent(consumer: number): void {
+    const { definition, silent } = this.h;
+    const isExclusive = definition.mode === "exclusive";
+    const able = [...this.#workers.values()].filter(({ credit }) => credit.messages > 0);
+    if (!silent.has(consumer)) {
+      if (able.some(({ key }) => silent.has(key))) this.counts.passedOver += 1;
+      return;
+    }
+    const better = (isExclusive ? [...this.#workers.values()] : able).find(
+      ({ key }) => !silent.has(key),
+    );
+    if (better !== undefined) throw new Error(`a silent one comes before ${better.id}`);
   }
 
   #confirm(number: number): void {

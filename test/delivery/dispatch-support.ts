@@ -79,6 +79,8 @@ export class Harness {
   readonly credits = new Map<ConsumerKey, Credit>();
   /** Of the consumers that are there. */
   readonly ids = new Map<ConsumerKey, string>();
+  /** Who lost something by its deadline and has said nothing since. */
+  readonly silent = new Set<ConsumerKey>();
   /** Handles that the dispatcher has. */
   readonly heldBatches: string[] = [];
   readonly reads: ReadRequest[] = [];
@@ -127,13 +129,21 @@ export class Harness {
   credit(key: ConsumerKey, messages: number): void {
     const credit = this.credits.get(key);
     if (credit !== undefined) credit.messages += messages;
+    this.setSilent(key, false);
     this.dispatcher.creditAdded(key);
+  }
+
+  setSilent(key: ConsumerKey, isSilent: boolean): void {
+    if (isSilent) this.silent.add(key);
+    else this.silent.delete(key);
+    this.dispatcher.setSilent(key, isSilent);
   }
 
   lose(key: ConsumerKey): void {
     this.dispatcher.removeConsumer(key, this.nowMs, this.random);
     this.credits.delete(key);
     this.ids.delete(key);
+    this.silent.delete(key);
   }
 
   /** @returns the number of the settlement, and what the dispatcher said to it */
@@ -156,6 +166,7 @@ export class Harness {
       error: "",
       ...more,
     };
+    this.setSilent(key, false);
     const outcome = this.dispatcher.settle(key, settlement, this.nowMs, this.random);
     return { number, outcome };
   }
@@ -185,6 +196,9 @@ export class Harness {
   take(): Output<string> {
     const output = this.dispatcher.takeOutput(this.nowMs, this.random);
     this.outputs.push(output);
+    for (const { cause, consumer } of output.lost) {
+      if (cause === "deadline") this.silent.add(consumer);
+    }
     for (const handle of output.released) {
       const at = this.heldBatches.indexOf(handle);
       if (at < 0) throw new Error(`${handle} was released and is not held`);
@@ -243,6 +257,7 @@ export class Harness {
     this.dispatcher = this.#newDispatcher();
     this.credits.clear();
     this.ids.clear();
+    this.silent.clear();
     this.heldBatches.length = 0;
   }
 

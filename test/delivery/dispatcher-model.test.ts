@@ -43,6 +43,7 @@ describe("dispatcher: random consumers, faults and leaders", () => {
         failures: 0,
         seeks: 0,
         voided: 0,
+        passedOver: 0,
       };
       for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed += 1) {
         const { counts } = run(mode, onFailure, seed);
@@ -54,6 +55,7 @@ describe("dispatcher: random consumers, faults and leaders", () => {
         sums.failures += counts.failures;
         sums.seeks += counts.seeks;
         sums.voided += counts.voided;
+        sums.passedOver += counts.passedOver;
       }
       // The run proves something only when all of this happens.
       for (const [name, count] of Object.entries(sums))

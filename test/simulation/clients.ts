@@ -40,7 +40,13 @@ export function sendBySdk(
 ): void {
   const { acks, flush, key, partition, topic } = plan;
   const value = operations.begin(plan);
-  const message = { topic: topic.name, key, value, partition };
+  const message = {
+    topic: topic.name,
+    key,
+    value,
+    headers: operations.headersFor(plan),
+    partition,
+  };
   if (acks === "none") {
     producer.sendOneWay(message);
     done(false);

@@ -3,6 +3,7 @@
 // final reads.
 import type { Acks } from "../../src/model/durability.ts";
 import type { DurabilityClass, History } from "../../src/testkit/index.ts";
+import { markerOf, tagHeaders } from "./delivery/tags.ts";
 import type { TopicPlan } from "./plan/seed-plan.ts";
 import type { SimCluster } from "./sim-cluster.ts";
 import type { World } from "./world.ts";
@@ -46,11 +47,6 @@ export interface ScannedRange {
 /** Enough of a value to recognise it. */
 const SHOWN = 40;
 
-/** What filters of subscriptions go by (delivery/sim-subscription.ts): the end of the key. */
-export function markerOf(key: string): string {
-  return key.startsWith("last-") ? "last" : key.slice(-2);
-}
-
 export class Operations {
   sends = 0;
   acks = 0;
@@ -79,6 +75,11 @@ export class Operations {
     const about = { producer, topic: topic.name, key, value, durability, marker: markerOf(key) };
     this.#history.add({ type: "send", atMs, ...about });
     return value;
+  }
+
+  /** Of the message to send. */
+  headersFor({ key, topic }: SendPlan): ReturnType<typeof tagHeaders> {
+    return tagHeaders(this.#cluster.plan, topic.name, key);
   }
 
   acked(topic: string, value: string, placed: Placed, duplicate: boolean): void {

@@ -7,6 +7,7 @@ import { BrokerError, isBrokerError } from "../../src/model/errors.ts";
 import {
   FetchMessagesRequest,
   type FetchMessagesResponse,
+  type Header,
   PublishMessage,
   PublishRequest,
   QueryOutcomeRequest,
@@ -27,6 +28,7 @@ export interface PlainSend {
   readonly topic: string;
   readonly key: string;
   readonly value: string;
+  readonly headers?: readonly Header[];
   readonly partition?: number | undefined;
   readonly acks?: Acks | undefined;
   readonly flush?: Flush | undefined;
@@ -67,6 +69,7 @@ export class PublishClient {
         PublishMessage.create({
           key: Buffer.from(message.key),
           value: Buffer.from(message.value),
+          ...(message.headers !== undefined && { headers: message.headers }),
           // Values begin with what makes them unique.
           messageId: message.value.slice(0, MESSAGE_ID_CHARACTERS),
         }),

@@ -54,6 +54,7 @@ const PLAN = z.strictObject({
         onFailure: z.enum(["stop", "park", "skip"]),
         ackDeadlineMs: number,
         isFiltered: z.boolean(),
+        filtersByTags: z.literal(true).optional(),
         hasDeadLetters: z.boolean(),
         troubles: number,
         consumers: z.array(

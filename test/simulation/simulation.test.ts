@@ -86,6 +86,16 @@ describe("plans", () => {
     }
   });
 
+  it("filters: by SQL, and by tags", () => {
+    const plans = Array.from({ length: 300 }, (_, seed) => drawPlan(seededRandom(seed)));
+    const filtered = plans.flatMap(({ subscriptions = [] }) =>
+      subscriptions.filter(({ isFiltered }) => isFiltered),
+    );
+    const byTags = filtered.filter(({ filtersByTags }) => filtersByTags === true);
+    expect(byTags.length / filtered.length).toBeGreaterThan(0.25);
+    expect(byTags.length / filtered.length).toBeLessThan(0.75);
+  });
+
   it("an equal seed draws an equal plan", () => {
     expect(drawPlan(seededRandom(7))).toEqual(drawPlan(seededRandom(7)));
   });

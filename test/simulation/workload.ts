@@ -82,8 +82,9 @@ export class Workload {
       const plan = this.#planOf(user, topic);
       const value = this.operations.begin(plan);
       const { acks, flush, key } = plan;
-      const message = { topic: topic.name, key, value, acks, flush, deadlineMs: SEND_DEADLINE_MS };
-      const end = await this.#plain.send(message);
+      const headers = this.operations.headersFor(plan);
+      const message = { topic: topic.name, key, value, headers, acks, flush };
+      const end = await this.#plain.send({ ...message, deadlineMs: SEND_DEADLINE_MS });
       if ("receipt" in end) {
         this.operations.acked(topic.name, value, end.receipt, end.receipt.duplicate);
         if (acks === "leader") this.#askLater(topic.name, value, end.receipt);

@@ -12,6 +12,7 @@ import type { SubscriptionPlan } from "../plan/seed-plan.ts";
 import type { SimBroker } from "../sim-broker.ts";
 import type { SimCluster } from "../sim-cluster.ts";
 import { SimConsumer } from "./sim-consumer.ts";
+import { filterOf, MARKERS } from "./tags.ts";
 import { Zombie } from "./zombie.ts";
 
 /** A partition of one of its topics. */
@@ -79,7 +80,7 @@ export class SimSubscription {
 
   async create(): Promise<void> {
     const { ackDeadlineMs, attemptsMax, hasDeadLetters, mode, name, onFailure, topics } = this.plan;
-    const filter = this.plan.isFiltered ? FILTER : undefined;
+    const filter = filterOf(this.plan);
     const policies = { ackDeadlineMs, deadLetter: hasDeadLetters, onFailure };
     const retry = { ...RETRY, attempts: attemptsMax };
     const created = await this.#admin.create(
@@ -91,7 +92,7 @@ export class SimSubscription {
       ...{ type: "subscription", atMs: this.#cluster.world.nowMs, subscription: name },
       ...{ mode, topics, start: "earliest", attemptsMax, onFailure, ackDeadlineMs },
       deadLetterTopic: this.deadLetterTopic,
-      filter: this.plan.isFiltered ? { markers: MARKERS } : undefined,
+      filter: filter === undefined ? undefined : { markers: MARKERS },
     });
   }
 
@@ -343,7 +344,3 @@ function nameFor(place: string, prefix: string): string {
     )?.id ?? prefix
   );
 }
-
-const FILTER = { kind: "sql", expression: "$key LIKE '%-k0' OR $key LIKE 'last-%'" } as const;
-/** As operations.ts marks sends. */
-const MARKERS = ["k0", "last"];

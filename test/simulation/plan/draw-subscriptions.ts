@@ -60,8 +60,8 @@ function drawSubscription(
   const policy = POLICIES[random.integer(0, POLICIES.length)] ?? "skip";
   const hasAllTopics = random.next() < 0.15;
   const isChosen = (topic: TopicPlan): boolean => topic === first || hasAllTopics;
-  const consumers = random.integer(1, CONSUMERS_MAX + 1);
-  return {
+  const count = random.integer(1, CONSUMERS_MAX + 1);
+  const plan = {
     name,
     mode,
     topics: topics.filter(isChosen).map((topic) => topic.name),
@@ -71,8 +71,14 @@ function drawSubscription(
     isFiltered: random.next() < FILTER_PROBABILITY,
     hasDeadLetters: random.next() < DEAD_LETTERS_PROBABILITY,
     troubles: random.next() < 0.2 ? 0 : random.next() * 0.3,
-    consumers: Array.from({ length: consumers }, () => drawConsumer(random)),
+    consumers: Array.from({ length: count }, () => drawConsumer(random)),
   };
+  return plan.isFiltered && filtersByTags(plan.consumers) ? { ...plan, filtersByTags: true } : plan;
+}
+
+/** Half of them, by a bit of what is drawn anyhow: everything else of seeds stays what it was before there were tags. */
+function filtersByTags(consumers: readonly ConsumerPlan[]): boolean {
+  return consumers.reduce((sum, { draw }) => sum + draw, 0) % 2 === 1;
 }
 
 function drawConsumer(random: Random): ConsumerPlan {

@@ -81,6 +81,8 @@ export interface SubscriptionPlan {
   readonly ackDeadlineMs: number;
   /** Wants half of the keys. */
   readonly isFiltered: boolean;
+  /** By tags, which messages of its topics carry then. Left out: by SQL, as in scenarios from before there were any. */
+  readonly filtersByTags?: true | undefined;
   readonly hasDeadLetters: boolean;
   /** Part of the messages that are not simply processed and acknowledged, 0 to 1. */
   readonly troubles: number;
