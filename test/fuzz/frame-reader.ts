@@ -89,6 +89,8 @@ function isPing({ flags, payload, stream, type }: ReadFrame): boolean {
 export class FrameReader {
   #rest: Buffer = Buffer.alloc(0);
   readonly #seen: string[] = [];
+  /** Streams that were broken off, also after their trailers. */
+  readonly resets = new Set<number>();
 
   /** Types and streams of all frames so far, for people. */
   get summary(): string {
@@ -99,7 +101,10 @@ export class FrameReader {
   endedStreams(bytes: Buffer): number[] {
     const { frames, rest } = framesIn(Buffer.concat([this.#rest, bytes]));
     this.#rest = rest;
-    for (const { flags, stream, type } of frames) this.#seen.push(`${type}/${flags}/${stream}`);
+    for (const { flags, stream, type } of frames) {
+      this.#seen.push(`${type}/${flags}/${stream}`);
+      if (type === FRAME.RST_STREAM) this.resets.add(stream);
+    }
     const isTrailers = ({ flags, type }: ReadFrame): boolean =>
       type === FRAME.HEADERS && (flags & END_STREAM) !== 0;
     return frames.filter(isTrailers).map(({ stream }) => stream);

@@ -29,6 +29,11 @@ const WHOLE: readonly (readonly Frame[])[] = [
   [SETTINGS_FRAME, ...callFrames(1, metadataService.getMetadata.path, message(Buffer.alloc(0)))],
   [SETTINGS_FRAME, ...callFrames(1, produceService.publish.path, message(PUBLISH), true)],
   [SETTINGS_FRAME, ...callFrames(1, produceService.publish.path, zipped(PUBLISH))],
+  // A field that is longer than its message, in a stream: refused by the broker, not by what is below it.
+  [
+    SETTINGS_FRAME,
+    ...callFrames(1, fetchService.fetch.path, message(Buffer.from([0x0a, 0x7f, 1]))),
+  ],
   [
     SETTINGS_FRAME,
     frameOf(FRAME.PING, 0, 0, Buffer.alloc(8)),
@@ -75,6 +80,7 @@ function exchange(port: number, bytes: Buffer, calls: readonly number[]): Promis
       for (const id of reader.endedStreams(received)) open.delete(id);
       if (calls.length > 0) {
         if (open.size === 0) end();
+        else if ([...open].some((id) => reader.resets.has(id))) end("reset without trailers");
         return;
       }
       clearTimeout(timer);
