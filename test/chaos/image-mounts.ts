@@ -6,6 +6,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { type CutLoss, lossSince, writeMark } from "./disk/unsynced.ts";
 
 const run = promisify(execFile);
 
@@ -21,6 +22,7 @@ export class ImageMounts {
   readonly #mounts: readonly ImageMount[];
   readonly #mounted = new Set<ImageMount>();
   readonly #sizeMib: number;
+  #cuts = 0;
 
   /** @param directory holds images and mount points; must exist @param sizeMib of each image; it takes no room at first */
   constructor(directory: string, nodeIds: readonly number[], sizeMib = IMAGE_MIB) {
@@ -56,15 +58,21 @@ export class ImageMounts {
   /**
    * The power cut: copies the images (of some nodes; default: all) at once as they are, then continues on the copies under
    * the same paths. Nothing may have a file open there any more.
+   * @returns what each of them lost by it
    */
-  async cutPower(nodeIds?: readonly number[]): Promise<void> {
+  async cutPower(nodeIds?: readonly number[]): Promise<readonly CutLoss[]> {
     const cut = this.#mounts.filter(({ nodeId }) => nodeIds?.includes(nodeId) ?? true);
+    this.#cuts += 1;
+    const seen = new Map(
+      cut.map((mount) => [mount, writeMark(mount.mountPoint, `cut ${this.#cuts} `)]),
+    );
     await Promise.all(cut.map(({ image }) => copySparse(image, `${image}.cut`)));
     for (const mount of cut) {
       await this.#unmount(mount);
       renameSync(`${mount.image}.cut`, mount.image);
       await this.#mount(mount);
     }
+    return [...seen].map(([{ mountPoint }, before]) => lossSince(mountPoint, before));
   }
 
   /** Unmounts everything; the second try detaches what is busy. Never throws. */

@@ -14,7 +14,7 @@ import { type RollingRestart, runRollingRestart } from "./rolling-restart.ts";
 import { type Round, runRounds } from "./rounds.ts";
 import { RunHistory } from "./run-history.ts";
 import { RATE_MARGIN, type Session } from "./session.ts";
-import { judge, problemsOf, type Verdict } from "./verdict.ts";
+import { emptinessOf, judge, MUST_COMPARE, problemsOf, type Verdict } from "./verdict.ts";
 import { within } from "./waiting.ts";
 
 const TOPIC = "chaos";
@@ -113,7 +113,7 @@ async function conclude(
   history.logLines(brokerLogs(cluster));
   const verdict = judge(history);
   say(`read ${verdict.read} of ${verdict.acknowledged} acknowledged messages back`);
-  problems.push(...problemsOf(verdict));
+  problems.push(...problemsOf(verdict), ...emptinessOf(verdict, MUST_COMPARE));
   problems.push(...digestProblems(digests).map((text) => `replicas differ: ${text}`));
   if (digests.length !== options.partitions * cluster.nodes.length) {
     problems.push(`${digests.length} replicas were compared, not ${options.partitions} × 3`);

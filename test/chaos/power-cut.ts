@@ -216,10 +216,13 @@ async function cutOnce(
   const killed = nodes.map((id) => cluster.kill(id));
   const pendingAtCut = ledger.pending;
   await Promise.all(killed);
-  await mounts.cutPower();
+  const losses = await mounts.cutPower();
   history.fault("power cut", "bit", nodes);
   await load.stop();
   if (pendingAtCut === 0) problems.push(`${name}: no send was under way`);
+  if (losses.length !== nodes.length || !losses.every(({ isMarkGone }) => isMarkGone)) {
+    problems.push(`${name}: what was written just before and not flushed is still there`);
+  }
   return { acknowledged: ledger.acknowledged - ackedBefore, pendingAtCut, cutMs };
 }
 

@@ -19,7 +19,7 @@ import { powerShardOf } from "./power-shard.ts";
 import { type Outcome, printReport, type Report } from "./report.ts";
 import { checkTheJudge } from "./self-check.ts";
 import { watchStandstill } from "./standstill.ts";
-import { problemsOf } from "./verdict.ts";
+import { emptinessOf, MUST_EXAMINE, problemsOf } from "./verdict.ts";
 
 const EXIT: Readonly<Record<Outcome, number>> = { passed: 0, failed: 1, incomplete: 3 };
 
@@ -153,7 +153,11 @@ async function powerPart(
 }
 
 function judgePowerCuts(cuts: PowerCuts, options: ChaosOptions, problems: string[]): void {
-  const found = cuts.verdict === undefined ? [] : problemsOf(cuts.verdict);
+  const { verdict } = cuts;
+  const found =
+    verdict === undefined
+      ? ["nothing was judged"]
+      : [...problemsOf(verdict), ...emptinessOf(verdict, MUST_EXAMINE)];
   problems.push(...found.map((problem) => `power cuts: ${problem}`));
   if (cuts.cuts.length < options.powerCuts)
     problems.push(`only ${cuts.cuts.length} power cuts made`);

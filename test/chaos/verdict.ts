@@ -1,11 +1,24 @@
 // Judges a run: lets the checker of flotilla/testkit look at its history.
 import {
   type Anomaly,
+  type AnomalyKind,
   type CheckReport,
   checkHistory,
   type HistoryEvent,
 } from "../../src/testkit/index.ts";
 import type { Ledger } from "./ledger.ts";
+
+/** What a run that sends and reads everything back must have looked at, or it proves nothing about it. */
+export const MUST_EXAMINE: readonly AnomalyKind[] = [
+  ...(["lost-acknowledged-write", "duplicate-in-log", "offset-divergence"] as const),
+  ...(["receipt-mismatch", "phantom", "skipped-offset", "send-reorder"] as const),
+  ...(["two-leaders", "stuck-partition"] as const),
+];
+/** And one that also compares replicas and reads the brokers' logs. */
+export const MUST_COMPARE: readonly AnomalyKind[] = [
+  ...MUST_EXAMINE,
+  ...(["replica-divergence", "dirty-log"] as const),
+];
 
 /** A history with its final reads: one per partition, complete from the log start to the end. */
 export interface Judgeable {
@@ -27,18 +40,30 @@ export interface Verdict {
   /** Those that are described; `counts` has all. */
   readonly anomalies: readonly Anomaly[];
   readonly counts: CheckReport["counts"];
+  /** Facts that each check looked at. */
+  readonly examined: CheckReport["examined"];
 }
 
 export function judge(history: Judgeable): Verdict {
-  const { anomalies, counts } = checkHistory(history.events());
+  const { anomalies, counts, examined } = checkHistory(history.events());
   const { acknowledged, duplicates, failed, sent, unknown } = history.ledger;
   const ends = { sent, acknowledged, failed, unknown, duplicateReceipts: duplicates };
-  return { ...ends, read: history.readCount, anomalies, counts };
+  return { ...ends, read: history.readCount, anomalies, counts, examined };
 }
 
 /** "3 × phantom", one per kind. */
 export function problemsOf({ counts }: Verdict): string[] {
   return Object.entries(counts).map(([kind, count]) => `${count} × ${kind}`);
+}
+
+/** Kinds that nothing was looked at for, in words. */
+export function emptinessOf(
+  { examined }: Pick<Verdict, "examined">,
+  wanted: readonly AnomalyKind[],
+): string[] {
+  return wanted
+    .filter((kind) => (examined[kind] ?? 0) === 0)
+    .map((kind) => `nothing was looked at for ${kind}`);
 }
 
 export function anomalyCount({ counts }: Verdict): number {
@@ -50,10 +75,6 @@ export function sumOfVerdicts(verdicts: readonly Verdict[]): Verdict | undefined
   const [first, ...rest] = verdicts;
   if (first === undefined) return undefined;
   return rest.reduce((sum, one) => {
-    const counts: Record<string, number> = { ...sum.counts };
-    for (const [kind, count] of Object.entries(one.counts)) {
-      counts[kind] = (counts[kind] ?? 0) + count;
-    }
     return {
       sent: sum.sent + one.sent,
       acknowledged: sum.acknowledged + one.acknowledged,
@@ -62,7 +83,17 @@ export function sumOfVerdicts(verdicts: readonly Verdict[]): Verdict | undefined
       read: sum.read + one.read,
       duplicateReceipts: sum.duplicateReceipts + one.duplicateReceipts,
       anomalies: [...sum.anomalies, ...one.anomalies],
-      counts,
+      counts: added(sum.counts, one.counts),
+      examined: added(sum.examined, one.examined),
     };
   }, first);
+}
+
+function added(
+  a: Readonly<Record<string, number>>,
+  b: Readonly<Record<string, number>>,
+): Record<string, number> {
+  const sum: Record<string, number> = { ...a };
+  for (const [kind, count] of Object.entries(b)) sum[kind] = (sum[kind] ?? 0) + count;
+  return sum;
 }

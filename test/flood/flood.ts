@@ -1,12 +1,13 @@
 // One flood from beginning to end: three brokers with a memory budget, a good client, all attacks, and what became of it.
 // Called by run.ts and by the integration test.
 import { createClient } from "../../src/client/index.ts";
-import { LocalCluster } from "../support/local-cluster.ts";
+import { LocalCluster, pause } from "../support/local-cluster.ts";
 import type { Target } from "./attack.ts";
 import { ATTACKS } from "./attacks/all.ts";
 import { GoodClient, type GoodResult } from "./good-client.ts";
 import { MemoryWatch, rssBytes } from "./memory-watch.ts";
 import { Pressure } from "./pressure.ts";
+import { judgeUse, type ResourceUse, ResourceWatch } from "./resource-watch.ts";
 import { attackAll, plan } from "./schedule.ts";
 import type { Tally } from "./tally.ts";
 
@@ -30,6 +31,8 @@ export interface FloodReport {
   /** Bytes, by node. */
   readonly peaks: ReadonlyMap<number, number>;
   readonly samples: number;
+  /** Before, in and after the flood. */
+  readonly resources: ResourceUse;
   /** Brokers that are not the processes any more that they were. */
   readonly ended: readonly number[];
   /** Reasons that the health pages gave, each with how often it was seen. */
@@ -47,6 +50,9 @@ const BULK_SUBSCRIPTION = "bulk";
 const PARTITIONS = 3;
 const MIB = 1024 * 1024;
 const PROGRESS_MS = 10_000;
+const BASELINE_MS = 3000;
+/** Connections that were broken off are noticed, buffers are collected; the least of this time counts. */
+const IDLE_MS = 10_000;
 
 export async function flood(options: FloodOptions): Promise<FloodReport> {
   const cluster = await LocalCluster.create({
@@ -133,6 +139,11 @@ async function run(
     rate: options.rate,
     valueBytes: 100,
   });
+  const resources = new ResourceWatch(
+    cluster.nodes.map(({ admin, id }) => ({ node: id, pid: cluster.pid(id), admin })),
+  );
+  await pause(BASELINE_MS);
+  resources.begin("load");
   good.start();
   const running = new Set<string>();
   const progress = setInterval(() => {
@@ -155,6 +166,9 @@ async function run(
       for (const name of active.values()) running.add(name);
     });
     const result = await good.finish();
+    resources.begin("idle");
+    await pause(IDLE_MS);
+    await resources.close();
     await pressure.close();
     return {
       attacks: tallies,
@@ -162,6 +176,7 @@ async function run(
       good: result,
       peaks: memory.peaks,
       samples: memory.samples,
+      resources: judgeUse(resources.samples, options.budgetMib * MIB),
       ended: cluster.nodes.filter(({ id }) => !cluster.isRunning(id)).map(({ id }) => id),
       pressure: pressure.reasons,
       unansweredLooks: pressure.unanswered,
@@ -170,5 +185,6 @@ async function run(
   } finally {
     clearInterval(progress);
     memory.close();
+    await resources.close();
   }
 }

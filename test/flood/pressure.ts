@@ -50,7 +50,8 @@ export class Pressure {
 
 const OVERLOADS = /^flotilla_rpc_overloads_total\{limit="([^"]+)"\} (\d+)/gm;
 
-async function page(admin: string, path: string): Promise<string | undefined> {
+/** Undefined: it did not answer. */
+export async function page(admin: string, path: string): Promise<string | undefined> {
   try {
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const answer = await fetch(`http://${admin}/${path}`, { signal });

@@ -2,6 +2,7 @@
 import type { Effect } from "./attack.ts";
 import { ATTACKS } from "./attacks/all.ts";
 import type { FloodReport } from "./flood.ts";
+import { COLUMNS, rowsOf } from "./resource-watch.ts";
 import { sumOf, type Tally } from "./tally.ts";
 
 export interface Bounds {
@@ -21,6 +22,11 @@ export function problemsOf(report: FloodReport, bounds: Bounds): string[] {
     if (mib > bounds.rssMib) problems.push(`broker ${node} had ${mib.toFixed(0)} MiB`);
   }
   if (report.samples === 0 || peaks.size === 0) problems.push("memory was never measured");
+  for (const { detail } of report.resources.leaks) problems.push(detail);
+  for (const [name, brokers] of Object.entries(report.resources.compared)) {
+    if (brokers < peaks.size)
+      problems.push(`${name} of idle brokers was compared for ${brokers} only`);
+  }
   for (const node of report.ended) problems.push(`broker ${node} ended`);
   if (good.lost > 0) problems.push(`${good.lost} acknowledged messages were never read`);
   if (good.neverConsumed > 0) {
@@ -65,6 +71,11 @@ export function render(report: FloodReport, bounds: Bounds): string {
     ),
     "",
     `brokers: peak RSS ${peaks(report)} MiB (bound ${bounds.rssMib}), ${report.samples} samples`,
+    "",
+    row(["broker", ...COLUMNS]),
+    row(["---", ...COLUMNS.map(() => "---:")]),
+    ...rowsOf(report.resources.samples).map(row),
+    "",
     `refusals by limit: ${sorted(report.refusals)}`,
     `health said: ${sorted(report.pressure)}; ${report.unansweredLooks} looks unanswered`,
     `good client: ${good.due} due, ${good.acknowledged} acknowledged, ${good.failed} failed, ${good.lost} lost, ${good.readTwice} read twice`,

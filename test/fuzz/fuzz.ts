@@ -1,7 +1,7 @@
 // Runs a subject: first the corpus, then inputs from a seed. A failure is an error of another kind than the decoder's own, an
 // input that was written to, a decoder that takes too long, or one that takes memory out of proportion.
 import * as fc from "fast-check";
-import { inputsOf, protobufBytes } from "./inputs.ts";
+import { inputsOf } from "./inputs.ts";
 import type { Subject } from "./subject.ts";
 
 export interface Failure {
@@ -35,9 +35,8 @@ export async function fuzz(
   seed: number,
   runs: number,
 ): Promise<Failure | undefined> {
-  const isWire =
-    subject.name === "wire" || subject.name === "peer-messages" || subject.name === "socket";
-  const inputs = isWire ? fc.oneof(inputsOf(subject), protobufBytes) : inputsOf(subject);
+  const { shapes } = subject;
+  const inputs = shapes === undefined ? inputsOf(subject) : fc.oneof(inputsOf(subject), shapes);
   const property = fc.asyncProperty(inputs, async (input) => {
     const message = await problemOf(subject, input);
     if (message !== undefined) throw new Error(message);

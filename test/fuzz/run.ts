@@ -4,7 +4,7 @@ import { corpusOf, keep } from "./corpus.ts";
 import { type Failure, fuzz, replay } from "./fuzz.ts";
 import type { Subject } from "./subject.ts";
 import { SUBJECTS } from "./subjects/all.ts";
-import { openSocketSubject } from "./subjects/socket.ts";
+import { openSocketSubjects } from "./subjects/sockets.ts";
 
 const program = new Command("test:fuzz")
   .description("Damaged and made-up inputs for every decoder, and for a broker behind a socket.")
@@ -17,12 +17,12 @@ const options = program.opts<{ seed?: number; runs: number; only: string[]; keep
 const seed = options.seed ?? Math.floor(Math.random() * 2 ** 31);
 
 console.log(`seed ${seed}`);
-const socket = await openSocketSubject();
+const sockets = await openSocketSubjects();
 const failures: Failure[] = [];
-for (const subject of [...SUBJECTS, socket]) {
+for (const subject of [...SUBJECTS, ...sockets.subjects]) {
   if (options.only.length === 0 || options.only.includes(subject.name)) await look(subject);
 }
-await socket.close?.();
+await sockets.close();
 console.log(failures.length === 0 ? "nothing found" : `${failures.length} found`);
 process.exit(failures.length === 0 ? 0 : 1);
 

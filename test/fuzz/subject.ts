@@ -1,4 +1,5 @@
 // What can be fuzzed: a decoder (or everything behind one) with inputs that it accepts, from which others are made.
+import type * as fc from "fast-check";
 
 export interface Subject {
   /** Also the name of its folder in the corpus. */
@@ -7,6 +8,8 @@ export interface Subject {
   readonly seeds: readonly Buffer[];
   /** Makes checksums right again after damage, so that what stands behind them is reached too. */
   readonly repair?: (bytes: Buffer) => Buffer;
+  /** Further inputs, made by somebody who knows their form. */
+  readonly shapes?: fc.Arbitrary<Buffer>;
   /**
    * Lets the decoder have the bytes. Resolves when it accepted them or refused them in its own way.
    * @throws whatever else the decoder threw

@@ -30,6 +30,15 @@ interface NodeLine {
   readonly fenced: boolean;
 }
 
+interface MoveLine {
+  readonly topic: string;
+  readonly partition: number;
+  readonly replicas: readonly number[];
+  readonly previous: readonly number[];
+  readonly causeNode: number;
+  readonly cancelled: boolean;
+}
+
 let cluster: LocalCluster;
 let client: Client | undefined;
 /** What brokers take for the kernel's boot id. */
@@ -46,6 +55,12 @@ async function flotilla(...words: readonly string[]): Promise<unknown> {
   return out === "" ? undefined : JSON.parse(out);
 }
 
+/** A command that waits; returns what it says meanwhile to people. */
+async function watched(...words: readonly string[]): Promise<string> {
+  const args = ["--config", cluster.configPath, ...words, "--watch"];
+  return (await cluster.commandOutputs(args)).err;
+}
+
 async function nodeList(): Promise<readonly NodeLine[]> {
   return (await flotilla("node", "list")) as readonly NodeLine[];
 }
@@ -55,6 +70,43 @@ async function replicasOf(partition: number): Promise<readonly number[]> {
     readonly partitions: readonly { readonly replicas: readonly number[] }[];
   };
   return details.partitions[partition]?.replicas ?? [];
+}
+
+async function moveList(): Promise<readonly MoveLine[]> {
+  return (await flotilla("replica", "list")) as readonly MoveLine[];
+}
+
+function isReceiving(move: MoveLine, id: number): boolean {
+  return move.replicas.includes(id) && !move.previous.includes(id);
+}
+
+/**
+ * A move by hand and a node that leaves, both taken back while they are under way: a node that is to receive stands still, so
+ * that no move to it can end before.
+ * @returns what was moving to it, and the partitions' replicas before
+ */
+async function takeBack(still: number): Promise<{
+  readonly moves: readonly MoveLine[];
+  readonly before: readonly (readonly number[])[];
+}> {
+  const before = await allReplicas();
+  const partition = before.findIndex((replicas) => !replicas.includes(still));
+  const place = `${TOPIC}/${partition}`;
+  cluster.signal(still, "SIGSTOP");
+  try {
+    const from = before[partition]?.find((id) => id !== 5) ?? 0;
+    await flotilla("replica", "move", place, "--from", String(from), "--to", String(still));
+    const byHand = (await moveList()).filter((move) => isReceiving(move, still));
+    await flotilla("replica", "cancel", place);
+    await flotilla("node", "decommission", "5");
+    const leaving = (await moveList()).filter(
+      (move) => move.causeNode === 5 && isReceiving(move, still),
+    );
+    await flotilla("node", "cancel", "5");
+    return { moves: [...byHand, ...leaving], before };
+  } finally {
+    cluster.signal(still, "SIGCONT");
+  }
 }
 
 /** "fails with" and the words that the tool gives as the reason. */
@@ -91,6 +143,18 @@ async function readAll(topic: string): Promise<readonly string[]> {
 function admin(): Admin {
   if (client === undefined) throw new Error("no client");
   return client.admin();
+}
+
+async function allReplicas(): Promise<readonly (readonly number[])[]> {
+  const { partitions } = await admin().describeTopic(TOPIC);
+  return partitions.map(({ replicas }) => replicas);
+}
+
+async function nothingMoves(): Promise<void> {
+  await waitUntil("nothing moves", 20_000, async () => {
+    const { total } = await admin().members.listMoves();
+    return total === 0;
+  });
 }
 
 async function untilVoters(count: number): Promise<void> {
@@ -154,16 +218,27 @@ test("members: grow, move, cancel, replace, shrink under load, and a power loss 
   expect(await replicasOf(0)).toEqual(before.map((id) => (id === from ? to : id)));
 
   phase("move");
-  // A node that leaves and stays.
-  await flotilla("node", "decommission", "5");
-  await flotilla("node", "cancel", "5");
-  await waitUntil("nothing moves", 20_000, async () => {
-    const { total } = await admin().members.listMoves();
-    return total === 0;
-  });
+  // A move that is turned round, and a node that leaves and stays.
+  const { controllerId } = await admin().describeCluster();
+  const takenBack = new Set<number>();
+  let attempts = 0;
+  for (const still of [4, 3, 2, 1].filter((id) => id !== controllerId)) {
+    attempts += 1;
+    const { before: former, moves } = await takeBack(still);
+    await nothingMoves();
+    const now = await allReplicas();
+    for (const { causeNode, partition, previous } of moves) {
+      expect(now[partition]).toEqual(former[partition]);
+      expect(previous).toEqual(former[partition]);
+      takenBack.add(causeNode);
+    }
+    // By hand and by the node that leaves: one of its replicas may happen not to go to the node that stands still.
+    if (takenBack.has(0) && takenBack.has(5)) break;
+  }
+  expect([...takenBack].sort()).toEqual([0, 5]);
   expect((await nodeList()).find((node) => node.nodeId === 5)?.state).toBe("in service");
 
-  phase("cancel");
+  phase(`cancel (${attempts} times)`);
   // A node that dies for good.
   expect(await refusal("node", "replace", "2", "--with", "5")).toContain("in service");
   await cluster.kill(2);
@@ -181,11 +256,15 @@ test("members: grow, move, cancel, replace, shrink under load, and a power loss 
   const pair = await sendFew("pair", 2);
 
   // Shrinking, down to one founder.
+  let progress = "";
   for (const id of [4, 3]) {
-    await flotilla("node", "decommission", String(id), "--watch");
+    progress += await watched("node", "decommission", String(id));
     await waitUntil("its process ends by itself", 10_000, () => !cluster.isRunning(id));
     await cluster.forgetNode(id);
   }
+  expect(progress).toMatch(
+    /^node [43]: \d+ partitions? left(, about [\d.]+ \w+( or more)? to copy)?$/m,
+  );
   const shrunk = await nodeList();
   expect(shrunk.map((node) => node.nodeId)).toEqual([1, 5, 6]);
   const replicas = shrunk.reduce((sum, node) => sum + node.replicas, 0);

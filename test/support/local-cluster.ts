@@ -247,7 +247,12 @@ export class LocalCluster {
   }
 
   /** Runs the command line tool; resolves with its standard output, rejects with both outputs when it fails. */
-  command(args: readonly string[]): Promise<string> {
+  async command(args: readonly string[]): Promise<string> {
+    return (await this.commandOutputs(args)).out;
+  }
+
+  /** The same, with what it said on standard error. */
+  commandOutputs(args: readonly string[]): Promise<{ readonly out: string; readonly err: string }> {
     return new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [MAIN, ...args], { stdio: ["ignore", "pipe", "pipe"] });
       let out = "";
@@ -260,7 +265,7 @@ export class LocalCluster {
       });
       child.on("error", reject);
       child.on("close", (code) => {
-        if (code === 0) resolve(out);
+        if (code === 0) resolve({ out, err });
         else reject(new Error(`flotilla ${args.join(" ")} ended with ${code}:\n${out}${err}`));
       });
     });

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Random } from "../../../src/base/random.ts";
 import { ImageMounts } from "../image-mounts.ts";
 import { runTool } from "../network/command.ts";
+import type { CutLoss } from "./unsynced.ts";
 
 /** Room for what a run writes; the image file grows with it. */
 const IMAGE_MIB = 2048;
@@ -48,10 +49,11 @@ export class Disks {
   }
 
   /** Of dead brokers: what had not reached the disk is gone, and the machine has been switched on again. */
-  async cutPower(nodeIds: readonly number[]): Promise<void> {
+  async cutPower(nodeIds: readonly number[]): Promise<readonly CutLoss[]> {
     if (this.#images === undefined) throw new Error("power can only be cut on images");
-    await this.#images.cutPower(nodeIds);
+    const losses = await this.#images.cutPower(nodeIds);
     for (const id of nodeIds) this.#newBoot(id);
+    return losses;
   }
 
   /** @param leaveMib so much stays free @returns bytes free afterwards */

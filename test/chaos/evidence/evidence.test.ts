@@ -1,6 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { conflictIn, type MixedShard, type PowerShard, readShards } from "./shard.ts";
-import { quantile, shortcomingsOf, slowKinds, sumKinds, sumMixed, sumPower } from "./totals.ts";
+import {
+  againstIt,
+  lackingIn,
+  quantile,
+  shortcomingsOf,
+  slowKinds,
+  sumKinds,
+  sumMixed,
+  sumPower,
+} from "./totals.ts";
 
 const KILLS = {
   made: 2,
@@ -90,6 +99,29 @@ describe("chaos evidence", () => {
     const faults = Object.fromEntries(kinds);
     const enough = { ...totals, minutes: 60, acknowledged: 2_000_000, faults };
     expect(shortcomingsOf(enough)).toEqual([]);
+  });
+
+  it("completeness: shards of every type, and enough of each", () => {
+    const kinds = Array.from({ length: 20 }, (_, at): [string, typeof KILLS] => [
+      `kind ${at}`,
+      { ...KILLS, bit: 10, leaderLosses: 5 },
+    ]);
+    const faults = Object.fromEntries(kinds);
+    const mixed = { ...MIXED, minutes: 60, acknowledged: 2_000_000, faults };
+    const async: PowerShard = { ...POWER, cuts: 200 };
+    const sync: PowerShard = { ...async, flush: "sync", lost: 0, cutsWithLoss: 0 };
+    expect(lackingIn([mixed, sync, async])).toEqual([]);
+    expect(lackingIn([mixed, async])).toEqual(["0 power cuts of 200 in all/sync"]);
+    expect(lackingIn([mixed, sync])).toEqual(["0 power cuts of 200 in all/async"]);
+    expect(lackingIn([mixed, sync, { ...async, cutsWithLoss: 0 }])).toHaveLength(1);
+    expect(lackingIn([sync, async])).toHaveLength(5);
+    expect(lackingIn([{ ...mixed, minutes: 59 }, sync, async])).toHaveLength(1);
+  });
+
+  it("against the source: problems of runs, and anomalies also without them", () => {
+    expect(againstIt(sumMixed([MIXED]))).toEqual([]);
+    const bad = { ...MIXED, anomalies: { phantom: 2 }, problems: ["broke off"] };
+    expect(againstIt(sumMixed([bad]))).toEqual(["seed 1: broke off", "2 phantom"]);
   });
 
   it("bounds: a kind whose p99 is above its bound is named; others have none", () => {

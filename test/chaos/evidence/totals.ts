@@ -2,6 +2,10 @@
 import { FAULT_KINDS } from "../faults/kinds.ts";
 import type { KindCounts, MixedShard, PowerShard, Shard } from "./shard.ts";
 
+/** Power cuts that are demanded of each flush. */
+const CUTS = 200;
+export const FLUSHES = ["sync", "async"] as const;
+
 type Ends = Pick<Shard, "sent" | "acknowledged" | "failed" | "unknown" | "read">;
 
 interface Common extends Ends {
@@ -135,6 +139,31 @@ export function shortcomingsOf(mixed: MixedTotals): string[] {
   return wanted
     .filter(([, is, least]) => is < least)
     .map(([what, is, least]) => `${Math.round(is)} ${what} of ${least}`);
+}
+
+/** Kinds of shards without which there is no evidence, each with what it lacks, in words. */
+export function lackingIn(shards: readonly Shard[]): string[] {
+  const mixed = shards.filter((shard): shard is MixedShard => shard.type === "mixed");
+  const cuts = shards.filter((shard): shard is PowerShard => shard.type === "power-cuts");
+  return [
+    ...shortcomingsOf(sumMixed(mixed)),
+    ...FLUSHES.flatMap((flush) => {
+      const totals = sumPower(
+        flush,
+        cuts.filter((shard) => shard.flush === flush),
+      );
+      const few =
+        totals.cuts < CUTS ? [`${totals.cuts} power cuts of ${CUTS} in all/${flush}`] : [];
+      const isVacuous = flush === "async" && totals.cuts >= CUTS && totals.cutsWithLoss === 0;
+      return isVacuous ? ["no power cut in all/async that cost anything"] : few;
+    }),
+  ];
+}
+
+/** What speaks against the source. */
+export function againstIt(totals: Common): string[] {
+  const found = Object.entries(totals.anomalies).filter(([, count]) => count > 0);
+  return [...totals.problems, ...found.map(([kind, count]) => `${count} ${kind}`)];
 }
 
 /** 0 for none. */

@@ -7,6 +7,7 @@ import type { Arena } from "../mixed/arena.ts";
 import { waitUntil } from "../waiting.ts";
 import { everybody, follower, leader, leaderAndAnother } from "./choose.ts";
 import { type FaultKind, type Injury, type Scene, targetOf } from "./fault.ts";
+import { fillUp } from "./full-disk.ts";
 import { killedProof, startAll } from "./process-faults.ts";
 
 const FLUSHES = ["fdatasync", "fsync"];
@@ -102,10 +103,13 @@ export const DISK_FAULTS: readonly FaultKind[] = [
 async function powerCut({ arena, victims }: Scene): Promise<Injury> {
   const { cluster, disks } = arena;
   await Promise.all(victims.map((id) => cluster.kill(id)));
-  const proof = killedProof(arena, victims);
-  await disks.cutPower(victims);
+  const killed = killedProof(arena, victims);
+  const losses = await disks.cutPower(victims);
+  const isCut = losses.length === victims.length && losses.every(({ isMarkGone }) => isMarkGone);
+  const bytesGone = losses.map((loss) => loss.bytesGone).join(" ");
+  const words = `what was written just before is gone, of the brokers' files ${bytesGone} bytes`;
   return {
-    proof: () => (proof === undefined ? undefined : `${proof}; the disk is what had been flushed`),
+    proof: () => (killed !== undefined && isCut ? `${killed}; ${words}` : undefined),
     heal: () => startAll(arena, victims),
   };
 }
@@ -161,25 +165,6 @@ async function noSpace(scene: Scene): Promise<Injury> {
       await injection.detach();
       await startAll(arena, [target]);
     },
-  };
-}
-
-/** @param leaveMib below the reserve: messages are refused; 0: writes fail */
-function fillUp(leaveMib: number): (scene: Scene) => Promise<Injury> {
-  return async (scene) => {
-    const { arena } = scene;
-    const target = targetOf(scene);
-    const bytes = await arena.disks.fill(target, leaveMib);
-    return {
-      proof: () => {
-        const isFull = bytes < RESERVE_MIB * 1024 * 1024;
-        return isFull ? `${bytes} bytes were left on the disk of node ${target}` : undefined;
-      },
-      heal: async () => {
-        arena.disks.free(target);
-        await startAll(arena, [target]);
-      },
-    };
   };
 }
 

@@ -3,7 +3,7 @@ import { pause } from "../../support/local-cluster.ts";
 import { type Arena, brokerIds, describeAll, type PlacedView } from "../mixed/arena.ts";
 import { waitUntil } from "../waiting.ts";
 import { everybody, leader, one } from "./choose.ts";
-import type { FaultKind, Injury, Scene } from "./fault.ts";
+import { type FaultKind, type Injury, type Scene, targetOf } from "./fault.ts";
 import { startAll } from "./process-faults.ts";
 
 const STORM_ROUNDS = 8;
@@ -11,6 +11,7 @@ const STORM_PAUSE_MS = 250;
 const CALL = { timeoutMs: 10_000 };
 const MOVE_TIMEOUT_MS = 60_000;
 const CANCEL_ATTEMPTS_MAX = 4;
+const KILL_ATTEMPTS_MAX = 4;
 
 const MINOR = { reach: "minority", losesLeader: false, holdMs: 0 } as const;
 
@@ -133,25 +134,52 @@ async function outsider(arena: Arena): Promise<readonly number[]> {
   ];
 }
 
-async function killReceiver({ arena, before, victims }: Scene): Promise<Injury> {
-  const [receiver = 0] = victims;
-  const view = before.find(({ replicas }) => !replicas.includes(receiver));
-  if (view === undefined) throw new Error(`node ${receiver} has replicas of everything`);
+/** A move may be over before its receiver dies; then another one is begun, as long as it lacks a replica of something. */
+async function killReceiver(scene: Scene): Promise<Injury> {
+  const { arena } = scene;
+  const receiver = targetOf(scene);
+  let attempts = 0;
+  let view: PlacedView | undefined;
+  let hasDiedMeanwhile = false;
   const done = (async () => {
-    await beginMove(arena, view, receiver);
-    await arena.cluster.kill(receiver);
-    await pause(STORM_PAUSE_MS * 4);
-    await startAll(arena, [receiver]);
-    await noMoves(arena);
+    while (!hasDiedMeanwhile && attempts < KILL_ATTEMPTS_MAX) {
+      view = (await describeAll(arena)).find(({ replicas }) => !replicas.includes(receiver));
+      if (view === undefined) break;
+      attempts += 1;
+      await beginMove(arena, view, receiver);
+      await arena.cluster.kill(receiver);
+      // Asked when it is dead: a move that is still listed was under way when it died.
+      hasDiedMeanwhile = await isMoving(arena, view, receiver);
+      await pause(STORM_PAUSE_MS * 4);
+      await startAll(arena, [receiver]);
+      await noMoves(arena);
+    }
   })();
   return {
     done,
     proof: async () => {
-      const moved = !haveSameReplicas(view, await describeAll(arena));
-      return moved ? `the move ended although node ${receiver} died meanwhile` : undefined;
+      if (view === undefined || !hasDiedMeanwhile) return undefined;
+      const hasMoved = !haveSameReplicas(view, await describeAll(arena));
+      const words = `node ${receiver} died during the move to it, at attempt ${attempts}`;
+      return hasMoved ? `${words}, and the move ended` : undefined;
     },
     heal: () => startAll(arena, [receiver]),
   };
+}
+
+async function isMoving(
+  { admin }: Arena,
+  { partition, topic }: PlacedView,
+  to: number,
+): Promise<boolean> {
+  const { moves } = await admin.members.listMoves(0, CALL);
+  return moves.some(
+    (move) =>
+      move.topic === topic.history.name &&
+      move.partition === partition &&
+      move.replicas.includes(to) &&
+      !move.previous.includes(to),
+  );
 }
 
 function onePerTopic({ random, topics }: Arena, views: readonly PlacedView[]): PlacedView[] {

@@ -3,7 +3,7 @@ import { digestProblems } from "../cluster-view.ts";
 import type { FaultKind } from "../faults/fault.ts";
 import { keepHistory } from "../keep-history.ts";
 import { readBack } from "../read-back.ts";
-import { judge, problemsOf, type Verdict } from "../verdict.ts";
+import { emptinessOf, judge, MUST_COMPARE, problemsOf, type Verdict } from "../verdict.ts";
 import { within } from "../waiting.ts";
 import { type Arena, describeAll, waitAllInSync } from "./arena.ts";
 import { type ArenaOptions, type OpenArena, openArena } from "./arena-opening.ts";
@@ -94,11 +94,13 @@ async function conclude(
     topic.finals = await readBack(cluster.bootstrap, name, partitions, READ_TIMEOUT_MS);
   }
   for (const reader of readers) await reader.stop();
+  const idle = readers.filter(({ read }) => read === 0).length;
+  if (idle > 0) problems.push(`${idle} of ${readers.length} live readers read nothing`);
   const compared = await compare(arena);
   history.logLines(judgedLogs(cluster, arena.brokenDisks));
   const verdict = judge(history);
   say(`read ${verdict.read} records back, ${verdict.acknowledged} were acknowledged`);
-  problems.push(...problemsOf(verdict));
+  problems.push(...problemsOf(verdict), ...emptinessOf(verdict, MUST_COMPARE));
   for (const [reason, count] of readers.flatMap(({ ends }) => [...ends])) {
     say(`live readers ended ${count} times with ${reason}`);
   }

@@ -10,6 +10,7 @@ import * as v1 from "../../../src/rpc/generated/flotilla-v1.ts";
 import * as methods from "../../../src/rpc/methods.ts";
 import type { Method } from "../../../src/rpc/ports.ts";
 import { errorOfStatus } from "../../../src/rpc/status.ts";
+import { protobufBytes } from "../inputs.ts";
 import { refusing, type Subject } from "../subject.ts";
 
 type AnyMethod = Method<unknown, unknown, "unary" | "bidi" | "server-stream">;
@@ -108,6 +109,7 @@ const META = { index: 5, term: 1, membership: { voters: [4097], learners: [] }, 
 const wire: Subject = {
   name: "wire",
   seeds: MESSAGE_SEEDS,
+  shapes: protobufBytes,
   run(bytes) {
     for (const { codec } of METHODS) {
       refusing(isBrokerError, () => codec.encodeRequest(codec.decodeRequest(bytes)));
@@ -126,6 +128,7 @@ const peers: Subject = {
     chunk('{"membership":{"voters":"x"}}'),
     ...MESSAGE_SEEDS,
   ],
+  shapes: protobufBytes,
   run(bytes) {
     refusing(isBrokerError, () => {
       const envelope = PeerEnvelope.decode(bytes);
