@@ -41,7 +41,8 @@ export interface SubscriptionCount {
 
 export function isComplete(count: SubscriptionCount): boolean {
   const { deadLetters, deadLettersExpected, lost, outOfOrder, repeated } = count;
-  return lost + repeated + (outOfOrder ?? 0) === 0 && deadLetters === deadLettersExpected;
+  const isClean = [lost, repeated, outOfOrder ?? 0].every((number) => number === 0);
+  return isClean && deadLetters === deadLettersExpected;
 }
 
 /** @throws FlotillaError when the cluster can not be reached */
