@@ -81,6 +81,8 @@ export class ConsumerStream implements ChannelEvents {
   #introduced: ConsumerChannel[] = [];
   #drain: "no" | "wanted" | "sent" = "no";
   #isFlushDue = false;
+  /** Something was lost by its deadline: a consumer that says nothing then counts as gone. */
+  #mustSpeak = false;
   #isOver = false;
 
   constructor(
@@ -211,7 +213,8 @@ export class ConsumerStream implements ChannelEvents {
       const drain = this.#drain === "wanted";
       const open = this.#open;
       const isNothing = settle.length === 0 && credit === undefined && held.length === 0 && !drain;
-      if (isNothing && open === undefined) return;
+      if (isNothing && open === undefined && !this.#mustSpeak) return;
+      this.#mustSpeak = false;
       this.#open = undefined;
       if (drain) this.#drain = "sent";
       const { messages: creditMessages = 0, bytes: creditBytes = 0 } = credit ?? {};
@@ -327,6 +330,9 @@ export class ConsumerStream implements ChannelEvents {
     const error = new FlotillaError("STALE_DELIVERY", text, { cause, deliveryNumber });
     for (const delivery of [...deliveries])
       delivery.lose(ranges.length > 0 ? ranges : undefined, error);
+    if (cause !== "deadline") return;
+    this.#mustSpeak = true;
+    this.#flushSoon();
   }
 
   /** @returns true when another broker leads now, or may soon */

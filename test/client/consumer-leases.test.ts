@@ -103,4 +103,27 @@ describe("consumer: leases", () => {
     expect(begun).toEqual([0, 1, 1, 2, 3]);
     await setup.time.until(consumer.close());
   });
+
+  it("what is lost by its deadline: the consumer says something at once, although it has nothing to say", async () => {
+    const setup = setUp();
+    setup.subscription.ackDeadlineMs = 2000;
+    const consumer = setup.client.consumer({ subscription: "s", extendMaxMs: 0 });
+    let isOver = false;
+    void consumer.run(async ({ signal }) => {
+      await new Promise<void>((resolve) => {
+        signal.addEventListener("abort", () => {
+          isOver = true;
+        });
+        setup.time.root.schedule(10_000, resolve);
+      });
+    });
+    await fill(setup, 0, 1);
+    await setup.time.run(1900);
+    const { requests } = setup.subscription;
+    const said = requests.length;
+    await eventually(setup, () => isOver, 500);
+    await setup.time.run(50);
+    expect(requests.slice(said)).toMatchObject([{ settle: [], creditMessages: 0, held: [] }]);
+    await setup.time.until(consumer.close({ timeoutMs: 100 }));
+  });
 });
