@@ -7439,7 +7439,10 @@ function readSettleRefusal(reader: Reader): SettleRefusal {
 }
 export const SettleRefusal: MessageType<SettleRefusal> = messageType(createSettleRefusal, sizeSettleRefusal, writeSettleRefusal, readSettleRefusal);
 
-/** Messages that a consumer lost. */
+/**
+ * Messages that a consumer lost. By their deadline: it counts as gone until it sends something, and gets only what no other
+ * consumer can take. An empty request is enough.
+ */
 export interface LostMessages {
   /** The channel. */
   readonly channel: number;
