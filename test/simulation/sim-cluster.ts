@@ -356,8 +356,8 @@ export class SimCluster {
         onLog: (broker, level, fields, message) => this.#logged(broker, level, fields, message),
         onBoot: (broker) => this.invariants.booted(broker.nodeId),
         onOpened: ({ view }) => {
-          this.invariants.metadata(view.image);
-          view.onChange((image) => this.invariants.metadata(image));
+          this.invariants.metadata(nodeId, view.image);
+          view.onChange((image) => this.invariants.metadata(nodeId, image));
         },
       },
     );

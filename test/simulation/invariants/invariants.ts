@@ -65,6 +65,11 @@ export class Invariants {
     return this.#disk.truncations;
   }
 
+  /** Images of metadata that were compared between nodes. */
+  get metadataCompared(): number {
+    return this.#metadata.compared;
+  }
+
   /** The view of a node's disk, to be fed with its operations. */
   diskOf(node: NodeId): DiskView {
     let disk = this.#findings.disks.get(node);
@@ -97,8 +102,8 @@ export class Invariants {
   }
 
   /** A node's metadata, at a start and after every change. */
-  metadata(image: MetadataImage): void {
-    this.#metadata.check(image);
+  metadata(node: NodeId, image: MetadataImage): void {
+    this.#metadata.check(node, image);
   }
 
   /** After an event on the node's host. @returns the replicas that it moved */
