@@ -17,19 +17,16 @@ export class ClientChecks {
   acked(groupId: GroupId, offset: Offset, epoch: Term, isSync: boolean): void {
     const entry = this.#committedAt(groupId, offset, epoch, "acknowledged");
     if (entry === undefined || !isSync) return;
-    let disks = 0;
-    let replicas = 0;
-    for (const disk of this.#findings.disks.values()) {
-      for (const log of disk.logsOf(groupId)) {
-        replicas += 1;
-        const isBelow = entry.index < (log.segments[0]?.firstIndex ?? 1);
-        const isThere = log.entry(entry.index)?.term === entry.term;
-        if (isBelow || (isThere && log.durableIndex >= entry.index)) disks += 1;
-      }
-    }
-    if (disks >= 2 || replicas < 2) return;
+    const { index, term } = entry;
+    const { memberships } = this.#findings.book(groupId);
+    // The members may have changed since it was committed.
+    const isOnMajority = memberships.some((members) => {
+      return this.#findings.majorityHolds(groupId, members, index, term, true);
+    });
+    if (isOnMajority || memberships.length === 0) return;
+    const voters = memberships.map((members) => members.voters.join(" ")).join(", before ");
     this.#findings.report(
-      `acknowledged before flush: group ${groupId} offset ${offset} is on ${disks} disks`,
+      `acknowledged before flush: group ${groupId} offset ${offset} is not on a majority of the disks of ${voters}`,
     );
   }
 
