@@ -71,6 +71,7 @@ export const COUNTED = [
   "imagesInstalled",
   "rebuilds",
   "metadataCompared",
+  "damagedLeaders",
 ] as const;
 export type Counted = (typeof COUNTED)[number];
 
@@ -195,6 +196,7 @@ class Simulation {
       imagesInstalled: counters.get("images_installed") ?? 0,
       rebuilds: counters.get("state_rebuilds") ?? 0,
       metadataCompared: invariants.metadataCompared,
+      damagedLeaders: invariants.damagedLeaders,
     };
   }
 

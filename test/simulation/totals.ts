@@ -48,6 +48,7 @@ const LABELS: Readonly<Record<Exclude<Counted, "virtualMs">, string>> = {
   imagesInstalled: "images installed",
   rebuilds: "states recovered from image and log",
   metadataCompared: "metadata compared between nodes",
+  damagedLeaders: "leaders that found damage of theirs",
 };
 
 export function newTotals(): Totals {

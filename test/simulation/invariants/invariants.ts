@@ -9,6 +9,7 @@ import type { Offset, Term } from "../../../src/model/positions.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
 import type { PeerEnvelope } from "../../../src/rpc/generated/flotilla-internal-v1.ts";
 import { ClientChecks } from "./client-checks.ts";
+import { DamageChecks } from "./damage-checks.ts";
 import { DeliveryChecks } from "./delivery-checks.ts";
 import { DiskChecks, type LiveReplica } from "./disk-checks.ts";
 import { DiskView } from "./disk-view.ts";
@@ -29,6 +30,7 @@ export interface InvariantsOptions {
 
 export class Invariants {
   readonly deliveries: DeliveryChecks;
+  readonly damage: DamageChecks;
   readonly #findings: Findings;
   readonly #status: StatusChecks;
   readonly #wire: WireChecks;
@@ -40,6 +42,7 @@ export class Invariants {
   constructor(options: InvariantsOptions) {
     this.#options = options;
     this.#findings = new Findings(options.report, options.eventCount);
+    this.damage = new DamageChecks(options.report);
     this.deliveries = new DeliveryChecks(this.#findings);
     this.#status = new StatusChecks(this.#findings, options.onLeader);
     this.#wire = new WireChecks(this.#findings);
@@ -69,6 +72,9 @@ export class Invariants {
   get metadataCompared(): number {
     return this.#metadata.compared;
   }
+
+  /** How often a leader found damage of its own. */
+  damagedLeaders = 0;
 
   /** The view of a node's disk, to be fed with its operations. */
   diskOf(node: NodeId): DiskView {
