@@ -12,7 +12,14 @@ export const EVERYTHING_SEEDS_MIN = 300;
 /** What must have happened, somewhere. */
 const MUST_HAPPEN: readonly Counted[] = [
   ...(["elections", "truncations", "boots", "imagesSaved", "imagesInstalled", "rebuilds"] as const),
-  ...(["acks", "reads", "verdicts", "metadataCompared", "damagedLeaders"] as const),
+  ...([
+    "acks",
+    "reads",
+    "verdicts",
+    "metadataCompared",
+    "damagedLeaders",
+    "changesCompared",
+  ] as const),
   ...(["settlements", "redeliveries", "deadLetters", "provenConsumingSeeds"] as const),
 ];
 

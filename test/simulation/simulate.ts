@@ -72,6 +72,7 @@ export const COUNTED = [
   "rebuilds",
   "metadataCompared",
   "damagedLeaders",
+  "changesCompared",
 ] as const;
 export type Counted = (typeof COUNTED)[number];
 
@@ -197,6 +198,7 @@ class Simulation {
       rebuilds: counters.get("state_rebuilds") ?? 0,
       metadataCompared: invariants.metadataCompared,
       damagedLeaders: invariants.damagedLeaders,
+      changesCompared: invariants.changesCompared,
     };
   }
 

@@ -8,6 +8,7 @@ import type { GroupId, NodeId } from "../../../src/model/ids.ts";
 import type { Offset, Term } from "../../../src/model/positions.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
 import type { PeerEnvelope } from "../../../src/rpc/generated/flotilla-internal-v1.ts";
+import { ChangeChecks } from "./change-checks.ts";
 import { ClientChecks } from "./client-checks.ts";
 import { DamageChecks } from "./damage-checks.ts";
 import { DeliveryChecks } from "./delivery-checks.ts";
@@ -35,6 +36,7 @@ export class Invariants {
   readonly #status: StatusChecks;
   readonly #wire: WireChecks;
   readonly #disk: DiskChecks;
+  readonly #changes: ChangeChecks;
   readonly #clients: ClientChecks;
   readonly #metadata: MetadataChecks;
   readonly #options: InvariantsOptions;
@@ -46,7 +48,8 @@ export class Invariants {
     this.deliveries = new DeliveryChecks(this.#findings);
     this.#status = new StatusChecks(this.#findings, options.onLeader);
     this.#wire = new WireChecks(this.#findings);
-    this.#disk = new DiskChecks(this.#findings, (log) => this.#live(log));
+    this.#changes = new ChangeChecks(this.#findings);
+    this.#disk = new DiskChecks(this.#findings, (log) => this.#live(log), this.#changes);
     this.#clients = new ClientChecks(this.#findings);
     this.#metadata = new MetadataChecks(options.report);
   }
@@ -66,6 +69,11 @@ export class Invariants {
 
   get truncations(): number {
     return this.#disk.truncations;
+  }
+
+  /** Changes of members that followed another one. */
+  get changesCompared(): number {
+    return this.#changes.compared;
   }
 
   /** Images of metadata that were compared between nodes. */
@@ -114,7 +122,9 @@ export class Invariants {
 
   /** After an event on the node's host. @returns the replicas that it moved */
   check(node: NodeId, replicas: readonly Replica[]): readonly Replica[] {
-    return this.#status.check(node, replicas);
+    const moved = this.#status.check(node, replicas);
+    this.#changes.check();
+    return moved;
   }
 
   sent(node: NodeId, envelope: PeerEnvelope): void {
