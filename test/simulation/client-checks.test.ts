@@ -8,6 +8,21 @@ import { type Entry, SegmentView } from "./invariants/log-view.ts";
 const GROUP = 7 as GroupId;
 const END = 200;
 
+it("client checks: a reader that goes on behind what is of another term now was not told, and is found", () => {
+  const problems: string[] = [];
+  const findings = new Findings(
+    (problem) => problems.push(problem),
+    () => 0,
+  );
+  findings.book(GROUP).commit(ENTRY);
+  const checks = new ClientChecks(findings);
+  checks.readOn(GROUP, 0, 1);
+  checks.readOn(GROUP, 5, 9);
+  expect(problems).toEqual([]);
+  checks.readOn(GROUP, 0, 9);
+  expect(problems.join()).toContain("offset 0 was read in epoch 9, is of term 1");
+});
+
 /** The entry is on so many disks of five replicas, written and flushed, or only written. */
 function problemsOf(flushed: number, voters: number): readonly string[] {
   const problems: string[] = [];

@@ -19,6 +19,7 @@ const MUST_HAPPEN: readonly Counted[] = [
     "metadataCompared",
     "damagedLeaders",
     "changesCompared",
+    "divergences",
   ] as const),
   ...(["settlements", "redeliveries", "deadLetters", "provenConsumingSeeds"] as const),
 ];

@@ -73,6 +73,7 @@ export const COUNTED = [
   "metadataCompared",
   "damagedLeaders",
   "changesCompared",
+  "divergences",
 ] as const;
 export type Counted = (typeof COUNTED)[number];
 
@@ -199,6 +200,7 @@ class Simulation {
       metadataCompared: invariants.metadataCompared,
       damagedLeaders: invariants.damagedLeaders,
       changesCompared: invariants.changesCompared,
+      divergences: this.#workload.divergences,
     };
   }
 

@@ -49,6 +49,7 @@ const LABELS: Readonly<Record<Exclude<Counted, "virtualMs">, string>> = {
   rebuilds: "states recovered from image and log",
   metadataCompared: "metadata compared between nodes",
   damagedLeaders: "leaders that found damage of theirs",
+  divergences: "readers told that what they had read is gone",
   changesCompared: "changes of members that followed another one in a log",
 };
 

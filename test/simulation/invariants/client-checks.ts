@@ -35,6 +35,18 @@ export class ClientChecks {
     this.#committedAt(groupId, offset, epoch, "read");
   }
 
+  /**
+   * I29: a reader is given the record behind one that it read in an epoch, and was not told that this one is gone: then it
+   * has to be the committed one, as far as that is known.
+   */
+  readOn(groupId: GroupId, offset: Offset, epoch: Term): void {
+    const entry = this.#findings.book(groupId).holderOf(offset);
+    if (entry === undefined || entry.term === epoch) return;
+    this.#findings.report(
+      `not told: group ${groupId} offset ${offset} was read in epoch ${epoch}, is of term ${entry.term}, and the reader goes on`,
+    );
+  }
+
   #committedAt(groupId: GroupId, offset: Offset, epoch: Term, verb: string): Entry | undefined {
     const book = this.#findings.book(groupId);
     const entry = book.holderOf(offset);

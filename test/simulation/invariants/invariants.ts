@@ -139,6 +139,11 @@ export class Invariants {
     this.#clients.read(groupId, offset, epoch);
   }
 
+  /** A reader goes on behind what it read there. */
+  readOn(groupId: GroupId, offset: Offset, epoch: Term): void {
+    this.#clients.readOn(groupId, offset, epoch);
+  }
+
   /** A replica hands out what it read from its disk. */
   served({ groupId, replicaId }: Replica, frame: Frame): void {
     const entry = this.#findings.log(groupId, replicaId)?.entry(frame.index);
