@@ -16,7 +16,7 @@ function runnerOf(outcomes: Readonly<Record<number, SeedOutcome>>): SeedRunner {
 function violating(...violations: readonly string[]): SeedOutcome {
   const { counts } = newTotals();
   const rest = { traceHash: "", shortcomings: [], counts, begun: {}, bitten: {}, leaderlessMs: 0 };
-  return { result: { seed: 0, violations, ...rest } };
+  return { result: { seed: 0, violations, examined: {}, ...rest } };
 }
 
 function huntWith(outcomes: Readonly<Record<number, SeedOutcome>>, seeds = [1, 2, 4, 5, 6, 7]) {

@@ -7,12 +7,13 @@ import type { MemoryPurpose } from "../../src/model/memory-budget.ts";
 import { sdkClient, sendBySdk } from "./clients.ts";
 import type { Deliveries } from "./delivery/deliveries.ts";
 import { describeGroup, lackOf, memberLackOf } from "./health.ts";
+import { summaryOf } from "./invariants/metadata-digest.ts";
 import { forceLeader } from "./operator.ts";
 import type { TopicPlan } from "./plan/seed-plan.ts";
 import type { SimBroker } from "./sim-broker.ts";
 import type { SimCluster } from "./sim-cluster.ts";
 import { checkSteadiness } from "./steadiness.ts";
-import { problemOfStored } from "./stored-state.ts";
+import { problemOfStored, storedMetadataOf } from "./stored-state.ts";
 import type { Workload } from "./workload.ts";
 
 /** Limits, virtual ms. */
@@ -221,6 +222,10 @@ export class Calm {
         if (problem !== undefined) cluster.violation(`stored state: group ${group}: ${problem}`);
       }
     }
+    const stored = await Promise.all(cluster.brokers.map(storedMetadataOf));
+    if (new Set(stored.filter((text) => text !== undefined)).size > 1) {
+      cluster.violation(`stored metadata differ: ${describeDifference(stored)}`);
+    }
   }
 
   /** Which topics and groups there are; some topics may have been made at the last moment. */
@@ -252,7 +257,7 @@ export class Calm {
 /** Size and hash of a group's whole state on one node; undefined when it has no replica of it. */
 function stateOf({ node }: SimBroker, group: GroupId): string | undefined {
   if (node === undefined) return "down";
-  if (group === METADATA_GROUP) return `version ${node.view.image.version}`;
+  if (group === METADATA_GROUP) return summaryOf(node.view.image);
   const partition = node.partitions.get(group);
   if (partition === undefined) return undefined;
   const pairs = [...partition.state.pairs()];
@@ -260,4 +265,12 @@ function stateOf({ node }: SimBroker, group: GroupId): string | undefined {
   let hash = 0;
   for (const [key, value] of pairs) hash = crc32c(value, crc32c(Buffer.from(key), hash));
   return `${pairs.length} pairs ${hash.toString(16)}`;
+}
+
+/** Lines that some have and others have not. */
+function describeDifference(texts: readonly (string | undefined)[]): string {
+  const sets = texts.map((text) => new Set(text?.split("\n")));
+  const all = new Set(sets.flatMap((set) => [...set]));
+  const isOdd = (line: string): boolean => sets.some((set) => set.size > 0 && !set.has(line));
+  return [...all].filter(isOdd).join("; ");
 }

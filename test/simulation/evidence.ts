@@ -2,6 +2,7 @@
 // refuses to mix shards of different sources. Exits 1 when it refuses, or when the evidence is against the source.
 import { join } from "node:path";
 import { chosenShards } from "../support/shard-files.ts";
+import { EVERYTHING_SEEDS_MIN, emptinessOf } from "./emptiness.ts";
 import { conflictIn, readShards, type Shard, sumUp } from "./shard.ts";
 import { tableOf } from "./totals.ts";
 import { treeHash } from "./tree-hash.ts";
@@ -35,7 +36,10 @@ function show(shards: readonly Shard[], present: string): number {
       ["versions of the simulator", [...simulators].join(", ")],
     ]),
   );
-  return totals.failed.length === 0 && isRepeatable ? 0 : 1;
+  const isMuch = totals.seeds >= EVERYTHING_SEEDS_MIN;
+  const lacks = isMuch ? emptinessOf(totals) : [];
+  for (const lack of lacks) print(`the sum proves too little: ${lack}`);
+  return totals.failed.length === 0 && lacks.length === 0 && isRepeatable ? 0 : 1;
 }
 
 function print(line: string): void {

@@ -5,6 +5,7 @@ import { checkHistory, type DurabilityClass, type HistoryEvent } from "../../src
 import { sdkClient } from "./clients.ts";
 import { readDeadLetters } from "./delivery/dead-letter-reads.ts";
 import type { Deliveries } from "./delivery/deliveries.ts";
+import { addExamined, type Examined } from "./examined.ts";
 import type { Operations } from "./operations.ts";
 import { replicasOf, type TopicPlan } from "./plan/seed-plan.ts";
 import { askLeaders, noteObservations } from "./questions.ts";
@@ -26,7 +27,7 @@ export async function judge(
   cluster: SimCluster,
   workload: Workload,
   deliveries: Deliveries,
-): Promise<void> {
+): Promise<Examined> {
   const passing = workload.passing.kept;
   for (const topic of passing) declare(cluster, topic);
   const topics = [...cluster.plan.topics, ...passing];
@@ -41,22 +42,28 @@ export async function judge(
   const lacking = topics.filter((topic) => cluster.mayLack(topic));
   const whole = topics.filter((topic) => !cluster.mayLack(topic));
   const dead = deliveries.deadLetterTopics;
-  examine(cluster, whole, dead, ["all/sync", "all/async"]);
-  examine(cluster, lacking, dead, ["all/sync"]);
+  const examined = {};
+  addExamined(examined, examine(cluster, whole, dead, ["all/sync", "all/async"]));
+  addExamined(examined, examine(cluster, lacking, dead, ["all/sync"]));
+  return examined;
 }
 
-/** What is about these topics: acknowledged sends of these classes must be there. */
+/**
+ * What is about these topics: acknowledged sends of these classes must be there.
+ * @returns how much was looked at
+ */
 function examine(
   cluster: SimCluster,
   topics: readonly TopicPlan[],
   deadLetterTopics: readonly TopicPlan[],
   survivors: readonly DurabilityClass[],
-): void {
-  if (topics.length === 0) return;
+): Examined {
+  if (topics.length === 0) return {};
   const names = new Set([...topics, ...deadLetterTopics].map(({ name }) => name));
   const events = about(names, cluster.history.lines());
-  const { anomalies } = checkHistory(events, { mustSurvive: new Set(survivors) });
+  const { anomalies, examined } = checkHistory(events, { mustSurvive: new Set(survivors) });
   for (const { detail, id, kind } of anomalies) cluster.violation(`${id} ${kind}: ${detail}`);
+  return examined;
 }
 
 /** Every partition from its log start to its end. */

@@ -23,10 +23,11 @@ function imageAt(version: number, ...rows: readonly NodeRow[]): MetadataImage {
   return createImage({ ...parts, deletedTopics: new Map(), subscriptions });
 }
 
+/** As if nodes 1, 2 … came to these one after the other. */
 function problemsOf(...images: readonly MetadataImage[]): readonly string[] {
   const problems: string[] = [];
   const checks = new MetadataChecks((problem) => problems.push(problem));
-  for (const image of images) checks.check(image);
+  for (const [at, image] of images.entries()) checks.check((at + 1) as NodeId, image);
   return problems;
 }
 
@@ -47,4 +48,30 @@ it("metadata checks: an id that was gone and comes back is found", () => {
   expect(problemsOf(imageAt(5, row), imageAt(7), imageAt(8, row)).join()).toContain(
     "was gone at 7",
   );
+});
+
+it("metadata checks: two nodes at one version with different rows are found, and what differs is told", () => {
+  const row = nodeRow("d1", 5, 0);
+  const problems = problemsOf(
+    imageAt(9, row),
+    imageAt(9, row),
+    imageAt(9, { ...row, fenced: true }),
+  );
+  expect(problems).toHaveLength(1);
+  expect(problems.join()).toContain("version 9 on n3 and n1: node 1 is");
+  expect(problems.join()).toContain('"fenced":true');
+});
+
+it("metadata checks: a row that one node lacks, and another level, are found", () => {
+  const [row, other] = [nodeRow("d1", 5, 0), { ...nodeRow("d2", 6, 6), nodeId: 2 as NodeId }];
+  expect(problemsOf(imageAt(9, row, other), imageAt(9, row)).join()).toContain("node 2 is nothing");
+  const images = [imageAt(9, row), { ...imageAt(9, row), featureLevel: 2 }];
+  expect(problemsOf(...images).join()).toContain('"featureLevel":2');
+});
+
+it("metadata checks: the same rows in another order, with fields in another order, are the same", () => {
+  const [row, other] = [nodeRow("d1", 5, 0), { ...nodeRow("d2", 6, 6), nodeId: 2 as NodeId }];
+  const { nodeId, ...rest } = row;
+  const turned = { ...rest, nodeId };
+  expect(problemsOf(imageAt(9, row, other), imageAt(9, other, turned))).toEqual([]);
 });

@@ -2,6 +2,7 @@
 // it ends. Begun by the workload.
 import { sleep } from "../../src/base/clock.ts";
 import { type Client, isBrokerError } from "../../src/client/index.ts";
+import type { BrokerError } from "../../src/model/errors.ts";
 import { sdkClient } from "./clients.ts";
 import type { Operations } from "./operations.ts";
 import type { TopicPlan } from "./plan/seed-plan.ts";
@@ -15,7 +16,18 @@ const ASK_PAUSE_MS = 300;
 /** Check-quorum takes less, so nobody refuses for longer what was committed. */
 const DEPOSED_MS_MAX = 4000;
 
+/** Of a reader that may be told that what it read is gone. */
+interface DoubtfulPlace {
+  readonly topic: string;
+  readonly partition: number;
+  next: number;
+  /** Of the record before, as far as this reader object read it; 0: it has not. */
+  lastEpoch: number;
+}
+
 export class Readers {
+  /** Readers that were told that what they had read is gone. */
+  divergences = 0;
   readonly #cluster: SimCluster;
   readonly #operations: Operations;
   readonly #plain: PublishClient;
@@ -74,6 +86,25 @@ export class Readers {
     }
   }
 
+  /**
+   * I29. Power may take what it reads, so the history knows nothing of it: whoever reads on must be told, and nobody may be
+   * told before something was lost.
+   */
+  async followDoubtful(topic: string, partition: number): Promise<void> {
+    const { clock } = this.#cluster.sdkHost;
+    const place: DoubtfulPlace = { topic, partition, next: 0, lastEpoch: 0 };
+    while (!this.#abort.signal.aborted) {
+      try {
+        await this.#readDoubtful(place);
+      } catch (error) {
+        if (this.#abort.signal.aborted) return;
+        if (!isBrokerError(error)) throw error;
+        this.#goBack(place, error);
+      }
+      await sleep(clock, READ_PAUSE_MS);
+    }
+  }
+
   /** I31: what comes back must not be older than anything acknowledged before. The checker compares. */
   async askBounds({ name: topic, partitions }: TopicPlan): Promise<void> {
     const { history, sdkHost, world } = this.#cluster;
@@ -92,6 +123,38 @@ export class Readers {
       }
       await sleep(sdkHost.clock, ASK_PAUSE_MS);
     }
+  }
+
+  async #readDoubtful(place: DoubtfulPlace): Promise<void> {
+    const { signal } = this.#abort;
+    const { next, partition, topic } = place;
+    const options = { topic, partitions: [partition], from: new Map([[partition, next]]), signal };
+    place.lastEpoch = 0;
+    for await (const { leaderEpoch, offset } of this.#sdk.reader(options)) {
+      const { invariants } = this.#cluster;
+      const group = this.#cluster.groupOf(topic, partition);
+      if (group !== undefined) {
+        if (place.lastEpoch > 0) invariants.readOn(group, place.next - 1, place.lastEpoch);
+        invariants.read(group, offset, leaderEpoch);
+      }
+      place.next = offset + 1;
+      place.lastEpoch = leaderEpoch;
+    }
+  }
+
+  #goBack(place: DoubtfulPlace, error: BrokerError): void {
+    const { next, partition, topic } = place;
+    if (error.reason === "LOG_CORRUPT") return;
+    const group = this.#cluster.groupOf(topic, partition);
+    const mayBeGone = group !== undefined && this.#cluster.invariants.isForgiven(group);
+    const isTold = error.reason === "DIVERGED" || error.reason === "OFFSET_OUT_OF_RANGE";
+    if (!isTold || !mayBeGone) {
+      const where = `${topic}/${partition}@${next}`;
+      this.#cluster.violation(`a reader at ${where} was told ${error.reason}: ${error.message}`);
+    }
+    if (error.reason === "DIVERGED") this.divergences += 1;
+    const { endOffset } = error.fields;
+    place.next = typeof endOffset === "number" ? Math.min(next, endOffset) : 0;
   }
 
   async #readOn(topic: string, reader: string, offsets: Map<number, number>): Promise<void> {

@@ -4,6 +4,7 @@
 // --verbose for those who look at one seed; --json for programs.
 import { join } from "node:path";
 import { appendShard } from "../support/shard-files.ts";
+import { EVERYTHING_SEEDS_MIN, emptinessOf } from "./emptiness.ts";
 import { historyFileOf } from "./jobs.ts";
 import { type RunOptions, readOptions } from "./options.ts";
 import { Pool } from "./pool.ts";
@@ -52,7 +53,8 @@ async function runSeeds(pool: Pool, options: RunOptions): Promise<number> {
   if (options.json) {
     const { failed, seeds, uncounted } = totals;
     const verdict = { failed, uncounted, isRepeatable, seconds: Math.round(seconds) };
-    print(JSON.stringify({ ...totals, seeds, virtualHours: virtualHours(totals), ...verdict }));
+    const { untold: _, ...told } = totals;
+    print(JSON.stringify({ ...told, seeds, virtualHours: virtualHours(totals), ...verdict }));
   } else {
     const perMinute = Math.round((totals.seeds * 60) / seconds);
     print(
@@ -72,7 +74,14 @@ async function runSeeds(pool: Pool, options: RunOptions): Promise<number> {
   const isEnough = options.shard !== undefined || counted >= options.seeds;
   const isConsuming = isEnoughConsumed(options, totals.counts.provenConsumingSeeds);
   if (!isConsuming) print("too few seeds consume enough");
-  return totals.failed.length === 0 && isEnough && isConsuming && isRepeatable ? 0 : 1;
+  const lacks = isEverythingDrawn(options) ? emptinessOf(totals) : [];
+  for (const lack of lacks) print(`the run proves too little: ${lack}`);
+  const provesEnough = isEnough && isConsuming && lacks.length === 0;
+  return totals.failed.length === 0 && provesEnough && isRepeatable ? 0 : 1;
+}
+
+function isEverythingDrawn({ consumers, kinds, seeds }: RunOptions): boolean {
+  return consumers && kinds === undefined && seeds >= EVERYTHING_SEEDS_MIN;
 }
 
 /**

@@ -41,6 +41,7 @@ const PLAN = z.strictObject({
     sdk: z.array(z.string()),
     asksForOutcomes: z.boolean(),
     asksForBounds: z.boolean().optional(),
+    doubtful: z.array(z.string()).optional(),
     hasPassingTopics: z.boolean(),
   }),
   deliveryTimeoutMs: number,

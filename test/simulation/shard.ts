@@ -3,6 +3,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { parseShards, sourceConflict } from "../support/shard-files.ts";
+import { ANOMALY_KINDS, addExamined } from "./examined.ts";
 import { FAULT_KINDS } from "./faults/kinds.ts";
 import { COUNTED } from "./simulate.ts";
 import { newTotals, type Totals, virtualHours } from "./totals.ts";
@@ -30,6 +31,8 @@ const SHARD = z.object({
   faults: z.record(z.string(), z.object({ begun: count, bit: count })),
   leaderlessMsMax: z.number(),
   seconds: z.number(),
+  /** By kind of anomaly. Older shards do not tell. */
+  examined: z.record(z.string(), count).optional(),
 });
 export type Shard = z.infer<typeof SHARD>;
 
@@ -56,6 +59,7 @@ export function shardOf(totals: Totals, { from, isRepeatable, root, seconds }: S
     faults: totals.faults,
     leaderlessMsMax: Math.round(totals.leaderlessMsMax),
     seconds: Math.round(seconds),
+    examined: totals.examined,
   };
 }
 
@@ -84,8 +88,16 @@ export function sumUp(shards: readonly Shard[]): Totals {
     totals.counted += shard.counted;
     totals.failed.push(...shard.failed);
     totals.uncounted.push(...shard.uncounted);
-    for (const name of COUNTED) totals.counts[name] += shard.counts[name] ?? 0;
+    for (const name of COUNTED) {
+      totals.counts[name] += shard.counts[name] ?? 0;
+      if (shard.counts[name] === undefined) totals.untold.add(name);
+    }
+    addExamined(totals.examined, shard.examined ?? {});
+    for (const kind of ANOMALY_KINDS) {
+      if (shard.examined?.[kind] === undefined) totals.untold.add(kind);
+    }
     for (const kind of FAULT_KINDS) {
+      if (shard.faults[kind] === undefined) totals.untold.add(kind);
       totals.faults[kind].begun += shard.faults[kind]?.begun ?? 0;
       totals.faults[kind].bit += shard.faults[kind]?.bit ?? 0;
     }

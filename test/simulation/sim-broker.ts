@@ -16,6 +16,7 @@ import { PARKED_FETCHES_MAX, PRODUCE_INFLIGHT_BYTES_MAX } from "../../src/model/
 import { noPartitionMetrics } from "../../src/partition/partition-metrics.ts";
 import type { Logger } from "../../src/replica/ports.ts";
 import type { ReplicaCounter, ReplicaMetrics } from "../../src/replica/replica-metrics.ts";
+import { NO_LOSS, type PowerLoss } from "./power-loss.ts";
 import { LOW_SPACE_BYTES, SimStorage, type StorageOptions, type Survival } from "./sim-disk.ts";
 import type { SimNetwork } from "./sim-network.ts";
 import type { SimHost, World } from "./world.ts";
@@ -132,16 +133,14 @@ export class SimBroker {
     });
   }
 
-  kill(death: Death): void {
+  /** @returns what was lost with it */
+  kill(death: Death): PowerLoss {
     this.#abort.abort(new Error("the process died"));
     this.host.crash();
-    if (death.kind === "process") this.storage.detach();
-    else {
-      this.storage.cutPower(death);
-      this.#powerCuts += 1;
-    }
+    const loss = this.#powerDown(death);
     this.node = undefined;
     this.#network.hostDied(this.host);
+    return loss;
   }
 
   /** Hands leaderships over, flushes, ends. Run it on the broker's host. */
@@ -167,6 +166,15 @@ export class SimBroker {
     this.excuse = undefined;
     this.isAiling = false;
     this.mayLeave = false;
+  }
+
+  #powerDown(death: Death): PowerLoss {
+    if (death.kind === "power") {
+      this.#powerCuts += 1;
+      return this.storage.cutPower(death);
+    }
+    this.storage.detach();
+    return NO_LOSS;
   }
 
   async #open(generation: number): Promise<void> {

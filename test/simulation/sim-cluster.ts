@@ -8,6 +8,7 @@ import type { Replica } from "../../src/replica/replica.ts";
 import type { ReplicaCounter } from "../../src/replica/replica-metrics.ts";
 import type { FaultEvent } from "../../src/testkit/index.ts";
 import { History } from "../../src/testkit/index.ts";
+import { damagedLeaders } from "./damaged-leaders.ts";
 import { EFFECTS, type FaultKind, isOfConsumers } from "./faults/kinds.ts";
 import { Invariants } from "./invariants/invariants.ts";
 import type { SeedPlan, TopicPlan } from "./plan/seed-plan.ts";
@@ -36,6 +37,7 @@ const VIOLATIONS_MAX = 20;
 /** As src/replica/repairer.ts says it. */
 const DAMAGE_FOUND = "entries are damaged on this disk";
 const START_LIMIT_MS = 20_000;
+const DAMAGE_POLL_MS = 250;
 
 export class SimCluster {
   readonly world: World;
@@ -58,6 +60,8 @@ export class SimCluster {
   onLeader: (group: GroupId) => void = () => undefined;
   /** Told when a replica of a partition has applied something; only in runs with subscriptions. */
   readonly applied = new Set<(broker: SimBroker, group: GroupId) => void>();
+  /** A fault is under way that keeps sound replicas from leading: another one than damage. */
+  isDisturbed: () => boolean = () => false;
   /** Nodes that left for good. */
   departures = 0;
   readonly #options: ClusterOptions;
@@ -312,10 +316,17 @@ export class SimCluster {
         this.#checkDeliveries(broker, this.invariants.check(broker.nodeId, replicas));
       }
     });
+    this.#lookForDamage();
     this.network.onPeerEnvelope = (from, envelope) => {
       const broker = byHost.get(from);
       if (broker !== undefined) this.invariants.sent(broker.nodeId, envelope);
     };
+  }
+
+  #lookForDamage(): void {
+    const { damage } = this.invariants;
+    damage.check(this.world.nowMs, damagedLeaders(this, this.isDisturbed()));
+    this.world.schedule(DAMAGE_POLL_MS, () => this.#lookForDamage());
   }
 
   #checkDeliveries(broker: SimBroker, replicas: readonly Replica[]): void {
@@ -356,8 +367,8 @@ export class SimCluster {
         onLog: (broker, level, fields, message) => this.#logged(broker, level, fields, message),
         onBoot: (broker) => this.invariants.booted(broker.nodeId),
         onOpened: ({ view }) => {
-          this.invariants.metadata(view.image);
-          view.onChange((image) => this.invariants.metadata(image));
+          this.invariants.metadata(nodeId, view.image);
+          view.onChange((image) => this.invariants.metadata(nodeId, image));
         },
       },
     );
@@ -383,6 +394,7 @@ export class SimCluster {
     const text = `n${broker.nodeId} ${level}: ${message}`;
     this.line(text, `${text} ${describe(fields)}`);
     if (level === "warn") {
+      if (message === DAMAGE_FOUND) this.#countDamage(broker, fields);
       // Repaired in silence, a log that was recovered wrongly would pass for a good one.
       if (message !== DAMAGE_FOUND || broker.excuse !== undefined) return;
       this.violation(`damage without a fault: on n${broker.nodeId} ${describe(fields)}`);
@@ -391,6 +403,12 @@ export class SimCluster {
     if (broker.mayLeave && "error" in fields && isRetirement(fields.error)) return;
     if (broker.excuse !== undefined) broker.isAiling = true;
     else this.#unexcused(broker, fields, message);
+  }
+
+  #countDamage({ node }: SimBroker, fields: object): void {
+    const groupId = "groupId" in fields ? (fields.groupId as GroupId) : undefined;
+    const replica = groupId === undefined ? undefined : node?.replicas.get(groupId);
+    if (replica?.status().role === "leader") this.invariants.damagedLeaders += 1;
   }
 
   /**

@@ -18,12 +18,16 @@ export class Direction {
   /** Grows each time that holding begins. */
   holds = 0;
   isClogged = false;
+  /** What the clogged path held back, ever. */
+  cloggedCount = 0;
   /** Nothing that is sent arrives, and nobody is told: the other side has forgotten the stream. */
   isDead = false;
   /** What would arrive later than this was lost with the connection, ms. */
   lostFromMs: number = Number.POSITIVE_INFINITY;
   readonly #network: SimNetwork;
   #lastArrivalMs = 0;
+  /** When the newest message that was delayed arrives: what is sent later and comes sooner has overtaken it. */
+  #lateUntilMs = 0;
   /** Sent, and not yet taken by the application on the other side. */
   #bufferedBytes = 0;
   #isBlocked = false;
@@ -59,8 +63,13 @@ export class Direction {
     const latencyMs = network.latency();
     const fate = isPeerMessage ? network.peerFate() : "arrives";
     if (fate === "lost") return [];
-    if (fate === "late") return [latencyMs + network.lateMs()];
+    if (fate === "late") {
+      const lateMs = latencyMs + network.lateMs();
+      this.#lateUntilMs = Math.max(this.#lateUntilMs, nowMs + lateMs);
+      return [lateMs];
+    }
     const atMs = Math.max(nowMs + latencyMs, this.#lastArrivalMs + 0.001);
+    if (atMs < this.#lateUntilMs) network.troubled.reordering += 1;
     this.#lastArrivalMs = atMs;
     const inMs = atMs - nowMs;
     return fate === "doubled" ? [inMs, inMs + network.lateMs()] : [inMs];

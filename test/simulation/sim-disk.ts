@@ -8,6 +8,7 @@ import { MemoryDisk } from "../../src/log/memory-disk.ts";
 import { MemoryStore } from "../../src/log/memory-store.ts";
 import { type Disk, type KeyedStore, type KeyedWrite, StorageError } from "../../src/log/ports.ts";
 import type { DiskView } from "./invariants/disk-view.ts";
+import { crashDisk, crashStore, type PowerLoss } from "./power-loss.ts";
 import { WatchedDisk } from "./watched-disk.ts";
 import type { SimHost } from "./world.ts";
 
@@ -120,16 +121,20 @@ export class SimStorage {
   }
 
   /** The machine lost power: what was not synced is gone, wholly or in part; disk and keyed store independently. */
-  cutPower(survival: { readonly disk: Survival; readonly keyed: Survival }): void {
+  cutPower(survival: { readonly disk: Survival; readonly keyed: Survival }): PowerLoss {
     const { view } = this.#options;
     const draws = { some: this.#random, holes: HOLES, nothing: LOWEST };
-    this.#memory = this.#memory.crash(draws[survival.disk]);
+    const { memory, ...ofDisk } = crashDisk(this.#memory, draws[survival.disk]);
+    this.#memory = memory;
     const { keyed } = survival;
     const holes = keyed === "holes" || (keyed === "some" && this.#random.next() < 0.5);
-    this.#store = this.#store.crash(keyed === "nothing" ? LOWEST : this.#random, { holes });
+    const random = keyed === "nothing" ? LOWEST : this.#random;
+    const { batches, store } = crashStore(this.#store, random, holes);
+    this.#store = store;
     view.powerLost((path) =>
       this.#memory.exists(path) ? readWhole(this.#memory, path) : undefined,
     );
+    return { ...ofDisk, batches };
   }
 
   /** An empty disk takes the place of this one. */

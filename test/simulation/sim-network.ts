@@ -43,6 +43,13 @@ export interface PeerTroubles {
   readonly reordering: number;
 }
 
+/** A cut or a clogged path. */
+export interface Holding {
+  /** How much it has held back so far. */
+  readonly held: () => number;
+  readonly end: () => void;
+}
+
 export type PeerFate = "arrives" | "lost" | "doubled" | "late";
 
 export interface NetworkOptions {
@@ -73,11 +80,15 @@ export class SimNetwork {
   readonly #cuts = new Map<string, number>();
   readonly #listeners = new Map<string, Listener>();
   readonly #pipes = new Set<Pipe>();
+  /** How often each misfortune came to pass. */
+  readonly troubled: Record<keyof PeerTroubles, number> = {
+    loss: 0,
+    duplication: 0,
+    reordering: 0,
+  };
   messagesDelivered = 0;
-  messagesHeld = 0;
-  messagesLost = 0;
-  messagesDoubled = 0;
-  messagesOvertaken = 0;
+  /** Messages and dials that met a cut, by directed pair "from>to". */
+  readonly #heldBy = new Map<string, number>();
   streamsBroken = 0;
 
   constructor(world: World, options: NetworkOptions) {
@@ -87,18 +98,30 @@ export class SimNetwork {
     this.#random = seededRandom(options.seed);
   }
 
-  /** @returns ends this cut; what it held back goes on its way unless another cut holds it */
-  cut(links: Iterable<readonly [from: string, to: string]>): () => void {
+  /** Ended, what it held back goes on its way unless another cut holds it. */
+  cut(links: Iterable<readonly [from: string, to: string]>): Holding {
     const names = [...links].map(([from, to]) => `${from}>${to}`);
     for (const name of names) this.#cuts.set(name, (this.#cuts.get(name) ?? 0) + 1);
-    return () => {
-      for (const name of names) {
-        const left = (this.#cuts.get(name) ?? 1) - 1;
-        if (left === 0) this.#cuts.delete(name);
-        else this.#cuts.set(name, left);
-      }
-      for (const pipe of [...this.#pipes]) pipe.release();
+    const heldOn = (): number =>
+      names.reduce((sum, name) => sum + (this.#heldBy.get(name) ?? 0), 0);
+    const before = heldOn();
+    return {
+      held: () => heldOn() - before,
+      end: () => {
+        for (const name of names) {
+          const left = (this.#cuts.get(name) ?? 1) - 1;
+          if (left === 0) this.#cuts.delete(name);
+          else this.#cuts.set(name, left);
+        }
+        for (const pipe of [...this.#pipes]) pipe.release();
+      },
     };
+  }
+
+  /** Something did not get through: counted where the link is cut. */
+  heldBack(from: SimHost, to: SimHost): void {
+    const name = `${from.name}>${to.name}`;
+    if (this.#cuts.has(name)) this.#heldBy.set(name, (this.#heldBy.get(name) ?? 0) + 1);
   }
 
   isCut(from: SimHost, to: SimHost): boolean {
@@ -123,16 +146,14 @@ export class SimNetwork {
     if (loss + duplication + reordering === 0) return "arrives";
     const dice = this.#random.next();
     if (dice < loss) {
-      this.messagesLost += 1;
+      this.troubled.loss += 1;
       return "lost";
     }
     if (dice < loss + duplication) {
-      this.messagesDoubled += 1;
+      this.troubled.duplication += 1;
       return "doubled";
     }
-    if (dice >= loss + duplication + reordering) return "arrives";
-    this.messagesOvertaken += 1;
-    return "late";
+    return dice < loss + duplication + reordering ? "late" : "arrives";
   }
 
   lateMs(): number {

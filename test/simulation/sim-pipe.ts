@@ -13,7 +13,7 @@ import { peerService } from "../../src/rpc/methods.ts";
 import type { Method } from "../../src/rpc/ports.ts";
 import { Direction, type Packet } from "./sim-direction.ts";
 import { SimEnd } from "./sim-end.ts";
-import type { Registered, SimNetwork } from "./sim-network.ts";
+import type { Holding, Registered, SimNetwork } from "./sim-network.ts";
 import { type Incarnation, ServerCall } from "./sim-server-call.ts";
 import type { SimHost } from "./world.ts";
 
@@ -97,7 +97,6 @@ export class Pipe {
     this.#down.lostFromMs = fromMs;
     this.#close();
     this.#network.streamsBroken += 1;
-    this.#network.messagesLost += this.#up.held.length + this.#down.held.length;
     const error = new BrokerError("UNREACHABLE", why);
     this.#tellServer(error, graceMs + this.#noticeMs(this.#from, this.#server?.at));
     this.#tellClient(error, graceMs + this.#noticeMs(this.#server?.at, this.#from));
@@ -119,13 +118,17 @@ export class Pipe {
     tell(!isClientTold, BREAK_AFTER_MS);
   }
 
-  /** Holds one direction back until unclog(): a path that carries nothing while the connection stands. */
-  clog(isUp: boolean): () => void {
+  /** Holds one direction back: a path that carries nothing while the connection stands. */
+  clog(isUp: boolean): Holding {
     const direction = isUp ? this.#up : this.#down;
+    const before = direction.cloggedCount;
     direction.isClogged = true;
-    return () => {
-      direction.isClogged = false;
-      this.#release(direction);
+    return {
+      held: () => direction.cloggedCount - before,
+      end: () => {
+        direction.isClogged = false;
+        this.#release(direction);
+      },
     };
   }
 
@@ -154,6 +157,11 @@ export class Pipe {
     const from = this.#from.host;
     const machine = network.hostOf(endpoint);
     if (machine !== undefined && (network.isCut(from, machine) || network.isCut(machine, from))) {
+      // Who is down would not have answered anyway.
+      if (machine.isUp) {
+        network.heldBack(from, machine);
+        network.heldBack(machine, from);
+      }
       this.#wait(endpoint);
       return;
     }
@@ -260,6 +268,8 @@ export class Pipe {
   ): void {
     const network = this.#network;
     if (direction.isClogged || direction.held.length > 0 || network.isCut(from.host, to.host)) {
+      if (direction.isClogged) direction.cloggedCount += 1;
+      network.heldBack(from.host, to.host);
       this.#hold(direction, packet);
       return;
     }
@@ -300,7 +310,6 @@ export class Pipe {
   }
 
   #hold(direction: Direction, packet: Packet): void {
-    this.#network.messagesHeld += 1;
     direction.held.push(packet);
     if (direction.held.length > 1) return;
     direction.holds += 1;

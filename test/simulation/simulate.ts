@@ -6,6 +6,7 @@ import { type History, headerOf } from "../../src/testkit/index.ts";
 import { Calm } from "./calm.ts";
 import { plainClient } from "./clients.ts";
 import { Deliveries } from "./delivery/deliveries.ts";
+import type { Examined } from "./examined.ts";
 import { Faults } from "./faults/faults.ts";
 import { type FaultKind, isOfConsumers } from "./faults/kinds.ts";
 import { declare, judge } from "./judge.ts";
@@ -43,6 +44,8 @@ export interface SimulationResult {
   readonly bitten: Readonly<Partial<Record<FaultKind, number>>>;
   /** From the end of the faults until every group had a leader again. */
   readonly leaderlessMs: number;
+  /** How many facts the judge looked at, by kind of anomaly. */
+  readonly examined: Examined;
 }
 
 export const COUNTED = [
@@ -67,6 +70,10 @@ export const COUNTED = [
   "imagesSaved",
   "imagesInstalled",
   "rebuilds",
+  "metadataCompared",
+  "damagedLeaders",
+  "changesCompared",
+  "divergences",
 ] as const;
 export type Counted = (typeof COUNTED)[number];
 
@@ -108,6 +115,7 @@ class Simulation {
   readonly #deliveries: Deliveries;
   readonly #faults: Faults;
   readonly #calm: Calm;
+  #examined: Examined = {};
 
   constructor(options: SimulationOptions) {
     this.#options = options;
@@ -134,7 +142,9 @@ class Simulation {
       () => this.#deliveries.create(),
       () => this.#disturb(),
       () => this.#calm.run(),
-      () => judge(cluster, this.#workload, this.#deliveries),
+      async () => {
+        this.#examined = await judge(cluster, this.#workload, this.#deliveries);
+      },
     ];
     try {
       for (const phase of phases) if (!cluster.fatal) await phase();
@@ -155,6 +165,7 @@ class Simulation {
       begun: Object.fromEntries(this.#faults.begun),
       bitten: Object.fromEntries(this.#faults.bitten),
       leaderlessMs: this.#calm.leaderlessMs,
+      examined: this.#examined,
     };
   }
 
@@ -186,6 +197,10 @@ class Simulation {
       imagesSaved: counters.get("images_saved") ?? 0,
       imagesInstalled: counters.get("images_installed") ?? 0,
       rebuilds: counters.get("state_rebuilds") ?? 0,
+      metadataCompared: invariants.metadataCompared,
+      damagedLeaders: invariants.damagedLeaders,
+      changesCompared: invariants.changesCompared,
+      divergences: this.#workload.divergences,
     };
   }
 

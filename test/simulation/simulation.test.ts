@@ -2,6 +2,7 @@
 // seeds: npm run test:simulation.
 import { describe, expect, it } from "vitest";
 import { seededRandom } from "../../src/base/random.ts";
+import { emptinessOf } from "./emptiness.ts";
 import { FAULT_KINDS } from "./faults/kinds.ts";
 import { drawPlan } from "./plan/draw-plan.ts";
 import { type FaultStep, replicasOf, type SeedPlan } from "./plan/seed-plan.ts";
@@ -145,6 +146,25 @@ describe("evidence", () => {
     expect(sum.faults.kill).toEqual({ begun: 8, bit: 4 });
   });
 
+  it("what never happened is named, but not what older shards do not tell", () => {
+    const lacks = emptinessOf(sumUp([shard(1), shard(3)]));
+    expect(lacks).toContain('the fault "pause" never bit');
+    expect(lacks).not.toContain('the fault "kill" never bit');
+    expect(lacks).toContain("there were no truncations");
+    expect(lacks).not.toContain("nothing was looked at for phantom");
+    // It told of some kinds of anomalies only.
+    expect(lacks.filter((lack) => lack.includes("looked at"))).toEqual([]);
+    const { examined: _, ...old } = shard(5);
+    const { truncations: __, ...counts } = old.counts;
+    const { pause: ___, ...faults } = old.faults;
+    const some = emptinessOf(sumUp([shard(1), { ...old, counts, faults }]));
+    expect(some).not.toContain('the fault "pause" never bit');
+    expect(some).not.toContain("there were no truncations");
+    expect(some).toContain("there were no elections");
+    const all = newTotals();
+    expect(emptinessOf(all)).toContain("nothing was looked at for lost-acknowledged-write");
+  });
+
   it("shards of different sources, or with the same seeds: are refused", () => {
     expect(conflictIn([shard(1), shard(3, "b")])).toContain("different sources");
     expect(conflictIn([shard(1), shard(2)])).toContain("seeds 2 to 2");
@@ -167,5 +187,6 @@ function resultOf(violations: readonly string[], seed = 11): SimulationResult {
     begun: { kill: 2 },
     bitten: { kill: 1 },
     leaderlessMs: 0,
+    examined: { phantom: 7 },
   };
 }

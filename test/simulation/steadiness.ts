@@ -63,10 +63,10 @@ class Steadiness {
   ): Promise<void> {
     const { network, world } = this.#cluster;
     this.#cluster.line(`cut off: ${brokers.map(({ nodeId }) => `n${nodeId}`).join(" from ")}`);
-    const heal = network.cut(links);
+    const { end } = network.cut(links);
     await world.runUntil(() => this.#cluster.fatal, CUT_MS);
     atEnd();
-    heal();
+    end();
     this.#cluster.line("together again");
     await world.runUntil(() => this.#cluster.fatal, RETURN_MS);
   }

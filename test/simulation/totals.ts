@@ -1,5 +1,7 @@
 // Adds results up and shows them. Used by run.ts and evidence.ts.
 import Table from "cli-table3";
+import type { AnomalyKind } from "../../src/testkit/index.ts";
+import { addExamined } from "./examined.ts";
 import { FAULT_KINDS, type FaultKind } from "./faults/kinds.ts";
 import { COUNTED, type Counted, type SimulationResult } from "./simulate.ts";
 
@@ -17,6 +19,10 @@ export interface Totals {
   readonly counts: Record<Counted, number>;
   readonly faults: Record<FaultKind, FaultCount>;
   leaderlessMsMax: number;
+  /** How many facts the judge looked at, by kind of anomaly. */
+  readonly examined: Partial<Record<AnomalyKind, number>>;
+  /** Names of counts, kinds of faults and of anomalies that some shard says nothing about. */
+  readonly untold: Set<string>;
 }
 
 const MS_PER_HOUR = 3_600_000;
@@ -41,6 +47,10 @@ const LABELS: Readonly<Record<Exclude<Counted, "virtualMs">, string>> = {
   imagesSaved: "images saved",
   imagesInstalled: "images installed",
   rebuilds: "states recovered from image and log",
+  metadataCompared: "metadata compared between nodes",
+  damagedLeaders: "leaders that found damage of theirs",
+  divergences: "readers told that what they had read is gone",
+  changesCompared: "changes of members that followed another one in a log",
 };
 
 export function newTotals(): Totals {
@@ -54,6 +64,8 @@ export function newTotals(): Totals {
     counts: counts as Totals["counts"],
     faults: faults as Totals["faults"],
     leaderlessMsMax: 0,
+    examined: {},
+    untold: new Set(),
   };
 }
 
@@ -67,6 +79,7 @@ export function addResult(totals: Totals, result: SimulationResult): void {
     totals.faults[kind].begun += result.begun[kind] ?? 0;
     totals.faults[kind].bit += result.bitten[kind] ?? 0;
   }
+  addExamined(totals.examined, result.examined);
   totals.leaderlessMsMax = Math.max(totals.leaderlessMsMax, result.leaderlessMs);
 }
 
@@ -94,6 +107,8 @@ export function tableOf(totals: Totals, verdicts: readonly (readonly [string, st
   table.push(["longest time to leaders after all faults, ms", Math.round(totals.leaderlessMsMax)]);
   table.push(["seeds with violations", listOr0(totals.failed)]);
   table.push(["seeds that do not count", listOr0(totals.uncounted)]);
+  const examined = Object.values(totals.examined).reduce((all, looked) => all + looked, 0);
+  table.push(["facts that the judge looked at", examined]);
   for (const [name, text] of verdicts) table.push([name, text]);
   return table.toString();
 }

@@ -42,6 +42,11 @@ export class Workload {
     this.passing = new PassingTopics(cluster, this.operations, this.#plain, this.#random);
   }
 
+  /** Readers that were told that what they had read is gone. */
+  get divergences(): number {
+    return this.#readers.divergences;
+  }
+
   get isIdle(): boolean {
     return this.#running === 0;
   }
@@ -55,7 +60,7 @@ export class Workload {
       if (user.client === "plain") this.#spawn(clientHost, () => this.#sendPlain(user, topic));
       else this.#spawn(sdkHost, () => this.#sendBursts(producer, user, topic));
     }
-    const { asksForBounds, hasPassingTopics, plain, sdk } = plan.readers;
+    const { asksForBounds, doubtful, hasPassingTopics, plain, sdk } = plan.readers;
     for (const topic of asksForBounds === true ? plan.topics : []) {
       this.#spawn(sdkHost, () => this.#readers.askBounds(topic));
     }
@@ -64,6 +69,12 @@ export class Workload {
       if (!plain.includes(name)) continue;
       for (let partition = 0; partition < partitions; partition += 1) {
         this.#spawn(clientHost, () => this.#readers.follow(name, partition));
+      }
+    }
+    for (const { name, partitions } of plan.topics) {
+      if (doubtful?.includes(name) !== true) continue;
+      for (let partition = 0; partition < partitions; partition += 1) {
+        this.#spawn(sdkHost, () => this.#readers.followDoubtful(name, partition));
       }
     }
     if (hasPassingTopics) this.#spawn(clientHost, () => this.passing.run());

@@ -26,6 +26,8 @@ export class SimHost {
   isUp = true;
   /** Added to the wall clock: skew and jumps. */
   wallSkewMs = 0;
+  /** How often somebody was told a wrong time. */
+  wrongTimes = 0;
   readonly #world: World;
   #held: Event[] = [];
   /** Deferred calls of the running incarnation. */
@@ -71,7 +73,10 @@ export class SimHost {
     const { generation } = this;
     return {
       monotonicMs: () => world.nowMs,
-      wallMs: () => Math.floor(WALL_EPOCH_MS + world.nowMs + this.wallSkewMs),
+      wallMs: () => {
+        if (this.wallSkewMs !== 0) this.wrongTimes += 1;
+        return Math.floor(WALL_EPOCH_MS + world.nowMs + this.wallSkewMs);
+      },
       schedule: (delayMs, run) => world.schedule(delayMs, run, this, generation),
       defer: (run) => {
         if (generation !== this.generation) return;

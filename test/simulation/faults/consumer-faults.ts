@@ -42,19 +42,18 @@ export const consumerDeaf: Fault = (context) => {
   const consumer = pickConsumerOf(context, subscription);
   if (consumer === undefined) return false;
   const { host } = consumer;
-  const unclog = brokers
+  const clogged = brokers
     .flatMap((broker) => network.between(host, broker.host))
     .map((pipe) => pipe.clog(false));
-  if (unclog.length === 0) return false;
-  const before = network.messagesHeld;
+  if (clogged.length === 0) return false;
   context.begin([]);
   const reach = consumer.unreachable();
   for (const one of subscription?.consumers ?? []) one.isSlow = true;
   context.lasting(() => {
-    if (network.messagesHeld > before) context.bit();
+    if (clogged.some(({ held }) => held() > 0)) context.bit();
     for (const one of subscription?.consumers ?? []) one.isSlow = false;
     reach();
-    for (const open of unclog) open();
+    for (const { end } of clogged) end();
   });
   return true;
 };

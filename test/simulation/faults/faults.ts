@@ -8,7 +8,7 @@ import type { PublishClient } from "../publish-client.ts";
 import type { SimBroker } from "../sim-broker.ts";
 import type { SimCluster } from "../sim-cluster.ts";
 import type { FaultContext } from "./fault.ts";
-import { type FaultKind, isOfConsumers } from "./kinds.ts";
+import { type FaultKind, isDamage, isOfConsumers } from "./kinds.ts";
 import { FAULTS } from "./table.ts";
 
 const POLL_MS = 100;
@@ -26,12 +26,15 @@ export class Faults {
   readonly #ofConsumers = new Set<() => void>();
   #isStopped = false;
   #disturbedMs = 0;
+  /** Under way, and no mere damage to a disk. */
+  #disturbances = 0;
 
   constructor(cluster: SimCluster, steps: readonly FaultStep[], deliveries: Deliveries) {
     this.#cluster = cluster;
     this.#deliveries = deliveries;
     this.#steps = steps;
     this.#operator = plainClient(cluster);
+    cluster.isDisturbed = () => this.#disturbances > 0;
   }
 
   start(): void {
@@ -57,6 +60,7 @@ export class Faults {
     const active = isQuiet ? this.#ofConsumers : this.#active;
     let nodes: number[] = [];
     let hasBitten = false;
+    const weight = isQuiet || isDamage(kind) ? 0 : 1;
     return {
       cluster,
       step,
@@ -78,11 +82,13 @@ export class Faults {
       lasting: (end) => {
         const once = (): void => {
           if (!active.delete(once)) return;
+          this.#disturbances -= weight;
           if (!isQuiet) this.#disturbedMs = cluster.world.nowMs;
           cluster.fault(kind, "stop", nodes);
           end();
         };
         active.add(once);
+        this.#disturbances += weight;
         cluster.world.schedule(lastsMs, once);
       },
       quietMs: () => (this.#active.size > 0 ? 0 : cluster.world.nowMs - this.#disturbedMs),

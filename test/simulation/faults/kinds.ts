@@ -91,6 +91,11 @@ export function endsDisk(kind: FaultKind): boolean {
   return ENDS_DISK.has(kind);
 }
 
+/** What stands on a disk is wrong: nothing else is. */
+export function isDamage(kind: FaultKind): boolean {
+  return kind === "rotten segment" || kind === "misdirected write";
+}
+
 /** Needs more nodes than a partition has replicas. */
 export function needsMoreNodes(kind: FaultKind): boolean {
   return NEEDS_MORE_NODES.has(kind);

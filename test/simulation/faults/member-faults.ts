@@ -10,6 +10,8 @@ import { type Fault, type FaultContext, pickVictim } from "./fault.ts";
 
 const ORDER_DEADLINE_MS = 6000;
 const JOIN_LIMIT_MS = 20_000;
+const VOTERS_LIMIT_MS = 10_000;
+
 interface Move {
   readonly topic: string;
   readonly partition: number;
@@ -95,15 +97,28 @@ export const cancelledShrink: Fault = (context) => {
   return true;
 };
 
+/** Bites when another number of nodes votes than before: the order may ask for what is so already. */
 export const metadataVoters: Fault = (context) => {
+  const before = metadataVotersOf(context);
   context.begin([]);
   order(context, [], async () => {
     const count = context.random.next() < 0.5 ? 3 : 5;
     await call(context, adminService.setMetadataVoters, { count });
-    context.bit();
+    const isOther = (): boolean => {
+      const voters = metadataVotersOf(context);
+      return voters !== undefined && voters !== before;
+    };
+    if (before === undefined || before === count) return;
+    context.when(isOther, VOTERS_LIMIT_MS, () => context.bit());
   });
   return true;
 };
+
+/** In force; undefined while nobody leads the metadata. */
+function metadataVotersOf({ cluster }: FaultContext): number | undefined {
+  const leader = cluster.leaderOf(METADATA_GROUP)?.node?.replicas.get(METADATA_GROUP);
+  return leader?.status().membership.voters.length;
+}
 
 function decommission(context: FaultContext, broker: SimBroker, done: () => void): void {
   const { nodeId } = broker;

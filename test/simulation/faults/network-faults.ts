@@ -134,17 +134,15 @@ export const stall: Fault = (context) => {
   const { cluster, random } = context;
   const pair = pickPair(context);
   if (pair === undefined) return false;
-  const { network } = cluster;
-  const clogged = network
+  const clogged = cluster.network
     .between(pair.broker.host, pair.other)
     .filter(() => random.next() < 0.5)
     .map((pipe) => pipe.clog(random.next() < 0.5));
   if (clogged.length === 0) return false;
-  const before = network.messagesHeld;
   context.begin([pair.broker]);
   context.lasting(() => {
-    if (network.messagesHeld > before) context.bit();
-    for (const unclog of clogged) unclog();
+    if (clogged.some(({ held }) => held() > 0)) context.bit();
+    for (const { end } of clogged) end();
   });
   return true;
 };
@@ -173,26 +171,23 @@ export const reordering: Fault = (context) => trouble(context, "reordering");
 function trouble(context: FaultContext, name: "loss" | "duplication" | "reordering"): boolean {
   const { network } = context.cluster;
   if (network.troubles[name] > 0) return false;
-  const count = (): number =>
-    network.messagesLost + network.messagesDoubled + network.messagesOvertaken;
-  const before = count();
+  const before = network.troubled[name];
   context.begin([]);
   network.troubles = { ...network.troubles, [name]: context.random.next() * TROUBLE_MAX };
   context.lasting(() => {
     network.troubles = { ...network.troubles, [name]: 0 };
-    if (count() > before) context.bit();
+    if (network.troubled[name] > before) context.bit();
   });
   return true;
 }
 
 function cut(context: FaultContext, brokers: readonly SimBroker[], links: readonly Link[]): void {
   const { network } = context.cluster;
-  const before = network.messagesHeld;
   context.begin(brokers);
-  const heal = network.cut(links);
+  const { end, held } = network.cut(links);
   context.lasting(() => {
-    if (network.messagesHeld > before) context.bit();
-    heal();
+    if (held() > 0) context.bit();
+    end();
   });
 }
 

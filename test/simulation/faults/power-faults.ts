@@ -1,6 +1,7 @@
 // Faults that take what was not synced, from disk and keyed store independently, and processes or machines that die in
 // the middle of an operation of their disk.
 import { isSettled } from "../health.ts";
+import { isLoss, type PowerLoss } from "../power-loss.ts";
 import type { Death, SimBroker } from "../sim-broker.ts";
 import type { Survival } from "../sim-disk.ts";
 import { type Fault, type FaultContext, pickVictim } from "./fault.ts";
@@ -13,14 +14,28 @@ const OPERATIONS_MAX = 25;
 /** Where it may die: anywhere, or at what is rare. */
 const PLACES = ["", "", ".seg", "first.tmp", "hard-state", "images/", ".idx", "trash"];
 
+/** What a fault must have done to count. */
+type Effect = (losses: readonly PowerLoss[], served: number) => boolean;
+
+/** That is what distinguishes it from a killed process. */
+const LOSES: Effect = (losses) => losses.some(isLoss);
+const TEARS: Effect = (losses) => losses.some(({ torn }) => torn > 0);
+/** More than one at the same time. */
+const SEVERAL_LOSE: Effect = (losses) => losses.filter(isLoss).length > 1;
+/** A broker that served comes back from its disk, whatever was lost. */
+const STOPS_SERVICE: Effect = (_, served) => served > 0;
+
 export const powerCut: Fault = (context) => {
   const broker = pickVictim(context, ({ host }) => host.isUp);
   if (broker === undefined) return false;
-  cut(context, [broker], drawDeath(context));
+  cut(context, [broker], drawDeath(context), LOSES);
   return true;
 };
 
-/** Everybody has everything, on disk: then no lazy entry is on one disk only, and nothing at all may be lost. */
+/**
+ * Everybody has everything, on disk: then no lazy entry is on one disk only, and nothing at all may be lost. That little or
+ * nothing is unsynced is what it is about, so it need not lose anything.
+ */
 export const quietPowerCut: Fault = (context) => {
   const { cluster } = context;
   context.when(
@@ -28,7 +43,7 @@ export const quietPowerCut: Fault = (context) => {
     SETTLE_LIMIT_MS,
     () => {
       const broker = pickVictim(context, ({ host }) => host.isUp);
-      if (broker !== undefined) cut(context, [broker], drawDeath(context));
+      if (broker !== undefined) cut(context, [broker], drawDeath(context), STOPS_SERVICE);
     },
   );
   return true;
@@ -41,7 +56,7 @@ export const lostCache: Fault = (context) => {
   const dice = context.random.next();
   const disk: Survival = dice < 0.7 ? "nothing" : "some";
   const keyed: Survival = dice > 0.4 ? "nothing" : "some";
-  cut(context, [broker], { kind: "power", disk, keyed });
+  cut(context, [broker], { kind: "power", disk, keyed }, LOSES);
   return true;
 };
 
@@ -51,7 +66,7 @@ export const tornWrite: Fault = (context) => {
   if (broker === undefined) return false;
   // The first operation is an append, nearly always; before the second one it is there, and nothing has synced it.
   const disk: Survival = context.random.next() < 0.5 ? "some" : "holes";
-  arm(context, broker, ".seg", 2, { kind: "power", disk, keyed: "some" });
+  arm(context, broker, { place: ".seg", after: 2 }, { kind: "power", disk, keyed: "some" }, TEARS);
   return true;
 };
 
@@ -62,14 +77,16 @@ export const doubleCut: Fault = (context) => {
   if (up.length < wanted) return false;
   const from = context.random.integer(0, up.length);
   const victims = [...up.slice(from), ...up.slice(0, from)].slice(0, wanted);
-  cut(context, victims, drawDeath(context));
+  cut(context, victims, drawDeath(context), SEVERAL_LOSE);
   return true;
 };
 
+/** Nobody is left who remembers: the cluster must come back from its disks. It had to be more than a minority that served. */
 export const blackout: Fault = (context) => {
-  const victims = context.cluster.brokers.filter(({ host }) => host.isUp);
+  const { brokers } = context.cluster;
+  const victims = brokers.filter(({ host }) => host.isUp);
   if (victims.length < 2) return false;
-  cut(context, victims, drawDeath(context));
+  cut(context, victims, drawDeath(context), (_, served) => served * 2 > brokers.length);
   return true;
 };
 
@@ -77,7 +94,7 @@ export const blackout: Fault = (context) => {
 export const crashPoint: Fault = (context) => {
   const broker = pickVictim(context, ({ host }) => host.isUp);
   if (broker === undefined) return false;
-  arm(context, broker, drawPlace(context), drawCount(context), { kind: "process" });
+  arm(context, broker, drawPoint(context), { kind: "process" }, () => true);
   return true;
 };
 
@@ -85,25 +102,37 @@ export const crashPoint: Fault = (context) => {
 export const powerPoint: Fault = (context) => {
   const broker = pickVictim(context, ({ host }) => host.isUp);
   if (broker === undefined) return false;
-  arm(context, broker, drawPlace(context), drawCount(context), drawDeath(context));
+  arm(context, broker, drawPoint(context), drawDeath(context), LOSES);
   return true;
 };
 
-function cut(context: FaultContext, victims: readonly SimBroker[], death: Death): void {
+function cut(
+  context: FaultContext,
+  victims: readonly SimBroker[],
+  death: Death,
+  isEffect: Effect,
+): void {
   context.begin(victims);
-  if (victims.some((broker) => broker.isServing)) context.bit();
-  for (const broker of victims) broker.kill(death);
+  const served = victims.filter(({ isServing }) => isServing).length;
+  const losses = victims.map((broker) => broker.kill(death));
+  if (isEffect(losses, served)) context.bit();
   context.lasting(() => {
     for (const broker of victims) broker.boot();
   });
 }
 
+/** Where a machine dies: at so many operations of files that are called like this. */
+interface Point {
+  readonly place: string;
+  readonly after: number;
+}
+
 function arm(
   context: FaultContext,
   broker: SimBroker,
-  place: string,
-  after: number,
+  { after, place }: Point,
   death: Death,
+  isEffect: Effect,
 ): void {
   const { cluster } = context;
   const { storage } = broker;
@@ -116,8 +145,8 @@ function arm(
     storage.crashHook = undefined;
     cluster.line(`n${broker.nodeId} dies at ${path}`);
     context.begin([broker]);
-    context.bit();
-    broker.kill(death);
+    const served = broker.isServing ? 1 : 0;
+    if (isEffect([broker.kill(death)], served)) context.bit();
     context.lasting(() => broker.boot());
     return true;
   };
@@ -136,10 +165,7 @@ function drawDeath({ random }: FaultContext): Death {
   return { kind: "power", disk: survival(), keyed: survival() };
 }
 
-function drawPlace({ random }: FaultContext): string {
-  return PLACES[random.integer(0, PLACES.length)] ?? "";
-}
-
-function drawCount({ random }: FaultContext): number {
-  return random.integer(1, OPERATIONS_MAX);
+function drawPoint({ random }: FaultContext): Point {
+  const place = PLACES[random.integer(0, PLACES.length)] ?? "";
+  return { place, after: random.integer(1, OPERATIONS_MAX) };
 }

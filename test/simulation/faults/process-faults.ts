@@ -91,11 +91,13 @@ export const clockJump: Fault = (context) => {
   const isFar = random.next() < 0.3;
   const sign = random.next() < 0.5 ? -1 : 1;
   const skewMs = isFar ? sign * JUMP_MS : random.integer(-SKEW_MS_MAX, SKEW_MS_MAX + 1);
+  const { host } = broker;
+  const before = host.wrongTimes;
   context.begin([broker]);
-  broker.host.wallSkewMs += skewMs;
-  if (broker.isServing) context.bit();
+  host.wallSkewMs += skewMs;
   context.lasting(() => {
-    broker.host.wallSkewMs -= skewMs;
+    if (host.wrongTimes > before) context.bit();
+    host.wallSkewMs -= skewMs;
   });
   return true;
 };

@@ -17,25 +17,34 @@ export class ClientChecks {
   acked(groupId: GroupId, offset: Offset, epoch: Term, isSync: boolean): void {
     const entry = this.#committedAt(groupId, offset, epoch, "acknowledged");
     if (entry === undefined || !isSync) return;
-    let disks = 0;
-    let replicas = 0;
-    for (const disk of this.#findings.disks.values()) {
-      for (const log of disk.logsOf(groupId)) {
-        replicas += 1;
-        const isBelow = entry.index < (log.segments[0]?.firstIndex ?? 1);
-        const isThere = log.entry(entry.index)?.term === entry.term;
-        if (isBelow || (isThere && log.durableIndex >= entry.index)) disks += 1;
-      }
-    }
-    if (disks >= 2 || replicas < 2) return;
+    const { index, term } = entry;
+    const { memberships } = this.#findings.book(groupId);
+    // The members may have changed since it was committed.
+    const isOnMajority = memberships.some((members) => {
+      return this.#findings.majorityHolds(groupId, members, index, term, true);
+    });
+    if (isOnMajority || memberships.length === 0) return;
+    const voters = memberships.map((members) => members.voters.join(" ")).join(", before ");
     this.#findings.report(
-      `acknowledged before flush: group ${groupId} offset ${offset} is on ${disks} disks`,
+      `acknowledged before flush: group ${groupId} offset ${offset} is not on a majority of the disks of ${voters}`,
     );
   }
 
   /** The committed half of I26. */
   read(groupId: GroupId, offset: Offset, epoch: Term): void {
     this.#committedAt(groupId, offset, epoch, "read");
+  }
+
+  /**
+   * I29: a reader is given the record behind one that it read in an epoch, and was not told that this one is gone: then it
+   * has to be the committed one, as far as that is known.
+   */
+  readOn(groupId: GroupId, offset: Offset, epoch: Term): void {
+    const entry = this.#findings.book(groupId).holderOf(offset);
+    if (entry === undefined || entry.term === epoch) return;
+    this.#findings.report(
+      `not told: group ${groupId} offset ${offset} was read in epoch ${epoch}, is of term ${entry.term}, and the reader goes on`,
+    );
   }
 
   #committedAt(groupId: GroupId, offset: Offset, epoch: Term, verb: string): Entry | undefined {

@@ -3,6 +3,7 @@
 // disk-view.ts.
 import type { NodeId } from "../../../src/model/ids.ts";
 import type { LogIndex } from "../../../src/model/positions.ts";
+import type { ChangeChecks } from "./change-checks.ts";
 import type { DiskEvents } from "./disk-view.ts";
 import type { Findings } from "./findings.ts";
 import type { HardStateView } from "./journal-view.ts";
@@ -14,13 +15,15 @@ export type LiveReplica = { readonly isLeader: boolean } | undefined;
 export class DiskChecks implements DiskEvents {
   readonly #findings: Findings;
   readonly #live: (log: LogView) => LiveReplica;
+  readonly #changes: ChangeChecks;
   readonly #hardStates = new Map<string, HardStateView>();
   /** What the present event has written so far: a write that the full disk broke off is taken back. */
   #written: { readonly event: number; readonly log: LogView; readonly from: LogIndex } | undefined;
   truncations = 0;
 
-  constructor(findings: Findings, live: (log: LogView) => LiveReplica) {
+  constructor(findings: Findings, live: (log: LogView) => LiveReplica, changes: ChangeChecks) {
     this.#findings = findings;
+    this.#changes = changes;
     this.#live = live;
   }
 
@@ -35,6 +38,7 @@ export class DiskChecks implements DiskEvents {
     if (problem !== undefined) {
       this.#report(log, `log matching: ${problem} at index ${index} of term ${term}`);
     }
+    if (entry.isMembership) this.#changes.written(log, entry);
     const before = log.entry(index - 1);
     const segment = log.segments.at(-1);
     const expected = (segment?.firstIndex ?? 1) + (segment?.entries.length ?? 1) - 1;

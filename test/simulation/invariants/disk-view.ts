@@ -4,7 +4,15 @@ import { decodeFrame, FRAME_HEADER_BYTES } from "../../../src/model/entry-frame.
 import type { GroupId, NodeId, ReplicaId } from "../../../src/model/ids.ts";
 import type { LogIndex } from "../../../src/model/positions.ts";
 import { type HardStateView, JournalFile } from "./journal-view.ts";
-import { type Entry, entryOf, framesFrom, intactFrom, LogView, SegmentView } from "./log-view.ts";
+import {
+  type Entry,
+  entryOf,
+  framesFrom,
+  intactFrom,
+  LogView,
+  SEGMENT_HEADER_BYTES,
+  SegmentView,
+} from "./log-view.ts";
 
 export interface DiskEvents {
   /** An entry was written; not told of entries that are found at a start. */
@@ -32,7 +40,6 @@ const FIRST_PATH = /^(groups\/(\d+)-(\d+))\/first\.tmp$/;
 const IMAGE_PATH = /^images\/(\d+)-.*\.tmp$/;
 const IMAGE_NAME = /^images\/(\d+)-(\d+)\.image$/;
 const JOURNAL = "hard-state.journal";
-const SEGMENT_HEADER_BYTES = 64;
 
 interface NamedImage {
   readonly groupId: GroupId;

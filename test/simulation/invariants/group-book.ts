@@ -2,6 +2,7 @@
 // committed. Never forgotten, except what a fault was allowed to take. Written and asked by the checks.
 import type { GroupId, NodeId, ReplicaId } from "../../../src/model/ids.ts";
 import type { LogIndex, Offset, Term } from "../../../src/model/positions.ts";
+import type { Membership } from "../../../src/raft/messages.ts";
 import type { Entry } from "./log-view.ts";
 
 interface Content {
@@ -27,6 +28,9 @@ export class GroupBook {
   readonly grants = new Map<string, Map<ReplicaId, boolean>>();
   /** In the configuration in force; in the smaller half while it is joint. */
   voterCount = VOTERS;
+  /** The configurations that leaders had in force last: the newest one, and the one before it. */
+  memberships: readonly Membership[] = [];
+  #membersTerm: Term = 0;
   /** Something that was committed may be gone: only what is committed since is certain. */
   isForgiven = false;
   readonly #contents = new Map<number, Content>();
@@ -39,6 +43,17 @@ export class GroupBook {
 
   constructor(groupId: GroupId) {
     this.groupId = groupId;
+  }
+
+  /** A leader has these members; a deposed one may have older ones. */
+  hasMembers(term: Term, members: Membership): void {
+    if (term < this.#membersTerm) return;
+    this.#membersTerm = term;
+    const [newest] = this.memberships;
+    if (newest === members) return;
+    const isNews = newest === undefined || !isSameMembership(newest, members);
+    const older = isNews ? newest : this.memberships[1];
+    this.memberships = older === undefined ? [members] : [members, older];
   }
 
   get committedIndex(): LogIndex {
@@ -118,4 +133,11 @@ export class GroupBook {
       return "another entry before it";
     return undefined;
   }
+}
+
+function isSameMembership(one: Membership, other: Membership): boolean {
+  const isSame = (a: readonly ReplicaId[] | undefined, b: readonly ReplicaId[] | undefined) => {
+    return a === b || (a?.length === b?.length && a?.every((id) => b?.includes(id)) === true);
+  };
+  return isSame(one.voters, other.voters) && isSame(one.outgoing, other.outgoing);
 }

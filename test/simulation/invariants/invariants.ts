@@ -8,7 +8,9 @@ import type { GroupId, NodeId } from "../../../src/model/ids.ts";
 import type { Offset, Term } from "../../../src/model/positions.ts";
 import type { Replica } from "../../../src/replica/replica.ts";
 import type { PeerEnvelope } from "../../../src/rpc/generated/flotilla-internal-v1.ts";
+import { ChangeChecks } from "./change-checks.ts";
 import { ClientChecks } from "./client-checks.ts";
+import { DamageChecks } from "./damage-checks.ts";
 import { DeliveryChecks } from "./delivery-checks.ts";
 import { DiskChecks, type LiveReplica } from "./disk-checks.ts";
 import { DiskView } from "./disk-view.ts";
@@ -29,10 +31,12 @@ export interface InvariantsOptions {
 
 export class Invariants {
   readonly deliveries: DeliveryChecks;
+  readonly damage: DamageChecks;
   readonly #findings: Findings;
   readonly #status: StatusChecks;
   readonly #wire: WireChecks;
   readonly #disk: DiskChecks;
+  readonly #changes: ChangeChecks;
   readonly #clients: ClientChecks;
   readonly #metadata: MetadataChecks;
   readonly #options: InvariantsOptions;
@@ -40,10 +44,12 @@ export class Invariants {
   constructor(options: InvariantsOptions) {
     this.#options = options;
     this.#findings = new Findings(options.report, options.eventCount);
+    this.damage = new DamageChecks(options.report);
     this.deliveries = new DeliveryChecks(this.#findings);
     this.#status = new StatusChecks(this.#findings, options.onLeader);
     this.#wire = new WireChecks(this.#findings);
-    this.#disk = new DiskChecks(this.#findings, (log) => this.#live(log));
+    this.#changes = new ChangeChecks(this.#findings);
+    this.#disk = new DiskChecks(this.#findings, (log) => this.#live(log), this.#changes);
     this.#clients = new ClientChecks(this.#findings);
     this.#metadata = new MetadataChecks(options.report);
   }
@@ -64,6 +70,19 @@ export class Invariants {
   get truncations(): number {
     return this.#disk.truncations;
   }
+
+  /** Changes of members that followed another one. */
+  get changesCompared(): number {
+    return this.#changes.compared;
+  }
+
+  /** Images of metadata that were compared between nodes. */
+  get metadataCompared(): number {
+    return this.#metadata.compared;
+  }
+
+  /** How often a leader found damage of its own. */
+  damagedLeaders = 0;
 
   /** The view of a node's disk, to be fed with its operations. */
   diskOf(node: NodeId): DiskView {
@@ -97,13 +116,15 @@ export class Invariants {
   }
 
   /** A node's metadata, at a start and after every change. */
-  metadata(image: MetadataImage): void {
-    this.#metadata.check(image);
+  metadata(node: NodeId, image: MetadataImage): void {
+    this.#metadata.check(node, image);
   }
 
   /** After an event on the node's host. @returns the replicas that it moved */
   check(node: NodeId, replicas: readonly Replica[]): readonly Replica[] {
-    return this.#status.check(node, replicas);
+    const moved = this.#status.check(node, replicas);
+    this.#changes.check();
+    return moved;
   }
 
   sent(node: NodeId, envelope: PeerEnvelope): void {
@@ -116,6 +137,11 @@ export class Invariants {
 
   read(groupId: GroupId, offset: Offset, epoch: Term): void {
     this.#clients.read(groupId, offset, epoch);
+  }
+
+  /** A reader goes on behind what it read there. */
+  readOn(groupId: GroupId, offset: Offset, epoch: Term): void {
+    this.#clients.readOn(groupId, offset, epoch);
   }
 
   /** A replica hands out what it read from its disk. */

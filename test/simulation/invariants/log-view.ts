@@ -15,6 +15,8 @@ import {
 } from "../../../src/model/ids.ts";
 import type { LogIndex, Offset, Term } from "../../../src/model/positions.ts";
 
+export const SEGMENT_HEADER_BYTES = 64;
+
 export interface Entry {
   readonly index: LogIndex;
   readonly term: Term;
@@ -165,4 +167,10 @@ export function intactFrom(bytes: Buffer, position: number): Frame[] {
   const frames = framesFrom(bytes, position);
   const damaged = frames.findIndex((frame) => verifyFrame(frame) !== undefined);
   return damaged < 0 ? frames : frames.slice(0, damaged);
+}
+
+/** Of a whole segment: where what a recovery takes ends. */
+export function endOfIntact(bytes: Buffer): number {
+  const frames = intactFrom(bytes, SEGMENT_HEADER_BYTES);
+  return frames.reduce((end, frame) => end + frame.bytes.length, SEGMENT_HEADER_BYTES);
 }

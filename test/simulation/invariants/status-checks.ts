@@ -150,6 +150,7 @@ export class StatusChecks {
   ): void {
     const { term } = status;
     const { outgoing, voters } = status.membership;
+    book.hasMembers(term, status.membership);
     book.voterCount = Math.min(voters.length, outgoing?.length ?? voters.length);
     if (seen?.ledTerm !== term) {
       this.#elected(node, replica, status, book, log);

@@ -28,6 +28,8 @@ const NODES_MIN = 3;
 const FIVE_NODES_PROBABILITY = 0.2;
 /** Of each topic where there are nodes enough: a leader and a follower can be a minority there. */
 const FIVE_REPLICAS_PROBABILITY = 0.5;
+/** Of the seeds whose power cuts may take what all/async has acknowledged. */
+const DOUBTFUL_PROBABILITY = 0.3;
 const MINORITY_PAUSE_MS_MAX = 20_000;
 /** The others have to notice, and to elect. */
 const MINORITY_MS_MIN = 1500;
@@ -74,16 +76,18 @@ export function drawPlan(random: Random, options: DrawOptions = {}): SeedPlan {
   // Last, and with one number each: what is drawn here changes nothing of what is drawn above.
   const own = seededRandom(random.integer(0, 2 ** 32));
   const wide = seededRandom(random.integer(0, 2 ** 32));
+  const doubt = seededRandom(random.integer(0, 2 ** 32));
   const topics = nodes === 5 ? withReplicas(wide, drawn) : drawn;
   const minorities = drawMinorities(wide, topics, durationMs, options.kinds ?? FAULT_KINDS);
+  const readers = withDoubtful(doubt, plan.readers, mayForget ? topics : []);
   const subscriptions = drawSubscriptions(own, topics);
   const steps = drawConsumerFaults(own, durationMs, options.kinds ?? FAULT_KINDS);
   const isPlain = own.next() < PLAIN_PROBABILITY || durationMs > CONSUMING_MS_MAX;
   if (options.consumers === false || subscriptions.length === 0 || isPlain) {
-    return { ...plan, topics, faults: merge(plan.faults, minorities) };
+    return { ...plan, readers, topics, faults: merge(plan.faults, minorities) };
   }
   const faults = merge(plan.faults, minorities, steps);
-  return { ...plan, topics, subscriptions, faults };
+  return { ...plan, readers, topics, subscriptions, faults };
 }
 
 function isOfBrokers(kind: FaultKind): boolean {
@@ -182,7 +186,7 @@ function drawAcks(random: Random, client: UserPlan["client"]): Acks {
   return dice < 0.9 || client === "plain" ? "leader" : "none";
 }
 
-/** What a power cut may take is followed by nobody: a follower would see another history afterwards. */
+/** What a power cut may take is followed by nobody here: a follower would see another history afterwards. */
 function drawReaders(random: Random, topics: readonly TopicPlan[], mayForget: boolean): ReaderPlan {
   const followed = topics.filter(({ flush, isRolling }) => {
     return !isRolling && (flush === "sync" || !mayForget);
@@ -195,6 +199,19 @@ function drawReaders(random: Random, topics: readonly TopicPlan[], mayForget: bo
     asksForBounds: true,
     hasPassingTopics: random.next() < 0.3,
   };
+}
+
+/** Somebody follows nevertheless, and has to be told when what was read is gone. */
+function withDoubtful(
+  random: Random,
+  readers: ReaderPlan,
+  topics: readonly TopicPlan[],
+): ReaderPlan {
+  const names = topics.flatMap(({ flush, isRolling, name }) => {
+    return flush === "async" && !isRolling ? [name] : [];
+  });
+  const isWanted = names.length > 0 && random.next() < DOUBTFUL_PROBABILITY;
+  return isWanted ? { ...readers, doubtful: names } : readers;
 }
 
 function drawFaults(random: Random, kinds: readonly FaultKind[], durationMs: number): FaultStep[] {

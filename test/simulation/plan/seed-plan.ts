@@ -68,6 +68,8 @@ export interface ReaderPlan {
   readonly asksForOutcomes: boolean;
   /** Somebody asks all the time where partitions end. Left out: nobody, as in scenarios from before there was one. */
   readonly asksForBounds?: boolean | undefined;
+  /** Of these somebody follows what power may take away again, one reader for each partition. Left out: nobody. */
+  readonly doubtful?: readonly string[] | undefined;
   /** Topics come and go. */
   readonly hasPassingTopics: boolean;
 }
