@@ -143,8 +143,9 @@ export class Calm {
       for (const broker of cluster.brokers) if (broker.isAiling) cluster.remedy(broker);
       return lacks().length === 0;
     };
-    if (await this.#until(isConverged, CONVERGE_LIMIT_MS)) return;
-    for (const lack of lacks()) cluster.violation(`not converged: ${lack}`);
+    if (!(await this.#until(isConverged, CONVERGE_LIMIT_MS))) {
+      for (const lack of lacks()) cluster.violation(`not converged: ${lack}`);
+    }
     for (const name of this.#workload.passing.leftOvers()) {
       cluster.violation(`the deleted topic ${name} is still there`);
     }
