@@ -176,7 +176,7 @@ async function run(
       good: result,
       peaks: memory.peaks,
       samples: memory.samples,
-      resources: judgeUse(resources.samples, options.budgetMib * MIB),
+      resources: judgeUse(resources.samples),
       ended: cluster.nodes.filter(({ id }) => !cluster.isRunning(id)).map(({ id }) => id),
       pressure: pressure.reasons,
       unansweredLooks: pressure.unanswered,
