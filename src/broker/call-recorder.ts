@@ -5,6 +5,16 @@ import type { OverloadLog } from "./overload-log.ts";
 import { countOverload } from "./partition-recorder.ts";
 
 export function createCallRecorder(instruments: Instruments, overloads: OverloadLog): CallObserver {
+  const names = new Map<string, string>();
+  /** By method: there are only so many. */
+  const nameOf = (path: string): string => {
+    let name = names.get(path);
+    if (name === undefined) {
+      name = shortName(path);
+      names.set(path, name);
+    }
+    return name;
+  };
   return {
     refused(method, error) {
       instruments.requests.with(nameOf(method), error.reason).add(1);
@@ -21,6 +31,6 @@ export function createCallRecorder(instruments: Instruments, overloads: Overload
 }
 
 /** "/flotilla.v1.ProduceService/Publish" → "Produce/Publish". */
-function nameOf(path: string): string {
+function shortName(path: string): string {
   return path.replace(/^\/.*\.(\w+?)(?:Service)?\//, "$1/");
 }

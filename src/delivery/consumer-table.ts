@@ -1,7 +1,7 @@
 // The push sessions that get messages from one dispatcher, and whose turn it is. A turn is one lease, then the others come
 // first: a thousand consumers with little credit all get their share. Until the first turn the row is shuffled by a hash of
 // the dispatcher's name: otherwise the first burst of every partition would go to the consumers that came first. Those that
-// may be gone have turns only when nobody else can. Pure.
+// may be gone have turns only when nobody else can, and one message at a time. Pure.
 import { type ConsumerHash, consumerHash } from "./consumer-hash.ts";
 import type { ConsumerInfo, ConsumerKey, Credit } from "./dispatch-types.ts";
 import { rendezvousHash } from "./rendezvous-plan.ts";
@@ -56,6 +56,7 @@ export class ConsumerTable {
   readonly #consumers = new Map<ConsumerKey, Consumer>();
   readonly #name: string;
   readonly #mustResume: boolean;
+  readonly #isHolding: (consumer: ConsumerKey) => boolean;
   /** Somebody had a turn: from then on the row is in the order of waking. */
   #hasBegun = false;
   #row: Consumer[] = [];
@@ -67,10 +68,12 @@ export class ConsumerTable {
   /**
    * @param name of the dispatcher: others begin at other consumers
    * @param mustResume nothing goes to a consumer before it has said what it still works on
+   * @param isHolding whether the consumer has something that is not settled
    */
-  constructor(name: string, mustResume: boolean) {
+  constructor(name: string, mustResume: boolean, isHolding: (consumer: ConsumerKey) => boolean) {
     this.#name = name;
     this.#mustResume = mustResume;
+    this.#isHolding = isHolding;
   }
 
   get count(): number {
@@ -158,7 +161,7 @@ export class ConsumerTable {
     if (consumer === undefined) return;
     this.#hasBegun = true;
     consumer.isInRow = false;
-    if (consumer.isSilent) this.#silent.shift();
+    if (consumer.isSilent) this.#silent.splice(this.#silent.indexOf(consumer), 1);
     else this.#rowStart += 1;
     if (this.#rowStart > 1024 && this.#rowStart * 2 > this.#row.length) {
       this.#row.splice(0, this.#rowStart);
@@ -167,13 +170,18 @@ export class ConsumerTable {
     this.wake(consumer);
   }
 
+  /** Those that have something keep their place: whatever takes it from them, they may be next then. */
   #firstSilent(): Consumer | undefined {
-    for (;;) {
-      const [consumer] = this.#silent;
-      if (consumer === undefined || this.canReceive(consumer)) return consumer;
-      consumer.isInRow = false;
-      this.#silent.shift();
+    for (let at = 0; at < this.#silent.length; ) {
+      const consumer = this.#silent[at];
+      if (consumer === undefined) break;
+      if (!this.canReceive(consumer)) {
+        consumer.isInRow = false;
+        this.#silent.splice(at, 1);
+      } else if (this.#isHolding(consumer.key)) at += 1;
+      else return consumer;
     }
+    return undefined;
   }
 
   /** It takes a place in the row, whoever stood there goes to the end: costs the same however long the row is. */

@@ -71,6 +71,7 @@ export class DispatchCore<B> {
     this.consumers = new ConsumerTable(
       `${options.state.id}\n${options.partitionName}`,
       options.definition.mode !== "shared",
+      (consumer) => this.leases.isHolding(consumer),
     );
   }
 
@@ -141,9 +142,13 @@ export class DispatchCore<B> {
     return this.state.failures.size + this.update.failing >= SUBSCRIPTION_LIMITS.failures;
   }
 
-  /** How many records of a batch the consumer may get now. */
+  /**
+   * How many records of a batch the consumer may get now. A silent one is asked with one message whether it is there: what it
+   * leaves lying fails, is replicated and is sent again, for as long as it likes.
+   */
   room(consumer: Consumer, held: HeldBatch<B>): number {
     const { credit } = consumer;
+    if (consumer.isSilent) return this.leases.isHolding(consumer.key) ? 0 : 1;
     const records = held.batch.endOffset - held.batch.baseOffset;
     const byBytes = Math.max(1, Math.floor((credit.bytes * records) / held.batch.bytes));
     return Math.min(credit.messages, byBytes, OUTSTANDING_MAX - this.leases.outstanding);

@@ -53,6 +53,10 @@ export class LeaseTable {
     return this.#byConsumer.get(consumer) ?? [];
   }
 
+  isHolding(consumer: ConsumerKey): boolean {
+    return this.#byConsumer.has(consumer);
+  }
+
   /** Somebody else has something. */
   isHeldByOthers(consumer: ConsumerKey): boolean {
     return this.#byConsumer.size > (this.#byConsumer.has(consumer) ? 1 : 0);

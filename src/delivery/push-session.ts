@@ -3,7 +3,7 @@
 // wait. Made by the broker's service for each stream; delivery-host.ts connects it with runners.
 import type { Clock } from "../base/clock.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
-import { CHANNELS_PER_SESSION_MAX } from "../model/limits.ts";
+import { CHANNELS_PER_SESSION_MAX, REFUSED_SETTLES_MAX } from "../model/limits.ts";
 import type { MemoryBudget } from "../model/memory-budget.ts";
 import type { Offset } from "../model/positions.ts";
 import type { SubscriptionRow } from "../model/subscription.ts";
@@ -75,6 +75,8 @@ export class PushSession implements RunnerConsumer {
   #isBlocked = false;
   #blockedAnswers = 0;
   #isPaused = false;
+  /** Settlements since one was confirmed. */
+  #refusedCount = 0;
   readonly #congested = new Map<DeliveryRunner, () => void>();
   #leaveMemory: (() => void) | undefined;
   readonly #heldBytes: number;
@@ -105,14 +107,14 @@ export class PushSession implements RunnerConsumer {
     return this.#isClosed;
   }
 
-  /** @throws BrokerError INVALID_REQUEST, which ends the stream */
+  /** @throws BrokerError INVALID_REQUEST | OVERLOADED, which ends the stream */
   receive(message: SubscribeMessage): void {
     if (this.#isClosed) return;
     if (message.open !== undefined) throw invalid("open", "only in the first message");
     this.proceed(message);
   }
 
-  /** What a message says besides `open`. @throws BrokerError INVALID_REQUEST, which ends the stream */
+  /** What a message says besides `open`. @throws BrokerError INVALID_REQUEST | OVERLOADED, which ends the stream */
   proceed({ creditBytes, creditMessages, drain, held, settle }: SubscribeMessage): void {
     if (this.#isSilent) this.#setSilent(false);
     if (held.length > 0) this.#answered(checkHeld(held, "held"));
@@ -123,6 +125,7 @@ export class PushSession implements RunnerConsumer {
     for (const [at, item] of settle.entries()) {
       if (at < SETTLES_PER_MESSAGE_MAX) this.#settle(item);
       else this.refused(item.number, invalid("settle", `${SETTLES_PER_MESSAGE_MAX} per message`));
+      this.#requireSense();
     }
     if (drain) this.#drain();
     this.#adjustReading();
@@ -236,11 +239,13 @@ export class PushSession implements RunnerConsumer {
   }
 
   settled(number: number): void {
+    this.#refusedCount = 0;
     this.#draft.settled(number);
     this.#scheduleFlush();
   }
 
   refused(number: number, error: BrokerError): void {
+    this.#refusedCount += 1;
     this.#deps.onRefused(error);
     this.#draft.refused(number, error);
     this.#scheduleFlush();
@@ -299,6 +304,15 @@ export class PushSession implements RunnerConsumer {
       if (!isBrokerError(error)) throw error;
       this.refused(message.number, error);
     }
+  }
+
+  /** To refuse costs more than to settle: a client that only ever settles what it does not have is not served for ever. */
+  #requireSense(): void {
+    if (this.#refusedCount <= REFUSED_SETTLES_MAX) return;
+    throw new BrokerError("OVERLOADED", "the stream's settlements are refused again and again", {
+      limit: "refusedSettlements",
+      max: REFUSED_SETTLES_MAX,
+    });
   }
 
   #watchCongestion(runner: DeliveryRunner): void {

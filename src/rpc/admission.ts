@@ -36,9 +36,16 @@ export class Admission {
   readonly #connections = new Map<ServerHttp2Session, ClientConnection>();
   readonly #meters = new WeakMap<ServerHttp2Stream, StreamMeter>();
   readonly #surplus = new WeakMap<ClientConnection, BrokerError>();
+  readonly #tooManyCalls: BrokerError;
 
   constructor(parts: AdmissionParts) {
     this.#parts = parts;
+    const max = parts.limits.streamsPerConnectionMax;
+    this.#tooManyCalls = overloaded(
+      "too many calls on one connection",
+      "streamsPerConnection",
+      max,
+    );
   }
 
   get connectionCount(): number {
@@ -113,10 +120,7 @@ export class Admission {
     const { budget, limits } = this.#parts;
     const surplus = this.#surplus.get(connection);
     if (surplus !== undefined) return surplus;
-    if (connection.streams.size >= limits.streamsPerConnectionMax) {
-      const max = limits.streamsPerConnectionMax;
-      return overloaded("too many calls on one connection", "streamsPerConnection", max);
-    }
+    if (connection.streams.size >= limits.streamsPerConnectionMax) return this.#tooManyCalls;
     if (!connection.account.tryTake("streams", STREAM_BYTES)) return budget.refusal("streams");
     // What a compressed message becomes is not known before it is there.
     if (!isCompressed(headers)) return undefined;

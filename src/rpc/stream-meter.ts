@@ -2,7 +2,7 @@
 // has not taken yet. grpc-js puts messages together from whatever arrives, up to 17 MiB each, before any code of ours sees
 // them; so what arrives is counted here, at the stream itself, by its actual size and never by the length that a client
 // declares. A stream that is not given more memory is refused. Made by the admission for each stream.
-import type { ServerHttp2Stream } from "node:http2";
+import type { OutgoingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import type { Clock } from "../base/clock.ts";
 import type { BrokerError } from "../model/errors.ts";
 import type { MemoryAccount, MemoryBudget } from "../model/memory-budget.ts";
@@ -169,24 +169,33 @@ export class StreamMeter {
   }
 }
 
+/** Of the errors that are made once and given to everybody. */
+const headersByError = new WeakMap<BrokerError, OutgoingHttpHeaders>();
+
 /** A call without a handler yet: the status in the headers, and no more of the request. */
 export function answerRefused(stream: ServerHttp2Stream, error: BrokerError, clock: Clock): void {
-  const { code, details, metadata } = serviceErrorOf(error);
   stream.on("error", () => undefined);
-  stream.respond(
-    {
-      ":status": 200,
-      "content-type": "application/grpc+proto",
-      "grpc-status": code,
-      "grpc-message": encodeURI(details),
-      ...metadata.toHttp2Headers(),
-    },
-    { endStream: true },
-  );
+  stream.respond(headersOf(error), { endStream: true });
   // grpc-js may know the stream, and would answer the end of the request or the deadline with headers of its own.
   stream.respond = () => undefined;
   // Only after the headers have left: HTTP/2 libraries drop what waits for a stream that is being closed.
   clock.defer(() => stream.close(HTTP2_NO_ERROR));
+}
+
+/** A response without a body that says the error. */
+function headersOf(error: BrokerError): OutgoingHttpHeaders {
+  const known = headersByError.get(error);
+  if (known !== undefined) return known;
+  const { code, details, metadata } = serviceErrorOf(error);
+  const headers = {
+    ":status": 200,
+    "content-type": "application/grpc+proto",
+    "grpc-status": code,
+    "grpc-message": encodeURI(details),
+    ...metadata.toHttp2Headers(),
+  };
+  headersByError.set(error, headers);
+  return headers;
 }
 
 /** The HTTP/2 stream behind a call of grpc-js 1.14; undefined when an update hides it. */

@@ -7,7 +7,7 @@ const PARTITIONS = 12;
 
 /** The first `count` consumers that get something, each of them with credit for one message. */
 function firstTurns(name: string, count: number): string[] {
-  const table = new ConsumerTable(name, false);
+  const table = new ConsumerTable(name, false, () => false);
   for (let key = 0; key < CONSUMERS; key += 1) {
     const credit = { messages: 1, bytes: 1000 };
     table.add(key, { id: `consumer-${key}`, reportsBegun: true, credit });
@@ -44,7 +44,7 @@ test("turns: everybody has one turn per round", () => {
 });
 
 test("turns: after the first turn the row keeps its order, and who wakes comes last", () => {
-  const table = new ConsumerTable("orders/0", false);
+  const table = new ConsumerTable("orders/0", false, () => false);
   const add = (key: number) =>
     table.add(key, {
       id: `consumer-${key}`,
@@ -63,7 +63,7 @@ test("turns: after the first turn the row keeps its order, and who wakes comes l
 });
 
 test("turns: silent ones come when nobody else can, by turns, and have one place again when they are heard", () => {
-  const table = new ConsumerTable("orders/0", false);
+  const table = new ConsumerTable("orders/0", false, () => false);
   const consumers = [0, 1, 2, 3].map((key) =>
     table.add(key, {
       id: `consumer-${key}`,

@@ -155,6 +155,7 @@ describe("dispatcher, exclusive: failing", () => {
     h.settle(1, "begun", 1, [[1, 2]]);
     h.pass(DEADLINE_MS);
     expect(offsetsOf(h.turn())).toEqual([0]);
+    h.setSilent(1, false);
     h.pass(1000);
     expect(offsetsOf(h.turn())).toEqual([1, 2, 3]);
   });

@@ -186,6 +186,7 @@ describe("dispatcher, shared: settling", () => {
     h.credit(1, 2);
     h.pump();
     h.pass(1);
+    expect(h.pump()).toEqual([]);
     h.credit(1, 2);
     expect(shown(h.pump())).toEqual(["1: 0-1"]);
     expect(h.settle(1, "ack", 2, [], { isCumulative: true }).outcome).toBe("stale");
@@ -250,6 +251,7 @@ describe("dispatcher, shared: settling", () => {
     h.pump();
     h.settle(1, "nack", 1, [[0, 1]]);
     h.turn();
+    h.settle(1, "ack", 1, [[1, 2]]);
     h.pass(60_000);
     const [again] = h.turn();
     expect(again?.redeliveries).toEqual([{ offset: 0, handedOut: 2, failed: 1 }]);
@@ -603,10 +605,12 @@ describe("dispatcher, shared: another leader", () => {
     h.settle(1, "nack", 1, [[1, 2]]);
     h.turn();
     h.dropBelow(4);
-    h.pass(DEADLINE_MS);
-    expect(offsetsOf(h.pump())).toEqual([4, 5, 6, 7]);
-    h.pass(DEADLINE_MS);
-    expect(offsetsOf(h.pump())).toEqual([4, 5, 6, 7]);
+    for (let round = 0; round < 2; round += 1) {
+      h.pass(DEADLINE_MS);
+      const [first] = h.pump();
+      h.settle(1, "release", first?.number ?? 0);
+      expect(offsetsOf(h.pump()).sort()).toEqual([4, 5, 6, 7]);
+    }
     expect(h.state.droppedMessages).toBe(4);
   });
 });

@@ -83,7 +83,7 @@ describe("dispatcher, silent consumers: exclusive", () => {
     expect(shown(h.turn())).toEqual(["1: 8-11"]);
   });
 
-  it("all are silent: as if nobody was", () => {
+  it("all are silent: as if nobody was, but one message at a time", () => {
     const h = exclusive();
     raise(h, 1, 5);
     expect(shown(h.turn())).toEqual(["1: 3-7"]);
@@ -91,19 +91,23 @@ describe("dispatcher, silent consumers: exclusive", () => {
     h.pass(DEADLINE_MS);
     expect(shown(h.turn())).toEqual(["2: 0-3"]);
     h.pass(DEADLINE_MS);
-    expect(shown(h.turn())).toEqual(["1: 0-4"]);
+    expect(shown(h.turn())).toEqual(["1: 0"]);
     h.pass(DEADLINE_MS);
     h.credit(2, 4);
     expect(shown(h.turn())).toEqual(["2: 0-3"]);
   });
 
-  it("the only one: gets it again", () => {
+  it("the only one: gets it again, first one message, and the rest when it speaks", () => {
     const h = new Harness("exclusive");
-    h.append(2);
+    h.append(3);
     h.consumer(1, 100);
-    expect(shown(h.turn())).toEqual(["1: 0-1"]);
-    h.pass(DEADLINE_MS);
-    expect(shown(h.turn())).toEqual(["1: 0-1"]);
+    expect(shown(h.turn())).toEqual(["1: 0-2"]);
+    for (let round = 0; round < 2; round += 1) {
+      h.pass(DEADLINE_MS);
+      expect(shown(h.turn())).toEqual(["1: 0"]);
+    }
+    h.setSilent(1, false);
+    expect(shown(h.turn())).toEqual(["1: 1-2"]);
   });
 
   it("one that comes now is preferred, one that drains or has not resumed is not", () => {
@@ -113,7 +117,7 @@ describe("dispatcher, silent consumers: exclusive", () => {
     h.pass(DEADLINE_MS);
     h.credit(1, 3);
     h.setSilent(1, true);
-    expect(shown(h.turn())).toEqual(["1: 0-2"]);
+    expect(shown(h.turn())).toEqual(["1: 0"]);
     h.resume(3, []);
     h.pass(DEADLINE_MS);
     expect(shown(h.turn())).toEqual(["3: 0-7"]);
@@ -154,22 +158,57 @@ describe("dispatcher, silent consumers: other modes", () => {
     h.setSilent(1, true);
     raise(h, 1, 4);
     h.append(10);
-    expect(shown(h.turn())).toEqual(["2: 2-4", "1: 5-8"]);
-    raise(h, 1, 1);
+    // What it has already may be all that anybody will ever hear of.
+    expect(shown(h.turn())).toEqual(["2: 2-4"]);
     h.setSilent(1, false);
     h.credit(2, 1);
-    expect(shown(h.turn()).sort()).toEqual(["1: 9", "2: 10"]);
+    expect(shown(h.turn()).sort()).toEqual(["1: 5-8", "2: 9"]);
   });
 
-  it("shared: the only one, and a lone word between two losses", () => {
+  it.each(["shared", "keyed", "fifo"] as const)(
+    "%s: all are silent: one message each, whatever their credit is; who speaks gets more",
+    (mode) => {
+      const h = new Harness(mode);
+      h.append(["a", "b", "c", "d", "e", "f"]);
+      h.consumer(1, 100);
+      h.turn();
+      h.consumer(2, 100);
+      h.setSilent(2, true);
+      for (let round = 0; round < 3; round += 1) {
+        h.pass(DEADLINE_MS);
+        const deliveries = h.turn();
+        expect(offsetsOf(deliveries)).toHaveLength(2);
+        expect(deliveries.map(({ consumer }) => consumer).sort()).toEqual([1, 2]);
+        expect(h.turn()).toEqual([]);
+      }
+      h.setSilent(2, false);
+      const deliveries = h.turn();
+      expect(offsetsOf(deliveries)).toHaveLength(4);
+      expect(new Set(deliveries.map(({ consumer }) => consumer))).toEqual(new Set([2]));
+    },
+  );
+
+  it("shared: a lone word between two losses", () => {
     const h = new Harness("shared");
     h.append(2);
     h.consumer(1, 100);
     h.turn();
-    for (let round = 0; round < 3; round += 1) {
-      h.pass(DEADLINE_MS);
-      expect(offsetsOf(h.turn())).toEqual([0, 1]);
-      if (round === 1) h.credit(1, 1);
-    }
+    h.pass(DEADLINE_MS);
+    expect(offsetsOf(h.turn())).toEqual([0]);
+    h.credit(1, 1);
+    expect(offsetsOf(h.turn())).toEqual([1]);
+    h.pass(DEADLINE_MS);
+    expect(offsetsOf(h.turn())).toEqual([0]);
+  });
+
+  it("shared: what it has is taken from it by a seek: it is asked again at once", () => {
+    const h = new Harness("shared");
+    h.append(3);
+    h.consumer(1, 100);
+    h.turn();
+    h.pass(DEADLINE_MS);
+    expect(offsetsOf(h.turn())).toEqual([0]);
+    h.seek(1);
+    expect(offsetsOf(h.turn())).toEqual([1]);
   });
 });

@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { BrokerError } from "../../src/model/errors.ts";
+import { REFUSED_SETTLES_MAX } from "../../src/model/limits.ts";
 import { stageOf, TOPIC_ID } from "./fake-partition.ts";
 import { OTHER_SUB, rowOf, SUB } from "./support.ts";
 
@@ -313,6 +314,31 @@ describe("push session: delivering and settling", () => {
     stream.ack(4, stream.deliveries[0]?.deliveryNumber ?? 0);
     await stage.clock.run(0);
     expect(stream.settled).toEqual([4]);
+  });
+
+  it("nothing but nonsense: the stream is ended by the limit, and one that makes sense in between is not", async () => {
+    const stage = await stageOf([rowOf()]);
+    stage.partition.append("a");
+    const sound = stage.open();
+    await stage.clock.run(0);
+    const senseless = stage.open({ consumerId: "c2" });
+    await stage.clock.run(0);
+    for (let number = 1; number <= REFUSED_SETTLES_MAX; number += 1) {
+      sound.ack(number, 4711);
+      senseless.ack(number, 4711);
+    }
+    sound.ack(REFUSED_SETTLES_MAX + 1, sound.deliveries[0]?.deliveryNumber ?? 0);
+    await stage.clock.run(10);
+    expect([sound.error, senseless.error]).toEqual([undefined, undefined]);
+    sound.ack(REFUSED_SETTLES_MAX + 2, 4711);
+    senseless.ack(REFUSED_SETTLES_MAX + 2, 4711);
+    await stage.clock.run(10);
+    expect(sound.error).toBe(undefined);
+    expect(senseless.error).toMatchObject({
+      reason: "OVERLOADED",
+      fields: { limit: "refusedSettlements", max: REFUSED_SETTLES_MAX },
+    });
+    expect(senseless.refusals).toHaveLength(REFUSED_SETTLES_MAX + 1);
   });
 
   it("a refused entry: the settlement is not forgotten", async () => {

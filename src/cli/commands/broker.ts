@@ -1,6 +1,7 @@
 // `flotilla broker`: one broker in this process, until a signal or a failure ends it.
 import { availableMemory } from "../../broker/process-memory.ts";
 import { memoryBudgetOf } from "../../config/memory.ts";
+import { omitStacks } from "../../model/errors.ts";
 import { type Context, configPath, type GlobalOptions } from "../context.ts";
 import { EXIT } from "../exit-codes.ts";
 import { CliError } from "../failure.ts";
@@ -13,6 +14,7 @@ export interface BrokerOptions extends GlobalOptions {
 export async function runBroker(options: BrokerOptions, context: Context): Promise<void> {
   const path = configPath(options, context.environment);
   const config = await context.loadConfig(path);
+  omitStacks();
   // Before anything large is loaded.
   letHeapGrow(memoryBudgetOf(config, availableMemory()));
   const { startBroker } = await import("../../broker/start.ts");
