@@ -8,9 +8,11 @@ import type { Cancel, Clock } from "../base/clock.ts";
 import type { MemoryBudget } from "../model/memory-budget.ts";
 
 const LOOK_MS = 100;
-/** Between two full collections of ours; each stops the process for some tens of milliseconds. */
+/** Between two full collections of ours; each stops the process, for 0.3 s where cores are busy and the heap is large. */
 const COLLECT_MS = 2000;
-const COLLECT_RATIO = 0.9;
+const COLLECT_RATIO = 1.1;
+/** So much of the budget must have come on top of what the last one left: otherwise the next one finds nothing either. */
+const GROWTH_RATIO = 1 / 8;
 
 export interface ProcessMemoryPorts {
   readonly clock: Clock;
@@ -23,6 +25,8 @@ export class ProcessMemory {
   readonly #budget: MemoryBudget;
   #cancel: Cancel | undefined;
   #collectedMs = Number.NEGATIVE_INFINITY;
+  /** The least since the last full collection: pages are given back a while after it. */
+  #leastBytes = 0;
 
   constructor(budget: MemoryBudget, ports: ProcessMemoryPorts) {
     this.#budget = budget;
@@ -42,12 +46,19 @@ export class ProcessMemory {
     const { clock, collect, rssBytes } = this.#ports;
     const bytes = rssBytes();
     this.#budget.setProcessBytes(bytes);
+    this.#leastBytes = Math.min(this.#leastBytes, bytes);
     const nowMs = clock.monotonicMs();
-    if (bytes < this.#budget.bytes * COLLECT_RATIO || nowMs - this.#collectedMs < COLLECT_MS)
-      return;
+    if (!this.#isWorthIt(bytes) || nowMs - this.#collectedMs < COLLECT_MS) return;
     this.#collectedMs = nowMs;
     collect();
-    this.#budget.setProcessBytes(rssBytes());
+    this.#leastBytes = rssBytes();
+    this.#budget.setProcessBytes(this.#leastBytes);
+  }
+
+  #isWorthIt(bytes: number): boolean {
+    const { bytes: budget, isExhausted } = this.#budget;
+    if (isExhausted) return true;
+    return bytes >= Math.max(budget * COLLECT_RATIO, this.#leastBytes + budget * GROWTH_RATIO);
   }
 }
 

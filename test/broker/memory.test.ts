@@ -68,6 +68,34 @@ describe("process memory", () => {
     expect(collections).toBe(2);
   });
 
+  test("collections that left much are asked for again when an eighth of the budget came on top", async () => {
+    const clock = new VirtualClock();
+    const budget = new MemoryBudget(BUDGET);
+    let rss = 570 * MIB;
+    const asked: number[] = [];
+    const watch = new ProcessMemory(budget, {
+      clock,
+      rssBytes: () => rss,
+      collect: () => {
+        asked.push(rss / MIB);
+        rss -= 10 * MIB;
+      },
+    });
+    watch.start();
+    await clock.advance(10_000);
+    expect(asked).toEqual([570]);
+    rss = 623 * MIB;
+    await clock.advance(10_000);
+    expect(asked).toEqual([570]);
+    // Pages are given back late: what is left is the least that was seen since.
+    rss = 510 * MIB;
+    await clock.advance(100);
+    rss = 574 * MIB;
+    await clock.advance(10_000);
+    expect(asked).toEqual([570, 574]);
+    watch.close();
+  });
+
   test("a full collection can be had at run time", () => {
     expect(fullCollection()).not.toThrow();
   });

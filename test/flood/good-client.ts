@@ -1,5 +1,5 @@
-// The client that does nothing wrong: sends at a fixed rate whatever the answers do, reads everything back while it sends,
-// and knows in the end what was lost. Latency counts from when a send was due.
+// The client that does nothing wrong: sends at a fixed rate whatever the answers do, consumes what it sent meanwhile, reads
+// everything back when the flood is over, and knows in the end what was lost. Latency counts from when a send was due.
 import { type Client, createClient, type Producer } from "../../src/client/index.ts";
 import { GoodConsumer } from "./good-consumer.ts";
 
@@ -52,6 +52,7 @@ export class GoodClient {
   #readTwice = 0;
   #worstStallMs = 0;
   #isStopping = false;
+  #isClosing = false;
   #startMs = 0;
   #consumer: GoodConsumer | undefined;
   #sending: Promise<void> | undefined;
@@ -68,7 +69,6 @@ export class GoodClient {
     this.#startMs = performance.now();
     const { subscription } = this.#options;
     this.#consumer = new GoodConsumer(this.#client, subscription, (number) => this.#dueMs(number));
-    this.#reading = this.#read();
     this.#sending = this.#send();
   }
 
@@ -87,9 +87,11 @@ export class GoodClient {
   async finish(): Promise<GoodResult> {
     this.#isStopping = true;
     await this.#sending;
+    this.#reading = this.#read();
     const endMs = performance.now() + 60_000;
     const isOpen = (): boolean => this.#open > 0 || this.#unread() > 0 || this.#unconsumed() > 0;
     while (isOpen() && performance.now() < endMs) await pause(50);
+    this.#isClosing = true;
     await this.#consumer?.close();
     await this.#reader?.close();
     await this.#reading;
@@ -170,7 +172,7 @@ export class GoodClient {
         this.#mark(number, READ);
       }
     } catch (error) {
-      if (!this.#isStopping) throw error;
+      if (!this.#isClosing) throw error;
     }
   }
 
