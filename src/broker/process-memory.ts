@@ -10,6 +10,8 @@ import type { MemoryBudget } from "../model/memory-budget.ts";
 const LOOK_MS = 100;
 /** Between two full collections of ours; each stops the process, for 0.3 s where cores are busy and the heap is large. */
 const COLLECT_MS = 2000;
+/** While nothing is taken in, and collections do not change that, each waits twice as long as the one before, up to this. */
+const COLLECT_MS_MAX = 16_000;
 const COLLECT_RATIO = 1.1;
 /** So much of the budget must have come on top of what the last one left: otherwise the next one finds nothing either. */
 const GROWTH_RATIO = 1 / 8;
@@ -25,6 +27,8 @@ export class ProcessMemory {
   readonly #budget: MemoryBudget;
   #cancel: Cancel | undefined;
   #collectedMs = Number.NEGATIVE_INFINITY;
+  /** Collections since something could be taken in. */
+  #vainCount = 0;
   /** The least since the last full collection: pages are given back a while after it. */
   #leastBytes = 0;
 
@@ -48,11 +52,17 @@ export class ProcessMemory {
     this.#budget.setProcessBytes(bytes);
     this.#leastBytes = Math.min(this.#leastBytes, bytes);
     const nowMs = clock.monotonicMs();
-    if (!this.#isWorthIt(bytes) || nowMs - this.#collectedMs < COLLECT_MS) return;
+    if (!this.#budget.isExhausted) this.#vainCount = 0;
+    if (!this.#isWorthIt(bytes) || nowMs - this.#collectedMs < this.#waitMs()) return;
     this.#collectedMs = nowMs;
+    if (this.#budget.isExhausted) this.#vainCount += 1;
     collect();
     this.#leastBytes = rssBytes();
     this.#budget.setProcessBytes(this.#leastBytes);
+  }
+
+  #waitMs(): number {
+    return Math.min(COLLECT_MS * 2 ** Math.max(0, this.#vainCount - 1), COLLECT_MS_MAX);
   }
 
   #isWorthIt(bytes: number): boolean {

@@ -96,6 +96,29 @@ describe("process memory", () => {
     watch.close();
   });
 
+  test("while nothing is taken in: collections in vain become rarer, until one helped", async () => {
+    const clock = new VirtualClock();
+    const budget = new MemoryBudget(BUDGET);
+    let rss = 700 * MIB;
+    const atMs: number[] = [];
+    const watch = new ProcessMemory(budget, {
+      clock,
+      rssBytes: () => rss,
+      collect: () => atMs.push(clock.nowMs),
+    });
+    watch.start();
+    await clock.advance(65_000);
+    const gaps = atMs.slice(1).map((at, place) => Math.round((at - (atMs[place] ?? 0)) / 1000));
+    expect(gaps).toEqual([2, 4, 8, 16, 16, 16]);
+    rss = 200 * MIB;
+    await clock.advance(1000);
+    rss = 700 * MIB;
+    atMs.length = 0;
+    await clock.advance(3000);
+    expect(atMs).toHaveLength(2);
+    watch.close();
+  });
+
   test("a full collection can be had at run time", () => {
     expect(fullCollection()).not.toThrow();
   });
