@@ -22,6 +22,8 @@ export interface FloodOptions {
   readonly rate: number;
   readonly onProgress: (line: string) => void;
   readonly keep: boolean;
+  /** Where each broker leaves a CPU profile; undefined: nowhere. */
+  readonly profileDirectory?: string | undefined;
 }
 
 export interface FloodReport {
@@ -57,7 +59,7 @@ const IDLE_MS = 10_000;
 export async function flood(options: FloodOptions): Promise<FloodReport> {
   const cluster = await LocalCluster.create({
     extraYaml: `limits:\n  memory:\n    budget: ${options.budgetMib}MiB\nlogging:\n  level: warn\n`,
-    execArgv: ["--max-semi-space-size=16"],
+    execArgv: ["--max-semi-space-size=16", ...profiling(options.profileDirectory)],
     detached: true,
     ...(options.keep ? { directory: `flood-${process.pid}` } : {}),
   });
@@ -71,9 +73,18 @@ export async function flood(options: FloodOptions): Promise<FloodReport> {
     const target = await prepare(cluster);
     return await run(options, cluster, target);
   } finally {
+    // Profiles are written by processes that end, not by those that are killed.
+    if (options.profileDirectory !== undefined) {
+      for (const { id } of cluster.nodes) await cluster.stop(id);
+    }
     await cluster.close();
     process.removeListener("exit", endBrokers);
   }
+}
+
+function profiling(directory: string | undefined): string[] {
+  if (directory === undefined) return [];
+  return ["--cpu-prof", `--cpu-prof-dir=${directory}`, "--cpu-prof-interval=2000"];
 }
 
 async function prepare(cluster: LocalCluster): Promise<Target> {

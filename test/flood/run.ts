@@ -12,6 +12,7 @@ interface Options {
   readonly budget: number;
   readonly rate: number;
   readonly keep: boolean;
+  readonly profile?: string;
 }
 
 const MINUTES_MAX = 120;
@@ -29,6 +30,7 @@ const program = new Command("test:flood")
   .option("--processes <count>", "attacking processes at a time", number(1, 16), 4)
   .option("--budget <MiB>", "limits.memory.budget of each broker", number(256, 65_536), 512)
   .option("--rate <per second>", "sends of the good client", number(1, 100_000), 1000)
+  .option("--profile <directory>", "CPU profiles of the brokers, for a browser's developer tools")
   .option("--keep", "keep the brokers' logs and data in ./flood-<pid>", false)
   .parse();
 const options = program.opts<Options>();
@@ -43,6 +45,7 @@ const report = await flood({
   budgetMib: options.budget,
   rate: options.rate,
   keep: options.keep,
+  profileDirectory: options.profile,
   onProgress: (line) => console.error(line),
 });
 console.log(render(report, bounds));
