@@ -62,7 +62,28 @@ export function transpile(fileName: string, source: string): string {
       rewriteRelativeImportExtensions: true,
       verbatimModuleSyntax: true,
     },
+    transformers: { before: [spreadsBehindNothing] },
   }).outputText;
+}
+
+/**
+ * `{ ...a, b }` becomes `{ ...undefined, ...a, b }`, which is the same. V8 of Node 20 gives every object that is written the
+ * first way a hidden class of its own: making it takes 2 to 15 µs instead of 0.3 to 1.5, and no code that reads it is ever
+ * fast. Only objects that begin with a spread and have more behind it are made that way.
+ */
+function spreadsBehindNothing(
+  context: ts.TransformationContext,
+): (file: ts.SourceFile) => ts.SourceFile {
+  const { factory } = context;
+  const nothing = factory.createSpreadAssignment(factory.createIdentifier("undefined"));
+  const visit = (node: ts.Node): ts.Node => {
+    const seen = ts.visitEachChild(node, visit, context);
+    if (!ts.isObjectLiteralExpression(seen)) return seen;
+    const [first, ...rest] = seen.properties;
+    if (first === undefined || !ts.isSpreadAssignment(first) || rest.length === 0) return seen;
+    return factory.updateObjectLiteralExpression(seen, [nothing, first, ...rest]);
+  };
+  return (file) => ts.visitEachChild(file, visit, context);
 }
 
 function removeOldBuilds(cache: string): void {

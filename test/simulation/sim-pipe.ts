@@ -233,11 +233,10 @@ export class Pipe {
       return;
     }
     const { at, end } = server;
-    this.#carry(this.#up, packet, this.#from, at, (counted) => {
-      const { bytes } = packet;
+    this.#carry(this.#up, packet, this.#from, at, (counted, bytes) => {
       server.guard(() => {
         if (bytes !== undefined) {
-          end.deliver(this.#method.codec.decodeRequest(Buffer.from(bytes)), counted);
+          end.deliver(this.#method.codec.decodeRequest(bytes), counted);
         } else if (this.#method.kind === "bidi") end.ended(undefined);
       });
     });
@@ -246,25 +245,24 @@ export class Pipe {
   #transmitDown(packet: Packet): void {
     const server = this.#server;
     if (!this.#isOpen || server === undefined) return;
-    this.#carry(this.#down, packet, server.at, this.#from, (counted) => {
-      const { bytes, end } = packet;
+    this.#carry(this.#down, packet, server.at, this.#from, (counted, bytes) => {
       if (bytes !== undefined) {
-        this.clientEnd.deliver(this.#method.codec.decodeResponse(Buffer.from(bytes)), counted);
+        this.clientEnd.deliver(this.#method.codec.decodeResponse(bytes), counted);
         return;
       }
       this.#close();
       this.#tellServer(undefined, this.#noticeMs(this.#from, server.at));
-      this.clientEnd.ended(end?.error);
+      this.clientEnd.ended(packet.end?.error);
     });
   }
 
-  /** @param arrive told how many bytes of the sender's buffer this frees */
+  /** @param arrive told how many bytes of the sender's buffer this frees, and what arrives */
   #carry(
     direction: Direction,
     packet: Packet,
     from: Incarnation,
     to: Incarnation,
-    arrive: (counted: number) => void,
+    arrive: (counted: number, bytes: Buffer | undefined) => void,
   ): void {
     const network = this.#network;
     if (direction.isClogged || direction.held.length > 0 || network.isCut(from.host, to.host)) {
@@ -277,32 +275,33 @@ export class Pipe {
     const isPeerMessage =
       packet.bytes !== undefined && direction === this.#down && this.#isRaftLane;
     let counted = size;
-    for (const inMs of direction.arrivals(isPeerMessage)) {
+    const arrivals = direction.arrivals(isPeerMessage);
+    for (const inMs of arrivals) {
       const freed = counted;
       counted = 0;
-      this.#at(to, inMs, () => this.#arrived(direction, packet, from, to, () => arrive(freed)));
+      this.#at(to, inMs, () => {
+        if (!this.#arrived(direction, packet, from, to)) return;
+        // Nobody else has the memory that a codec has just filled; what comes twice shares none either.
+        const isOnly = packet.bytes === undefined || arrivals.length === 1;
+        arrive(freed, isOnly ? packet.bytes : Buffer.from(packet.bytes));
+      });
     }
     // It was lost: room for others nevertheless.
     const end = direction === this.#up ? this.clientEnd : this.#server?.end;
     this.#takenFrom(direction, counted, from, end);
   }
 
-  #arrived(
-    direction: Direction,
-    packet: Packet,
-    from: Incarnation,
-    to: Incarnation,
-    arrive: () => void,
-  ): void {
+  /** @returns whether it did: otherwise it was lost with the connection */
+  #arrived(direction: Direction, packet: Packet, from: Incarnation, to: Incarnation): boolean {
     const network = this.#network;
     const { world } = network;
-    if (direction.isDead || world.nowMs >= direction.lostFromMs) return;
-    if (!this.#isOpen && direction.lostFromMs === Number.POSITIVE_INFINITY) return;
+    if (direction.isDead || world.nowMs >= direction.lostFromMs) return false;
+    if (!this.#isOpen && direction.lostFromMs === Number.POSITIVE_INFINITY) return false;
     network.messagesDelivered += 1;
     const { bytes } = packet;
     const content = bytes === undefined ? "end" : `${bytes.length} ${crc32c(bytes)}`;
     world.trace(`${from.host.name}>${to.host.name} ${this.#method.path} ${content}`);
-    arrive();
+    return true;
   }
 
   get #isRaftLane(): boolean {

@@ -3,6 +3,7 @@
 import { decodeFrame, FRAME_HEADER_BYTES } from "../../../src/model/entry-frame.ts";
 import type { GroupId, NodeId, ReplicaId } from "../../../src/model/ids.ts";
 import type { LogIndex } from "../../../src/model/positions.ts";
+import { ByReplica } from "./by-replica.ts";
 import { type HardStateView, JournalFile } from "./journal-view.ts";
 import {
   type Entry,
@@ -50,9 +51,9 @@ interface NamedImage {
 export class DiskView {
   readonly node: NodeId;
   readonly #events: DiskEvents;
-  readonly #logs = new Map<string, LogView>();
+  readonly #logs = new ByReplica<LogView>();
   readonly #files = new Map<string, FileView>();
-  readonly #hardStates = new Map<string, HardStateView>();
+  readonly #hardStates = new ByReplica<HardStateView>();
   /** Newest image of each group that is complete and named, durably. */
   readonly #images = new Map<GroupId, LogIndex>();
   /** Named since the last sync of the directory. */
@@ -65,16 +66,16 @@ export class DiskView {
   }
 
   log(groupId: GroupId, replicaId: ReplicaId): LogView | undefined {
-    return this.#logs.get(`${groupId}-${replicaId}`);
+    return this.#logs.get(groupId, replicaId);
   }
 
   logsOf(groupId: GroupId): LogView[] {
-    return [...this.#logs.values()].filter((log) => log.groupId === groupId);
+    return this.#logs.values().filter((log) => log.groupId === groupId);
   }
 
   /** What is on the disk for good. */
   hardState(groupId: GroupId, replicaId: ReplicaId): HardStateView | undefined {
-    return this.#hardStates.get(`${groupId}-${replicaId}`);
+    return this.#hardStates.get(groupId, replicaId);
   }
 
   /**
@@ -82,7 +83,7 @@ export class DiskView {
    * @param left what is left of a file; undefined when it is gone
    */
   powerLost(left: (path: string) => Buffer | undefined): void {
-    const lost = [...this.#logs.values()].map((log) => [log, this.#lostOf(log, left)] as const);
+    const lost = this.#logs.values().map((log) => [log, this.#lostOf(log, left)] as const);
     for (const [log, entries] of lost) if (entries.length > 0) this.#events.onLost(log, entries);
     for (const log of this.#logs.values()) {
       for (const segment of log.segments) segment.forgetUnsynced();
@@ -127,7 +128,7 @@ export class DiskView {
     }
     if (path !== `${JOURNAL}.tmp`) return undefined;
     const journal = new JournalFile((state) => {
-      this.#hardStates.set(`${state.groupId}-${state.replicaId}`, state);
+      this.#hardStates.set(state.groupId, state.replicaId, state);
       this.#events.onHardStateDurable(this.node, state);
     });
     return this.#add(path, { kind: "journal", journal });
@@ -262,11 +263,10 @@ export class DiskView {
   #logOf(match: RegExpExecArray): LogView {
     const groupId = Number(match[2]) as GroupId;
     const replicaId = Number(match[3]) as ReplicaId;
-    const name = `${groupId}-${replicaId}`;
-    let log = this.#logs.get(name);
+    let log = this.#logs.get(groupId, replicaId);
     if (log === undefined) {
       log = new LogView(groupId, replicaId);
-      this.#logs.set(name, log);
+      this.#logs.set(groupId, replicaId, log);
     }
     return log;
   }
