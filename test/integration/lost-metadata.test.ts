@@ -78,9 +78,10 @@ test("majority of everything lost: metadata and partitions go on from the surviv
     const { controllerId, nodes } = await admin().describeCluster();
     return controllerId === 1 && nodes.filter((node) => node.fenced).length === 2;
   });
-  for (let partition = 0; partition < PARTITIONS; partition += 1) {
-    await flotilla("unsafe-recover", `${TOPIC}/${partition}`, YES, "--watch");
-  }
+  const partitions = Array.from({ length: PARTITIONS }, (_, partition) => `${TOPIC}/${partition}`);
+  await Promise.all(
+    partitions.map(async (partition) => flotilla("unsafe-recover", partition, YES, "--watch")),
+  );
   const alone = await send("alone");
   expect(await readAll()).toEqual([...before, ...alone].sort());
 
@@ -88,11 +89,10 @@ test("majority of everything lost: metadata and partitions go on from the surviv
   cluster.start(3);
   await waitUntil("it gives its copy up", 30_000, () => !cluster.isRunning(3));
   expect(cluster.logTail(3)).toContain("was given up");
-  cluster.start(3);
-  await cluster.waitHealthy(3);
   // Node 2's disk is gone: another node takes its place.
   await cluster.addNode(4);
-  await cluster.waitHealthy(4);
+  cluster.start(3);
+  await Promise.all([cluster.waitHealthy(3), cluster.waitHealthy(4)]);
   await flotilla("node", "decommission", "2", "--watch");
   await cluster.forgetNode(2);
   await flotilla("cluster", "rebalance", "--execute", "--watch");

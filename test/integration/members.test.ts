@@ -20,6 +20,8 @@ const TOPIC = "shop/orders";
 const PARTITIONS = 6;
 const RATE = 300;
 const FEW_PARTITIONS = 4;
+/** A topic for as long as a node is to be kept from leaving. */
+const HOLDING = "holding";
 const NEW_BOOT = fileURLToPath(new URL("../chaos/new-boot.mjs", import.meta.url));
 
 interface NodeLine {
@@ -81,8 +83,26 @@ function isReceiving(move: MoveLine, id: number): boolean {
 }
 
 /**
+ * Makes a topic whose partitions are on two nodes each: without one of them nothing can be decided there, not even who else
+ * is to hold them.
+ * @returns a node that shares one of them with node 5, not the one that leads the metadata if there is another
+ */
+async function partnerOfFive(): Promise<number> {
+  await admin().createTopic({ name: HOLDING, partitions: 5, replicationFactor: 2 });
+  const { partitions } = await admin().describeTopic(HOLDING);
+  const { controllerId } = await admin().describeCluster();
+  const partners = partitions
+    .filter(({ replicas }) => replicas.includes(5))
+    .flatMap(({ replicas }) => replicas.filter((id) => id !== 5));
+  const partner = partners.find((id) => id !== controllerId) ?? partners[0];
+  if (partner === undefined) throw new Error("node 5 holds nothing of it");
+  return partner;
+}
+
+/**
  * A move by hand, taken back while it is under way: the node that is to receive stands still, so that the move can not end
- * before. Then a node that leaves and is to stay after all, whatever has moved meanwhile.
+ * before. Then a node that leaves and is to stay after all, whatever has moved meanwhile: it can not be gone before, since it
+ * shares a partition with the one that stands still.
  * @returns what was moving by hand, and the partitions' replicas before
  */
 async function takeBack(still: number): Promise<{
@@ -216,10 +236,9 @@ test("members: grow, move, cancel, replace, shrink under load, and a power loss 
 
   phase("move");
   // A move that is turned round, and a node that leaves and stays.
-  const { controllerId } = await admin().describeCluster();
-  const still = [4, 3, 2, 1].find((id) => id !== controllerId) ?? 4;
-  const { before: former, moves } = await takeBack(still);
+  const { before: former, moves } = await takeBack(await partnerOfFive());
   await nothingMoves();
+  await admin().deleteTopic(HOLDING);
   const now = await allReplicas();
   expect(moves.length).toBeGreaterThan(0);
   for (const { partition, previous } of moves) {
@@ -247,11 +266,13 @@ test("members: grow, move, cancel, replace, shrink under load, and a power loss 
 
   // Shrinking, down to one founder.
   let progress = "";
+  const ends: Promise<void>[] = [];
   for (const id of [4, 3]) {
     progress += await watched("node", "decommission", String(id));
-    await waitUntil("its process ends by itself", 10_000, () => !cluster.isRunning(id));
-    await cluster.forgetNode(id);
+    ends.push(waitUntil("its process ends by itself", 10_000, () => !cluster.isRunning(id)));
   }
+  await Promise.all(ends);
+  for (const id of [4, 3]) await cluster.forgetNode(id);
   expect(progress).toMatch(
     /^node [43]: \d+ partitions? left(, about [\d.]+ \w+( or more)? to copy)?$/m,
   );

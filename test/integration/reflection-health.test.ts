@@ -1,9 +1,8 @@
-// What a foreign client finds at a real cluster: reflection, the standard health service, and a Python program made from
-// proto/ alone that publishes, repeats itself without a duplicate, and reads back.
+// What a foreign client finds at a real cluster: reflection and the standard health service. (rpc-python-example.test.ts has
+// a Python program made from proto/ alone.)
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { checkHealth, listServices } from "../support/grpc-tools.ts";
 import { LocalCluster } from "../support/local-cluster.ts";
-import { runPythonExample } from "./rpc-python-example.ts";
 
 let cluster: LocalCluster;
 
@@ -45,17 +44,4 @@ test("health: a stopping broker says NOT_SERVING or nothing, the others stay SER
   expect(await checkHealth(second.client, "liveness")).toBe("SERVING");
   cluster.start(first.id);
   await cluster.waitHealthy(first.id);
-});
-
-test("python: a client made from proto/ publishes without duplicates and fetches", async (context) => {
-  const result = await runPythonExample(cluster.bootstrap, "from-python", { create: true });
-  if ("skipped" in result) {
-    context.skip(result.skipped);
-    return;
-  }
-  expect(result.summary.checks).toEqual({
-    "stored once": true,
-    "read back": true,
-    "header kept": true,
-  });
 });

@@ -1,4 +1,4 @@
-import { afterAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { seededRandom } from "../../src/base/random.ts";
 import { createClient } from "../../src/client/index.ts";
 import { BrokerError } from "../../src/model/errors.ts";
@@ -19,7 +19,7 @@ import {
 } from "../../src/rpc/methods.ts";
 import type { ServiceRegistry } from "../../src/rpc/ports.ts";
 import { type Loopback, openLoopback } from "../rpc/loopback.ts";
-import { InProcessCluster } from "../support/in-process-cluster.ts";
+import { LocalCluster } from "../support/local-cluster.ts";
 import {
   findPython,
   pythonSlots,
@@ -27,12 +27,18 @@ import {
   runPythonExample,
 } from "./rpc-python-example.ts";
 
-// Publishing against stubs of two brokers that keep one partition in memory, the first of which leads nothing; consuming against
-// three brokers.
+// Publishing against stubs of two brokers that keep one partition in memory, the first of which leads nothing; publishing and
+// consuming against three brokers. All of Python is in this file: the first look for it may install what is needed.
 
 const brokers: Loopback[] = [];
+let cluster: LocalCluster;
+beforeAll(async () => {
+  cluster = await LocalCluster.create();
+  await cluster.up();
+});
 afterAll(async () => {
   for (const broker of brokers) await broker.close();
+  await cluster.close();
 });
 
 const stored: Message[] = [];
@@ -132,25 +138,32 @@ test("python example: its hash of keys is ours (random keys, seed 7)", async (co
   expect(await pythonSlots(found.python, keys)).toEqual(keys.map((key) => slotOf(key)));
 });
 
-test("python example: consumes a subscription, acknowledges one by one (three brokers)", async (context) => {
-  const cluster = await InProcessCluster.start();
-  try {
-    const endpoints = cluster.nodes.map(({ client }) => client);
-    const result = await runPythonConsumer(endpoints, "orders", 25);
-    if ("skipped" in result) {
-      context.skip(result.skipped);
-      return;
-    }
-    expect(result.summary).toEqual({
-      handled: 25,
-      confirmed: 25,
-      checks: { "all handled": true, "all confirmed": true, "failed one came again": true },
-    });
-    const client = createClient({ bootstrap: endpoints });
-    const { partitions } = await client.admin().subscriptions.progress("from-python");
-    expect(partitions.map(({ unsettledMessages }) => unsettledMessages)).toEqual([0, 0, 0]);
-    await client.close();
-  } finally {
-    await cluster.close();
+test("python example: a client made from proto/ publishes without duplicates and fetches (three brokers)", async (context) => {
+  const result = await runPythonExample(cluster.bootstrap, "from-python", { create: true });
+  if ("skipped" in result) {
+    context.skip(result.skipped);
+    return;
   }
+  expect(result.summary.checks).toEqual({
+    "stored once": true,
+    "read back": true,
+    "header kept": true,
+  });
+});
+
+test("python example: consumes a subscription, acknowledges one by one (three brokers)", async (context) => {
+  const result = await runPythonConsumer(cluster.bootstrap, "orders", 25);
+  if ("skipped" in result) {
+    context.skip(result.skipped);
+    return;
+  }
+  expect(result.summary).toEqual({
+    handled: 25,
+    confirmed: 25,
+    checks: { "all handled": true, "all confirmed": true, "failed one came again": true },
+  });
+  const client = createClient({ bootstrap: cluster.bootstrap });
+  const { partitions } = await client.admin().subscriptions.progress("from-python");
+  expect(partitions.map(({ unsettledMessages }) => unsettledMessages)).toEqual([0, 0, 0]);
+  await client.close();
 }, 120_000);

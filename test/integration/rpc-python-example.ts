@@ -21,8 +21,17 @@ export type PythonRun =
   | { readonly skipped: string }
   | { readonly summary: PythonSummary; readonly output: string };
 
-/** An interpreter that has the packages, or why there is none. */
-export async function findPython(): Promise<{ python: string } | { skipped: string }> {
+type Found = { readonly python: string } | { readonly skipped: string };
+
+let found: Promise<Found> | undefined;
+
+/** An interpreter that has the packages, or why there is none. Looked for once: each look starts interpreters. */
+export function findPython(): Promise<Found> {
+  found ??= lookForPython();
+  return found;
+}
+
+async function lookForPython(): Promise<Found> {
   const candidates = [process.env["FLOTILLA_PYTHON"], path.join(VENV, "bin", "python"), "python3"];
   for (const python of candidates) {
     if (python !== undefined && (await hasPackages(python))) return { python };
@@ -47,10 +56,10 @@ export async function runPythonExample(
   topic: string,
   options: { readonly create?: boolean } = {},
 ): Promise<PythonRun> {
-  const found = await findPython();
-  if ("skipped" in found) {
-    process.stderr.write(`SKIPPED: ${found.skipped}\n`);
-    return found;
+  const interpreter = await findPython();
+  if ("skipped" in interpreter) {
+    process.stderr.write(`SKIPPED: ${interpreter.skipped}\n`);
+    return interpreter;
   }
   const args = [
     path.join(EXAMPLE, "publish_and_fetch.py"),
@@ -59,7 +68,7 @@ export async function runPythonExample(
     topic,
     ...(options.create === true ? ["--create"] : []),
   ];
-  const { stdout } = await run(found.python, ["-B", ...args], { timeout: 60_000 });
+  const { stdout } = await run(interpreter.python, ["-B", ...args], { timeout: 60_000 });
   const lastLine = stdout.trimEnd().split("\n").at(-1) ?? "{}";
   return { summary: JSON.parse(lastLine) as PythonSummary, output: stdout };
 }
@@ -76,17 +85,17 @@ export async function runPythonConsumer(
   topic: string,
   count: number,
 ): Promise<{ readonly skipped: string } | { readonly summary: PythonConsumption }> {
-  const found = await findPython();
-  if ("skipped" in found) {
-    process.stderr.write(`SKIPPED: ${found.skipped}\n`);
-    return found;
+  const interpreter = await findPython();
+  if ("skipped" in interpreter) {
+    process.stderr.write(`SKIPPED: ${interpreter.skipped}\n`);
+    return interpreter;
   }
   const args = [
     path.join(EXAMPLE, "subscribe.py"),
     ...endpoints.flatMap((endpoint) => ["--endpoint", endpoint]),
     ...["--topic", topic, "--subscription", "from-python", "--create", "--send", `${count}`],
   ];
-  const { stdout } = await run(found.python, ["-B", ...args], { timeout: 60_000 });
+  const { stdout } = await run(interpreter.python, ["-B", ...args], { timeout: 60_000 });
   const lastLine = stdout.trimEnd().split("\n").at(-1) ?? "{}";
   return { summary: JSON.parse(lastLine) as PythonConsumption };
 }

@@ -1,5 +1,5 @@
 // Every example of examples/subscriptions, as a process of its own, against three brokers. Each checks itself what it shows
-// and ends with 0.
+// and ends with 0. They run at the same time, each with a topic and subscriptions of its own, and leave nothing behind.
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -32,13 +32,16 @@ describe("examples of subscriptions", () => {
     expect(names.sort()).toEqual([...modes, ...filters].sort());
   });
 
-  it.each(EXAMPLES)("%s: shows what it says", async (file) => {
+  it.concurrent.each(EXAMPLES)("%s: shows what it says", async (file) => {
     const bootstrap = cluster?.nodes.map(({ client }) => client).join(",") ?? "";
     const { stdout } = await run(process.execPath, ["--import", "tsx", `${FOLDER}${file}`], {
       env: { ...process.env, FLOTILLA_BOOTSTRAP: bootstrap },
       timeout: 60_000,
     });
     expect(stdout).not.toBe("");
+  });
+
+  it("nothing is left behind", async () => {
     await expect.poll(leftBehind, { timeout: 10_000 }).toEqual([]);
   });
 });
