@@ -21,9 +21,9 @@ const guards: { readonly first: number; readonly server: Server }[] = [];
 export async function freePorts(count: number): Promise<number[]> {
   const found: number[] = [];
   for (let blocks = 0; found.length < count; ) {
-    const { value: port, done } = ports.next();
-    if (done !== true) {
-      if (await isFree(port)) found.push(port);
+    const next = ports.next();
+    if (next.done !== true) {
+      if (await isFree(next.value)) found.push(next.value);
       continue;
     }
     blocks += 1;
