@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 /** These judge what brokers do under load, and use both processors by themselves: nothing else runs beside them. */
 const ALONE = ["flood", "members", "restart"].map((name) => `test/integration/${name}.test.ts`);
 
-const INTEGRATION = { testTimeout: 120_000, hookTimeout: 120_000 };
+const INTEGRATION = { testTimeout: 300_000, hookTimeout: 120_000 };
 
 /** Files share their processes: loading and compiling src anew for each took half of the processor time. */
 const SHARED = { maxWorkers: 2, isolate: false };
@@ -17,7 +17,7 @@ export default defineConfig({
           name: "unit",
           include: ["test/**/*.test.ts"],
           exclude: ["test/integration/**", "test/package/**"],
-          testTimeout: 20_000,
+          testTimeout: 60_000,
           sequence: { groupOrder: 0 },
         },
       },

@@ -165,7 +165,7 @@ test("dead letters: listed, shown, counted, sent back to their subscription alon
 
   expect(audited.map(({ value }) => value).sort()).toEqual(all);
   expect(new Set(audited.map(({ topic }) => topic))).toEqual(new Set(["orders"]));
-}, 120_000);
+}, 240_000);
 
 test("dealt with by hand: what a consumer of dlq/… acknowledges is not sent back; what it works on is left to it", async () => {
   await cluster.createTopic("orders");
@@ -189,7 +189,7 @@ test("dealt with by hand: what a consumer of dlq/… acknowledges is not sent ba
   }
   expect(await open("mail")).toEqual(["b", "c"]);
   expect(await deadLetters.redrive("mail")).toMatchObject({ held: 0, redriven: 2 });
-}, 60_000);
+}, 240_000);
 
 test("a subscription of a deleted one's name gets nothing that was sent back to that one, and what is sent back to itself", async () => {
   await cluster.createTopic("orders");
@@ -229,7 +229,7 @@ test("a subscription of a deleted one's name gets nothing that was sent back to 
     "redrive/mail new-b",
   ]);
   expect((await lettersOf("mail")).filter(({ open: isOpen }) => isOpen)).toEqual([]);
-}, 90_000);
+}, 240_000);
 
 test("leader of the dead letters killed in the middle of a redrive: it goes on, each letter is stored once", async () => {
   await cluster.createTopic("orders");
@@ -266,7 +266,7 @@ test("leader of the dead letters killed in the middle of a redrive: it goes on, 
   const reader = client.reader({ topic: "redrive/mail", from: "earliest", until: "end" });
   for await (const message of reader) copies.push(message.text() ?? "");
   expect(copies.sort()).toEqual(values);
-}, 90_000);
+}, 240_000);
 
 function sqlOf(expression: string) {
   return { kind: "sql", expression } as const;

@@ -236,7 +236,7 @@ test("LOG_CORRUPT: a damaged record is not served, another broker takes over, an
   await expect
     .poll(async () => (await digestOf(leader)) === (await digestOf(now)), { timeout: 10_000 })
     .toBe(true);
-}, 60_000);
+}, 240_000);
 
 test("SHUTTING_DOWN: a lane of a closing broker is refused, nothing is written", async () => {
   const { client, leader, topicId } = await scene();

@@ -307,4 +307,4 @@ test("members: grow, move, cancel, replace, shrink under load, and a power loss 
   expect(verdict.anomalies).toEqual([]);
   expect(verdict.failed).toBe(0);
   expect(verdict.acknowledged).toBeGreaterThan(5000);
-}, 180_000);
+}, 240_000);

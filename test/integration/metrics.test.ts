@@ -43,7 +43,7 @@ beforeAll(async () => {
   expect(read).toBe(50);
   await consume();
   samples = await scrapeAll();
-}, 60_000);
+}, 240_000);
 
 /** Every kind of end that a delivery can have. In each partition the first message fails once, the second one for good. */
 async function consume(): Promise<void> {
@@ -130,7 +130,7 @@ test("metrics: dead letters and the age of what is not settled are told by subsc
     return all.filter(({ labels }) => labels.includes(of(IDLE))).length;
   };
   await expect.poll(series, { timeout: 20_000, interval: 200 }).toBe(0);
-}, 40_000);
+}, 240_000);
 
 test("metrics: a deleted topic takes its series along", async () => {
   const name = "passing";
@@ -146,7 +146,7 @@ test("metrics: a deleted topic takes its series along", async () => {
   expect(await series()).toBeGreaterThan(0);
   await admin.deleteTopic(name);
   await expect.poll(series, { timeout: 20_000, interval: 200 }).toBe(0);
-}, 40_000);
+}, 240_000);
 
 test("metrics: a refusal is counted by its reason, an overload by its limit", async () => {
   const { instruments, render } = createMetrics();

@@ -169,7 +169,7 @@ test("a leader: found when somebody reads, never served, led away from, repaired
   await lead(node);
   await readAll();
   expect(await found(node)).toBe(1);
-}, 120_000);
+}, 240_000);
 
 test("a follower: found by the scrub, repaired; and two of three at different places, from each other", async () => {
   await start(1000);
@@ -195,4 +195,4 @@ test("a follower: found by the scrub, repaired; and two of three at different pl
   for (const node of all) await lead(node);
   await readAll();
   expect(await found(third)).toBe(2);
-}, 120_000);
+}, 240_000);

@@ -166,4 +166,4 @@ test("python example: consumes a subscription, acknowledges one by one (three br
   const { partitions } = await client.admin().subscriptions.progress("from-python");
   expect(partitions.map(({ unsettledMessages }) => unsettledMessages)).toEqual([0, 0, 0]);
   await client.close();
-}, 120_000);
+}, 240_000);

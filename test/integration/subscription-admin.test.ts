@@ -89,7 +89,7 @@ test("life of a subscription: created, listed, altered, paused, resumed, deleted
   );
   await expect(admin.describe("mail")).rejects.toMatchObject({ reason: "UNKNOWN_SUBSCRIPTION" });
   expect(await client.admin().describeTopic("dlq/mail")).toBeDefined();
-}, 60_000);
+}, 240_000);
 
 test("topics that are created later join by themselves; dead letters never do (patterns, regex)", async () => {
   await cluster.createTopic("shop/eu");
@@ -108,7 +108,7 @@ test("topics that are created later join by themselves; dead letters never do (p
   expect(await namesOf()).toEqual(["audit", "eu", "shop"]);
   expect(await namesOf("shop/us")).toEqual(["audit", "shop"]);
   expect(await namesOf("dlq/shop")).toEqual([]);
-}, 60_000);
+}, 240_000);
 
 test("the command line: makes, lists, describes, changes and deletes", async () => {
   await cluster.createTopic("orders", {}, 2);
@@ -134,7 +134,7 @@ test("the command line: makes, lists, describes, changes and deletes", async () 
   await expect(admin.alter("mail", { deadLetter: false })).rejects.toMatchObject({
     reason: "UNKNOWN_SUBSCRIPTION",
   });
-}, 60_000);
+}, 240_000);
 
 test("positions: how far it is, what a seek would do, and what it does", async () => {
   await cluster.createTopic("orders", {}, 2);
@@ -172,7 +172,7 @@ test("positions: how far it is, what a seek would do, and what it does", async (
   await admin.seek("mail", "earliest");
   expect(await unsettled()).toEqual([5, 5]);
   expect(await flotilla("subscription", "parked", "mail")).toContain("nothing is parked");
-}, 60_000);
+}, 240_000);
 
 test("nothing is forgotten: another metadata leader, and a restart of all brokers", async () => {
   await cluster.createTopic("orders");
@@ -191,4 +191,4 @@ test("nothing is forgotten: another metadata leader, and a restart of all broker
   const { subscription } = await admin.describe("mail", { timeoutMs: 20_000 });
   expect(subscription).toEqual({ ...before, version, ackDeadlineMs: 7000 });
   expect(subscription.subscriptionId).toBe(subscriptionId);
-}, 60_000);
+}, 240_000);

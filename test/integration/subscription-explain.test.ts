@@ -106,7 +106,7 @@ it("explain: settled, filtered, leased, waiting, parked, delayed, ready, absent,
   await expect.poll(() => toldOf("s", 1), { timeout: 10_000 }).toMatchObject(doubtful);
   expect(await toldOf("s", 0)).toMatchObject(doubtful);
   expect(await toldOf("s", 7)).toMatchObject({ fate: "filtered", filter: JSON.stringify(other) });
-}, 60_000);
+}, 240_000);
 
 it("explain: dead, with its attempts, while the dead letter topic does not take it", async () => {
   const { subscriptions } = client.admin();
@@ -123,7 +123,7 @@ it("explain: dead, with its attempts, while the dead letter topic does not take 
     causes: ["nack first", "nack second"],
   });
   await consumer.close({ timeoutMs: 100 });
-}, 60_000);
+}, 240_000);
 
 it("explain: dead, with its attempts, once it stands in the dead letter topic; then redriven and done", async () => {
   const { deadLetters, subscriptions } = client.admin();
@@ -165,4 +165,4 @@ it("explain: dead, with its attempts, once it stands in the dead letter topic; t
   expect(done).toMatchObject({ fate: "dead", deadLetter: { open: false } });
   expect(done.sentence).toContain("dealt with: it was redriven, or acknowledged in dlq/s");
   await consumer.close({ timeoutMs: 100 });
-}, 60_000);
+}, 240_000);
