@@ -5,7 +5,7 @@ const ALONE = ["flood", "members", "restart"].map((name) => `test/integration/${
 
 const INTEGRATION = { testTimeout: 300_000, hookTimeout: 120_000 };
 
-/** Files share their processes: loading and compiling src anew for each took half of the processor time. */
+/** Files share their processes: loading and compiling src anew for each took a third of the processor time. */
 const SHARED = { maxWorkers: 2, isolate: false };
 
 export default defineConfig({
