@@ -133,6 +133,12 @@ export class ConsumerTable {
     return consumer.hasResumed || !this.#mustResume;
   }
 
+  /** Whether it may get something now: a silent one has to leave what it has first. */
+  canBeServed(consumer: Consumer): boolean {
+    if (!this.canReceive(consumer)) return false;
+    return !consumer.isSilent || !this.#isHolding(consumer.key);
+  }
+
   /** Something changed that it may have waited for. */
   wake(consumer: Consumer): void {
     if (consumer.isInRow || !this.canReceive(consumer)) return;
@@ -175,11 +181,12 @@ export class ConsumerTable {
     for (let at = 0; at < this.#silent.length; ) {
       const consumer = this.#silent[at];
       if (consumer === undefined) break;
-      if (!this.canReceive(consumer)) {
+      if (this.canBeServed(consumer)) return consumer;
+      if (this.canReceive(consumer)) at += 1;
+      else {
         consumer.isInRow = false;
         this.#silent.splice(at, 1);
-      } else if (this.#isHolding(consumer.key)) at += 1;
-      else return consumer;
+      }
     }
     return undefined;
   }

@@ -148,10 +148,10 @@ export class DispatchCore<B> {
    */
   room(consumer: Consumer, held: HeldBatch<B>): number {
     const { credit } = consumer;
-    if (consumer.isSilent) return this.leases.isHolding(consumer.key) ? 0 : 1;
+    const most = consumer.isSilent ? 1 : credit.messages;
     const records = held.batch.endOffset - held.batch.baseOffset;
     const byBytes = Math.max(1, Math.floor((credit.bytes * records) / held.batch.bytes));
-    return Math.min(credit.messages, byBytes, OUTSTANDING_MAX - this.leases.outstanding);
+    return Math.min(most, byBytes, OUTSTANDING_MAX - this.leases.outstanding);
   }
 
   deliver(consumer: Consumer, { held, ranges, count, mayHaveFailed }: Grant<B>): void {

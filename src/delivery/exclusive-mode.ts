@@ -67,7 +67,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
     const isHandOver = this.#active !== undefined && this.#active !== chosen;
     if (isHandOver && this.#core.update.isAckingAny) return undefined;
     this.#active = chosen;
-    return consumers.canReceive(chosen) ? chosen : undefined;
+    return consumers.canBeServed(chosen) ? chosen : undefined;
   }
 
   offer(consumer: Consumer): Grant<B> | undefined {

@@ -75,7 +75,7 @@ export class PushSession implements RunnerConsumer {
   #isBlocked = false;
   #blockedAnswers = 0;
   #isPaused = false;
-  /** Settlements since one was confirmed. */
+  /** Refused settlements since one was confirmed. */
   #refusedCount = 0;
   readonly #congested = new Map<DeliveryRunner, () => void>();
   #leaveMemory: (() => void) | undefined;

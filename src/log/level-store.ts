@@ -87,17 +87,6 @@ class LevelStore implements KeyedStore {
     });
   }
 
-  /** A chained batch: LevelDB's array form costs ten times as much, and 4,096 rows at once held everything else up for 0.1 s. */
-  async #write(rows: readonly Row[], sync: boolean): Promise<void> {
-    if (rows.length === 0) return;
-    const batch = this.#database.batch();
-    for (const { key, value } of rows) {
-      if (value === undefined) batch.del(key);
-      else batch.put(key, value);
-    }
-    await batch.write({ sync });
-  }
-
   async get(key: string): Promise<Buffer | undefined> {
     this.#check();
     const bytes = Buffer.from(key, "utf8");
@@ -158,6 +147,17 @@ class LevelStore implements KeyedStore {
       throw new StorageError("corrupt", this.#location, message);
     }
     return value;
+  }
+
+  /** A chained batch: LevelDB's array form costs ten times as much, and 4,096 rows at once held everything else up for 0.1 s. */
+  async #write(rows: readonly Row[], sync: boolean): Promise<void> {
+    if (rows.length === 0) return;
+    const batch = this.#database.batch();
+    for (const { key, value } of rows) {
+      if (value === undefined) batch.del(key);
+      else batch.put(key, value);
+    }
+    await batch.write({ sync });
   }
 
   async #syncFiles(isWanted: (name: string) => boolean): Promise<void> {

@@ -257,6 +257,16 @@ export const ERROR_TABLE = {
 export type ErrorReason = keyof typeof ERROR_TABLE;
 export type ErrorFields = Readonly<Record<string, string | number | boolean>>;
 
+let areStacksOmitted = false;
+
+/**
+ * From now on no BrokerError of this process knows where it was made. For processes that answer with them: clients can
+ * cause thousands a second, and a stack costs more than all the rest of a refusal.
+ */
+export function omitStacks(): void {
+  areStacksOmitted = true;
+}
+
 /** An expected failure, by reason. `fields` travel to the client as ErrorInfo metadata. */
 export class BrokerError extends Error {
   override readonly name = "BrokerError";
@@ -269,10 +279,11 @@ export class BrokerError extends Error {
     fields: ErrorFields = {},
     options?: ErrorOptions,
   ) {
+    // Left alone where stacks are kept: a client lives in somebody else's process, whose settings may be frozen.
     const limit = Error.stackTraceLimit;
-    Error.stackTraceLimit = Math.min(limit, stackFramesMax);
+    if (areStacksOmitted) Error.stackTraceLimit = 0;
     super(message, options);
-    Error.stackTraceLimit = limit;
+    if (areStacksOmitted) Error.stackTraceLimit = limit;
     this.reason = reason;
     this.fields = fields;
   }
@@ -287,16 +298,6 @@ export class BrokerError extends Error {
   get outcome(): Outcome {
     return ERROR_TABLE[this.reason].outcome;
   }
-}
-
-let stackFramesMax = Number.POSITIVE_INFINITY;
-
-/**
- * From now on no BrokerError of this process knows where it was made. For processes that answer with them: clients can
- * cause hundreds of thousands a second, and a stack costs more than all the rest of a refusal.
- */
-export function omitStacks(): void {
-  stackFramesMax = 0;
 }
 
 export function isBrokerError(error: unknown, reason?: ErrorReason): error is BrokerError {

@@ -39,7 +39,7 @@ describe("log memory", () => {
 });
 
 describe("process memory", () => {
-  test("near the budget a collection is asked for, not more often than every two seconds", async () => {
+  test("above the budget a collection is asked for, not more often than every two seconds", async () => {
     const clock = new VirtualClock();
     const budget = new MemoryBudget(BUDGET);
     let rss = 100 * MIB;

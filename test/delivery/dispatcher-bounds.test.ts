@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { OUTSTANDING_MAX } from "../../src/delivery/dispatch-core.ts";
 import { KEY_BYTES_MAX } from "../../src/delivery/order-table.ts";
 import { Harness, offsetsOf } from "./dispatch-support.ts";
 
@@ -20,6 +21,16 @@ describe("dispatcher: what a leader remembers", () => {
     expect(offsetsOf(h.turn())).toHaveLength(100);
     for (const { number } of out.slice(1)) h.settle(1, "ack", number);
     expect(offsetsOf(h.turn()).at(-1)).toBe(h.endOffset - 1);
+  });
+
+  it("messages that are out: at the limit silent consumers get none either", () => {
+    const h = new Harness("shared");
+    // The last batch is larger than what may go out: its rest is at hand.
+    for (let at = 0; at <= OUTSTANDING_MAX; at += 999) h.append(999);
+    h.consumer(1, OUTSTANDING_MAX);
+    h.consumer(2, 1);
+    h.setSilent(2, true);
+    expect(offsetsOf(h.pump())).toHaveLength(OUTSTANDING_MAX);
   });
 
   it("how often something went out is forgotten with what retention dropped and a filter settled", () => {

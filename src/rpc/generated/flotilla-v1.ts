@@ -7035,7 +7035,7 @@ export interface SubscribeResponse {
   readonly deliveries: readonly Delivery[];
   /** Settlements that are in force: replicated and applied. Numbers of Settle, in any order. */
   readonly settled: readonly number[];
-  /** Settlements that were refused. */
+  /** Settlements that were refused. More than 10000 while none is confirmed: the stream ends with OVERLOADED. */
   readonly refusals: readonly SettleRefusal[];
   /** Messages that the consumer no longer holds: its deadline passed, or an earlier one of its order failed. */
   readonly lost: readonly LostMessages[];
@@ -7441,7 +7441,7 @@ export const SettleRefusal: MessageType<SettleRefusal> = messageType(createSettl
 
 /**
  * Messages that a consumer lost. By their deadline: it counts as gone until it sends something, and gets only what no other
- * consumer can take. An empty request is enough.
+ * consumer can take, one message of each partition at a time. An empty request is enough.
  */
 export interface LostMessages {
   /** The channel. */
