@@ -1,6 +1,6 @@
 // Watches what the operating system counts for this process. Shares of the budget bound what is held; garbage that is not
-// collected yet comes on top. Above the budget a full collection is asked for, and well above it nothing new is taken in
-// until that helped. Started by start.ts only: it is about a real process.
+// collected yet comes on top. Near the budget the engine is told to collect earlier, above it a full collection is asked for, and
+// well above it nothing new is taken in until that helped. Started by start.ts only: it is about a real process.
 import { totalmem } from "node:os";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -12,14 +12,20 @@ const LOOK_MS = 100;
 const COLLECT_MS = 2000;
 /** While nothing is taken in, and collections do not change that, each waits twice as long as the one before, up to this. */
 const COLLECT_MS_MAX = 16_000;
-const COLLECT_RATIO = 1.1;
+/** Of the budget: from here on one is asked for. */
+const COLLECT_RATIO = 1.2;
 /** So much of the budget must have come on top of what the last one left: otherwise the next one finds nothing either. */
 const GROWTH_RATIO = 1 / 8;
+/** From here on memory is short, until it is below the other. */
+const SHORT_RATIO = 0.7;
+const EASED_RATIO = 0.6;
 
 export interface ProcessMemoryPorts {
   readonly clock: Clock;
   readonly rssBytes: () => number;
   readonly collect: () => void;
+  /** Most of the budget is used (true), or not any more. */
+  readonly onShort: (isShort: boolean) => void;
 }
 
 export class ProcessMemory {
@@ -31,6 +37,7 @@ export class ProcessMemory {
   #vainCount = 0;
   /** The least since the last full collection: pages are given back a while after it. */
   #leastBytes = 0;
+  #isShort = false;
 
   constructor(budget: MemoryBudget, ports: ProcessMemoryPorts) {
     this.#budget = budget;
@@ -51,6 +58,7 @@ export class ProcessMemory {
     const bytes = rssBytes();
     this.#budget.setProcessBytes(bytes);
     this.#leastBytes = Math.min(this.#leastBytes, bytes);
+    this.#noteShortness(bytes);
     const nowMs = clock.monotonicMs();
     if (!this.#budget.isExhausted) this.#vainCount = 0;
     if (!this.#isWorthIt(bytes) || nowMs - this.#collectedMs < this.#waitMs()) return;
@@ -59,6 +67,13 @@ export class ProcessMemory {
     collect();
     this.#leastBytes = rssBytes();
     this.#budget.setProcessBytes(this.#leastBytes);
+  }
+
+  #noteShortness(bytes: number): void {
+    const isShort = bytes >= this.#budget.bytes * (this.#isShort ? EASED_RATIO : SHORT_RATIO);
+    if (isShort === this.#isShort) return;
+    this.#isShort = isShort;
+    this.#ports.onShort(isShort);
   }
 
   #waitMs(): number {

@@ -36,6 +36,11 @@ import { createPartitionRecorder } from "./partition-recorder.ts";
 import { availableMemory, fullCollection, ProcessMemory } from "./process-memory.ts";
 import { registerClientServices, registerPeerServices } from "./services/register.ts";
 
+export interface ProcessHooks {
+  /** The process begins (true) or ceases to use most of its memory budget. */
+  readonly onMemoryShort: (isShort: boolean) => void;
+}
+
 export interface RunningBroker {
   /** Hands leaderships over, then stops. Idempotent. */
   close(): Promise<void>;
@@ -51,7 +56,11 @@ const READY_CHECK_MS = 200;
  * Starts one broker of the configuration.
  * @throws StorageError ("locked", "missing", "corrupt" …) | ConfigError | Error when an address can not be bound
  */
-export async function startBroker(config: ClusterConfig, nodeId: number): Promise<RunningBroker> {
+export async function startBroker(
+  config: ClusterConfig,
+  nodeId: number,
+  hooks: ProcessHooks,
+): Promise<RunningBroker> {
   const own = nodeOf(config, nodeId);
   const file = logFileOf(config, nodeId);
   const logger = createLogger({
@@ -59,7 +68,7 @@ export async function startBroker(config: ClusterConfig, nodeId: number): Promis
     nodeId: own.id,
     ...(file === undefined ? {} : { file }),
   });
-  const broker = new Broker(config, own, logger);
+  const broker = new Broker(config, own, logger, hooks);
   try {
     await broker.open();
   } catch (error) {
@@ -89,7 +98,7 @@ class Broker implements RunningBroker {
   #closing: Promise<void> | undefined;
   #fatal: Error | undefined;
 
-  constructor(config: ClusterConfig, own: NodeConfig, logger: RootLogger) {
+  constructor(config: ClusterConfig, own: NodeConfig, logger: RootLogger, hooks: ProcessHooks) {
     this.#config = config;
     this.#own = own;
     this.#logger = logger;
@@ -98,6 +107,7 @@ class Broker implements RunningBroker {
       clock: systemClock,
       rssBytes: () => process.memoryUsage.rss(),
       collect: fullCollection(),
+      onShort: hooks.onMemoryShort,
     });
   }
 

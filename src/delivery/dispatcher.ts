@@ -260,7 +260,7 @@ export class Dispatcher<B> {
    * replicated now is taken as soon as fewer updates are under way, and needs no waking.
    */
   wakeAtMs(): number {
-    const { leases, retries, update, definition, nowMs } = this.#core;
+    const { retries, update, definition, nowMs } = this.#core;
     const replicateMs = Math.min(update.dueMs(), this.#presence.noteDueMs());
     const { emptyUntilMs } = this.#reads;
     const times = [
@@ -270,7 +270,12 @@ export class Dispatcher<B> {
       replicateMs,
     ];
     const later = times.filter((at) => at > nowMs);
-    return Math.min(leases.nextDeadlineMs(), retries.nextDueMs(), this.#mode.wakeAtMs(), ...later);
+    return Math.min(
+      this.#desk.nextExpiryMs(),
+      retries.nextDueMs(),
+      this.#mode.wakeAtMs(),
+      ...later,
+    );
   }
 
   // Questions

@@ -7,6 +7,7 @@ import type { DispatchCore } from "./dispatch-core.ts";
 import type { Settlement, SettleOutcome } from "./dispatch-types.ts";
 import type { FailureDesk } from "./failure-desk.ts";
 import type { Lease } from "./lease.ts";
+import { LossPace } from "./loss-pace.ts";
 import type { ModeRules } from "./mode-rules.ts";
 import type { Receipt } from "./update-plan.ts";
 
@@ -18,9 +19,11 @@ export class SettleDesk<B> {
   readonly #mode: ModeRules<B>;
   readonly #failures: FailureDesk<B>;
   readonly #acked: (from: Offset, to: Offset) => void;
+  readonly #pace: LossPace;
 
   constructor(core: DispatchCore<B>, mode: ModeRules<B>, failures: FailureDesk<B>) {
     this.#core = core;
+    this.#pace = new LossPace(core.nowMs);
     this.#mode = mode;
     this.#failures = failures;
     this.#acked = (from, to) => core.update.ack(from, to);
@@ -86,12 +89,20 @@ export class SettleDesk<B> {
     return oldest?.offset;
   }
 
-  /** Takes back what was not settled in time; whoever had it is silent until it is heard. */
+  /** When {@link expire} has something to do next; Infinity: nothing is out. */
+  nextExpiryMs(): number {
+    return Math.max(this.#core.leases.nextDeadlineMs(), this.#pace.nextMs);
+  }
+
+  /** Takes back what was not settled in time, at a bounded pace; whoever had it is silent until it is heard. */
   expire(random: number): void {
     const failed: Offset[] = [];
     const returned: OffsetRange[] = [];
     const { consumers, leases, nowMs } = this.#core;
-    for (let lease = leases.expired(nowMs); lease !== undefined; lease = leases.expired(nowMs)) {
+    let counted = 0;
+    while (this.#pace.mayLose(nowMs)) {
+      const lease = leases.expired(nowMs);
+      if (lease === undefined) break;
       const consumer = consumers.get(lease.consumer);
       if (consumer !== undefined) consumers.setSilent(consumer, true);
       const reportsBegun = consumer?.reportsBegun === true;
@@ -99,6 +110,8 @@ export class SettleDesk<B> {
         const isBegun = (at: Offset): boolean => lease.isBegun(at);
         splitRun(range, reportsBegun ? isBegun : () => true, failed, returned);
       }
+      this.#pace.lost(failed.length - counted);
+      counted = failed.length;
     }
     this.#lose(failed, returned, "deadline", random);
   }

@@ -103,7 +103,10 @@ export type KeyedWrite =
 
 /** Ordered keyed store of one node (classic-level). Values carry a CRC of ours; keys are UTF-8, compared bytewise. */
 export interface KeyedStore {
-  /** Atomic. `sync`: durable with everything written before it. Batches are executed in call order. */
+  /**
+   * Atomic. `sync`: durable with everything written before it. Batches are executed in call order. The writes and their values
+   * belong to the store until it resolves.
+   */
   batch(writes: readonly KeyedWrite[], options: { readonly sync: boolean }): Promise<void>;
   get(key: string): Promise<Buffer | undefined>;
   /** Keys with this prefix, ascending. */

@@ -12,6 +12,7 @@ import type { Socket } from "node:net";
 import type { Server } from "@grpc/grpc-js";
 import type { Clock } from "../base/clock.ts";
 import { AcceptQueue } from "./accept-queue.ts";
+import { StreamQueue } from "./stream-queue.ts";
 
 /** The private parts that we rely on, in grpc-js 1.14. */
 interface ServerInternals {
@@ -33,7 +34,7 @@ export interface ListenerEvents {
 
 /**
  * @param windowBytes receive window per stream; that of a connection is twice as large
- * @param socketsMax connections that are accepted at all; a few per turn of the event loop begin
+ * @param socketsMax connections that are accepted at all; a few per turn of the event loop begin, and so do calls
  * @throws Error when grpc-js no longer has the parts this needs
  */
 export function openServerWindows(
@@ -56,14 +57,16 @@ export function openServerWindows(
     listener.maxConnections = socketsMax;
     const emit = listener.emit.bind(listener);
     const sockets = new AcceptQueue(clock, (socket) => emit("connection", socket));
+    const streams = new StreamQueue(clock);
     listener.emit = (event: string, ...parts: unknown[]): boolean => {
       if (event === "connection") {
         sockets.add(parts[0] as Socket);
         return true;
       }
+      if (event !== "stream") return emit(event, ...parts);
       const [stream, headers] = parts as [ServerHttp2Stream, IncomingHttpHeaders];
-      if (event === "stream" && !events.onStream(stream, headers)) return true;
-      return emit(event, ...parts);
+      if (events.onStream(stream, headers)) streams.add(stream, () => emit(event, ...parts));
+      return true;
     };
     isInstalled = true;
     return listener;

@@ -47,6 +47,7 @@ describe("process memory", () => {
     const watch = new ProcessMemory(budget, {
       clock,
       rssBytes: () => rss,
+      onShort: () => undefined,
       collect: () => {
         collections += 1;
       },
@@ -71,11 +72,12 @@ describe("process memory", () => {
   test("collections that left much are asked for again when an eighth of the budget came on top", async () => {
     const clock = new VirtualClock();
     const budget = new MemoryBudget(BUDGET);
-    let rss = 570 * MIB;
+    let rss = 620 * MIB;
     const asked: number[] = [];
     const watch = new ProcessMemory(budget, {
       clock,
       rssBytes: () => rss,
+      onShort: () => undefined,
       collect: () => {
         asked.push(rss / MIB);
         rss -= 10 * MIB;
@@ -83,16 +85,16 @@ describe("process memory", () => {
     });
     watch.start();
     await clock.advance(10_000);
-    expect(asked).toEqual([570]);
-    rss = 623 * MIB;
+    expect(asked).toEqual([620]);
+    rss = 630 * MIB;
     await clock.advance(10_000);
-    expect(asked).toEqual([570]);
+    expect(asked).toEqual([620]);
     // Pages are given back late: what is left is the least that was seen since.
-    rss = 510 * MIB;
+    rss = 520 * MIB;
     await clock.advance(100);
-    rss = 574 * MIB;
+    rss = 616 * MIB;
     await clock.advance(10_000);
-    expect(asked).toEqual([570, 574]);
+    expect(asked).toEqual([620, 616]);
     watch.close();
   });
 
@@ -104,6 +106,7 @@ describe("process memory", () => {
     const watch = new ProcessMemory(budget, {
       clock,
       rssBytes: () => rss,
+      onShort: () => undefined,
       collect: () => atMs.push(clock.nowMs),
     });
     watch.start();
@@ -116,6 +119,25 @@ describe("process memory", () => {
     atMs.length = 0;
     await clock.advance(3000);
     expect(atMs).toHaveLength(2);
+    watch.close();
+  });
+
+  test("it is told when memory begins and ceases to be short, once each", async () => {
+    const clock = new VirtualClock();
+    let rss = 300 * MIB;
+    const told: string[] = [];
+    const watch = new ProcessMemory(new MemoryBudget(BUDGET), {
+      clock,
+      rssBytes: () => rss,
+      collect: () => undefined,
+      onShort: (isShort) => told.push(`${rss / MIB}: ${isShort}`),
+    });
+    watch.start();
+    for (const mib of [357, 359, 400, 350, 308, 307, 300, 350]) {
+      rss = mib * MIB;
+      await clock.advance(1000);
+    }
+    expect(told).toEqual(["359: true", "307: false"]);
     watch.close();
   });
 

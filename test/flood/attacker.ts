@@ -1,6 +1,7 @@
 // The process that attacks: gets one order after another from the harness, runs it for its time, answers with the tally. It
 // yields to everything else on the machine.
 import { setMaxListeners } from "node:events";
+import { writeFileSync } from "node:fs";
 import { setPriority } from "node:os";
 import type { Target } from "./attack.ts";
 import { ATTACKS } from "./attacks/all.ts";
@@ -43,7 +44,17 @@ async function follow({ attack: name, durationMs, target }: Order): Promise<Outc
   return { attack: name, tally: structuredClone(tally), error };
 }
 
-setPriority(19);
+/** A priority counts within a session only, where the kernel groups processes by it: the session yields, too. */
+function yieldToAll(): void {
+  setPriority(19);
+  try {
+    writeFileSync(`/proc/${process.pid}/autogroup`, "19");
+  } catch {
+    // Processes are not grouped here.
+  }
+}
+
+yieldToAll();
 process.on("message", (order: Order) => {
   void follow(order).then((outcome) => process.send?.(outcome));
 });

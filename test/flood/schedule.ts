@@ -72,6 +72,8 @@ function start(): ChildProcess {
   return fork(main, [], {
     execArgv: ["--import", "tsx", "--max-old-space-size=3000"],
     stdio: ["ignore", "ignore", "inherit", "ipc"],
+    // A session of its own; it ends itself when this process is gone.
+    detached: true,
   });
 }
 

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
 import { ClassicLevel } from "classic-level";
 import { describe, expect, it } from "vitest";
 import { openLevelStore } from "../../src/log/level-store.ts";
@@ -92,6 +93,34 @@ describe("level store", () => {
     const second = await openLevelStore(path, { discard: true });
     expect(await second.get("k")).toBeUndefined();
     await second.close();
+    remove();
+  });
+
+  it("batch: a large one lets others have their turn, and is there as a whole or not at all", async () => {
+    const { path, remove } = temporaryDirectory();
+    const store = await openLevelStore(path);
+    const keys = Array.from({ length: 5000 }, (_, at) => `k${`${at}`.padStart(5, "0")}`);
+    const writing = store.batch(
+      keys.map((key) => ({ type: "put", key, value: Buffer.from(key) }) as const),
+      { sync: false },
+    );
+    const later = store.batch([{ type: "delete", key: "k00000" }], { sync: false });
+    let isDone = false;
+    void writing.then(() => {
+      isDone = true;
+    });
+    const seen: boolean[] = [];
+    while (!isDone) {
+      await setImmediate();
+      seen.push((await store.get("k04999")) !== undefined);
+    }
+    // Turns in which it was under way: nothing of it was there.
+    expect(seen.filter((isThere) => !isThere).length).toBeGreaterThan(2);
+    await later;
+    const found: string[] = [];
+    for await (const [key] of store.range("k")) found.push(key);
+    expect(found).toEqual(keys.slice(1));
+    await store.close();
     remove();
   });
 });

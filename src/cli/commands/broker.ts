@@ -16,9 +16,9 @@ export async function runBroker(options: BrokerOptions, context: Context): Promi
   const config = await context.loadConfig(path);
   omitStacks();
   // Before anything large is loaded.
-  letHeapGrow(memoryBudgetOf(config, availableMemory()));
+  const onMemoryShort = letHeapGrow(memoryBudgetOf(config, availableMemory()));
   const { startBroker } = await import("../../broker/start.ts");
-  const broker = await startBroker(config, options.node);
+  const broker = await startBroker(config, options.node, { onMemoryShort });
   const stop = (): void => {
     void broker.close();
     // A broker that cannot finish must not keep its supervisor waiting for ever.
