@@ -16,6 +16,7 @@ import { type Grant, HeldBatch } from "./held-batch.ts";
 import type { Lease } from "./lease.ts";
 import { countOf, LeaseTable } from "./lease-table.ts";
 import { OffsetTable } from "./offset-table.ts";
+import { OverdueTable } from "./overdue-table.ts";
 import { ParkedView } from "./parked-view.ts";
 import { dueMsOf } from "./retry-plan.ts";
 import { RetryTable } from "./retry-table.ts";
@@ -32,6 +33,7 @@ export class DispatchCore<B> {
   readonly leases: LeaseTable;
   readonly retries = new RetryTable();
   readonly update = new UpdatePlan();
+  readonly overdue: OverdueTable;
   /** Not settled, and not to be handed out: out, being settled, failed, filtered, or kept by the mode. */
   readonly busy = new OffsetTable();
   /** How often messages went out that came back. */
@@ -65,6 +67,7 @@ export class DispatchCore<B> {
     this.parked = new ParkedView(options.state.parked);
     this.definition = options.definition;
     this.nowMs = options.nowMs;
+    this.overdue = new OverdueTable(options.nowMs);
     this.#sinceMs = options.nowMs;
     this.logStartOffset = options.logStartOffset;
     this.highWatermark = options.highWatermark;
@@ -139,7 +142,13 @@ export class DispatchCore<B> {
 
   /** Too many failures are kept: only messages that failed before may go out. */
   get isFailureLimitReached(): boolean {
-    return this.state.failures.size + this.update.failing >= SUBSCRIPTION_LIMITS.failures;
+    const unapplied = this.overdue.size + this.update.failing;
+    return this.state.failures.size + unapplied >= SUBSCRIPTION_LIMITS.failures;
+  }
+
+  /** How many messages may go out besides those that are. What is overdue counts as out: it would be without its deadline. */
+  get outstandingLeft(): number {
+    return OUTSTANDING_MAX - this.leases.outstanding - this.overdue.size;
   }
 
   /**
@@ -151,7 +160,7 @@ export class DispatchCore<B> {
     const most = consumer.isSilent ? 1 : credit.messages;
     const records = held.batch.endOffset - held.batch.baseOffset;
     const byBytes = Math.max(1, Math.floor((credit.bytes * records) / held.batch.bytes));
-    return Math.min(most, byBytes, OUTSTANDING_MAX - this.leases.outstanding);
+    return Math.min(most, byBytes, this.outstandingLeft);
   }
 
   deliver(consumer: Consumer, { held, ranges, count, mayHaveFailed }: Grant<B>): void {

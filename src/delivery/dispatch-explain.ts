@@ -36,6 +36,7 @@ function fateOf<B>(
   if (parked !== undefined) return { kind: "parked", behindOffset: offset, key: parked.key };
   const parkedAt = key === undefined ? undefined : parkedBefore(core, offset, key);
   if (parkedAt !== undefined) return { kind: "parked", behindOffset: parkedAt, key: key?.value };
+  if (core.overdue.has(offset)) return { kind: "delayed", untilMs: core.overdue.endMs() };
   const behind = mode.behind(offset, key);
   if (behind !== undefined) {
     return { kind: "waiting", behindOffset: behind.offset, key: behind.key };

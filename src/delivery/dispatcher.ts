@@ -11,7 +11,7 @@ import type { Offset } from "../model/positions.ts";
 import type { SubscriptionDefinition } from "../model/subscription.ts";
 import type { Consumer } from "./consumer-table.ts";
 import type { OffsetRange, ReleaseUpdate, SubscriptionUpdate } from "./delivery-commands.ts";
-import { DispatchCore, OUTSTANDING_MAX } from "./dispatch-core.ts";
+import { DispatchCore } from "./dispatch-core.ts";
 import { explainMessage } from "./dispatch-explain.ts";
 import { modeOf } from "./dispatch-modes.ts";
 import type {
@@ -260,7 +260,7 @@ export class Dispatcher<B> {
    * replicated now is taken as soon as fewer updates are under way, and needs no waking.
    */
   wakeAtMs(): number {
-    const { retries, update, definition, nowMs } = this.#core;
+    const { leases, overdue, retries, update, definition, nowMs } = this.#core;
     const replicateMs = Math.min(update.dueMs(), this.#presence.noteDueMs());
     const { emptyUntilMs } = this.#reads;
     const times = [
@@ -271,7 +271,8 @@ export class Dispatcher<B> {
     ];
     const later = times.filter((at) => at > nowMs);
     return Math.min(
-      this.#desk.nextExpiryMs(),
+      leases.nextDeadlineMs(),
+      overdue.nextMs(),
       retries.nextDueMs(),
       this.#mode.wakeAtMs(),
       ...later,
@@ -327,10 +328,10 @@ export class Dispatcher<B> {
 
   /** Nothing at all may go out now. */
   #isHeldBack(): boolean {
-    const { definition, parked, nowMs, leases } = this.#core;
+    const { definition, parked, nowMs } = this.#core;
     if (this.#updates.isSeekOpen || definition.pausedUntilMs > nowMs || parked.isStopped)
       return true;
-    if (leases.outstanding >= OUTSTANDING_MAX || this.#presence.isAwaiting()) return true;
+    if (this.#core.outstandingLeft <= 0 || this.#presence.isAwaiting()) return true;
     // What failed may have to go first.
     return definition.mode === "exclusive" && this.#failures.pending > 0;
   }
@@ -347,7 +348,7 @@ export class Dispatcher<B> {
     }
     const span = (kept.at(-1)?.[1] ?? 0) - (kept[0]?.[0] ?? 0);
     // A delivery is of one batch: a larger one is none of ours.
-    if (span > OUTSTANDING_MAX - leases.outstanding) return NOTHING;
+    if (span > this.#core.outstandingLeft) return NOTHING;
     const isFailing = definition.mode === "exclusive" && this.#failures.pending > 0;
     const isBlocked = this.#updates.isSeekOpen || isFailing;
     const adopted = isBlocked ? [] : this.#mode.adopt(consumer, kept);

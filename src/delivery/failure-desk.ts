@@ -40,14 +40,26 @@ export class FailureDesk<B> {
 
   /** Failures that are not applied yet. */
   get pending(): number {
-    return this.#keyless.size + this.#core.update.failing;
+    return this.#keyless.size + this.#core.overdue.size + this.#core.update.failing;
   }
 
   /** A message that is out no more failed once. It stays busy until that is applied. */
   fail(offset: Offset, report: FailureReport): void {
-    this.#core.countHandedOut(offset, offset + 1);
-    this.#mode.failing(offset);
+    this.#lose(offset);
     this.#decide(offset, report, this.#mode.keyOf(offset));
+  }
+
+  /** As `fail`, by its deadline: decided when it is its turn. */
+  overdue(offset: Offset, random: number): void {
+    this.#lose(offset);
+    this.#core.overdue.add(offset, random);
+  }
+
+  overdueProceed(): void {
+    for (const [offset, random] of this.#core.overdue.take(this.#core.nowMs)) {
+      const report = { cause: "deadline", error: "", retryAtMs: 0, random } as const;
+      this.#decide(offset, { ...report, receipt: undefined }, this.#mode.keyOf(offset));
+    }
   }
 
   /** Offsets to read because of their keys, ascending. */
@@ -102,7 +114,7 @@ export class FailureDesk<B> {
     }
   }
 
-  /** Forgets those that wait for their keys. @returns settlements that wait for nothing more */
+  /** Forgets those that wait for their keys or their turn. @returns settlements that wait for nothing more */
   drop(): Receipt[] {
     const done: Receipt[] = [];
     for (const { receipt } of this.#keyless.values()) {
@@ -111,7 +123,13 @@ export class FailureDesk<B> {
       if (receipt.left === 0) done.push(receipt);
     }
     this.#keyless.clear();
+    this.#core.overdue.clear();
     return done;
+  }
+
+  #lose(offset: Offset): void {
+    this.#core.countHandedOut(offset, offset + 1);
+    this.#mode.failing(offset);
   }
 
   #decide(offset: Offset, report: FailureReport, key: KnownKey | undefined): void {

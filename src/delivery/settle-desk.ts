@@ -7,7 +7,6 @@ import type { DispatchCore } from "./dispatch-core.ts";
 import type { Settlement, SettleOutcome } from "./dispatch-types.ts";
 import type { FailureDesk } from "./failure-desk.ts";
 import type { Lease } from "./lease.ts";
-import { LossPace } from "./loss-pace.ts";
 import type { ModeRules } from "./mode-rules.ts";
 import type { Receipt } from "./update-plan.ts";
 
@@ -19,11 +18,9 @@ export class SettleDesk<B> {
   readonly #mode: ModeRules<B>;
   readonly #failures: FailureDesk<B>;
   readonly #acked: (from: Offset, to: Offset) => void;
-  readonly #pace: LossPace;
 
   constructor(core: DispatchCore<B>, mode: ModeRules<B>, failures: FailureDesk<B>) {
     this.#core = core;
-    this.#pace = new LossPace(core.nowMs);
     this.#mode = mode;
     this.#failures = failures;
     this.#acked = (from, to) => core.update.ack(from, to);
@@ -89,20 +86,12 @@ export class SettleDesk<B> {
     return oldest?.offset;
   }
 
-  /** When {@link expire} has something to do next; Infinity: nothing is out. */
-  nextExpiryMs(): number {
-    return Math.max(this.#core.leases.nextDeadlineMs(), this.#pace.nextMs);
-  }
-
-  /** Takes back what was not settled in time, at a bounded pace; whoever had it is silent until it is heard. */
+  /** Takes back what was not settled in time; whoever had it is silent until it is heard. */
   expire(random: number): void {
     const failed: Offset[] = [];
     const returned: OffsetRange[] = [];
     const { consumers, leases, nowMs } = this.#core;
-    let counted = 0;
-    while (this.#pace.mayLose(nowMs)) {
-      const lease = leases.expired(nowMs);
-      if (lease === undefined) break;
+    for (let lease = leases.expired(nowMs); lease !== undefined; lease = leases.expired(nowMs)) {
       const consumer = consumers.get(lease.consumer);
       if (consumer !== undefined) consumers.setSilent(consumer, true);
       const reportsBegun = consumer?.reportsBegun === true;
@@ -110,10 +99,9 @@ export class SettleDesk<B> {
         const isBegun = (at: Offset): boolean => lease.isBegun(at);
         splitRun(range, reportsBegun ? isBegun : () => true, failed, returned);
       }
-      this.#pace.lost(failed.length - counted);
-      counted = failed.length;
     }
     this.#lose(failed, returned, "deadline", random);
+    this.#failures.overdueProceed();
   }
 
   #lose(
@@ -125,8 +113,11 @@ export class SettleDesk<B> {
     for (const [from, to] of returned) this.#giveBack(from, to);
     for (const [at, offset] of failed.entries()) {
       const spread = (random + at * SPREAD) % 1;
-      const report = { cause, error: "", retryAtMs: 0, random: spread, receipt: undefined };
-      this.#failures.fail(offset, report);
+      if (cause === "deadline") this.#failures.overdue(offset, spread);
+      else {
+        const report = { cause, error: "", retryAtMs: 0, random: spread, receipt: undefined };
+        this.#failures.fail(offset, report);
+      }
     }
   }
 

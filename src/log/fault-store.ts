@@ -42,12 +42,9 @@ export class FaultStore implements KeyedStore {
   }
 
   batch(writes: readonly KeyedWrite[], options: { readonly sync: boolean }): Promise<void> {
-    const copies = writes.map((write): KeyedWrite => {
-      return write.type === "put" ? { ...write, value: Buffer.from(write.value) } : write;
-    });
     return this.#enqueue(async () => {
       await this.#meet("batch");
-      await this.#inner.batch(copies, options);
+      await this.#inner.batch(writes, options);
     });
   }
 

@@ -15,8 +15,9 @@ import { type KeyedStore, type KeyedWrite, StorageError } from "./ports.ts";
 
 const CRC_BYTES = 4;
 const REMOVE_BATCH_KEYS = 1000;
-/** About 2 ms. */
-const ROWS_PER_TURN = 512;
+/** So long one turn of the event loop puts rows together; looked at every so many rows. */
+const TURN_MS = 5;
+const ROWS_PER_LOOK = 64;
 
 export interface LevelStoreOptions {
   /**
@@ -24,6 +25,7 @@ export interface LevelStoreOptions {
    * closed cleanly. The lock is taken first, so a store in use is never harmed. Default false.
    */
   readonly discard?: boolean;
+  /** Default: the system's. */
   readonly clock?: Clock;
 }
 
@@ -164,8 +166,13 @@ class LevelStore implements KeyedStore {
   async #write(writes: readonly KeyedWrite[], sync: boolean): Promise<void> {
     if (writes.length === 0) return;
     const batch = this.#database.batch();
+    let sinceMs = this.#clock.monotonicMs();
     for (const [at, write] of writes.entries()) {
-      if (at > 0 && at % ROWS_PER_TURN === 0) await this.#turn();
+      const isLook = at > 0 && at % ROWS_PER_LOOK === 0;
+      if (isLook && this.#clock.monotonicMs() - sinceMs >= TURN_MS) {
+        await this.#nextTurn();
+        sinceMs = this.#clock.monotonicMs();
+      }
       const { key, value } = rowOf(write);
       if (value === undefined) batch.del(key);
       else batch.put(key, value);
@@ -173,7 +180,7 @@ class LevelStore implements KeyedStore {
     await batch.write({ sync });
   }
 
-  #turn(): Promise<void> {
+  #nextTurn(): Promise<void> {
     return new Promise((resolve) => {
       this.#clock.schedule(0, resolve);
     });

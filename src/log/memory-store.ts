@@ -43,9 +43,8 @@ export class MemoryStore implements KeyedStore {
   }
 
   batch(writes: readonly KeyedWrite[], options: { readonly sync: boolean }): Promise<void> {
-    // Copied now, as the caller may reuse its buffers after the call.
-    const copies = writes.map(copyOf);
-    return this.#enqueue(() => this.#write(copies, options.sync));
+    // Copied when it is written: a caller that changes them before is found out.
+    return this.#enqueue(() => this.#write(writes.map(copyOf), options.sync));
   }
 
   async get(key: string): Promise<Buffer | undefined> {

@@ -7,12 +7,12 @@ import type { Clock } from "../base/clock.ts";
 
 const PER_TURN = 32;
 
-type Begin = () => void;
+type Calls = Map<ServerHttp2Stream, () => void>;
 
 export class StreamQueue {
   readonly #clock: Clock;
   /** Those with calls that wait; the first one is next. */
-  readonly #waiting = new Map<Http2Session, Begin[]>();
+  readonly #waiting = new Map<Http2Session, Calls>();
   #begun = 0;
   #isTurnDue = false;
 
@@ -20,8 +20,8 @@ export class StreamQueue {
     this.#clock = clock;
   }
 
-  /** @param begin not called when the stream is closed before its turn */
-  add(stream: ServerHttp2Stream, begin: Begin): void {
+  /** @param begin not called when the stream is closed, or was answered, before its turn */
+  add(stream: ServerHttp2Stream, begin: () => void): void {
     const { session } = stream;
     if (session === undefined) return;
     this.#scheduleTurn();
@@ -30,14 +30,11 @@ export class StreamQueue {
       begin();
       return;
     }
-    const ofSession = this.#waiting.get(session);
-    const guarded = (): void => {
-      if (stream.destroyed || stream.closed) return;
-      this.#begun += 1;
-      begin();
-    };
-    if (ofSession === undefined) this.#waiting.set(session, [guarded]);
-    else ofSession.push(guarded);
+    const calls: Calls = this.#waiting.get(session) ?? new Map<ServerHttp2Stream, () => void>();
+    this.#waiting.set(session, calls.set(stream, begin));
+    stream.once("close", () => {
+      if (calls.delete(stream) && calls.size === 0) this.#waiting.delete(session);
+    });
   }
 
   #scheduleTurn(): void {
@@ -51,14 +48,19 @@ export class StreamQueue {
   }
 
   #turn(): void {
-    while (this.#waiting.size > 0 && this.#begun < PER_TURN) {
-      for (const [session, calls] of this.#waiting) {
-        this.#waiting.delete(session);
-        const begin = calls.shift();
-        if (calls.length > 0) this.#waiting.set(session, calls);
-        begin?.();
-        break;
-      }
+    while (this.#begun < PER_TURN) {
+      const [next] = this.#waiting;
+      if (next === undefined) return;
+      const [session, calls] = next;
+      this.#waiting.delete(session);
+      const [call] = calls;
+      if (call === undefined) continue;
+      const [stream, begin] = call;
+      calls.delete(stream);
+      if (calls.size > 0) this.#waiting.set(session, calls);
+      if (stream.destroyed || stream.closed || stream.headersSent) continue;
+      this.#begun += 1;
+      begin();
     }
     if (this.#waiting.size > 0) this.#scheduleTurn();
   }

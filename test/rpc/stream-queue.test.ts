@@ -1,16 +1,23 @@
+import { EventEmitter } from "node:events";
 import type { Http2Session, ServerHttp2Stream } from "node:http2";
 import { describe, expect, test } from "vitest";
 import { StreamQueue } from "../../src/rpc/stream-queue.ts";
 import { VirtualClock } from "../partition/fixture.ts";
 
-interface Stub {
+class Stub extends EventEmitter {
+  destroyed = false;
+  closed = false;
+  headersSent = false;
   session: Http2Session | undefined;
-  destroyed: boolean;
-  closed: boolean;
+
+  close(): void {
+    this.closed = true;
+    this.emit("close");
+  }
 }
 
 function stream(session: Http2Session | undefined): Stub {
-  return { session, destroyed: false, closed: false };
+  return Object.assign(new Stub(), { session });
 }
 
 const session = (): Http2Session => ({}) as Http2Session;
@@ -52,8 +59,10 @@ describe("stream queue", () => {
     const only = session();
     const streams = Array.from({ length: 100 }, () => stream(only));
     for (const [at, one] of streams.entries()) f.add(one, `${at}`);
-    for (const one of streams.slice(32, 90)) one.destroyed = true;
-    for (const one of streams.slice(90, 95)) one.closed = true;
+    for (const one of streams.slice(32, 80)) one.close();
+    for (const one of streams.slice(80, 90)) one.destroyed = true;
+    // Refused meanwhile, and not closed yet.
+    for (const one of streams.slice(90, 95)) one.headersSent = true;
     await f.clock.advance(0);
     expect(f.begun.slice(32)).toEqual(["95", "96", "97", "98", "99"]);
   });
