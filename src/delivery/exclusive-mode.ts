@@ -3,11 +3,15 @@
 import type { Offset } from "../model/positions.ts";
 import type { Consumer } from "./consumer-table.ts";
 import type { OffsetRange, ReleaseUpdate } from "./delivery-commands.ts";
-import type { DispatchCore } from "./dispatch-core.ts";
+import { type DispatchCore, OUTSTANDING_MAX } from "./dispatch-core.ts";
 import type { LoadedBatch } from "./dispatch-types.ts";
 import type { Grant, HeldBatch } from "./held-batch.ts";
 import { type Behind, type ModeRules, READ_BYTES } from "./mode-rules.ts";
 import { chooseOwner } from "./rendezvous-plan.ts";
+
+/** Messages out before anything was learned. */
+const WINDOW_START = 1000;
+const WINDOW_MIN = 16;
 
 export class ExclusiveMode<B> implements ModeRules<B> {
   readonly #core: DispatchCore<B>;
@@ -22,6 +26,11 @@ export class ExclusiveMode<B> implements ModeRules<B> {
   #chosenVersion = -1;
   #blockedUntilMs = Number.POSITIVE_INFINITY;
   #isRevoking = false;
+  /**
+   * While so many are out, nothing more goes out. What is out behind a failure is revoked and goes out again, so that with large credit
+   * and many failures most of what is sent would be sent in vain: halved when something was revoked, grows by what is settled.
+   */
+  #window = WINDOW_START;
   /** The lowest message that was passed over because its key is parked. */
   #passedOver: Offset = Number.POSITIVE_INFINITY;
   readEpoch = 0;
@@ -72,6 +81,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
 
   offer(consumer: Consumer): Grant<B> | undefined {
     this.#blockedUntilMs = Number.POSITIVE_INFINITY;
+    if (this.#core.leases.outstanding >= this.#window) return undefined;
     for (let held = this.#loaded[0]; held !== undefined; held = this.#loaded[0]) {
       held.position = this.#nextFor(held);
       if (held.position >= held.batch.endOffset) {
@@ -107,7 +117,9 @@ export class ExclusiveMode<B> implements ModeRules<B> {
     this.#goBack(offset);
   }
 
-  settled(): void {}
+  settled(from: Offset, to: Offset): void {
+    this.#window = Math.min(this.#window + to - from, OUTSTANDING_MAX);
+  }
 
   dead(): void {}
 
@@ -255,13 +267,16 @@ export class ExclusiveMode<B> implements ModeRules<B> {
   #revokeBehind(offset: Offset): void {
     if (this.#isRevoking) return;
     this.#isRevoking = true;
+    let revoked = 0;
     for (const lease of [...this.#core.leases.all()]) {
       if (lease.to <= offset + 1) continue;
       for (const [from, to] of this.#core.revoke(lease, offset + 1, "revoked")) {
         this.#core.countHandedOut(from, to);
         this.#core.setFree(from, to);
+        revoked += to - from;
       }
     }
+    if (revoked > 0) this.#window = Math.max(WINDOW_MIN, Math.floor(this.#window / 2));
     this.#isRevoking = false;
   }
 

@@ -244,4 +244,34 @@ describe("dispatcher, exclusive: time", () => {
     h.configure({ pausedUntilMs: 0 });
     expect(offsetsOf(h.turn())).toEqual([0, 1]);
   });
+
+  it("how much is out follows from how much is sent in vain", () => {
+    const h = new Harness("exclusive");
+    for (let at = 0; at < 2000; at += 1) h.append(1);
+    h.consumer(1, 100_000);
+    const out = (): number => h.dispatcher.progress().outstandingMessages;
+    h.pump();
+    expect(out()).toBe(1000);
+    // The first one fails again and again: each time less is sent behind it.
+    const sizes: number[] = [];
+    for (let round = 0; round < 8; round += 1) {
+      h.configure({ retry: { ...h.definition.retry, attemptsMax: 100 } });
+      const first = h.dispatcher.lastNumber - out() + 1;
+      h.settle(1, "nack", first);
+      h.turn();
+      h.pass(10_000);
+      h.turn();
+      sizes.push(out());
+    }
+    expect(sizes).toEqual([500, 250, 125, 62, 31, 16, 16, 16]);
+    // What is settled lets more be out, up to twice as much each time.
+    const grown: number[] = [];
+    for (let round = 0; round < 4; round += 1) {
+      const last = h.dispatcher.lastNumber;
+      for (let number = last - out() + 1; number <= last; number += 1) h.settle(1, "ack", number);
+      h.turn();
+      grown.push(out());
+    }
+    expect(grown).toEqual([32, 64, 128, 256]);
+  });
 });
