@@ -28,7 +28,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
   #isRevoking = false;
   /**
    * While so many are out, nothing more goes out. What is out behind a failure is revoked and goes out again, so that with large credit
-   * and many failures most of what is sent would be sent in vain: halved when something was revoked, grows by what is settled.
+   * and many failures most of what is sent would be sent in vain: halved when something was revoked, grows by what is acknowledged.
    */
   #window = WINDOW_START;
   /** The lowest message that was passed over because its key is parked. */
@@ -117,8 +117,10 @@ export class ExclusiveMode<B> implements ModeRules<B> {
     this.#goBack(offset);
   }
 
-  settled(from: Offset, to: Offset): void {
-    this.#window = Math.min(this.#window + to - from, OUTSTANDING_MAX);
+  settled(): void {}
+
+  acknowledged(messages: number): void {
+    this.#window = Math.min(this.#window + messages, OUTSTANDING_MAX);
   }
 
   dead(): void {}

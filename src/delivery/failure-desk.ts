@@ -55,7 +55,7 @@ export class FailureDesk<B> {
     this.#core.overdue.add(offset, random);
   }
 
-  overdueProceed(): void {
+  decideOverdue(): void {
     for (const [offset, random] of this.#core.overdue.take(this.#core.nowMs)) {
       const report = { cause: "deadline", error: "", retryAtMs: 0, random } as const;
       this.#decide(offset, { ...report, receipt: undefined }, this.#mode.keyOf(offset));

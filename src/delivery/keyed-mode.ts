@@ -117,6 +117,8 @@ export class KeyedMode<B> implements ModeRules<B> {
     }
   }
 
+  acknowledged(): void {}
+
   dead(offset: Offset): void {
     this.#adopted.delete(offset);
     this.#order.advance(offset);

@@ -32,6 +32,8 @@ export interface ModeRules<B> {
   failed(offset: Offset, notBeforeMs: number): void;
   /** Settled and applied, not busy any more. */
   settled(from: Offset, to: Offset): void;
+  /** So many of them were acknowledged; told before they are settled. */
+  acknowledged(messages: number): void;
   dead(offset: Offset): void;
   parked(offset: Offset, scope: "key" | "partition"): void;
   /** What it parked goes on; it was retried, killed or settled with that. */

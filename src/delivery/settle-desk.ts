@@ -101,7 +101,7 @@ export class SettleDesk<B> {
       }
     }
     this.#lose(failed, returned, "deadline", random);
-    this.#failures.overdueProceed();
+    this.#failures.decideOverdue();
   }
 
   #lose(

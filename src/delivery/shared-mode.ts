@@ -71,6 +71,8 @@ export class SharedMode<B> implements ModeRules<B> {
 
   settled(): void {}
 
+  acknowledged(): void {}
+
   dead(): void {}
 
   parked(offset: Offset): void {

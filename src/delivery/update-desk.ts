@@ -91,6 +91,7 @@ export class UpdateDesk<B> {
   }
 
   #follow(done: UnderWay): void {
+    this.#mode.acknowledged(countOf(done.acked));
     for (const ranges of [done.acked, done.filtered, done.moved]) this.#settled(ranges);
     for (const failure of done.failures) this.#failures.applied(failure);
     for (const { offset, action } of done.releases) this.#released(offset, action);

@@ -77,17 +77,16 @@ function openingError(location: string, error: unknown): StorageError {
 class LevelStore implements KeyedStore {
   readonly #location: string;
   readonly #database: Database;
+  readonly #clock: Clock;
   #failure: StorageError | undefined;
   #isClosed = false;
   /** LevelDB may run two writes in either order, so each waits for the one before. */
   #queue: Promise<unknown> = Promise.resolve();
 
-  readonly #clock: Clock;
-
   constructor(location: string, database: Database, clock: Clock) {
     this.#location = location;
-    this.#clock = clock;
     this.#database = database;
+    this.#clock = clock;
   }
 
   batch(writes: readonly KeyedWrite[], options: { readonly sync: boolean }): Promise<void> {

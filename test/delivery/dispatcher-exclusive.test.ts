@@ -274,4 +274,22 @@ describe("dispatcher, exclusive: time", () => {
     }
     expect(grown).toEqual([32, 64, 128, 256]);
   });
+
+  it("what the filter does not want lets nothing more be out", () => {
+    const h = new Harness("exclusive");
+    h.isUnwanted = (offset) => offset % 10 !== 0;
+    for (let at = 0; at < 400; at += 1) h.append(100);
+    h.consumer(1, 100_000);
+    const out = (): number => h.dispatcher.progress().outstandingMessages;
+    h.pump();
+    expect(out()).toBe(1000);
+    h.settle(1, "nack", 1, [[0, 1]]);
+    h.turn();
+    for (let second = 0; second < 10; second += 1) {
+      h.pass(1000);
+      h.turn();
+    }
+    expect(h.dispatcher.progress().filteredMessages).toBeGreaterThan(4000);
+    expect(out()).toBe(500);
+  });
 });
