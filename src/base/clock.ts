@@ -21,12 +21,20 @@ export interface Clock {
 export const systemClock: Clock = {
   monotonicMs: () => performance.now(),
   wallMs: () => Date.now(),
-  schedule(delayMs, run) {
-    const timer = setTimeout(run, delayMs);
-    return () => clearTimeout(timer);
-  },
+  schedule,
   defer: deferred,
 };
+
+/** Node counts whole milliseconds, and is up to two of them early with a fraction: it is asked again then. */
+function schedule(delayMs: number, run: () => void): Cancel {
+  const dueMs = performance.now() + delayMs;
+  const look = (): void => {
+    if (performance.now() >= dueMs) run();
+    else timer = setTimeout(look, 1);
+  };
+  let timer = setTimeout(look, delayMs);
+  return () => clearTimeout(timer);
+}
 
 /**
  * Rounds of deferred calls per turn of the event loop. An acknowledgement takes two or three (commit, answer, send); each

@@ -45,6 +45,11 @@ export class DispatchCore<B> {
   definition: SubscriptionDefinition;
   readonly #sinceMs: number;
   nowMs: number;
+  /**
+   * When it was last looked at what can go out. The clock goes on within a turn: what has become due since nobody has looked at,
+   * so times to wake at are compared with this.
+   */
+  offeredMs: number;
   logStartOffset: Offset;
   highWatermark: Offset;
   lost: LostDelivery[] = [];
@@ -67,6 +72,7 @@ export class DispatchCore<B> {
     this.parked = new ParkedView(options.state.parked);
     this.definition = options.definition;
     this.nowMs = options.nowMs;
+    this.offeredMs = options.nowMs;
     this.overdue = new OverdueTable(options.nowMs);
     this.#sinceMs = options.nowMs;
     this.logStartOffset = options.logStartOffset;

@@ -260,22 +260,18 @@ export class Dispatcher<B> {
    * replicated now is taken as soon as fewer updates are under way, and needs no waking.
    */
   wakeAtMs(): number {
-    const { leases, overdue, retries, update, definition, nowMs } = this.#core;
+    const { leases, overdue, retries, update, definition, nowMs, offeredMs } = this.#core;
     const replicateMs = Math.min(update.dueMs(), this.#presence.noteDueMs());
     const { emptyUntilMs } = this.#reads;
-    const times = [
-      this.#presence.awaitUntilMs,
-      definition.pausedUntilMs,
-      emptyUntilMs,
-      replicateMs,
-    ];
-    const later = times.filter((at) => at > nowMs);
+    const later = [emptyUntilMs, replicateMs].filter((at) => at > nowMs);
+    const heldBackUntil = [this.#presence.awaitUntilMs, definition.pausedUntilMs];
     return Math.min(
       leases.nextDeadlineMs(),
       overdue.nextMs(),
       retries.nextDueMs(),
       this.#mode.wakeAtMs(),
       ...later,
+      ...heldBackUntil.filter((at) => at > offeredMs),
     );
   }
 
@@ -314,6 +310,7 @@ export class Dispatcher<B> {
   }
 
   #handOut(): void {
+    this.#core.offeredMs = this.#core.nowMs;
     // Looked at even when nobody is there, so that time does not wake the runner for them again.
     this.#core.retries.firstDue(this.#core.nowMs);
     if (this.#isHeldBack() || this.#presence.isUncounted()) return;

@@ -97,7 +97,7 @@ export class ExclusiveMode<B> implements ModeRules<B> {
 
   wakeAtMs(): number {
     // What was due while nothing may go out waits for that, not for the time.
-    const isToCome = this.#blockedUntilMs > this.#core.nowMs;
+    const isToCome = this.#blockedUntilMs > this.#core.offeredMs;
     return isToCome ? this.#blockedUntilMs : Number.POSITIVE_INFINITY;
   }
 

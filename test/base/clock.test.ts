@@ -41,3 +41,42 @@ describe("system clock: deferred calls", () => {
     expect(calls).toBe(100);
   });
 });
+
+describe("system clock: timers", () => {
+  test("never run before their time, whatever fraction of a millisecond it is", async () => {
+    const early: number[] = [];
+    const timers = Array.from({ length: 300 }, (_, at) => {
+      return new Promise<void>((resolve) => {
+        const delayMs = (at % 30) + at / 301;
+        const dueMs = systemClock.monotonicMs() + delayMs;
+        systemClock.schedule(delayMs, () => {
+          const leftMs = dueMs - systemClock.monotonicMs();
+          if (leftMs > 0) early.push(leftMs);
+          resolve();
+        });
+      });
+    });
+    await Promise.all(timers);
+    expect(early).toEqual([]);
+  });
+
+  test("are cancelled for good, also when the system's timer came too early", async () => {
+    const late: number[] = [];
+    const cancelled = new Set<number>();
+    for (let at = 0; at < 50; at += 1) {
+      const cancel = systemClock.schedule(2 + at / 51, () => {
+        if (cancelled.has(at)) late.push(at);
+      });
+      // Runs just behind the system's timer, in the same turn.
+      setTimeout(() => {
+        cancelled.add(at);
+        cancel();
+      }, 2);
+    }
+    await new Promise((resolve) => {
+      setTimeout(resolve, 20);
+    });
+    expect(cancelled.size).toBe(50);
+    expect(late).toEqual([]);
+  });
+});

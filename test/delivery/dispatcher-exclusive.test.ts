@@ -292,4 +292,35 @@ describe("dispatcher, exclusive: time", () => {
     expect(h.dispatcher.progress().filteredMessages).toBeGreaterThan(4000);
     expect(out()).toBe(500);
   });
+
+  it("the next attempt becomes due in the middle of a turn", () => {
+    const h = new Harness("exclusive");
+    h.append(4);
+    h.consumer(1);
+    h.pump();
+    h.settle(1, "nack", 1, [[0, 1]]);
+    expect(h.turn()).toEqual([]);
+    const dueMs = h.nowMs + 1000;
+    expect(h.dispatcher.wakeAtMs()).toBe(dueMs);
+    h.pass(999);
+    h.take();
+    // Between handing out and reading the clock goes on.
+    h.pass(1);
+    expect(h.dispatcher.nextRead(h.nowMs)).toBeUndefined();
+    expect(h.dispatcher.wakeAtMs()).toBeLessThanOrEqual(h.nowMs);
+    expect(shown(h.pump())).toEqual(["1: 0-3"]);
+  });
+
+  it("what is due while the subscription is paused waits for that", () => {
+    const h = new Harness("exclusive");
+    h.append(4);
+    h.consumer(1);
+    h.pump();
+    h.settle(1, "nack", 1, [[0, 1]]);
+    h.turn();
+    h.configure({ pausedUntilMs: h.nowMs + 5000 });
+    h.pass(1000);
+    expect(h.pump()).toEqual([]);
+    expect(h.dispatcher.wakeAtMs()).toBe(h.nowMs + 4000);
+  });
 });

@@ -92,6 +92,22 @@ describe("dispatcher, shared: handing out", () => {
     expect(shown(h.pump())).toEqual(["1: 0-3"]);
   });
 
+  it("paused: its end comes in the middle of a turn", () => {
+    const h = new Harness("shared");
+    h.append(4);
+    h.consumer(1, 2);
+    expect(shown(h.pump())).toEqual(["1: 0-1"]);
+    h.configure({ pausedUntilMs: h.nowMs + 500 });
+    h.credit(1, 2);
+    h.pass(499);
+    h.take();
+    // Between handing out and reading the clock goes on.
+    h.pass(1);
+    expect(h.dispatcher.nextRead(h.nowMs)).toBeUndefined();
+    expect(h.dispatcher.wakeAtMs()).toBeLessThanOrEqual(h.nowMs);
+    expect(shown(h.pump())).toEqual(["1: 2-3"]);
+  });
+
   it("filter: unwanted records are not handed out, and settled with the next update or after a second", () => {
     const h = new Harness("shared");
     h.isUnwanted = (offset) => offset % 2 === 1;
