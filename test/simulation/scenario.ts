@@ -13,6 +13,7 @@ const PLAN = z.strictObject({
   nodes: z.union([z.literal(3), z.literal(5)]),
   spareNodes: number.optional(),
   durationMs: number,
+  lookMs: number.optional(),
   network: z.strictObject({ latencyMsMax: number, bufferBytes: number }),
   syncMsMax: number,
   topics: z.array(

@@ -73,7 +73,7 @@ export class SimCluster {
   constructor(options: ClusterOptions) {
     this.#options = options;
     const { plan, seed } = options;
-    const world = new World(seed);
+    const world = new World(seed, plan.lookMs);
     const { random } = world;
     const { bufferBytes, latencyMsMax } = plan.network;
     this.world = world;

@@ -72,10 +72,10 @@ export class SimHost {
     const world = this.#world;
     const { generation } = this;
     return {
-      monotonicMs: () => world.nowMs,
+      monotonicMs: () => world.look(),
       wallMs: () => {
         if (this.wallSkewMs !== 0) this.wrongTimes += 1;
-        return Math.floor(WALL_EPOCH_MS + world.nowMs + this.wallSkewMs);
+        return Math.floor(WALL_EPOCH_MS + world.look() + this.wallSkewMs);
       },
       schedule: (delayMs, run) => world.schedule(delayMs, run, this, generation),
       defer: (run) => {
@@ -116,17 +116,26 @@ export class World {
   nowMs = 0;
   eventCount = 0;
   #sequence = 0;
+  readonly #lookMs: number;
   readonly #heap: Event[] = [];
   readonly #hash: Hash = createHash("sha256");
   #trace = "";
   readonly #steps: ((host: SimHost | undefined) => void)[] = [];
 
-  constructor(seed: number) {
+  /** @param lookMs so long a look at a clock takes; above 0 time goes on within a turn, as it does outside */
+  constructor(seed: number, lookMs = 0) {
+    this.#lookMs = lookMs;
     this.random = seededRandom(seed);
   }
 
   host(name: string): SimHost {
     return new SimHost(this, name);
+  }
+
+  /** What a program's clock says. */
+  look(): number {
+    this.nowMs += this.#lookMs;
+    return this.nowMs;
   }
 
   /** With a host, `run` is lost when that generation of it (default: the present one) is no more. */

@@ -30,6 +30,9 @@ const FIVE_NODES_PROBABILITY = 0.2;
 const FIVE_REPLICAS_PROBABILITY = 0.5;
 /** Of the seeds whose power cuts may take what all/async has acknowledged. */
 const DOUBTFUL_PROBABILITY = 0.3;
+/** In so many runs clocks go on within a turn, as they do outside; in the others what is due at once is due together. */
+const MOVING_CLOCK_PROBABILITY = 0.5;
+const LOOK_MS = 0.002;
 const MINORITY_PAUSE_MS_MAX = 20_000;
 /** The others have to notice, and to elect. */
 const MINORITY_MS_MIN = 1500;
@@ -77,6 +80,8 @@ export function drawPlan(random: Random, options: DrawOptions = {}): SeedPlan {
   const own = seededRandom(random.integer(0, 2 ** 32));
   const wide = seededRandom(random.integer(0, 2 ** 32));
   const doubt = seededRandom(random.integer(0, 2 ** 32));
+  const pace = seededRandom(random.integer(0, 2 ** 32));
+  const base = { ...plan, ...(pace.next() < MOVING_CLOCK_PROBABILITY && { lookMs: LOOK_MS }) };
   const topics = nodes === 5 ? withReplicas(wide, drawn) : drawn;
   const minorities = drawMinorities(wide, topics, durationMs, options.kinds ?? FAULT_KINDS);
   const readers = withDoubtful(doubt, plan.readers, mayForget ? topics : []);
@@ -84,10 +89,10 @@ export function drawPlan(random: Random, options: DrawOptions = {}): SeedPlan {
   const steps = drawConsumerFaults(own, durationMs, options.kinds ?? FAULT_KINDS);
   const isPlain = own.next() < PLAIN_PROBABILITY || durationMs > CONSUMING_MS_MAX;
   if (options.consumers === false || subscriptions.length === 0 || isPlain) {
-    return { ...plan, readers, topics, faults: merge(plan.faults, minorities) };
+    return { ...base, readers, topics, faults: merge(plan.faults, minorities) };
   }
   const faults = merge(plan.faults, minorities, steps);
-  return { ...plan, readers, topics, subscriptions, faults };
+  return { ...base, readers, topics, subscriptions, faults };
 }
 
 function isOfBrokers(kind: FaultKind): boolean {

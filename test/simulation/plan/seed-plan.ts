@@ -14,6 +14,8 @@ export interface SeedPlan {
   readonly spareNodes?: number | undefined;
   /** Virtual time under faults. */
   readonly durationMs: number;
+  /** So long a look at a clock takes, virtual ms. Left out: none, time stands still within a turn. */
+  readonly lookMs?: number | undefined;
   readonly network: NetworkPlan;
   /** The slowest of the usual syncs, ms. */
   readonly syncMsMax: number;
