@@ -62,4 +62,25 @@ describe("checker: planted anomalies of consuming", () => {
     expect(judged(0, false)).toEqual({ "order-broken": 1 });
     expect(judged(0, true)).toEqual({ "order-broken": 1 });
   });
+
+  it("exclusive: what a majority lost with its power needs no settling, with another leader and only then", () => {
+    const judged = (flush: "sync" | "async", next: string): Readonly<Record<string, number>> => {
+      const told = DeliveryStory.of({ mode: "exclusive", onFailure: "park" })
+        .sent("a", "b")
+        .deliver("c", "1.1", "a")
+        .fault("double cut", "bit", 2, 3)
+        .fault("double cut", "stop", 2, 3)
+        .lost("c", "1.1", "session", "a")
+        .wait(3000)
+        .deliver("c", next, "b")
+        .begin("c", next, "b");
+      const events = told.events.map((event) =>
+        event.type === "topic" ? { ...event, flush } : event,
+      );
+      return checkHistory(events).counts;
+    };
+    expect(judged("sync", "2.1")).toEqual({ "order-broken": 1 });
+    expect(judged("async", "1.2")).toEqual({ "order-broken": 1 });
+    expect(judged("async", "2.1")).toEqual({});
+  });
 });

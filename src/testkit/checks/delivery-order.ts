@@ -131,8 +131,20 @@ function isBegunTooEarly(evidence: Evidence, last: number, row: number): boolean
   // It lost both: what was behind the first is taken back with it.
   const isLost = deliveries.lostMs.at(last) <= begunMs;
   if (isLost && deliveries.lostMs.at(row) <= begunMs + evidence.deliveryView.slackMs) return false;
-  if (isDoneBy(evidence, last, begunMs)) return false;
+  if (isDoneBy(evidence, last, begunMs) || mayHaveVanished(evidence, last, row)) return false;
   return !isGoneBy(evidence, deliveries.message.at(last), row, begunMs);
+}
+
+/** The leader that handed out `row` may never have had the message of `earlier`: the faults of the run excuse that it is gone. */
+function mayHaveVanished(evidence: Evidence, earlier: number, row: number): boolean {
+  const { deliveries } = evidence.facts.delivery;
+  if (deliveries.epoch.at(earlier) === deliveries.epoch.at(row)) return false;
+  const message = deliveries.message.at(earlier);
+  return !evidence.deliveryView.isKept(
+    message,
+    deliveries.atMs.at(earlier),
+    deliveries.atMs.at(row),
+  );
 }
 
 /** Its consumer had handled it with success. */
