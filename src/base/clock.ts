@@ -9,7 +9,7 @@ export interface Clock {
   monotonicMs(): number;
   /** Wall clock, milliseconds since 1970 (integer). For timestamps that people or retention see, never for leases. */
   wallMs(): number;
-  /** Calls `run` once, not before `delayMs` have passed. The timer keeps the process alive. */
+  /** Calls `run` once, not before `delayMs` (any number; Infinity: never) have passed. The timer keeps the process alive. */
   schedule(delayMs: number, run: () => void): Cancel;
   /**
    * Calls `run` once this turn's pending input was read. Used to batch work. What deferred calls defer themselves runs
@@ -25,14 +25,18 @@ export const systemClock: Clock = {
   defer: deferred,
 };
 
+/** Node's timers reach no further: what is more would be one millisecond. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
 /** Node counts whole milliseconds, and is up to two of them early with a fraction: it is asked again then. */
 function schedule(delayMs: number, run: () => void): Cancel {
   const dueMs = performance.now() + delayMs;
   const look = (): void => {
-    if (performance.now() >= dueMs) run();
-    else timer = setTimeout(look, 1);
+    const leftMs = dueMs - performance.now();
+    if (leftMs > 0) timer = setTimeout(look, Math.min(Math.max(leftMs, 1), TIMER_MS_MAX));
+    else run();
   };
-  let timer = setTimeout(look, delayMs);
+  let timer = setTimeout(look, Math.min(delayMs, TIMER_MS_MAX));
   return () => clearTimeout(timer);
 }
 

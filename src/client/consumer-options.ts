@@ -36,8 +36,8 @@ const CLOSE_TIMEOUT_MS = 30_000;
 const WAIT_MS_MAX = 2 ** 31 - 1;
 
 /** @throws FlotillaError INVALID_REQUEST */
-export function closeTimeoutMs({ timeoutMs }: CloseOptions): number {
-  return whole("timeoutMs", timeoutMs ?? CLOSE_TIMEOUT_MS, 0, WAIT_MS_MAX);
+export function closeTimeoutMs({ timeoutMs }: CloseOptions, usualMs = CLOSE_TIMEOUT_MS): number {
+  return timeoutMs === undefined ? usualMs : whole("timeoutMs", timeoutMs, 0, WAIT_MS_MAX);
 }
 
 export interface CheckedOptions {

@@ -5,6 +5,7 @@ import { type Deferred, deferred } from "../base/deferred.ts";
 import { BATCH_BYTES_MAX } from "../model/limits.ts";
 import { MemoryPool } from "../model/memory-pool.ts";
 import type { ClientDeps } from "./client-deps.ts";
+import { closeTimeoutMs } from "./consumer-options.ts";
 import { asFlotillaError, cancelled, FlotillaError } from "./flotilla-error.ts";
 import type { LaneHost } from "./lane-host.ts";
 import { ProduceLink } from "./produce-link.ts";
@@ -123,9 +124,10 @@ export class ClusterProducer implements Producer, LaneHost<ProducerLane>, Loader
     } while (reroutes !== this.#reroutes);
   }
 
-  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
-    this.#closing ??= this.#close(options.timeoutMs ?? this.deliveryTimeoutMs);
-    return this.#closing;
+  async close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+    const timeoutMs = closeTimeoutMs(options, this.deliveryTimeoutMs);
+    this.#closing ??= this.#close(timeoutMs);
+    await this.#closing;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -142,7 +142,10 @@ export class DeliveryRunner implements ReadSource {
   }
 
   drain(key: ConsumerKey): void {
-    if (this.#members.has(key)) this.dispatcher.drain(key);
+    if (!this.#members.has(key)) return;
+    this.dispatcher.drain(key);
+    // In exclusive mode another one is chosen.
+    this.markDirty();
   }
 
   /** Its stream is over. */

@@ -46,8 +46,8 @@ export class DispatchCore<B> {
   readonly #sinceMs: number;
   nowMs: number;
   /**
-   * When it was last looked at what can go out. The clock goes on within a turn: what has become due since nobody has looked at,
-   * so times to wake at are compared with this.
+   * When it was last looked at what can go out. The clock goes on within a turn: what has become due since nobody has looked at, so
+   * times before which nothing goes out are compared with this. (What is to be read or replicated is looked at behind, with `nowMs`.)
    */
   offeredMs: number;
   logStartOffset: Offset;

@@ -55,13 +55,8 @@ export class ReadAhead {
    */
   next(): boolean {
     if (this.#retry !== undefined || this.#isClosed) return false;
-    const { dispatcher, nowMs } = this.#source;
-    const request = dispatcher.nextRead(nowMs);
+    const request = this.#wanted();
     if (request === undefined) return false;
-    if (!this.#mayRead(request)) {
-      dispatcher.onReadFailed();
-      return false;
-    }
     try {
       const run = this.#read(request);
       if (run instanceof Promise) {
@@ -74,6 +69,17 @@ export class ReadAhead {
       this.#failed(error);
       return false;
     }
+  }
+
+  /** When there is no memory for what comes next in order, it may be the turn of messages that are tried again. */
+  #wanted(): ReadRequest | undefined {
+    const { dispatcher } = this.#source;
+    for (let turn = 0; turn < 2; turn += 1) {
+      const request = dispatcher.nextRead(this.#source.nowMs);
+      if (request === undefined || this.#mayRead(request)) return request;
+      dispatcher.onReadFailed();
+    }
+    return undefined;
   }
 
   /** The dispatcher needs these no more. */

@@ -180,6 +180,13 @@ export class DeliveryView {
     return this.#promises.statementHolds(topic, fromMs, toMs);
   }
 
+  /** The message was handed out at a time, and the log may have lost it until a later one. */
+  mayBeGone(message: number, handedOutMs: number, byMs: number): boolean {
+    const place = this.#facts.delivery.messages.placeOf(message);
+    const { topic } = this.#facts.places.placeOf(place);
+    return this.#promises.mayBeGone(topic, handedOutMs, byMs);
+  }
+
   /** Whether a subscription wants a value; undefined when its definition changed about that. */
   wants(subscription: number, row: number): boolean | undefined {
     const { sends } = this.#facts;

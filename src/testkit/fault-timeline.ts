@@ -65,13 +65,13 @@ export class FaultTimeline {
     return this.lastMs >= ms;
   }
 
-  /** How many nodes may have lost what they were given between two times without flushing it. */
-  nodesThatForgot(fromMs: number, toMs: number): number {
+  /** How many nodes may have lost what they were given between two times without flushing it. @param byMs until then */
+  nodesThatForgot(fromMs: number, toMs: number, byMs = Number.POSITIVE_INFINITY): number {
     const nodes = new Set<number>();
     for (let at = firstNotBefore(this.#losses, fromMs); at < this.#losses.length; at += 1) {
       const loss = this.#losses[at];
       if (loss === undefined || loss.ms - this.#reachMsMax > toMs) break;
-      if (loss.reachesMs > toMs) continue;
+      if (loss.reachesMs > toMs || loss.ms > byMs) continue;
       if (loss.node === ALL) return Number.POSITIVE_INFINITY;
       nodes.add(loss.node);
     }
@@ -82,14 +82,15 @@ export class FaultTimeline {
   isVoidAfter(ms: number, disks: number): boolean {
     let last = this.#lastVoidMs.get(disks);
     if (last === undefined) {
-      const voids = this.#spans.filter(
-        ({ effect, fromMs }) =>
-          effect === "unsafe" || (effect === "wipe" && this.#wipedAt(fromMs) >= disks),
-      );
-      last = voids.at(-1)?.fromMs ?? Number.NEGATIVE_INFINITY;
+      last = this.#voids(disks).at(-1)?.fromMs ?? Number.NEGATIVE_INFINITY;
       this.#lastVoidMs.set(disks, last);
     }
     return last >= ms;
+  }
+
+  /** As {@link isVoidAfter}, between two times. */
+  isVoidWithin(fromMs: number, toMs: number, disks: number): boolean {
+    return this.#voids(disks).some((span) => span.fromMs >= fromMs && span.fromMs <= toMs);
   }
 
   /** The longest time, in a time, with fewer disturbed nodes than `enough`, ms. */
@@ -134,6 +135,13 @@ export class FaultTimeline {
         ENDS_PROCESS.includes(span.effect) &&
         span.fromMs <= atMs + EXIT_SLACK_MS &&
         span.toMs >= atMs - EXIT_SLACK_MS,
+    );
+  }
+
+  #voids(disks: number): readonly Span[] {
+    return this.#spans.filter(
+      ({ effect, fromMs }) =>
+        effect === "unsafe" || (effect === "wipe" && this.#wipedAt(fromMs) >= disks),
     );
   }
 

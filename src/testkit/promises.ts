@@ -55,6 +55,16 @@ export class Promises {
     return flush === "sync" || this.#isRemembered(topic, fromMs, toMs);
   }
 
+  /** What was committed at a time may be gone at a later one: faults between them excuse it. */
+  mayBeGone(topic: string, committedMs: number, byMs: number): boolean {
+    const flush = this.#facts.topics.get(topic)?.flush ?? "sync";
+    if (this.#survivors !== undefined) return !this.#survivors.has(`all/${flush}`);
+    if (this.timeline.isVoidWithin(committedMs, byMs, this.majorityOf(topic))) return true;
+    if (flush === "sync") return false;
+    const enough = this.#rules.lazyVoters ? 1 : this.majorityOf(topic);
+    return this.timeline.nodesThatForgot(committedMs, committedMs, byMs) >= enough;
+  }
+
   majorityOf(topic: string): number {
     return Math.floor(this.replicasOf(topic) / 2) + 1;
   }

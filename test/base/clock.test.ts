@@ -1,5 +1,5 @@
-import { describe, expect, test } from "vitest";
-import { systemClock } from "../../src/base/clock.ts";
+import { describe, expect, test, vi } from "vitest";
+import { sleep, systemClock } from "../../src/base/clock.ts";
 
 function turn(): Promise<void> {
   return new Promise((resolve) => {
@@ -58,6 +58,26 @@ describe("system clock: timers", () => {
     });
     await Promise.all(timers);
     expect(early).toEqual([]);
+  });
+
+  test("wait for months without looking again and again", async () => {
+    const set = vi.spyOn(globalThis, "setTimeout");
+    let runs = 0;
+    const cancels = [90 * 24 * 3600 * 1000, Number.POSITIVE_INFINITY].map((delayMs) =>
+      systemClock.schedule(delayMs, () => {
+        runs += 1;
+      }),
+    );
+    const asked = set.mock.calls.length;
+    set.mockRestore();
+    const again = vi.spyOn(globalThis, "setTimeout");
+    await sleep(systemClock, 20);
+    const askedAgain = again.mock.calls.length;
+    again.mockRestore();
+    for (const cancel of cancels) cancel();
+    expect([asked, runs]).toEqual([2, 0]);
+    // Those of the sleep itself.
+    expect(askedAgain).toBeLessThan(5);
   });
 
   test("are cancelled for good, also when the system's timer came too early", async () => {

@@ -475,6 +475,17 @@ describe("producer", () => {
     expect(found.error).toMatchObject({ reason: "CANCELLED", outcome: "unknown" });
   });
 
+  it("close: what is no time is refused, and the producer stays open", async () => {
+    const { time, producer } = setUp();
+    for (const timeoutMs of [-1, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31]) {
+      await expect(producer.close({ timeoutMs })).rejects.toMatchObject({
+        reason: "INVALID_REQUEST",
+        fields: { field: "timeoutMs" },
+      });
+    }
+    expect((await time.until(producer.send({ topic: "t", value: "x" }))).offset).toBe(0);
+  });
+
   it("close: delivers first, then refuses; with a limit it fails the rest (timeoutMs)", async () => {
     const { time, client, producer, p0, cluster } = setUp();
     const sent = fate(producer.send({ topic: "t", value: "x" }));

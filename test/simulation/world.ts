@@ -189,7 +189,7 @@ export class World {
     while (!done()) {
       const next = this.#heap[0];
       if (next === undefined || next.atMs > endMs) {
-        this.nowMs = endMs;
+        this.nowMs = Math.max(this.nowMs, endMs);
         return done();
       }
       pop(this.#heap);

@@ -53,6 +53,7 @@ describe("fault timeline: power", () => {
     expect(faults.nodesThatForgot(950, 960)).toBe(1);
     expect(faults.nodesThatForgot(800, 890)).toBe(0);
     expect(faults.nodesThatForgot(1001, 1002)).toBe(0);
+    expect(faults.nodesThatForgot(950, 960, 999)).toBe(0);
   });
 
   it("nodes count once, wherever in the window each was cut", () => {
@@ -131,6 +132,9 @@ describe("fault timeline: what voids everything", () => {
     expect(faults.isVoidAfter(50, 1)).toBe(true);
     expect(faults.isVoidAfter(50, 2)).toBe(false);
     expect(faults.isVoidAfter(400, 1)).toBe(false);
+    expect(faults.isVoidWithin(150, 250, 1)).toBe(false);
+    expect(faults.isVoidWithin(150, 300, 1)).toBe(true);
+    expect(faults.isVoidWithin(50, 400, 2)).toBe(false);
   });
 
   it("somebody gave the promises up", () => {

@@ -135,16 +135,19 @@ function isBegunTooEarly(evidence: Evidence, last: number, row: number): boolean
   return !isGoneBy(evidence, deliveries.message.at(last), row, begunMs);
 }
 
-/** The leader that handed out `row` may never have had the message of `earlier`: the faults of the run excuse that it is gone. */
-function mayHaveVanished(evidence: Evidence, earlier: number, row: number): boolean {
-  const { deliveries } = evidence.facts.delivery;
-  if (deliveries.epoch.at(earlier) === deliveries.epoch.at(row)) return false;
+/** The leader that handed out `row` may never have had the message of `earlier`: the faults between the two excuse that it is gone. */
+function mayHaveVanished({ deliveryView, facts }: Evidence, earlier: number, row: number): boolean {
+  const { deliveries } = facts.delivery;
+  const epoch = deliveries.epoch.at(row);
+  if (deliveries.epoch.at(earlier) === epoch) return false;
   const message = deliveries.message.at(earlier);
-  return !evidence.deliveryView.isKept(
-    message,
-    deliveries.atMs.at(earlier),
-    deliveries.atMs.at(row),
-  );
+  const isSame = (one: number): boolean => deliveries.row.at(one) === deliveries.row.at(earlier);
+  // A leader of that time or later had it.
+  const isThere = deliveryView
+    .deliveriesOf(message)
+    .some((one) => isSame(one) && deliveries.epoch.at(one) >= epoch);
+  if (isThere) return false;
+  return deliveryView.mayBeGone(message, deliveries.atMs.at(earlier), deliveries.atMs.at(row));
 }
 
 /** Its consumer had handled it with success. */
@@ -162,7 +165,7 @@ function isSettledBy(evidence: Evidence, earlier: number, row: number): boolean 
   const message = deliveries.message.at(earlier);
   const atMs = deliveries.atMs.at(row);
   if (isGoneBy(evidence, message, row, atMs)) return true;
-  return !evidence.deliveryView.isKept(message, deliveries.atMs.at(earlier), atMs);
+  return mayHaveVanished(evidence, earlier, row);
 }
 
 /** Acknowledged, dead, passed over, dropped, or let go by hand, as far as one can know at that time; `later` may go. */
