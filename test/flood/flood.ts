@@ -2,6 +2,7 @@
 // Called by run.ts and by the integration test.
 import { createClient } from "../../src/client/index.ts";
 import { LocalCluster, pause } from "../support/local-cluster.ts";
+import { readProcessorTimes, sharesBetween } from "../support/processor-times.ts";
 import type { Target } from "./attack.ts";
 import { ATTACKS } from "./attacks/all.ts";
 import { GoodClient, type GoodResult } from "./good-client.ts";
@@ -43,6 +44,8 @@ export interface FloodReport {
   readonly unansweredLooks: number;
   /** Of all brokers' metrics at the end: refusals by limit. */
   readonly refusals: ReadonlyMap<string, number>;
+  /** What the machine's processors did meanwhile, in one line. */
+  readonly processors: string;
 }
 
 const GOOD_TOPIC = "good";
@@ -155,6 +158,7 @@ async function run(
   );
   await pause(BASELINE_MS);
   resources.begin("load");
+  const processors = readProcessorTimes();
   good.start();
   const running = new Set<string>();
   const progress = setInterval(() => {
@@ -176,6 +180,7 @@ async function run(
       running.clear();
       for (const name of active.values()) running.add(name);
     });
+    const shares = sharesBetween(processors, readProcessorTimes());
     const result = await good.finish();
     resources.begin("idle");
     await pause(IDLE_MS);
@@ -192,6 +197,7 @@ async function run(
       pressure: pressure.reasons,
       unansweredLooks: pressure.unanswered,
       refusals: await pressure.refusals(),
+      processors: shares,
     };
   } finally {
     clearInterval(progress);
