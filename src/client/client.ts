@@ -5,6 +5,7 @@ import { grpcConnector } from "../rpc/connector.ts";
 import type { Connector } from "../rpc/ports.ts";
 import { Admin } from "./admin.ts";
 import { type ClientDeps, type ClientLogger, silentLogger } from "./client-deps.ts";
+import type { CloseOptions } from "./close-options.ts";
 import { ConnectionPool } from "./connection-pool.ts";
 import { ClusterConsumer, type Consumer } from "./consumer.ts";
 import type { ConsumerOptions } from "./consumer-options.ts";
@@ -44,7 +45,7 @@ export interface Client {
    * @param options timeoutMs: sends unanswered then fail with CLOSED; default: their delivery timeout. What consumers still
    *   work on then is lost; default: 30000
    */
-  close(options?: { readonly timeoutMs?: number }): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -103,7 +104,7 @@ class ClusterClient implements Client {
     return this.#admin;
   }
 
-  close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+  close(options: CloseOptions = {}): Promise<void> {
     this.#closing ??= this.#close(options);
     return this.#closing;
   }
@@ -124,7 +125,7 @@ class ClusterClient implements Client {
     return consumer;
   }
 
-  async #close(options: { readonly timeoutMs?: number }): Promise<void> {
+  async #close(options: CloseOptions): Promise<void> {
     // Handlers may still send.
     await Promise.all([...this.#consumers].map((consumer) => consumer.close(options)));
     await Promise.all([

@@ -1,8 +1,8 @@
 // consumer.runBatches(): hands several messages at a time to a handler, as soon as there are enough or the first one has
 // waited long enough.
 import type { Cancel } from "../base/clock.ts";
+import { whole } from "./checked-number.ts";
 import { ConsumerMessage } from "./consumer-message.ts";
-import { whole } from "./consumer-options.ts";
 import {
   CONCURRENCY_MAX,
   isPromiseLike,

@@ -1,8 +1,7 @@
 // What a consumer is told, and the defaults.
-import { BrokerError } from "../model/errors.ts";
 import type { Filter } from "../model/filter.ts";
 import { SUBSCRIPTION_LIMITS } from "../model/subscription.ts";
-import { asFlotillaError } from "./flotilla-error.ts";
+import { invalid, WAIT_MS_MAX, whole } from "./checked-number.ts";
 import type { Serializer } from "./serializer.ts";
 
 export interface ConsumerOptions<T = Buffer | undefined> {
@@ -24,20 +23,6 @@ export interface ConsumerOptions<T = Buffer | undefined> {
   readonly verifyChecksums?: boolean | undefined;
   /** No broker reachable for so long ends the consumer with an error, ms; default 120000. */
   readonly unavailableTimeoutMs?: number | undefined;
-}
-
-export interface CloseOptions {
-  /** What is still worked on then is lost, ms; default 30000. */
-  readonly timeoutMs?: number | undefined;
-}
-
-const CLOSE_TIMEOUT_MS = 30_000;
-/** Timers know no later time. */
-const WAIT_MS_MAX = 2 ** 31 - 1;
-
-/** @throws FlotillaError INVALID_REQUEST */
-export function closeTimeoutMs({ timeoutMs }: CloseOptions, usualMs = CLOSE_TIMEOUT_MS): number {
-  return timeoutMs === undefined ? usualMs : whole("timeoutMs", timeoutMs, 0, WAIT_MS_MAX);
 }
 
 export interface CheckedOptions {
@@ -74,16 +59,4 @@ export function checkedOptions<T>(options: ConsumerOptions<T>): CheckedOptions {
       WAIT_MS_MAX,
     ),
   };
-}
-
-/** @throws FlotillaError INVALID_REQUEST */
-export function whole(field: string, value: number, min: number, max: number): number {
-  if (Number.isInteger(value) && value >= min && value <= max) return value;
-  throw invalid(field, `a whole number from ${min} to ${max}`);
-}
-
-function invalid(field: string, limit: string): Error {
-  return asFlotillaError(
-    new BrokerError("INVALID_REQUEST", `${field} must be ${limit}`, { field, limit }),
-  );
 }

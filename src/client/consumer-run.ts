@@ -1,9 +1,9 @@
 // consumer.run(): hands messages to a handler, some at a time, and settles them by what it does. Nothing is allocated for a
 // message besides itself while the handler answers at once.
 import { type Deferred, deferred } from "../base/deferred.ts";
+import { whole } from "./checked-number.ts";
 import type { ClientDeps } from "./client-deps.ts";
 import { ConsumerMessage } from "./consumer-message.ts";
-import { whole } from "./consumer-options.ts";
 import type { MessageSource, MessageTaker } from "./consumer-source.ts";
 import { ACK, decisionOf } from "./handler-outcome.ts";
 

@@ -4,16 +4,12 @@
 import type { Cancel } from "../base/clock.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
 import type { ClientDeps } from "./client-deps.ts";
+import { type CloseOptions, closeTimeoutMs } from "./close-options.ts";
 import { type BatchHandler, BatchRun, type BatchRunOptions } from "./consumer-batches.ts";
 import type { ConsumerChannel } from "./consumer-channel.ts";
 import { ConsumerIterator } from "./consumer-iterator.ts";
 import type { ConsumerMessage } from "./consumer-message.ts";
-import {
-  type CloseOptions,
-  type ConsumerOptions,
-  checkedOptions,
-  closeTimeoutMs,
-} from "./consumer-options.ts";
+import { type ConsumerOptions, checkedOptions } from "./consumer-options.ts";
 import { ConsumerRun, type Handler, type RunOptions } from "./consumer-run.ts";
 import type { MessageSource, MessageTaker } from "./consumer-source.ts";
 import { ConsumerStreams, type ConsumerStreamsEvents } from "./consumer-streams.ts";
@@ -23,6 +19,8 @@ import { RELEASE } from "./handler-outcome.ts";
 import type { HeldDelivery } from "./held-delivery.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import type { Serializer } from "./serializer.ts";
+
+const CLOSE_TIMEOUT_MS = 30_000;
 
 /** How busy a consumer is, in messages. */
 export interface ConsumerStats {
@@ -137,7 +135,7 @@ export class ClusterConsumer<T> implements Consumer<T>, MessageSource<T>, Consum
   }
 
   async close(options: CloseOptions = {}): Promise<void> {
-    const timeoutMs = closeTimeoutMs(options);
+    const timeoutMs = closeTimeoutMs(options, CLOSE_TIMEOUT_MS);
     this.#closing ??= this.#close(timeoutMs);
     await this.#closing;
   }

@@ -40,11 +40,12 @@ export type {
 } from "./admin.ts";
 export { type Client, type ClientOptions, createClient } from "./client.ts";
 export type { ClientLogger } from "./client-deps.ts";
+export type { CloseOptions } from "./close-options.ts";
 export type { Confirmation } from "./confirmation.ts";
 export type { Consumer, ConsumerStats } from "./consumer.ts";
 export type { BatchHandler, BatchRunOptions } from "./consumer-batches.ts";
 export type { ConsumerMessage, NackOptions } from "./consumer-message.ts";
-export type { CloseOptions, ConsumerOptions } from "./consumer-options.ts";
+export type { ConsumerOptions } from "./consumer-options.ts";
 export type { Handler, RunOptions } from "./consumer-run.ts";
 export type {
   DeadLetterAdmin,

@@ -1,5 +1,6 @@
 // What a producer is told, and what it offers: implemented by producer.ts.
 import type { Acks, Flush } from "../model/durability.ts";
+import type { CloseOptions } from "./close-options.ts";
 import type { OutgoingMessage, SendClass } from "./producer-topic.ts";
 import type { Receipt, SendCallback } from "./send-batch.ts";
 
@@ -50,6 +51,6 @@ export interface Producer {
    * Refuses further sends, flushes, and ends. Idempotent.
    * @param options timeoutMs: what is unanswered then fails with CLOSED; default: the delivery timeout
    */
-  close(options?: { readonly timeoutMs?: number }): Promise<void>;
+  close(options?: CloseOptions): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

@@ -5,7 +5,7 @@ import { type Deferred, deferred } from "../base/deferred.ts";
 import { BATCH_BYTES_MAX } from "../model/limits.ts";
 import { MemoryPool } from "../model/memory-pool.ts";
 import type { ClientDeps } from "./client-deps.ts";
-import { closeTimeoutMs } from "./consumer-options.ts";
+import { type CloseOptions, closeTimeoutMs } from "./close-options.ts";
 import { asFlotillaError, cancelled, FlotillaError } from "./flotilla-error.ts";
 import type { LaneHost } from "./lane-host.ts";
 import { ProduceLink } from "./produce-link.ts";
@@ -124,7 +124,7 @@ export class ClusterProducer implements Producer, LaneHost<ProducerLane>, Loader
     } while (reroutes !== this.#reroutes);
   }
 
-  async close(options: { readonly timeoutMs?: number } = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
     const timeoutMs = closeTimeoutMs(options, this.deliveryTimeoutMs);
     this.#closing ??= this.#close(timeoutMs);
     await this.#closing;

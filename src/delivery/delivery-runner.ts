@@ -28,8 +28,6 @@ import type { SubscriptionState } from "./subscription-state.ts";
 const SETTLING_OFFSETS_MAX = 200_000;
 /** Rounds of handing out and reading from memory in one turn; then others come first. */
 const ROUNDS_MAX = 8;
-/** Timers of the event loop do not reach further. */
-const TIMER_MS_MAX = 24 * 3600 * 1000;
 
 interface Member {
   readonly consumer: RunnerConsumer;
@@ -329,8 +327,7 @@ export class DeliveryRunner implements ReadSource {
       if (this.#timer.atMs <= atMs) return;
       this.#timer.cancel();
     }
-    const delayMs = Math.min(Math.max(0, atMs - this.nowMs), TIMER_MS_MAX);
-    const cancel = this.#deps.clock.schedule(delayMs, () => {
+    const cancel = this.#deps.clock.schedule(Math.max(0, atMs - this.nowMs), () => {
       this.#timer = undefined;
       this.markDirty();
     });

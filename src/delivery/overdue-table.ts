@@ -4,8 +4,8 @@
 import type { Offset } from "../model/positions.ts";
 
 /** Failures at once. */
-export const OVERDUE_AT_ONCE = 5000;
-export const OVERDUE_PER_SECOND = 1000;
+export const OVERDUE_AT_ONCE = 2000;
+export const OVERDUE_PER_SECOND = 250;
 /** So many of those that wait go on together, so that their update is worth it. */
 const PORTION = 100;
 

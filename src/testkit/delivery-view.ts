@@ -180,11 +180,17 @@ export class DeliveryView {
     return this.#promises.statementHolds(topic, fromMs, toMs);
   }
 
-  /** The message was handed out at a time, and the log may have lost it until a later one. */
-  mayBeGone(message: number, handedOutMs: number, byMs: number): boolean {
-    const place = this.#facts.delivery.messages.placeOf(message);
-    const { topic } = this.#facts.places.placeOf(place);
-    return this.#promises.mayBeGone(topic, handedOutMs, byMs);
+  /** The message was handed out, and the log may have lost it until then. Of two nodes, one may have before it arrived. */
+  mayBeGone(delivery: number, byMs: number): boolean {
+    const { delivery: facts, places, sends } = this.#facts;
+    const { deliveries, messages } = facts;
+    const { topic } = places.placeOf(messages.placeOf(deliveries.message.at(delivery)));
+    const handedOutMs = deliveries.atMs.at(delivery);
+    const value = deliveries.row.at(delivery);
+    const fromMs = sends.isSent(value)
+      ? Math.min(sends.sentMs.at(value), handedOutMs)
+      : handedOutMs;
+    return this.#promises.mayBeGone(topic, fromMs, handedOutMs, byMs);
   }
 
   /** Whether a subscription wants a value; undefined when its definition changed about that. */

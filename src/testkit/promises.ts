@@ -55,14 +55,12 @@ export class Promises {
     return flush === "sync" || this.#isRemembered(topic, fromMs, toMs);
   }
 
-  /** What was committed at a time may be gone at a later one: faults between them excuse it. */
-  mayBeGone(topic: string, committedMs: number, byMs: number): boolean {
+  /** What was written from `fromMs` on and committed by `toMs` may be gone at `byMs`: the faults of that time excuse it. */
+  mayBeGone(topic: string, fromMs: number, toMs: number, byMs: number): boolean {
     const flush = this.#facts.topics.get(topic)?.flush ?? "sync";
     if (this.#survivors !== undefined) return !this.#survivors.has(`all/${flush}`);
-    if (this.timeline.isVoidWithin(committedMs, byMs, this.majorityOf(topic))) return true;
-    if (flush === "sync") return false;
-    const enough = this.#rules.lazyVoters ? 1 : this.majorityOf(topic);
-    return this.timeline.nodesThatForgot(committedMs, committedMs, byMs) >= enough;
+    if (this.timeline.isVoidWithin(fromMs, byMs, this.majorityOf(topic))) return true;
+    return flush === "async" && !this.#isRemembered(topic, fromMs, toMs, byMs);
   }
 
   majorityOf(topic: string): number {
@@ -103,10 +101,10 @@ export class Promises {
     }
   }
 
-  /** Fewer replicas than it takes lost what they had not flushed. */
-  #isRemembered(topic: string, fromMs: number, toMs: number): boolean {
+  /** Fewer replicas than it takes lost what they had not flushed. @param byMs until then; absent: ever */
+  #isRemembered(topic: string, fromMs: number, toMs: number, byMs?: number): boolean {
     const enough = this.#rules.lazyVoters ? 1 : this.majorityOf(topic);
-    return this.timeline.nodesThatForgot(fromMs, toMs) < enough;
+    return this.timeline.nodesThatForgot(fromMs, toMs, byMs) < enough;
   }
 
   /** While the leader stays, its word stands; a leader that was restarted keeps what it had flushed. */

@@ -39,7 +39,9 @@ describe("overdue messages: their turn", () => {
 });
 
 describe("dispatcher: messages whose deadline has passed", () => {
-  const MORE = 2000;
+  const PORTION_MS = (100 * 1000) / OVERDUE_PER_SECOND;
+  const MORE = 2 * OVERDUE_PER_SECOND;
+  const MORE_MS = 2000;
   const ALL = OVERDUE_AT_ONCE + MORE;
 
   /** Consumer 1 has all of them, in deliveries of 100, says nothing until their deadline, and gets no more. */
@@ -58,11 +60,11 @@ describe("dispatcher: messages whose deadline has passed", () => {
     const h = overdue();
     expect(h.dispatcher.progress().outstandingMessages).toBe(0);
     expect(h.state.failures.size).toBe(OVERDUE_AT_ONCE);
-    expect(h.dispatcher.wakeAtMs()).toBe(h.nowMs + 100);
-    h.pass(100);
+    expect(h.dispatcher.wakeAtMs()).toBe(h.nowMs + PORTION_MS);
+    h.pass(PORTION_MS);
     h.turn();
     expect(h.state.failures.size).toBe(OVERDUE_AT_ONCE + 100);
-    h.pass(MORE);
+    h.pass(MORE_MS);
     h.turn();
     expect(h.state.failures.size).toBe(ALL);
   });
@@ -72,7 +74,7 @@ describe("dispatcher: messages whose deadline has passed", () => {
     h.consumer(2, 100_000);
     expect(offsetsOf(h.turn())).toEqual([]);
     const { fate } = h.dispatcher.explain(ALL - 1, h.nowMs);
-    expect(fate).toEqual({ kind: "delayed", untilMs: h.nowMs + MORE });
+    expect(fate).toEqual({ kind: "delayed", untilMs: h.nowMs + MORE_MS });
     h.pass(1000);
     expect(offsetsOf(h.turn())).toHaveLength(OVERDUE_AT_ONCE);
     h.pass(1000);
@@ -132,8 +134,8 @@ describe("dispatcher: messages whose deadline has passed", () => {
     h.consumer(2, 100_000);
     h.pass(DEADLINE_MS);
     expect(offsetsOf(h.turn())).toEqual([]);
-    expect(h.dispatcher.wakeAtMs()).toBe(h.nowMs + 100);
-    h.pass(100);
+    expect(h.dispatcher.wakeAtMs()).toBe(h.nowMs + PORTION_MS);
+    h.pass(PORTION_MS);
     expect(offsetsOf(h.turn())).toEqual([]);
     h.pass(10_000);
     expect(offsetsOf(h.turn())[0]).toBe(first);

@@ -162,11 +162,11 @@ async function run(
   good.start();
   const running = new Set<string>();
   const progress = setInterval(() => {
-    const { consumedP99Ms, p99Ms, sent } = good.recent;
+    const { consumedP99Ms, leaderChanges, p99Ms, sent } = good.recent;
     const rss = [...pids.values()].map((pid) => Math.round(rssBytes(pid) / MIB)).join(" ");
     const attacks = [...running].join(", ");
     options.onProgress(
-      `good ${sent}, p99 ${p99Ms.toFixed(0)} ms, consumed ${consumedP99Ms.toFixed(0)} ms; RSS ${rss} MiB; ${attacks}`,
+      `good ${sent}, p99 ${p99Ms.toFixed(0)} ms, consumed ${consumedP99Ms.toFixed(0)} ms, ${leaderChanges} leader changes; RSS ${rss} MiB; ${attacks}`,
     );
   }, PROGRESS_MS);
   try {

@@ -30,6 +30,8 @@ export interface GoodResult {
   readonly p50Ms: number;
   readonly p99Ms: number;
   readonly worstMs: number;
+  /** Changes of leaders, of all partitions: each makes sends wait that were under way. */
+  readonly leaderChanges: number;
   /** Of this process itself: no measured time is better than that. */
   readonly worstStallMs: number;
 }
@@ -51,6 +53,9 @@ export class GoodClient {
   #failed = 0;
   #readTwice = 0;
   #worstStallMs = 0;
+  #leaderChanges = 0;
+  /** By partition, as receipts say it. */
+  readonly #epochs = new Map<number, number>();
   #isStopping = false;
   #isClosing = false;
   #startMs = 0;
@@ -73,13 +78,19 @@ export class GoodClient {
   }
 
   /** For a line of progress. */
-  get recent(): { readonly sent: number; readonly p99Ms: number; readonly consumedP99Ms: number } {
+  get recent(): {
+    readonly sent: number;
+    readonly p99Ms: number;
+    readonly consumedP99Ms: number;
+    readonly leaderChanges: number;
+  } {
     const last = sorted(this.#latenciesMs.slice(-5000));
     const consumed = sorted(this.#consumer?.latenciesMs.slice(-5000) ?? []);
     return {
       sent: this.#due,
       p99Ms: quantile(last, 0.99),
       consumedP99Ms: quantile(consumed, 0.99),
+      leaderChanges: this.#leaderChanges,
     };
   }
 
@@ -112,6 +123,7 @@ export class GoodClient {
       p50Ms: quantile(latenciesMs, 0.5),
       p99Ms: quantile(latenciesMs, 0.99),
       worstMs: latenciesMs.at(-1) ?? 0,
+      leaderChanges: this.#leaderChanges,
       worstStallMs: this.#worstStallMs,
     };
   }
@@ -147,10 +159,11 @@ export class GoodClient {
     this.#open += 1;
     const key = Buffer.from(`k${number % 97}`);
     this.#producer.send({ topic: this.#options.topic, key, value }).then(
-      () => {
+      ({ leaderEpoch, partition }) => {
         this.#open -= 1;
         this.#latenciesMs.push(performance.now() - this.#dueMs(number));
         this.#mark(number, ACKNOWLEDGED);
+        this.#ledBy(partition, leaderEpoch);
       },
       (error: unknown) => {
         this.#open -= 1;
@@ -174,6 +187,12 @@ export class GoodClient {
     } catch (error) {
       if (!this.#isClosing) throw error;
     }
+  }
+
+  #ledBy(partition: number, epoch: number): void {
+    const last = this.#epochs.get(partition) ?? epoch;
+    if (epoch > last) this.#leaderChanges += 1;
+    this.#epochs.set(partition, Math.max(epoch, last));
   }
 
   #mark(number: number, bit: number): void {

@@ -79,7 +79,7 @@ export function render(report: FloodReport, bounds: Bounds): string {
     `refusals by limit: ${sorted(report.refusals)}`,
     `health said: ${sorted(report.pressure)}; ${report.unansweredLooks} looks unanswered`,
     `good client: ${good.due} due, ${good.acknowledged} acknowledged, ${good.failed} failed, ${good.lost} lost, ${good.readTwice} read twice`,
-    `  latency p50 ${good.p50Ms.toFixed(1)} ms, p99 ${good.p99Ms.toFixed(0)} ms (bound ${bounds.p99Ms}), worst ${good.worstMs.toFixed(0)} ms; own worst stall ${good.worstStallMs.toFixed(0)} ms`,
+    `  latency p50 ${good.p50Ms.toFixed(1)} ms, p99 ${good.p99Ms.toFixed(0)} ms (bound ${bounds.p99Ms}), worst ${good.worstMs.toFixed(0)} ms, ${good.leaderChanges} leader changes; own worst stall ${good.worstStallMs.toFixed(0)} ms`,
     `good consumer: ${good.neverConsumed} never consumed, ${good.consumedTwice} more than once; from due to handler p50 ${good.consumedP50Ms.toFixed(1)} ms, p99 ${good.consumedP99Ms.toFixed(0)} ms (bound ${bounds.p99Ms})`,
     report.processors,
     ...Object.entries(good.failures).map(([name, count]) => `  failed: ${count} ${name}`),

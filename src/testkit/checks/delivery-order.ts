@@ -147,7 +147,7 @@ function mayHaveVanished({ deliveryView, facts }: Evidence, earlier: number, row
     .deliveriesOf(message)
     .some((one) => isSame(one) && deliveries.epoch.at(one) >= epoch);
   if (isThere) return false;
-  return deliveryView.mayBeGone(message, deliveries.atMs.at(earlier), deliveries.atMs.at(row));
+  return deliveryView.mayBeGone(earlier, deliveries.atMs.at(row));
 }
 
 /** Its consumer had handled it with success. */

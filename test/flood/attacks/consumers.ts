@@ -58,7 +58,8 @@ function subscribe(
 const unreadPushes: Attack = {
   name: "unread-pushes",
   what: "consumers with boundless credit that never read, 100 on each of 4 connections per broker",
-  effects: ["cut", "refused"],
+  // Answered: headers, which need no window, say that messages would follow.
+  effects: ["answered", "cut", "refused"],
   async run(target, tally, signal) {
     while (!signal.aborted) {
       const sessions = [];
@@ -69,6 +70,9 @@ const unreadPushes: Attack = {
           const stream = openCall(session, subscriptionService.subscribe.path, tally);
           stream?.write(message(SubscribeRequest.encode(request)));
           stream?.pause();
+          stream?.once("response", (headers) => {
+            if (headers["grpc-status"] === undefined) tally.answered += 1;
+          });
         }
         sessions.push(session);
         await rest(20, signal);
