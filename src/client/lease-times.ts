@@ -91,12 +91,16 @@ export class LeaseTimes {
     }
   }
 
-  /** The broker confirmed that these have more time. @param ranges pairs @param askedMs when it was asked for it */
+  /**
+   * The broker confirmed that the leases of these begin anew. One may end earlier than before: the ack deadline was lowered.
+   * @param ranges pairs @param askedMs when it was asked for it
+   */
   extended(ranges: readonly number[], askedMs: number, ackDeadlineMs: number): void {
     for (const offset of offsetsOf(ranges)) {
       const time = this.#timeOf(offset, askedMs);
-      time.fromMs = Math.max(time.fromMs, askedMs);
-      time.endMs = Math.max(time.endMs, askedMs + ackDeadlineMs);
+      if (askedMs < time.fromMs) continue;
+      time.fromMs = askedMs;
+      time.endMs = askedMs + ackDeadlineMs;
     }
   }
 

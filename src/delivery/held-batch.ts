@@ -2,6 +2,7 @@
 import type { Offset } from "../model/positions.ts";
 import type { OffsetRange } from "./delivery-commands.ts";
 import type { LoadedBatch } from "./dispatch-types.ts";
+import { isWithin } from "./offset-ranges.ts";
 
 export class HeldBatch<B> {
   readonly batch: LoadedBatch<B>;
@@ -22,7 +23,7 @@ export class HeldBatch<B> {
   }
 
   isUnwanted(offset: Offset): boolean {
-    return this.batch.unwanted.some(([from, to]) => offset >= from && offset < to);
+    return isWithin(this.batch.unwanted, offset);
   }
 
   /** undefined also without a key. */

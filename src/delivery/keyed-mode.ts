@@ -138,6 +138,8 @@ export class KeyedMode<B> implements ModeRules<B> {
     const isKnown = this.#order.isKnown(offset);
     if (action === "dead") this.#core.busy.add(offset, offset + 1);
     if (action === "settle") this.#core.busy.delete(offset, offset + 1);
+    // It was met by reading while it was parked with the partition: what is dead or settled is not tried again.
+    if (action !== "retry") this.#core.retries.delete(offset);
     if (!isKnown || this.#passedOver < this.#plan.front) {
       const from = Math.min(offset, this.#passedOver);
       this.#passedOver = Number.POSITIVE_INFINITY;

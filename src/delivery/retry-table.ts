@@ -8,6 +8,9 @@ interface Retry {
   readonly dueMs: number;
 }
 
+/** So many that are done with are kept at least before they are forgotten together. */
+const DONE_MAX = 1024;
+
 export class RetryTable {
   readonly #valid = new Map<Offset, Retry>();
   /** Both may hold what is not valid any more. */
@@ -19,6 +22,11 @@ export class RetryTable {
 
   get size(): number {
     return this.#valid.size;
+  }
+
+  /** Entries that are kept, those included that are not valid any more. */
+  get kept(): number {
+    return this.#due.length + this.#later.size;
   }
 
   has(offset: Offset): boolean {
@@ -64,11 +72,20 @@ export class RetryTable {
     this.#promote(nowMs);
     for (; this.#dueStart < this.#due.length; this.#dueStart += 1) {
       const retry = this.#due[this.#dueStart];
-      if (retry !== undefined && this.#isValid(retry)) return retry.offset;
+      if (retry === undefined || !this.#isValid(retry)) continue;
+      this.#forgetDone();
+      return retry.offset;
     }
     this.#due = [];
     this.#dueStart = 0;
     return undefined;
+  }
+
+  /** Something may be due all the time: what is done with would be kept for ever. */
+  #forgetDone(): void {
+    if (this.#dueStart < DONE_MAX || this.#dueStart * 2 < this.#due.length) return;
+    this.#due.splice(0, this.#dueStart);
+    this.#dueStart = 0;
   }
 
   /** When the next one becomes due; Infinity: none is waiting. */

@@ -11,6 +11,7 @@ import type {
   SubscriptionUpdate,
 } from "./delivery-commands.ts";
 import type { ConsumerKey } from "./dispatch-types.ts";
+import { isWithin } from "./offset-ranges.ts";
 import { OffsetTable } from "./offset-table.ts";
 import type { PresenceNote } from "./presence-table.ts";
 import type { FailureFate } from "./retry-plan.ts";
@@ -187,19 +188,6 @@ export class UpdatePlan {
     if (this.#filtered.size === 0) return Number.POSITIVE_INFINITY;
     return this.#filteredSinceMs + FILTERED_DELAY_MS;
   }
-}
-
-/** @param ranges ascending */
-function isWithin(ranges: readonly OffsetRange[], offset: Offset): boolean {
-  let low = 0;
-  let high = ranges.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((ranges[middle]?.[1] ?? 0) <= offset) low = middle + 1;
-    else high = middle;
-  }
-  const range = ranges[low];
-  return range !== undefined && range[0] <= offset;
 }
 
 function encodeUpdate(

@@ -61,7 +61,7 @@ export const PUSH_SESSIONS_MAX = 10_000;
 /** Channels (led partitions of the subscription) of one push session. Beyond: the channel ends with OVERLOADED at once. */
 export const CHANNELS_PER_SESSION_MAX = 4096;
 /** Settlements of one stream that may be refused while none is confirmed. Beyond: the stream is ended with OVERLOADED. */
-export const REFUSED_SETTLES_MAX = 3000;
+export const REFUSED_SETTLES_MAX = 10_000;
 /** Topic name, characters, inclusive. */
 export const TOPIC_NAME_CHARACTERS_MAX = 200;
 export const PARTITIONS_PER_TOPIC_MAX = 4096;
