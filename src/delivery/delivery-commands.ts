@@ -4,7 +4,8 @@
 //   attach  {v, type, id, version, startOffset, createdIndex}
 //   detach  {v, type, id}
 //   seek    {v, type, id, offset}; under which leader it stands, its entry's term says
-//   deliver {v, type, updates: [{id, settle?, release?, fail?, dead?, park?, left?, joined?, complete?}]}
+//   deliver {v, type, updates: [{id, seeks?, settle?, release?, fail?, dead?, park?, left?, joined?, complete?}]}
+//     seeks    how many seeks its leader had applied when it decided this; absent: 0
 //     settle   [gap, count, …]: offsets from the end of the range before (at first from 0), and how many; gaps of all but
 //              the first range are ≥ 1, counts too
 //     release  [{offset, action: "retry" | "dead" | "settle"}]
@@ -69,6 +70,11 @@ export interface ReleaseUpdate {
  */
 export interface SubscriptionUpdate extends PresenceNote {
   readonly id: string;
+  /**
+   * `SubscriptionState.seeks` when it was decided; 0 by default. What was decided before a seek and stands behind it in the
+   * log would undo it: only its PresenceNote counts.
+   */
+  readonly seeks?: number;
   /** In any order, may overlap. */
   readonly settle?: readonly OffsetRange[];
   readonly release?: readonly ReleaseUpdate[];

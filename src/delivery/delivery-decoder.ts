@@ -30,7 +30,7 @@ type Fields = Readonly<Record<string, unknown>>;
 
 const ID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-const UPDATE_FIELDS = "id settle release fail dead park left joined complete".split(" ");
+const UPDATE_FIELDS = "id seeks settle release fail dead park left joined complete".split(" ");
 
 /** What the lists of one command add up to. */
 interface Count {
@@ -72,6 +72,7 @@ function updateOf(value: unknown, count: Count): SubscriptionUpdate {
   only(fields, UPDATE_FIELDS);
   return {
     id: id(fields),
+    ...(fields["seeks"] === undefined ? {} : { seeks: number(fields["seeks"], 1, "seeks") }),
     ...(fields["settle"] === undefined ? {} : { settle: ranges(fields, count) }),
     ...items(fields, "release", count, release),
     ...items(fields, "fail", count, fail),

@@ -91,7 +91,8 @@ function cut(
   if ((update.settle?.length ?? 0) <= room.ranges && itemsOf(update) <= room.items) {
     return [update, undefined];
   }
-  const { id, complete } = update;
+  const { complete } = update;
+  const about = { id: update.id, ...(update.seeks !== undefined && { seeks: update.seeks }) };
   let left = room.items;
   const part = <T>(list: readonly T[] = []): readonly [readonly T[], readonly T[]] => {
     const count = Math.min(list.length, left);
@@ -108,9 +109,9 @@ function cut(
   const [joined, laterJoined] = part(update.joined);
   const settled = settle.slice(0, room.ranges);
   return [
-    { id, settle: settled, release, fail, dead, park, left: gone, joined },
+    { ...about, settle: settled, release, fail, dead, park, left: gone, joined },
     {
-      id,
+      ...about,
       settle: settle.slice(room.ranges),
       release: laterRelease,
       fail: laterFail,
@@ -130,9 +131,10 @@ function itemsOf({ release, fail, dead, park, left, joined }: SubscriptionUpdate
 }
 
 function encodeUpdate(update: SubscriptionUpdate): Json {
-  const { id, settle, release, fail, dead, park, left, joined, complete } = update;
+  const { id, seeks = 0, settle, release, fail, dead, park, left, joined, complete } = update;
   return {
     id,
+    ...(seeks > 0 && { seeks }),
     ...some("settle", pairsOf(mergedRanges(settle ?? []))),
     ...some(
       "release",

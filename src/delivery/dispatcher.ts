@@ -157,7 +157,7 @@ export class Dispatcher<B> {
     this.#clock(nowMs);
     const { update, state } = this.#core;
     if (update.underWay !== undefined) return undefined;
-    return update.take(state.id, this.#core.nowMs, this.#presence.takeNote());
+    return update.take(state, this.#core.nowMs, this.#presence.takeNote());
   }
 
   /** The update that takeUpdate gave last was applied to the state. */

@@ -1,7 +1,7 @@
 // One subscription in one partition: what is settled, what failed, what is parked, who is there. Pure; part of the partition's replicated
 // state (docs/adr/0015). DeliveryState applies commands to it; the dispatcher and answers about progress read it.
 //
-//   d/<subscription id>/m                  JSON {v, version, createdIndex, startOffset, cursor, dropped, seekEpoch?, complete}
+//   d/<subscription id>/m                  JSON {v, version, createdIndex, startOffset, cursor, dropped, seeks?, seekEpoch?, complete}
 //   d/<subscription id>/s/<page, 11 hex>   settled offsets of a page (settled-table.ts)
 //   d/<subscription id>/f/<offset, 14 hex> failures   d/<subscription id>/p/<offset, 14 hex> parked (delivery-records.ts)
 //   d/<subscription id>/c/<hash, 12 hex>   consumers that are noted (presence-table.ts)
@@ -92,7 +92,7 @@ export class SubscriptionState {
     return this.#droppedMessages;
   }
 
-  /** Grows with each seek; of this replica's memory. */
+  /** Grows with each seek. */
   get seeks(): number {
     return this.#seeks;
   }
@@ -112,6 +112,9 @@ export class SubscriptionState {
 
   /** @param endOffset no message at or above it was written when the update was */
   update(update: SubscriptionUpdate, endOffset: Offset): UpdateOutcome {
+    if ((update.seeks ?? 0) !== this.#seeks) {
+      return { hasChanged: this.#notePresence(update), refused: [] };
+    }
     const refused: RefusedItem[] = [];
     let hasChanged = this.#settle(update.settle ?? [], endOffset);
     for (const release of update.release ?? []) {
@@ -145,10 +148,8 @@ export class SubscriptionState {
    */
   seek(offset: Offset, leaderEpoch: Term): void {
     this.#seeks += 1;
-    if (leaderEpoch > this.#seekEpoch) {
-      this.#seekEpoch = leaderEpoch;
-      this.#isMetaChanged = true;
-    }
+    this.#seekEpoch = Math.max(this.#seekEpoch, leaderEpoch);
+    this.#isMetaChanged = true;
     this.settled.seek(offset);
     this.failures.clear();
     this.parked.clear();
@@ -208,13 +209,14 @@ export class SubscriptionState {
     }
     const [meta] = kinds.get("m") ?? [];
     if (meta === undefined) throw new TypeError(`a subscription without its record: ${id}`);
-    const { attachment, cursor, dropped, isComplete, seekEpoch } = decodeMeta(id, meta[1]);
+    const { attachment, cursor, dropped, isComplete, seekEpoch, seeks } = decodeMeta(id, meta[1]);
     const state = new SubscriptionState(attachment, limits);
     state.settled = SettledTable.restore(cursor, `${prefix}s/`, kinds.get("s/") ?? []);
     state.failures.restore(`${prefix}f/`, kinds.get("f/") ?? []);
     state.parked.restore(`${prefix}p/`, kinds.get("p/") ?? []);
     state.noted.restore(`${prefix}c/`, kinds.get("c/") ?? [], isComplete);
     state.#droppedMessages = dropped;
+    state.#seeks = seeks;
     state.#seekEpoch = seekEpoch;
     state.#storedCursor = cursor;
     state.#isMetaChanged = false;
@@ -284,6 +286,7 @@ export class SubscriptionState {
       startOffset: this.startOffset,
       cursor: this.cursor,
       dropped: this.#droppedMessages,
+      ...(this.#seeks > 0 && { seeks: this.#seeks }),
       ...(this.#seekEpoch > 0 && { seekEpoch: this.#seekEpoch }),
       complete: this.noted.isComplete,
     };
@@ -299,6 +302,7 @@ interface Meta {
   readonly attachment: Attachment;
   readonly cursor: Offset;
   readonly dropped: number;
+  readonly seeks: number;
   readonly seekEpoch: Term;
   readonly isComplete: boolean;
 }
@@ -316,10 +320,11 @@ function decodeMeta(id: string, value: Uint8Array): Meta {
   const [version, createdIndex] = [number("version"), number("createdIndex")];
   const attachment = { id, version, createdIndex, startOffset: number("startOffset") };
   const [cursor, dropped] = [number("cursor"), number("dropped")];
+  const seeks = fields.has("seeks") ? number("seeks") : 0;
   const seekEpoch = fields.has("seekEpoch") ? number("seekEpoch") : 0;
   const isComplete: unknown = fields.get("complete");
   if (typeof isComplete !== "boolean") {
     throw new TypeError("unknown form of a subscription's record: complete");
   }
-  return { attachment, cursor, dropped, seekEpoch, isComplete };
+  return { attachment, cursor, dropped, seeks, seekEpoch, isComplete };
 }

@@ -50,6 +50,9 @@ export interface UnderWay {
   readonly receipts: Receipt[];
 }
 
+/** What an update is about. */
+type Decided = Required<Pick<SubscriptionUpdate, "id" | "seeks">>;
+
 export class UpdatePlan {
   readonly #acked = new OffsetTable();
   readonly #filtered = new OffsetTable();
@@ -144,7 +147,11 @@ export class UpdatePlan {
   }
 
   /** @param note of consumers that came and left; undefined: nothing to note */
-  take(id: string, nowMs: number, note: PresenceNote | undefined): SubscriptionUpdate | undefined {
+  take(
+    state: Decided,
+    nowMs: number,
+    note: PresenceNote | undefined,
+  ): SubscriptionUpdate | undefined {
     if (this.#underWay !== undefined) return undefined;
     if (note === undefined && this.#nextMs() > nowMs) return undefined;
     const failures = this.#failures.splice(0, UPDATE_FAILURES_MAX);
@@ -163,7 +170,7 @@ export class UpdatePlan {
     this.#releases = [];
     this.#receipts = [];
     this.#underWay = underWay;
-    return encodeUpdate(id, underWay, note);
+    return encodeUpdate(state, underWay, note);
   }
 
   /** What was under way is applied. */
@@ -191,7 +198,7 @@ export class UpdatePlan {
 }
 
 function encodeUpdate(
-  id: string,
+  { id, seeks }: Decided,
   underWay: UnderWay,
   note: PresenceNote | undefined,
 ): SubscriptionUpdate {
@@ -211,6 +218,7 @@ function encodeUpdate(
   const settle = [...underWay.acked, ...underWay.filtered, ...underWay.moved];
   return {
     id,
+    ...(seeks > 0 && { seeks }),
     ...(settle.length > 0 && { settle }),
     ...(underWay.releases.length > 0 && { release: underWay.releases }),
     ...(fail.length > 0 && { fail }),

@@ -38,6 +38,7 @@ describe("delivery commands", () => {
     }),
     deliver({ settle: [[7, 9]], left: [0, 2 ** 48 - 1], joined: [77], complete: true }),
     deliver({ complete: true }),
+    deliver({ seeks: 3, settle: [[7, 9]] }),
     deliver({ release: [{ offset: 3, action: "dead" }] }),
     deliver({
       fail: [
@@ -132,6 +133,8 @@ describe("delivery commands", () => {
     { type: "detach", id: ID, more: 1 },
     { type: "seek", id: ID, offset: "1" },
     { type: "seek", id: ID, offset: 2 ** 53 },
+    { type: "deliver", updates: [{ id: ID, seeks: 0 }] },
+    { type: "deliver", updates: [{ id: ID, seeks: 1.5 }] },
     { type: "other", id: ID },
     { type: "deliver" },
     { type: "deliver", updates: [null] },
@@ -219,10 +222,11 @@ describe("splitting updates", () => {
     const note = { complete: true, left: hashes(0), joined: hashes(9000) } as const;
     const many = Array.from({ length: DELIVER_UPDATES_MAX }, () => ({
       id: ID,
+      seeks: 7,
       settle: [range(9)],
     }));
     const updates: SubscriptionUpdate[] = [
-      { id: ID, settle, fail: fails, release: [{ offset: 1, action: "retry" }], ...note },
+      { id: ID, seeks: 7, settle, fail: fails, release: [{ offset: 1, action: "retry" }], ...note },
       ...many,
     ];
     const portions = splitUpdates(updates);
@@ -232,6 +236,7 @@ describe("splitting updates", () => {
       ).not.toThrow();
     }
     const all = portions.flat();
+    expect(all.every((one) => one.seeks === 7)).toBe(true);
     expect(all.flatMap((one) => one.settle ?? [])).toEqual([
       ...settle,
       ...many.flatMap((one) => one.settle),

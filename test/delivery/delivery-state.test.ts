@@ -331,6 +331,35 @@ describe("seek", () => {
     });
   }
 
+  it("what was decided before it has no effect behind it, but who is there counts", () => {
+    const { book, state } = attached();
+    book.apply({ type: "seek", id: ID, offset: 0 });
+    const early = {
+      settle: [[0, 4]],
+      fail: [fail(5)],
+      dead: [{ offset: 6, attempt: undefined }],
+      park: [park(7, "a")],
+      joined: [77],
+    } as const;
+    expect(book.deliver(early)).toEqual({ outcome: "done" });
+    expect(book.deliver(early)).toEqual({ outcome: "no-op" });
+    expect([state.cursor, state.failures.size, state.parked.size]).toEqual([0, 0, 0]);
+    expect([...state.noted.all()]).toEqual([77]);
+    book.deliver({ seeks: 1, park: [park(7, "a")] });
+    book.deliver({ release: [{ offset: 7, action: "settle" }] });
+    expect(state.parked.size).toBe(1);
+    expect(sorted(book.state.pairs())).toEqual(sorted(book.stored));
+    // Another replica that has an image of it decides alike.
+    const copy = new DeliveryState();
+    copy.restore(book.stored);
+    expect(copy.get(ID)?.seeks).toBe(1);
+    book.apply({ type: "seek", id: ID, offset: 0 });
+    book.deliver({ seeks: 1, settle: [[0, 4]] });
+    expect(state.cursor).toBe(0);
+    book.deliver({ seeks: 2, settle: [[0, 4]] });
+    expect(state.cursor).toBe(4);
+  });
+
   it("remembers under which leader it was applied last, also where the cursor stays", () => {
     const { book, state } = attached();
     expect(state.seekEpoch).toBe(0);
@@ -513,7 +542,11 @@ describe("random commands", () => {
           const logStart = random.integer(book.logStartOffset, book.endOffset);
           plain.settle(0, logStart, book.endOffset);
           book.moveLogStart(logStart);
-        } else book.deliver(randomUpdate(random, plain, book.endOffset));
+        } else {
+          const seeks = book.state.get(ID)?.seeks ?? 0;
+          const update = randomUpdate(random, plain, book.endOffset);
+          book.deliver({ ...update, ...(seeks > 0 && { seeks }) });
+        }
         const state = book.state.get(ID);
         if (state === undefined) throw new Error("detached");
         expect(sorted(book.state.pairs()), title).toEqual(sorted(book.stored));

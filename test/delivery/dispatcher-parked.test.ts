@@ -72,6 +72,27 @@ describe("dispatcher: what was parked goes on in the state before the dispatcher
   );
 });
 
+describe("dispatcher: fifo, a message that was gone on with fails for good before it is read", () => {
+  it.each(["dead", "settle"] as const)("released as %s it is not tried again", (action) => {
+    const h = new Harness("fifo", { onFailure: "stop" });
+    h.append(["k", "k"]);
+    h.consumer(1);
+    h.pump();
+    h.changeLeader();
+    h.consumer(1, 1000, { resumes: false });
+    const [resumed] = h.resume(1, [{ ranges: [[0, 1]] }]);
+    const request = h.dispatcher.nextRead(h.nowMs);
+    if (request === undefined) throw new Error("nothing is read");
+    h.settle(1, "reject", resumed?.number ?? 0);
+    h.replicate();
+    expect(h.dispatcher.progress().stoppedAt).toBe(0);
+    h.answer(request);
+    h.dispatcher.releaseParked(0, action);
+    h.replicate();
+    expect(drained(h)).toEqual([1]);
+  });
+});
+
 /** Replicates until nothing more is wanted. @returns how many updates that took */
 function updates(h: Harness): number {
   for (let count = 0; count < 50; count += 1) if (!h.replicate()) return count;

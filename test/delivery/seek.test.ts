@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import type { DeliveryRunner } from "../../src/delivery/delivery-runner.ts";
 import { seek } from "../../src/delivery/seek.ts";
-import { type Stage, stageOf, TOPIC_ID } from "./fake-partition.ts";
+import { BrokerError } from "../../src/model/errors.ts";
+import { type FakeStream, type Stage, stageOf, TOPIC_ID } from "./fake-partition.ts";
 import { rowOf, SUB } from "./support.ts";
 
 const BACK = { kind: "earliest", offset: 0, timeMs: 0 } as const;
@@ -47,6 +48,48 @@ describe("seek", () => {
     };
     const told = await stage.clock.until(seek(runnerOf(stage), BACK, false));
     expect(told).toEqual({ from: 2, to: 0, skippedMessages: 0, repeatedMessages: 2 });
+  });
+
+  describe("what a consumer said before it settles nothing behind it", () => {
+    async function givenTwo(): Promise<{ stage: Stage; stream: FakeStream; number: number }> {
+      const stage = await stageOf([rowOf()]);
+      stage.partition.append("a", "b");
+      const stream = stage.open();
+      await stage.clock.run(0);
+      return { stage, stream, number: stream.deliveries[0]?.deliveryNumber ?? 0 };
+    }
+
+    async function expectBoth({ clock, partition }: Stage, stream: FakeStream): Promise<void> {
+      await clock.run(1000);
+      expect(partition.deliveries.get(SUB)?.cursor).toBe(0);
+      expect(stream.offsets).toEqual([0, 1, 0, 1]);
+      expect(stream.settled).toEqual([1]);
+    }
+
+    it("proposed while the seek was under way", async () => {
+      const { number, stage, stream } = await givenTwo();
+      stage.partition.isHeld = true;
+      const sought = seek(runnerOf(stage), BACK, false);
+      await stage.clock.run(0);
+      stream.ack(1, number);
+      await stage.clock.run(0);
+      expect(stage.partition.commands.slice(-2).map(({ type }) => type)).toEqual([
+        "seek",
+        "deliver",
+      ]);
+      stage.partition.release();
+      await stage.clock.until(sought);
+      await expectBoth(stage, stream);
+    });
+
+    it("proposed again after a refusal", async () => {
+      const { number, stage, stream } = await givenTwo();
+      stage.partition.refusals.push(new BrokerError("OVERLOADED", "later"));
+      stream.ack(1, number);
+      await stage.clock.run(0);
+      await stage.clock.until(seek(runnerOf(stage), BACK, false));
+      await expectBoth(stage, stream);
+    });
   });
 
   it("a leader died before the consumer heard of it: what was given before is not gone on with", async () => {

@@ -6,7 +6,7 @@ describe("update plan", () => {
     const plan = new UpdatePlan();
     plan.ack(2, 4);
     plan.ack(6, 7);
-    plan.take("s", 0, undefined);
+    plan.take({ id: "s", seeks: 0 }, 0, undefined);
     plan.ack(9, 10);
     const acking = Array.from({ length: 12 }, (_, offset) => offset).filter((offset) =>
       plan.isAcking(offset),
@@ -20,7 +20,7 @@ describe("update plan", () => {
   it("asking for each of 200,000 messages costs far less than a second", () => {
     const plan = new UpdatePlan();
     for (let offset = 0; offset < 200_000; offset += 2) plan.ack(offset, offset + 1);
-    plan.take("s", 0, undefined);
+    plan.take({ id: "s", seeks: 0 }, 0, undefined);
     const before = performance.now();
     let count = 0;
     for (let offset = 0; offset < 200_000; offset += 1) if (plan.isAcking(offset)) count += 1;
