@@ -152,11 +152,12 @@ export class DeadLetters implements DeadLetterSink, RedriveSink {
 }
 
 /**
- * The same for every move of one message, another one for any other message: subscription, topic, partition and offset,
- * which do not fit into 64 bytes as they are.
+ * The same for every move of one death, another one for any other: subscription, topic, partition, offset and death, which do
+ * not fit into 64 bytes as they are.
  */
-export function messageIdOf({ origin, subscriptionId }: DeadLetter): string {
-  const name = `${subscriptionId}/${origin.topicId}/${origin.partition}/${origin.offset}`;
+export function messageIdOf({ death, origin, subscriptionId }: DeadLetter): string {
+  const { offset, partition, topicId } = origin;
+  const name = `${subscriptionId}/${topicId}/${partition}/${offset}/${death}`;
   return `dead/${digestOf(name)}`;
 }
 

@@ -5,7 +5,7 @@ import { BrokerError, isBrokerError } from "../model/errors.ts";
 import type { Offset } from "../model/positions.ts";
 import { readBatchHeader } from "../model/record-batch.ts";
 import { decodeBatch } from "../model/record-batch-decoder.ts";
-import { type DeadRecord, deadLetterOf } from "./dead-letter.ts";
+import { type DeadCause, type DeadRecord, deadLetterOf } from "./dead-letter.ts";
 import type { DeliveryMetrics } from "./delivery-metrics.ts";
 import type { DeliveryRunner } from "./delivery-runner.ts";
 import type { Failure } from "./failure-table.ts";
@@ -28,8 +28,9 @@ export interface MoverDeps {
 export class DeadLetterMover {
   readonly #runner: DeliveryRunner;
   readonly #deps: MoverDeps;
-  /** On their way, or there and not settled yet. */
+  /** On their way, or there and not settled yet; since the last seek. */
   readonly #known = new Set<Offset>();
+  #seeks: number;
   /** Whose move failed and is not to be tried yet. */
   readonly #waiting = new Map<Offset, Cancel>();
   /** Goes round, so that those that fail come last. */
@@ -43,6 +44,7 @@ export class DeadLetterMover {
   constructor(runner: DeliveryRunner, deps: MoverDeps) {
     this.#runner = runner;
     this.#deps = deps;
+    this.#seeks = runner.state.seeks;
   }
 
   /**
@@ -52,6 +54,7 @@ export class DeadLetterMover {
   look(): void {
     const { failures } = this.#runner.state;
     if (this.#isClosed || (failures.deadCount === 0 && this.#known.size === 0)) return;
+    this.#followSeek();
     for (const offset of this.#known) {
       if (failures.get(offset)?.isDead !== true) this.#known.delete(offset);
     }
@@ -61,6 +64,14 @@ export class DeadLetterMover {
       if (failure === undefined) return;
       this.#start(failure);
     }
+  }
+
+  /** What is dead since then died anew: its former letter, there or on its way, is none of this death. */
+  #followSeek(): void {
+    const { seeks } = this.#runner.state;
+    if (seeks === this.#seeks) return;
+    this.#seeks = seeks;
+    this.#known.clear();
   }
 
   close(): void {
@@ -91,27 +102,29 @@ export class DeadLetterMover {
 
   #start(failure: Failure): void {
     const { offset } = failure;
+    const { seeks } = this.#runner.state;
+    const isCurrent = (): boolean => this.#runner.state.seeks === seeks;
     this.#known.add(offset);
     this.#underWay += 1;
-    this.#move(failure).then(
+    this.#move({ ...failure, seeks }).then(
       () => {
         this.#underWay -= 1;
         if (this.#isClosed) return;
         this.#delayMs = 0;
         this.#delayGrowsMs = 0;
         this.#deps.metrics.deadLetter(this.#runner.row.definition.name, "moved");
-        this.#runner.deadMoved(offset);
+        if (isCurrent()) this.#runner.deadMoved(offset);
         this.look();
       },
       (error: unknown) => {
         this.#underWay -= 1;
-        this.#known.delete(offset);
+        if (isCurrent()) this.#known.delete(offset);
         if (!this.#isClosed) this.#failed(offset, error);
       },
     );
   }
 
-  async #move(failure: Failure): Promise<void> {
+  async #move(failure: Failure & DeadCause): Promise<void> {
     const { partition, row } = this.#runner;
     const feed = new RecordFeed(partition);
     const { batches } = await feed.offsets([failure.offset], 1);

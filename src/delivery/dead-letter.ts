@@ -12,6 +12,8 @@ const CUT_BYTES = DEAD_HEADER.CUT.length + CUT_PARTS.join(",").length;
 
 /** What is known of the failures of a message. */
 export interface DeadCause {
+  /** Seeks before it died. */
+  readonly seeks: number;
   readonly failed: number;
   readonly attempts: readonly {
     readonly timeMs: number;
@@ -72,7 +74,8 @@ export function deadLetterOf(
   const { key, value } = content;
   const { timestampMs } = record;
   const { name: subscription } = definition;
-  return { topic, subscription, subscriptionId, origin, key, value, headers, timestampMs };
+  const death = `${cause.seeks}/${cause.failed}/${last?.timeMs ?? 0}`;
+  return { topic, subscription, subscriptionId, origin, death, key, value, headers, timestampMs };
 }
 
 function reasonOf(cause: string | undefined): string {

@@ -95,6 +95,8 @@ export interface DeadLetter {
     readonly partition: PartitionIndex;
     readonly offset: Offset;
   };
+  /** The same for every move of one death; another one when a seek brought the message back and it died again. */
+  readonly death: string;
   readonly key: Buffer | undefined;
   readonly value: Buffer | undefined;
   /** Those of the message, then those that say why it is here. */

@@ -16,6 +16,7 @@ import {
   pairsOf,
 } from "./delivery-form.ts";
 import type { DeliveryRunner } from "./delivery-runner.ts";
+import { OUTSTANDING_MAX } from "./dispatch-core.ts";
 import type { ConsumerInfo, LostDelivery, OutgoingDelivery } from "./dispatch-types.ts";
 import { AnswerDraft, type PushAnswer } from "./push-answer.ts";
 import { type Channel, PushChannels } from "./push-channels.ts";
@@ -75,7 +76,7 @@ export class PushSession implements RunnerConsumer {
   #isBlocked = false;
   #blockedAnswers = 0;
   #isPaused = false;
-  /** Refused settlements since one was confirmed. */
+  /** Refused settlements since one was confirmed, without one for each message that went out. */
   #refusedCount = 0;
   readonly #congested = new Map<DeliveryRunner, () => void>();
   #leaveMemory: (() => void) | undefined;
@@ -201,6 +202,7 @@ export class PushSession implements RunnerConsumer {
   deliver(number: number, delivery: OutgoingDelivery<Buffer>): void {
     const { batch, cost, redeliveries } = delivery;
     const content = this.#contentOf(number, delivery);
+    this.#mayBeRefused(cost.messages);
     this.#credit.refund(0, cost.bytes - costOf(content));
     const head = { channel: number, deliveryNumber: delivery.number, resumed: [] };
     const bytes = this.#open.form === "batches" ? content.batch.length : batch.bytes;
@@ -228,6 +230,7 @@ export class PushSession implements RunnerConsumer {
   ): void {
     const content = { batch: NOTHING, ranges: [], messages: [], redeliveries: [] };
     const resumed = pairsOf(ranges);
+    for (const [from, to] of ranges) this.#mayBeRefused(to - from);
     this.#draft.delivery({ channel: number, deliveryNumber, resumed, ...content }, 0);
     this.#scheduleFlush();
   }
@@ -239,7 +242,7 @@ export class PushSession implements RunnerConsumer {
   }
 
   settled(number: number): void {
-    this.#refusedCount = 0;
+    this.#refusedCount = Math.min(this.#refusedCount, 0);
     this.#draft.settled(number);
     this.#scheduleFlush();
   }
@@ -304,6 +307,11 @@ export class PushSession implements RunnerConsumer {
       if (!isBrokerError(error)) throw error;
       this.refused(message.number, error);
     }
+  }
+
+  /** What is taken back makes a settlement of each of its messages stale, through no fault of the consumer. */
+  #mayBeRefused(messages: number): void {
+    this.#refusedCount = Math.max(this.#refusedCount - messages, -OUTSTANDING_MAX);
   }
 
   /** To refuse costs more than to settle: a client that only ever settles what it does not have is not served for ever. */

@@ -60,8 +60,11 @@ export const PARKED_FETCHES_MAX = 20_000;
 export const PUSH_SESSIONS_MAX = 10_000;
 /** Channels (led partitions of the subscription) of one push session. Beyond: the channel ends with OVERLOADED at once. */
 export const CHANNELS_PER_SESSION_MAX = 4096;
-/** Settlements of one stream that may be refused while none is confirmed. Beyond: the stream is ended with OVERLOADED. */
-export const REFUSED_SETTLES_MAX = 10_000;
+/**
+ * Settlements of one stream that may be refused while none is confirmed, besides one for each message that it was given.
+ * Beyond: the stream is ended with OVERLOADED.
+ */
+export const REFUSED_SETTLES_MAX = 3000;
 /** Topic name, characters, inclusive. */
 export const TOPIC_NAME_CHARACTERS_MAX = 200;
 export const PARTITIONS_PER_TOPIC_MAX = 4096;

@@ -14,6 +14,7 @@ import { VirtualClock } from "../support/virtual-clock.ts";
 function letterOf(
   offset: number,
   subscriptionId = "5b000000-0000-4000-8000-000000000001",
+  death = "0/16/1700000000000",
 ): DeadLetter {
   const topicId = "6f1d2c8e-0000-4000-8000-000000000001" as TopicId;
   return {
@@ -21,6 +22,7 @@ function letterOf(
     subscription: "bills",
     subscriptionId,
     origin: { topic: "orders", topicId, partition: 4095, offset },
+    death,
     key: undefined,
     value: Buffer.from("v"),
     headers: [],
@@ -52,12 +54,13 @@ function setUp(): { readonly letters: DeadLetters; readonly requests: PublishReq
 }
 
 describe("dead letters", () => {
-  it("id: the same for every move of a message, and of no other one; it fits", () => {
+  it("id: the same for every move of a death, and of no other one; it fits", () => {
     const id = messageIdOf(letterOf(Number.MAX_SAFE_INTEGER));
     expect(Buffer.byteLength(id)).toBeLessThanOrEqual(MESSAGE_ID_BYTES_MAX);
     expect(messageIdOf(letterOf(Number.MAX_SAFE_INTEGER))).toBe(id);
     expect(messageIdOf(letterOf(7))).not.toBe(id);
     expect(messageIdOf(letterOf(7))).not.toBe(messageIdOf(letterOf(7, "other")));
+    expect(messageIdOf(letterOf(7, "s", "0/1/5"))).not.toBe(messageIdOf(letterOf(7, "s", "1/1/5")));
   });
 
   it("acks: all of them, for letters and for those that are tried again, whatever the topic asks for", async () => {

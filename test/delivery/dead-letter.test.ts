@@ -24,7 +24,7 @@ class NamedPartition extends FakePartition {
 
 function died(topic: string, headers: readonly RecordHeader[], attempts = [attempt(1)]) {
   const record = { offset: 7, timestampMs: 50, key: undefined, value: Buffer.from("v"), headers };
-  const cause = { failed: attempts.length, attempts };
+  const cause = { seeks: 0, failed: attempts.length, attempts };
   const letter = deadLetterOf(rowOf(), new NamedPartition(topic), record, cause);
   if (letter === undefined) throw new Error("no letter");
   const facts = deadFactsOf(letter.headers);
@@ -152,7 +152,7 @@ describe("dead letters: filters", () => {
 describe("dead letters: what does not fit", () => {
   function letterOf(content: { key?: Buffer; value?: Buffer; headers?: readonly RecordHeader[] }) {
     const empty = { offset: 7, timestampMs: 50, key: undefined, value: undefined, headers: [] };
-    const cause = { failed: 1, attempts: [attempt(1, "x".repeat(1000))] };
+    const cause = { seeks: 0, failed: 1, attempts: [attempt(1, "x".repeat(1000))] };
     const letter = deadLetterOf(rowOf(), new FakePartition(), { ...empty, ...content }, cause);
     if (letter === undefined) throw new Error("no letter");
     const builder = new BatchBuilder();

@@ -6,7 +6,7 @@ import { progressOf } from "../../src/delivery/progress.ts";
 import { seek } from "../../src/delivery/seek.ts";
 import { BrokerError } from "../../src/model/errors.ts";
 import { DEAD_HEADER } from "../../src/model/headers.ts";
-import type { FakePartition, Stage } from "./fake-partition.ts";
+import type { FakePartition, FakeStream, Stage } from "./fake-partition.ts";
 import { APPEND_TIME_MS, stageOf, TOPIC_ID } from "./fake-partition.ts";
 import { rowOf, SUB } from "./support.ts";
 
@@ -400,7 +400,7 @@ describe("partition deliveries: dead letters", () => {
 
 describe("partition deliveries: dead letters that can not be moved", () => {
   /** Rejects everything that it is given. */
-  async function rejected(stage: Stage): Promise<void> {
+  async function rejected(stage: Stage): Promise<FakeStream> {
     const stream = stage.open();
     await stage.clock.run(0);
     for (const [at, { deliveryNumber }] of stream.deliveries.entries()) {
@@ -409,6 +409,7 @@ describe("partition deliveries: dead letters that can not be moved", () => {
       stream.say({ settle: [{ ...settle, ...rest }] });
     }
     await stage.clock.run(0);
+    return stream;
   }
 
   it("wait by themselves: the others are moved meanwhile", async () => {
@@ -472,6 +473,36 @@ describe("partition deliveries: dead letters that can not be moved", () => {
     expect(cursorOf(stage.partition)).toBe(0);
     const dead = stage.partition.deliveries.get(SUB);
     expect([dead?.failures.deadCount, dead?.settled.settledAbove]).toEqual([0, 0]);
+  });
+
+  it("seek: a message that dies anew right after it is moved anew, as another death", async () => {
+    const letters: DeadLetter[] = [];
+    let arrived = (): void => undefined;
+    const publish = (letter: DeadLetter): Promise<void> => {
+      letters.push(letter);
+      return new Promise((resolve) => {
+        arrived = resolve;
+      });
+    };
+    const stage = await stageOf([rowOf()], { sink: { publish } });
+    stage.partition.append("v");
+    const first = await rejected(stage);
+    // Settled as moved, and the seek is applied before that is replicated.
+    const propose = stage.partition.propose.bind(stage.partition);
+    stage.partition.propose = async (command) => {
+      if (command.type === "seek") arrived();
+      for (let turn = 0; turn < 10; turn += 1) await Promise.resolve();
+      return propose(command);
+    };
+    const back = { kind: "earliest", offset: 0, timeMs: 0 } as const;
+    await stage.clock.until(seek(runnerOf(stage), back, false));
+    first.close();
+    await rejected(stage);
+    expect(letters).toHaveLength(2);
+    expect(letters[0]?.death).not.toBe(letters[1]?.death);
+    arrived();
+    await stage.clock.run(1000);
+    expect(cursorOf(stage.partition)).toBe(1);
   });
 
   it("a batch that can not be decoded: its bytes go once, every letter says so", async () => {

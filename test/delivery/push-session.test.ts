@@ -341,6 +341,27 @@ describe("push session: delivering and settling", () => {
     expect(senseless.refusals).toHaveLength(REFUSED_SETTLES_MAX + 1);
   });
 
+  it("exclusive: a failure that takes back more than the limit does not end the stream of who returns it all", async () => {
+    const count = 2 * REFUSED_SETTLES_MAX;
+    const stage = await stageOf([rowOf({ mode: "exclusive" })]);
+    stage.partition.append(...Array.from({ length: count }, (_, at) => `${at}`));
+    const stream = stage.open({}, { messages: count, bytes: 100_000_000 });
+    await stage.clock.run(0);
+    const { deliveryNumber = 0 } = stream.deliveries[0] ?? {};
+    stream.nack(1, deliveryNumber, [0, 1]);
+    for (let offset = 1; offset < count; offset += 1) {
+      const release = { number: offset + 1, channel: 0, deliveryNumber, kind: "release" } as const;
+      const rest = { ranges: [offset, 1], cumulative: false, retryAtMs: 0, error: "" };
+      stream.say({ settle: [{ ...release, ...rest }] });
+    }
+    await stage.clock.run(10);
+    expect(stream.refusals.length).toBeGreaterThan(REFUSED_SETTLES_MAX);
+    expect(stream.error).toBe(undefined);
+    // What it was never given is nonsense all the same.
+    for (let more = 0; more <= 2 * REFUSED_SETTLES_MAX; more += 1) stream.ack(count + more, 4711);
+    expect(stream.error).toMatchObject({ reason: "OVERLOADED" });
+  });
+
   it("a refused entry: the settlement is not forgotten", async () => {
     const stage = await stageOf([rowOf()]);
     stage.partition.append("a");
