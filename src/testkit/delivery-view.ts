@@ -94,20 +94,31 @@ export class DeliveryView {
 
   /** First time at which one of these was asked for and was not refused, over some deliveries; infinite: never. */
   askedMs(deliveries: Iterable<number>, verdicts: readonly Verdict[]): number {
-    const { settlements } = this.#facts.delivery;
     let first = Number.POSITIVE_INFINITY;
-    for (const delivery of deliveries) {
-      for (const settlement of this.settlementsOf(delivery)) {
-        if (settlements.isRefused(settlement)) continue;
-        if (!verdicts.includes(settlements.verdictOf(settlement))) continue;
-        first = Math.min(first, settlements.askedMs.at(settlement));
-      }
-    }
+    for (const ms of this.#timesAsked(deliveries, verdicts)) first = Math.min(first, ms);
     return first;
+  }
+
+  /** Last time of the same kind; -infinite: never. */
+  lastAskedMs(deliveries: Iterable<number>, verdicts: readonly Verdict[]): number {
+    let last = Number.NEGATIVE_INFINITY;
+    for (const ms of this.#timesAsked(deliveries, verdicts)) last = Math.max(last, ms);
+    return last;
   }
 
   isDead(message: number): boolean {
     return this.#dead.has(message);
+  }
+
+  /** The last reset that certainly went back to before the message. */
+  lastRewindOf(message: number): SubscriptionReset | undefined {
+    const offset = this.#facts.delivery.messages.offset.at(message);
+    let last: SubscriptionReset | undefined;
+    for (const { event } of this.#resetsOf(message)) {
+      if (event.outcome !== "done" || event.offset > offset) continue;
+      if (last === undefined || event.beganMs > last.beganMs) last = event;
+    }
+    return last;
   }
 
   /** A reset may have gone back to before the message, between two times. */
@@ -241,6 +252,17 @@ export class DeliveryView {
       this.#filters.set(subscription, filters);
     }
     return filters;
+  }
+
+  *#timesAsked(deliveries: Iterable<number>, verdicts: readonly Verdict[]): Generator<number> {
+    const { settlements } = this.#facts.delivery;
+    for (const delivery of deliveries) {
+      for (const settlement of this.settlementsOf(delivery)) {
+        if (settlements.isRefused(settlement)) continue;
+        if (!verdicts.includes(settlements.verdictOf(settlement))) continue;
+        yield settlements.askedMs.at(settlement);
+      }
+    }
   }
 
   #resetsOf(message: number): readonly OfLane<SubscriptionReset>[] {

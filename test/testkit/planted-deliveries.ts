@@ -199,6 +199,20 @@ export const PLANTED_DELIVERIES: readonly Planted[] = [
   },
   {
     kind: "lost-message",
+    how: "a reset brought it back, and what had been acknowledged before settles it",
+    bad: shared().sent("a").deliver("c", "1.1", "a").acked("c", "1.1", "a").reset(0).atRest(),
+    because: "it was acknowledged once more",
+    good: shared()
+      .sent("a")
+      .deliver("c", "1.1", "a")
+      .acked("c", "1.1", "a")
+      .reset(0)
+      .deliver("c", "1.2", "a")
+      .ask("c", "1.2", "ack", "a")
+      .atRest(),
+  },
+  {
+    kind: "lost-message",
     how: "left behind at rest",
     bad: shared().sent("a").atRest("a"),
     because: "it waits behind a parked message of its key",

@@ -132,7 +132,8 @@ function judgeSettled(
 ): void {
   const { deliveryView, facts } = evidence;
   const rows = deliveryView.deliveriesOf(message);
-  if (deliveryView.askedMs(rows, ["ack"]) <= lane.final.event.atMs) return;
+  const wasAsked = deliveryView.askedMs(rows, ["ack"]) <= lane.final.event.atMs;
+  if (wasAsked && !isAskedBeforeReset(evidence, message, rows)) return;
   if (deliveryView.isUnparked(message, true)) return;
   const definition = definitionOf(evidence, lane);
   if (mayBeDead(evidence, message, rows, lane)) {
@@ -144,12 +145,23 @@ function judgeSettled(
     );
     return;
   }
+  const text = wasAsked
+    ? "brought back by a reset, not acknowledged since, and settled in the end"
+    : "delivered, never acknowledged, and settled in the end";
   found("lost-message", () =>
-    about(
-      ...([facts, message, row, "delivered, never acknowledged, and settled in the end"] as const),
-      proofOf(evidence, message, row, lane),
-    ),
+    about(facts, message, row, text, proofOf(evidence, message, row, lane)),
   );
+}
+
+/** A reset brought it back after all acks of it had been asked for: none of them settles it any more. */
+function isAskedBeforeReset(
+  { deliveryView }: Evidence,
+  message: number,
+  rows: readonly number[],
+): boolean {
+  const reset = deliveryView.lastRewindOf(message);
+  if (reset === undefined || !deliveryView.isKept(message, reset.beganMs, reset.atMs)) return false;
+  return deliveryView.lastAskedMs(rows, ["ack"]) < reset.beganMs;
 }
 
 /** Not settled in the end: no ack of it was confirmed, and it stays behind something that failed for good. */
