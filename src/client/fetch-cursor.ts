@@ -3,15 +3,13 @@ import { BrokerError } from "../model/errors.ts";
 import { checkBatch } from "../model/record-batch.ts";
 import { batchesIn } from "../model/record-batch-decoder.ts";
 import type { CursorBatches } from "../rpc/generated/flotilla-v1.ts";
+import { CursorReach } from "./cursor-reach.ts";
 import { ReceivedBatch } from "./received-batch.ts";
 
 /** The stream that serves a cursor (fetch-stream.ts). */
 export interface CursorStream {
-  readonly isOver: boolean;
   /** The cursor wants nothing more from it. */
   leave(cursor: FetchCursor): void;
-  /** The application took so many bytes: the broker may send as many again. */
-  consumed(bytes: number): void;
 }
 
 export class FetchCursor {
@@ -28,10 +26,7 @@ export class FetchCursor {
   stream: CursorStream | undefined;
   /** Its number on the stream. */
   cursorId = -1;
-  /** Failures since the last batch. */
-  attempt = 0;
-  /** Since when it is without a leader, monotonic ms. */
-  lostSinceMs: number | undefined;
+  readonly reach: CursorReach = new CursorReach();
 
   constructor(topic: string, partition: number, nextOffset: number, endOffset: number) {
     this.topic = topic;

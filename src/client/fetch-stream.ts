@@ -1,4 +1,4 @@
-// One fetch stream of a reader to one broker, with the cursors whose partitions that broker leads, and their shared credit.
+// One fetch stream of a reader to one broker, with the cursors whose partitions that broker leads.
 import { BrokerError } from "../model/errors.ts";
 import { PROTOCOL_VERSION_MAX } from "../model/limits.ts";
 import type {
@@ -11,9 +11,10 @@ import { fetchService } from "../rpc/methods.ts";
 import type { Connection, MessageStream } from "../rpc/ports.ts";
 import type { CursorStream, FetchCursor } from "./fetch-cursor.ts";
 
-/** What a stream tells its reader. */
+/** What a stream tells whoever made it. */
 export interface FetchStreamEvents {
-  onData(cursor: FetchCursor, data: CursorBatches): void;
+  /** @param cursor undefined: it has left; what came for it costs credit nevertheless */
+  onData(stream: FetchStream, data: CursorBatches, cursor: FetchCursor | undefined): void;
   onCursorError(cursor: FetchCursor, error: CursorError): void;
   /** The stream is over; its cursors have to go elsewhere. */
   onEnd(stream: FetchStream, cursors: readonly FetchCursor[], error: BrokerError): void;
@@ -24,26 +25,12 @@ export class FetchStream implements CursorStream {
   readonly #stream: MessageStream<FetchRequest, FetchResponse>;
   readonly #events: FetchStreamEvents;
   readonly #cursors = new Map<number, FetchCursor>();
-  readonly #shareBytes: number;
   #nextId = 0;
-  /** Consumed and not granted anew yet. */
-  #owedBytes: number;
   #isOver = false;
 
-  /**
-   * @param shareBytes credit that the broker has when everything is consumed
-   * @param grantBytes credit to begin with
-   * @throws BrokerError CLOSED
-   */
-  constructor(
-    connection: Connection,
-    credit: { readonly shareBytes: number; readonly grantBytes: number },
-    events: FetchStreamEvents,
-  ) {
+  constructor(connection: Connection, events: FetchStreamEvents) {
     this.endpoint = connection.endpoint;
     this.#events = events;
-    this.#shareBytes = credit.shareBytes;
-    this.#owedBytes = credit.grantBytes;
     this.#stream = connection.bidi(fetchService.fetch);
     this.#stream.onMessage = (answer) => this.#onAnswer(answer);
     this.#stream.onEnd = (error) => {
@@ -51,18 +38,18 @@ export class FetchStream implements CursorStream {
     };
   }
 
-  get isOver(): boolean {
-    return this.#isOver;
+  /** It serves no cursor. */
+  get isIdle(): boolean {
+    return this.#cursors.size === 0;
   }
 
-  open(cursor: FetchCursor, topicId: string): void {
+  /** @param creditBytes what the broker may send beyond what was granted before */
+  open(cursor: FetchCursor, topicId: string, creditBytes: number): void {
     const id = this.#nextId;
     this.#nextId += 1;
     cursor.stream = this;
     cursor.cursorId = id;
     this.#cursors.set(id, cursor);
-    const creditBytes = this.#owedBytes;
-    this.#owedBytes = 0;
     const opening = {
       cursor: id,
       topicId,
@@ -82,13 +69,8 @@ export class FetchStream implements CursorStream {
     if (!this.#isOver) this.#stream.send({ open: [], close: [cursor.cursorId], creditBytes: 0 });
   }
 
-  /** Granted in larger pieces. */
-  consumed(bytes: number): void {
-    this.#owedBytes += bytes;
-    if (this.#isOver || this.#owedBytes < this.#shareBytes / 4) return;
-    const creditBytes = this.#owedBytes;
-    this.#owedBytes = 0;
-    this.#stream.send({ open: [], close: [], creditBytes });
+  grant(creditBytes: number): void {
+    if (!this.#isOver) this.#stream.send({ open: [], close: [], creditBytes });
   }
 
   /** Ends the stream without telling anybody. */
@@ -102,11 +84,8 @@ export class FetchStream implements CursorStream {
 
   #onAnswer(answer: FetchResponse): void {
     for (const data of answer.data) {
-      const cursor = this.#cursors.get(data.cursor);
       if (this.#isOver) return;
-      if (cursor !== undefined) this.#events.onData(cursor, data);
-      // What came for a cursor that has left costs credit nevertheless.
-      else this.consumed(data.batches.reduce((sum, batch) => sum + batch.length, 0));
+      this.#events.onData(this, data, this.#cursors.get(data.cursor));
     }
     for (const error of answer.errors) {
       const cursor = this.#cursors.get(error.cursor);

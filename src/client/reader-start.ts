@@ -26,7 +26,7 @@ export interface ReaderOptions {
   readonly from?: StartPosition | undefined;
   /** "end": ends at what was committed when the reader started. Default: goes on for ever. */
   readonly until?: "end" | undefined;
-  /** Bytes received and not consumed, all brokers together; default 8 MiB. */
+  /** Bytes received and not consumed, all brokers together; default 8 MiB, at least 64 KiB. */
   readonly creditBytes?: number | undefined;
   /** Default true. */
   readonly verifyChecksums?: boolean | undefined;

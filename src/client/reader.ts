@@ -6,8 +6,9 @@ import type { CursorBatches, CursorError } from "../rpc/generated/flotilla-v1.ts
 import { errorOfReason } from "../rpc/status.ts";
 import { backoffMs, ROUTING_PAUSE_MS_MAX } from "./backoff.ts";
 import type { ClientDeps } from "./client-deps.ts";
-import type { CursorStream, FetchCursor } from "./fetch-cursor.ts";
-import { FetchStream, type FetchStreamEvents } from "./fetch-stream.ts";
+import type { FetchCursor } from "./fetch-cursor.ts";
+import type { FetchStream } from "./fetch-stream.ts";
+import { type FetchEvents, FetchStreams } from "./fetch-streams.ts";
 import { asFlotillaError, cancelled, FlotillaError } from "./flotilla-error.ts";
 import { BatchIterator, type BatchSource, MessageIterator } from "./reader-iterators.ts";
 import { findStart, type ReaderOptions } from "./reader-start.ts";
@@ -28,31 +29,25 @@ export interface Reader extends AsyncIterable<ReceivedMessage> {
 }
 
 const MIB = 1024 * 1024;
-const CREDIT_BYTES_MIN = 64 * 1024;
 const UNAVAILABLE_TIMEOUT_MS = 120_000;
-/** Damage that comes again this often is not the network's. */
-const DAMAGED_MAX = 3;
 
 interface Delivery {
   readonly batch: ReceivedBatch;
-  readonly cursor: FetchCursor;
   /** Whose credit it used. */
-  readonly stream: CursorStream | undefined;
+  readonly stream: FetchStream;
 }
 
-export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
+export class ClusterReader implements Reader, BatchSource, FetchEvents {
   readonly #deps: ClientDeps;
   readonly #options: ReaderOptions;
   readonly #onClosed: (reader: ClusterReader) => void;
-  readonly #creditBytes: number;
   readonly #abort = new AbortController();
   readonly #cursors = new Map<number, FetchCursor>();
-  readonly #streams = new Map<string, FetchStream>();
+  readonly #streams: FetchStreams;
   #route: TopicRoute | undefined;
   /** Received and not consumed; from #taken on. */
   #queue: Delivery[] = [];
   #taken = 0;
-  #queuedBytes = 0;
   #current: Delivery | undefined;
   #news: Deferred<void> | undefined;
   #starting: Promise<void> | undefined;
@@ -65,7 +60,7 @@ export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
     this.#deps = deps;
     this.#options = options;
     this.#onClosed = onClosed;
-    this.#creditBytes = Math.max(CREDIT_BYTES_MIN, options.creditBytes ?? 8 * MIB);
+    this.#streams = new FetchStreams(deps.connections, options.creditBytes ?? 8 * MIB, this);
     const { signal } = options;
     if (signal?.aborted === true) this.#onAbort();
     else signal?.addEventListener("abort", this.#onAbort, { once: true });
@@ -97,8 +92,7 @@ export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
       this.#isClosed = true;
       this.#options.signal?.removeEventListener("abort", this.#onAbort);
       this.#abort.abort(new BrokerError("CLOSED", "the reader was closed"));
-      for (const stream of this.#streams.values()) stream.close();
-      this.#streams.clear();
+      this.#streams.close();
       this.#queue = [];
       this.#taken = 0;
       this.#tell();
@@ -148,9 +142,9 @@ export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
     }
   }
 
-  // --- FetchStreamEvents
+  // --- FetchEvents
 
-  onData(cursor: FetchCursor, data: CursorBatches): void {
+  onData(cursor: FetchCursor, data: CursorBatches, stream: FetchStream): void {
     const received: ReceivedBatch[] = [];
     let failure: BrokerError | undefined;
     try {
@@ -159,29 +153,25 @@ export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
       if (!isBrokerError(error)) throw error;
       failure = error;
     }
-    const { stream } = cursor;
     let bytes = 0;
     for (const chunk of data.batches) bytes += chunk.length;
     for (const batch of received) {
       bytes -= batch.bytes.length;
-      this.#queuedBytes += batch.bytes.length;
-      this.#queue.push({ batch, cursor, stream });
+      this.#queue.push({ batch, stream });
     }
-    // Skipped bytes were taken, too.
-    stream?.consumed(bytes);
+    if (received.length > 0) cursor.reach.progressed();
     if (failure !== undefined) this.#onDamage(cursor, failure);
-    else if (received.length > 0) {
-      cursor.attempt = 0;
-      cursor.lostSinceMs = undefined;
-    }
-    if (cursor.isDone) stream?.leave(cursor);
+    else if (cursor.isDone) this.#streams.finish(cursor);
+    // Skipped bytes were taken, too.
+    this.#streams.consumed(stream, bytes);
     this.#tell();
   }
 
   onCursorError(cursor: FetchCursor, { reason, message, metadata }: CursorError): void {
     const error = errorOfReason(reason, message, metadata);
+    cursor.reach.left(this.#deps.clock.monotonicMs());
     if (!error.retryable) {
-      this.#fail(this.#explained(error, cursor));
+      this.#fail(unreadable(cursor, error));
       return;
     }
     const { leaderEndpoint, leaderEpoch, retryAfterMs } = error.fields;
@@ -199,17 +189,18 @@ export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
         route.hint(cursor.partition, leaderEndpoint, epoch);
     }
     const pauseMs = typeof retryAfterMs === "number" ? retryAfterMs : undefined;
-    this.#reopen(cursor, isHint && cursor.attempt < 3 ? 0 : pauseMs, !isHint);
+    const isQuick = isHint && cursor.reach.attempt < 3;
+    this.#retry(cursor, error, isQuick ? 0 : pauseMs, !isHint);
   }
 
-  onEnd(stream: FetchStream, cursors: readonly FetchCursor[], error: BrokerError): void {
-    if (this.#streams.get(stream.endpoint) === stream) this.#streams.delete(stream.endpoint);
-    if (this.#isClosed) return;
-    const { endpoint } = stream;
+  onLost(endpoint: string, cursors: readonly FetchCursor[], error: BrokerError): void {
+    if (this.#isOver) return;
     this.#deps.log.debug({ endpoint, reason: error.reason }, "fetch stream ended");
+    const nowMs = this.#deps.clock.monotonicMs();
     for (const cursor of cursors) {
       this.#route?.disown(cursor.partition, endpoint);
-      this.#reopen(cursor, cursor.attempt === 0 ? 0 : undefined, true);
+      cursor.reach.left(nowMs);
+      this.#retry(cursor, error, cursor.reach.attempt === 0 ? 0 : undefined, true);
     }
   }
 
@@ -238,7 +229,7 @@ export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
 
   #attach(cursor: FetchCursor): void {
     const route = this.#route;
-    if (this.#isClosed || route === undefined || cursor.isDone) return;
+    if (this.#isOver || route === undefined || cursor.isDone) return;
     if (route.isGone) {
       const { topic } = cursor;
       const text = `topic "${topic}" was deleted`;
@@ -247,50 +238,55 @@ export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
     }
     const leader = route.leaderOf(cursor.partition);
     if (leader === undefined) {
-      this.#reopen(cursor, undefined, true);
+      this.#retry(cursor, undefined, undefined, true);
       return;
     }
     try {
-      this.#streamTo(leader.endpoint).open(cursor, route.topicId);
+      const brokers = (): number => this.#brokersOf(route);
+      this.#streams.open(cursor, route.topicId, leader.endpoint, brokers);
+      cursor.reach.opened(this.#deps.clock.monotonicMs());
     } catch (error) {
       this.#fail(asFlotillaError(error, "not-applied"));
     }
   }
 
-  #streamTo(endpoint: string): FetchStream {
-    const known = this.#streams.get(endpoint);
-    if (known !== undefined) return known;
+  /** Those that lead the reader's partitions; all that are unknown count as one. */
+  #brokersOf(route: TopicRoute): number {
     const leaders = new Set<string | undefined>();
     for (const { partition } of this.#cursors.values()) {
-      leaders.add(this.#route?.leaderOf(partition)?.endpoint);
+      leaders.add(route.leaderOf(partition)?.endpoint);
     }
-    const shareBytes = Math.max(CREDIT_BYTES_MIN, this.#creditBytes / Math.max(1, leaders.size));
-    // What an earlier stream has sent and the application has not taken yet counts as well.
-    const grantBytes = Math.max(CREDIT_BYTES_MIN, shareBytes - this.#queuedBytes);
-    const connection = this.#deps.connections.get(endpoint, "fetch");
-    const credit = { shareBytes: Math.floor(shareBytes), grantBytes: Math.floor(grantBytes) };
-    const stream = new FetchStream(connection, credit, this);
-    this.#streams.set(endpoint, stream);
-    return stream;
+    return leaders.size;
   }
 
-  /** @param pauseMs undefined: by the number of failures @param isStale ask for metadata first */
-  #reopen(cursor: FetchCursor, pauseMs: number | undefined, isStale: boolean): void {
-    const { clock, metadata, random } = this.#deps;
-    if (this.#isClosed || this.#failure !== undefined) return;
-    const nowMs = clock.monotonicMs();
-    cursor.lostSinceMs ??= nowMs;
+  /**
+   * A cursor's leader was not reached.
+   * @param error undefined: none is known
+   * @param pauseMs undefined: by the number of failures
+   * @param isStale ask for metadata first
+   */
+  #retry(
+    cursor: FetchCursor,
+    error: BrokerError | undefined,
+    pauseMs: number | undefined,
+    isStale: boolean,
+  ): void {
+    if (this.#isOver) return;
+    const { clock, random } = this.#deps;
+    const { attempt } = cursor.reach;
+    const lostMs = cursor.reach.failed(clock.monotonicMs(), error);
     const limitMs = this.#options.unavailableTimeoutMs ?? UNAVAILABLE_TIMEOUT_MS;
-    if (nowMs - cursor.lostSinceMs > limitMs) {
-      const { topic, partition } = cursor;
-      const text = `no leader of ${topic}/${partition} could be reached for ${limitMs} ms`;
-      this.#fail(new FlotillaError("LEADER_UNKNOWN", text, { topic, partition }));
-      return;
+    if (lostMs > limitMs) this.#fail(unreachable(cursor, limitMs));
+    else {
+      const delayMs = pauseMs ?? backoffMs(random, attempt, ROUTING_PAUSE_MS_MAX);
+      this.#reopen(cursor, delayMs, isStale);
     }
-    const delayMs = pauseMs ?? backoffMs(random, cursor.attempt, ROUTING_PAUSE_MS_MAX);
-    cursor.attempt += 1;
+  }
+
+  #reopen(cursor: FetchCursor, delayMs: number, isStale: boolean): void {
+    const { clock, metadata } = this.#deps;
     clock.schedule(delayMs, () => {
-      if (this.#isClosed || this.#failure !== undefined || cursor.stream !== undefined) return;
+      if (this.#isOver || cursor.stream !== undefined) return;
       if (!isStale) {
         this.#attach(cursor);
         return;
@@ -298,25 +294,22 @@ export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
       metadata.refresh(cursor.topic).then(
         () => this.#attach(cursor),
         (error: unknown) => {
-          if (isBrokerError(error) && !error.retryable) this.#fail(asFlotillaError(error));
-          else this.#reopen(cursor, undefined, true);
+          if (this.#isOver) return;
+          const known = isBrokerError(error) ? error : undefined;
+          if (known?.retryable === false) this.#fail(asFlotillaError(known));
+          else this.#retry(cursor, known, undefined, true);
         },
       );
     });
   }
 
   #onDamage(cursor: FetchCursor, error: BrokerError): void {
+    const { clock, random } = this.#deps;
     cursor.stream?.leave(cursor);
-    if (error.reason === "MALFORMED_BATCH" || cursor.attempt >= DAMAGED_MAX) {
-      this.#fail(asFlotillaError(error, "not-applied"));
-    } else this.#reopen(cursor, undefined, false);
-  }
-
-  #explained(error: BrokerError, cursor: FetchCursor): FlotillaError {
-    const { topic, partition, nextOffset } = cursor;
-    const text = `${topic}/${partition} cannot be read on from offset ${nextOffset}: ${error.message}`;
-    const fields = { ...error.fields, topic, partition, offset: nextOffset };
-    return new FlotillaError(error.reason, text, fields, "not-applied", { cause: error });
+    cursor.reach.left(clock.monotonicMs());
+    const before = error.reason === "MALFORMED_BATCH" ? undefined : cursor.reach.damaged();
+    if (before === undefined) this.#fail(asFlotillaError(error, "not-applied"));
+    else this.#reopen(cursor, backoffMs(random, before, ROUTING_PAUSE_MS_MAX), false);
   }
 
   // --- handing out
@@ -325,12 +318,12 @@ export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
     const current = this.#current;
     if (current === undefined) return;
     this.#current = undefined;
-    const bytes = current.batch.bytes.length;
-    this.#queuedBytes -= bytes;
-    // A later stream began with less credit, because this was not consumed yet.
-    const { cursor, stream } = current;
-    const creditor = stream?.isOver === false ? stream : cursor.stream;
-    creditor?.consumed(bytes);
+    this.#streams.consumed(current.stream, current.batch.bytes.length);
+  }
+
+  /** Nothing more is asked for. What is queued may still be handed out. */
+  get #isOver(): boolean {
+    return this.#isClosed || this.#failure !== undefined;
   }
 
   #fail(error: FlotillaError): void {
@@ -340,8 +333,7 @@ export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
       this.#queue = [];
       this.#taken = 0;
     }
-    for (const stream of this.#streams.values()) stream.close();
-    this.#streams.clear();
+    this.#streams.close();
     this.#abort.abort(error);
     this.#tell();
   }
@@ -350,4 +342,19 @@ export class ClusterReader implements Reader, BatchSource, FetchStreamEvents {
     this.#news?.resolve();
     this.#news = undefined;
   }
+}
+
+function unreadable(cursor: FetchCursor, error: BrokerError): FlotillaError {
+  const { topic, partition, nextOffset } = cursor;
+  const text = `${topic}/${partition} cannot be read on from offset ${nextOffset}: ${error.message}`;
+  const fields = { ...error.fields, topic, partition, offset: nextOffset };
+  return new FlotillaError(error.reason, text, fields, "not-applied", { cause: error });
+}
+
+function unreachable({ topic, partition, reach }: FetchCursor, limitMs: number): FlotillaError {
+  const { cause } = reach;
+  const why = cause === undefined ? "" : `: ${cause.reason}: ${cause.message}`;
+  const text = `no leader of ${topic}/${partition} could be reached for ${limitMs} ms${why}`;
+  const fields = { topic, partition };
+  return new FlotillaError("LEADER_UNKNOWN", text, fields, "not-applied", { cause });
 }

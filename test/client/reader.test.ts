@@ -56,6 +56,17 @@ async function fill(
   await time.until(producer.close());
 }
 
+/** Sends so many messages of 8000 bytes, a batch each. */
+async function fillLarge({ time, client }: Setup, count: number, partition = 0): Promise<void> {
+  const producer = client.producer({ batchBytes: 8000 });
+  for (let i = 0; i < count; i += 1) {
+    await time.until(producer.send({ topic: "t", partition, value: Buffer.alloc(8000, i) }));
+  }
+  await time.until(producer.close());
+}
+
+const KIB = 1024;
+
 /** Reads in the background. */
 function collect(
   client: Client,
@@ -236,6 +247,65 @@ describe("reader", () => {
     expect(reader.lag()).toBe(0);
   });
 
+  it("credit: a stream that begins while the queue is full does not stand still (others filled it)", async () => {
+    const setup = setUp(2);
+    const { time, cluster, client } = setup;
+    await fillLarge(setup, 80, 0);
+    const reader = client.reader({ topic: "t", creditBytes: 1024 * KIB });
+    const batches = reader.batches();
+    const counts = [0, 0];
+    const read = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i += 1) {
+        const next = await time.until(batches.next());
+        if (next.done !== true)
+          counts[next.value.partition] = (counts[next.value.partition] ?? 0) + 1;
+      }
+    };
+    await read(1);
+    await time.run(1000);
+    // The queue holds what the other broker may send; this one begins with the least there is.
+    cluster.broker("b2:1").breakStreams();
+    await time.run(1000);
+    await fillLarge(setup, 60, 1);
+    await read(139);
+    expect(counts).toEqual([80, 60]);
+  });
+
+  it("credit: streams that end one after the other do not add to what waits (nothing is consumed)", async () => {
+    const setup = setUp(1);
+    const { time, cluster, client } = setup;
+    await fillLarge(setup, 200);
+    const batches = client.reader({ topic: "t", creditBytes: 256 * KIB }).batches();
+    await time.until(batches.next());
+    for (let i = 0; i < 12; i += 1) {
+      await time.run(6000);
+      cluster.broker("b1:1").breakStreams();
+    }
+    await time.run(6000);
+    expect(cluster.broker("b1:1").bytesSent).toBeLessThan((256 + 64 + 8) * KIB);
+    for (let i = 1; i < 200; i += 1) {
+      const next = await time.until(batches.next());
+      expect(next.value?.baseOffset).toBe(i);
+    }
+  });
+
+  it("credit: a broker that leads nothing any more keeps none from the others (leaders move)", async () => {
+    const setup = setUp(1);
+    const { time, cluster, client } = setup;
+    const partition = cluster.partition("t", 0);
+    const batches = client
+      .reader({ topic: "t", from: "latest", creditBytes: 1024 * KIB })
+      .batches();
+    const first = batches.next();
+    await time.run(50);
+    cluster.moveLeader(partition, "b2:1");
+    await time.run(500);
+    expect(cluster.broker("b2:1").creditsGranted).toBe(1024 * KIB);
+    expect(cluster.broker("b1:1").streams.size).toBe(0);
+    await fillLarge(setup, 1);
+    expect((await time.until(first)).done).toBe(false);
+  });
+
   it("diverged: a history that was given up is reported, not passed over (truncated log)", async () => {
     const setup = setUp();
     const { time, cluster, client } = setup;
@@ -280,6 +350,50 @@ describe("reader", () => {
     await time.until(done, 10_000);
     expect(messages).toHaveLength(5);
     expect(ended.error?.reason).toBe("LEADER_UNKNOWN");
+    expect(ended.error?.outcome).toBe("not-applied");
+    expect(ended.error?.cause).toMatchObject({ reason: "LEADER_UNKNOWN", message: "election" });
+    expect(ended.error?.message).toContain("2000 ms: LEADER_UNKNOWN: election");
+  });
+
+  it("unavailable: losses of a quiet partition that are hours apart do not add up (each is short)", async () => {
+    const setup = setUp();
+    await fill(setup, 0, 5);
+    const { client, cluster, time } = setup;
+    const partition = cluster.partition("t", 0);
+    const { messages, ended } = collect(client, { unavailableTimeoutMs: 2000 });
+    await time.run(50);
+    for (let i = 0; i < 4; i += 1) {
+      const { leader } = partition;
+      cluster.moveLeader(partition, "");
+      await time.run(1500);
+      cluster.moveLeader(partition, leader);
+      await time.run(3_600_000);
+    }
+    expect(ended).toEqual({});
+    await fill(setup, 5, 8);
+    await time.run(100);
+    expect(values(messages)).toEqual(numbered(0, 8));
+  });
+
+  it("unavailable: a cursor that is taken and dropped again and again ends the reader (with pauses)", async () => {
+    const setup = setUp();
+    await fill(setup, 0, 5);
+    const { client, cluster, time } = setup;
+    const { done, ended } = collect(client, { unavailableTimeoutMs: 10_000 });
+    await time.run(50);
+    const broker = cluster.broker("b1:1");
+    const before = broker.calls.length;
+    for (let i = 0; i < 200 && ended.error === undefined; i += 1) {
+      await time.run(300);
+      broker.breakStreams();
+    }
+    await time.until(done);
+    expect(ended.error).toMatchObject({
+      reason: "LEADER_UNKNOWN",
+      cause: { reason: "UNREACHABLE" },
+    });
+    const opened = broker.calls.slice(before).filter((path) => path.endsWith("/Fetch"));
+    expect(opened.length).toBeLessThan(50);
   });
 
   it("cut off: a former leader that only the client reaches is left (it refuses, and knows no leader)", async () => {
@@ -323,6 +437,33 @@ describe("reader", () => {
     await time.until(done);
     expect(messages).toEqual([]);
     expect(ended.error?.reason).toBe("CORRUPT_BATCH");
+  });
+
+  it("damage: what arrived damaged once is fetched again, also after several failures (counted apart)", async () => {
+    const setup = setUp();
+    await fill(setup, 0, 5);
+    const { client, cluster, time } = setup;
+    const partition = cluster.partition("t", 0);
+    const { messages, ended } = collect(client, { from: { offset: 5 } });
+    await time.run(50);
+    cluster.moveLeader(partition, "");
+    await time.run(2000);
+    const [original] = partition.batches;
+    if (original === undefined) throw new Error("nothing was stored");
+    partition.forgotten.add(original.producerId);
+    partition.submit(Buffer.from(original.bytes));
+    const batch = partition.batches.at(-1);
+    const flip = (): void => {
+      if (batch !== undefined) batch.bytes[70] = (batch.bytes[70] ?? 0) ^ 1;
+    };
+    flip();
+    const { bytesSent } = cluster.broker("b1:1");
+    cluster.moveLeader(partition, "b1:1");
+    await time.runUntil(() => cluster.broker("b1:1").bytesSent > bytesSent, 2000);
+    flip();
+    await time.run(1000);
+    expect(ended).toEqual({});
+    expect(messages).toHaveLength(original.recordCount);
   });
 
   it("closing the client ends its readers (no dangling iteration)", async () => {
