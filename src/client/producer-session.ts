@@ -61,7 +61,7 @@ export class ProducerSessions {
       session = await this.#caller.call({
         method: produceService.openProducer,
         target: { kind: "any" },
-        request: () => ({ name, protocolVersion: PROTOCOL_VERSION_MAX }),
+        request: () => ({ name, protocolVersion: PROTOCOL_VERSION_MAX, token: "" }),
         timeoutMs: OPEN_TIMEOUT_MS,
         signal: this.#signal,
       });
