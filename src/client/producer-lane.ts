@@ -353,7 +353,8 @@ export class ProducerLane implements LinkedLane {
       this.#isAwaitingSession = false;
       if (session === undefined) {
         this.#lastError = error;
-        if (error !== undefined && !error.retryable) this.failAll(error);
+        if (error?.reason === "PRODUCER_FENCED") this.#host.onFenced(fenced(error));
+        else if (error !== undefined && !error.retryable) this.failAll(error);
         else this.#pause(this.#nextPauseMs(LOAD_PAUSE_MS_MAX), () => this.ready());
         return;
       }

@@ -15,7 +15,10 @@ export interface ProducerOptions {
   readonly bufferBytesMax?: number | undefined;
   /** Soft size of a batch, bytes; default 64 KiB. Under load batches grow to four times that. */
   readonly batchBytes?: number | undefined;
-  /** A later producer of the same name fences this one: its sends fail with PRODUCER_FENCED. */
+  /**
+   * A later producer of the same name fences this one, on each partition from its first batch there on: sends fail with
+   * PRODUCER_FENCED then, and this producer is at its end.
+   */
   readonly name?: string | undefined;
   /** A topic that no broker knows fails sends after this time, ms; default 5000. */
   readonly unknownTopicTimeoutMs?: number | undefined;

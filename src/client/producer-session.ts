@@ -1,6 +1,11 @@
 // Producer sessions: the ids under which brokers recognise batches that are sent again. One session per class of sends
 // (acks and flush), because every lane of a partition needs an id of its own there. Opened when first needed.
+//
+// A name is opened again only in exchange for the session that this producer had: when a later producer has taken the name
+// over, that is refused (PRODUCER_FENCED), and the later one keeps it. A token tells the brokers that a repetition is one.
+import type { Random } from "../base/random.ts";
 import { PROTOCOL_VERSION_MAX } from "../model/limits.ts";
+import type { OpenProducerRequest } from "../rpc/generated/flotilla-v1.ts";
 import { produceService } from "../rpc/methods.ts";
 import { asFlotillaError, type FlotillaError } from "./flotilla-error.ts";
 import type { UnaryCaller } from "./unary-caller.ts";
@@ -21,14 +26,18 @@ const OPEN_TIMEOUT_MS = 10_000;
 
 export class ProducerSessions {
   readonly #caller: UnaryCaller;
+  readonly #random: Random;
   readonly #name: string;
   readonly #signal: AbortSignal;
   readonly #current = new Map<string, ProducerSession>();
+  /** Of openings without a definite answer yet: kept over all attempts, or a lost answer would look like a later producer. */
+  readonly #tokens = new Map<string, string>();
   readonly #waiting = new Map<string, SessionWaiter[]>();
 
   /** @param name stable name: a later producer of that name fences this one; "" for none */
-  constructor(caller: UnaryCaller, name: string, signal: AbortSignal) {
+  constructor(caller: UnaryCaller, random: Random, name: string, signal: AbortSignal) {
     this.#caller = caller;
+    this.#random = random;
     this.#name = name;
     this.#signal = signal;
   }
@@ -54,23 +63,33 @@ export class ProducerSessions {
   }
 
   async #open(suffix: string): Promise<void> {
-    const name = this.#name === "" ? "" : this.#name + suffix;
+    const request = this.#request(suffix);
     let session: ProducerSession | undefined;
     let failure: FlotillaError | undefined;
     try {
       session = await this.#caller.call({
         method: produceService.openProducer,
         target: { kind: "any" },
-        request: () => ({ name, protocolVersion: PROTOCOL_VERSION_MAX }),
+        request: () => request,
         timeoutMs: OPEN_TIMEOUT_MS,
         signal: this.#signal,
       });
       this.#current.set(suffix, session);
+      this.#tokens.delete(suffix);
     } catch (error) {
       failure = asFlotillaError(error, "not-applied");
     }
     const waiting = this.#waiting.get(suffix) ?? [];
     this.#waiting.delete(suffix);
     for (const waiter of waiting) waiter(session, failure);
+  }
+
+  #request(suffix: string): OpenProducerRequest {
+    const protocolVersion = PROTOCOL_VERSION_MAX;
+    if (this.#name === "") return { name: "", protocolVersion, token: "" };
+    const token = this.#tokens.get(suffix) ?? this.#random.uuid();
+    this.#tokens.set(suffix, token);
+    const previous = this.#current.get(suffix);
+    return { name: this.#name + suffix, protocolVersion, token, previous };
   }
 }

@@ -83,7 +83,8 @@ export class ClusterProducer implements Producer, LaneHost<ProducerLane>, Loader
     );
     this.batchBytesMax = Math.min(this.batchBytes * LOAD_FACTOR, BATCH_BYTES_MAX);
     const caller = new UnaryCaller(deps);
-    this.#sessions = new ProducerSessions(caller, options.name ?? "", this.#abort.signal);
+    const { name = "" } = options;
+    this.#sessions = new ProducerSessions(caller, deps.random, name, this.#abort.signal);
     const { deliveryTimeoutMs } = this;
     const unknownTopicTimeoutMs = options.unknownTopicTimeoutMs ?? UNKNOWN_TOPIC_TIMEOUT_MS;
     this.#loader = new TopicLoader(deps, { deliveryTimeoutMs, unknownTopicTimeoutMs }, this);

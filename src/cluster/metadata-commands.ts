@@ -16,6 +16,12 @@ import {
   truth,
 } from "./command-fields.ts";
 import { MEMBER_DECODERS, type MemberCommand } from "./member-commands.ts";
+import {
+  PRODUCER_EPOCH_MAX,
+  PRODUCER_TOKEN_CHARACTERS_MAX,
+  type PreviousSession,
+  type ProducerOpening,
+} from "./producer-table.ts";
 import { SUBSCRIPTION_DECODERS, type SubscriptionCommand } from "./subscription-commands.ts";
 
 /**
@@ -113,9 +119,8 @@ export interface AllocateProducerIds {
 }
 
 /** Opens a named session: fences the previous one of that name by a higher epoch. */
-export interface OpenProducer {
+export interface OpenProducer extends ProducerOpening {
   readonly type: "open-producer";
-  readonly name: string;
 }
 
 /**
@@ -229,6 +234,12 @@ const DECODERS: {
   "open-producer": (fields) => ({
     type: "open-producer",
     name: text(fields, "name", 1, PRODUCER_NAME_CHARACTERS_MAX),
+    token:
+      fields["token"] === undefined
+        ? undefined
+        : text(fields, "token", 1, PRODUCER_TOKEN_CHARACTERS_MAX),
+    previous:
+      fields["previous"] === undefined ? undefined : previousSession(object(fields, "previous")),
   }),
   "replace-replicas": (fields) => ({
     type: "replace-replicas",
@@ -243,6 +254,13 @@ const DECODERS: {
 
 function topicId(fields: Fields): TopicId {
   return text(fields, "topicId", 1, 64) as TopicId;
+}
+
+function previousSession(fields: Fields): PreviousSession {
+  return {
+    producerId: integer(fields, "producerId", 0, Number.MAX_SAFE_INTEGER),
+    epoch: integer(fields, "epoch", 0, PRODUCER_EPOCH_MAX),
+  };
 }
 
 function endpoints(fields: Fields): NodeEndpoints {

@@ -31,7 +31,13 @@ import { type MetadataReply, refused } from "./metadata-reply.ts";
 import { type Change, MetadataTable } from "./metadata-table.ts";
 import { decideRegistration, type NodeRow } from "./node-table.ts";
 import { planPlacement } from "./placement-plan.ts";
-import { nextSession, PRODUCER_NAMES_MAX } from "./producer-table.ts";
+import {
+  isFenced,
+  isRepetition,
+  nextSession,
+  PRODUCER_NAMES_MAX,
+  type ProducerRow,
+} from "./producer-table.ts";
 import { applySubscriptionCommand } from "./subscription-state.ts";
 import {
   placementsOf,
@@ -252,18 +258,18 @@ export class MetadataState implements StateMachine {
   }
 
   #openProducer(command: OpenProducer, change: Change): MetadataReply {
-    const { name } = command;
-    const known = this.#table.producers.get(name);
+    const known = this.#table.producers.get(command.name);
+    if (known !== undefined && isRepetition(known, command)) return sessionOf(known);
+    if (isFenced(known, command)) return fencedProducer(known);
     if (known === undefined && this.#table.producers.size >= PRODUCER_NAMES_MAX) {
       return refused("OVERLOADED", `${PRODUCER_NAMES_MAX} producer names are in use`, {
         limit: "producerNames",
       });
     }
-    const { row, idsUsed } = nextSession(known, name, this.#table.meta.nextProducerId);
+    const { row, idsUsed } = nextSession(known, command, this.#table.meta.nextProducerId);
     this.#table.putMeta(change, { nextProducerId: this.#table.meta.nextProducerId + idsUsed });
     this.#table.putProducer(change, row);
-    const { producerId, weakProducerId, epoch } = row;
-    return { ok: { producerId, weakProducerId, epoch } };
+    return sessionOf(row);
   }
 
   #replaceReplicas(command: ReplaceReplicas, change: Change): MetadataReply {
@@ -320,6 +326,15 @@ function nodesInOrder(nodes: ReadonlyMap<NodeId, NodeRow>): readonly NodeRow[] {
 
 function unknownTopic(topicId: TopicId): MetadataReply {
   return refused("UNKNOWN_TOPIC_OR_PARTITION", "no topic has that id", { topicId });
+}
+
+function sessionOf({ producerId, weakProducerId, epoch }: ProducerRow): MetadataReply {
+  return { ok: { producerId, weakProducerId, epoch } };
+}
+
+function fencedProducer(known: ProducerRow | undefined): MetadataReply {
+  const fields = known === undefined ? {} : { producerEpoch: known.epoch };
+  return refused("PRODUCER_FENCED", "the producer's name has another session", fields);
 }
 
 function withoutEmpty(settings: Readonly<Record<string, string>>): Record<string, string> {

@@ -12,6 +12,24 @@ export const PRODUCER_NAMES_MAX = 100_000;
  * are given.
  */
 export const PRODUCER_EPOCH_MAX = 32_767;
+/** Characters of the token of an opening, inclusive. More: INVALID_REQUEST. */
+export const PRODUCER_TOKEN_CHARACTERS_MAX = 64;
+
+/** A session that a producer of the name has had. */
+export interface PreviousSession {
+  /** For acks=all. */
+  readonly producerId: ProducerId;
+  readonly epoch: number;
+}
+
+/** How a name is opened. */
+export interface ProducerOpening {
+  readonly name: string;
+  /** Tells a repetition from another opening; undefined: it cannot be repeated. */
+  readonly token?: string | undefined;
+  /** Given up for a new one; undefined: whoever has the name is fenced. */
+  readonly previous?: PreviousSession | undefined;
+}
 
 /** The present session of a producer name. */
 export interface ProducerRow {
@@ -21,6 +39,19 @@ export interface ProducerRow {
   /** For acks=leader and none. */
   readonly weakProducerId: ProducerId;
   readonly epoch: number;
+  /** Of the opening that led to it. */
+  readonly token?: string | undefined;
+}
+
+/** The answer to this opening was lost: the row is its result already. */
+export function isRepetition(known: ProducerRow, { token }: ProducerOpening): boolean {
+  return token !== undefined && token === known.token;
+}
+
+/** Somebody else has opened the name since: who asks must not take it back. */
+export function isFenced(known: ProducerRow | undefined, { previous }: ProducerOpening): boolean {
+  if (previous === undefined) return false;
+  return known?.producerId !== previous.producerId || known.epoch !== previous.epoch;
 }
 
 /**
@@ -31,17 +62,18 @@ export interface ProducerRow {
  */
 export function nextSession(
   known: ProducerRow | undefined,
-  name: string,
+  { name, token }: ProducerOpening,
   nextProducerId: ProducerId,
 ): { readonly row: ProducerRow; readonly idsUsed: number } {
   if (known !== undefined && known.epoch < PRODUCER_EPOCH_MAX) {
-    return { row: { ...known, epoch: known.epoch + 1 }, idsUsed: 0 };
+    return { row: { ...known, epoch: known.epoch + 1, token }, idsUsed: 0 };
   }
   const row = {
     name,
     producerId: nextProducerId,
     weakProducerId: nextProducerId + 1,
     epoch: 0,
+    token,
   };
   return { row, idsUsed: 2 };
 }

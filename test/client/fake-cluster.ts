@@ -16,6 +16,7 @@ import type {
   ListOffsetsRequest,
   OpenCursor,
   OpenLane,
+  OpenProducerRequest,
   ProduceRequest,
   ProduceResponse,
 } from "../../src/rpc/generated/flotilla-v1.ts";
@@ -27,6 +28,7 @@ import type {
   Method,
 } from "../../src/rpc/ports.ts";
 import { metadataOf } from "../../src/rpc/status.ts";
+import { FakeProducers } from "./fake-producers.ts";
 
 interface StoredBatch {
   readonly producerId: number;
@@ -196,15 +198,15 @@ export class FakeCluster {
   metadataIndex = 1;
   /** So many answers to GetMetadata come from brokers that know no topic yet. */
   laggingAnswers = 0;
-  nextProducerId = 2;
-  sessionsOpened = 0;
-  readonly epochs = new Map<string, { readonly id: number; epoch: number }>();
+  readonly producers = new FakeProducers();
   /** The broker's end of streams of other services, by method name. */
   readonly services = new Map<string, (broker: FakeBroker, stream: FakeServerEnd) => FakeSession>();
   /** Connections made, as endpoint and lane. */
   readonly connected: string[] = [];
   /** Unary calls by path that fail first. */
   readonly failures = new Map<string, BrokerError[]>();
+  /** Unary calls by path that are carried out, and whose answers are lost. */
+  readonly lostAnswers = new Map<string, BrokerError[]>();
   /** Answers to unary calls that this double does not know, by the method's name. */
   readonly handlers = new Map<string, (broker: FakeBroker, request: never) => unknown>();
 
@@ -213,6 +215,10 @@ export class FakeCluster {
     for (let nodeId = 1; nodeId <= brokers; nodeId += 1) {
       this.brokers.push(new FakeBroker(nodeId, `b${nodeId}:1`));
     }
+  }
+
+  get sessionsOpened(): number {
+    return this.producers.sessionsOpened;
   }
 
   get bootstrap(): string[] {
@@ -286,11 +292,18 @@ export class FakeCluster {
     broker.calls.push(path);
     const failure = this.failures.get(path)?.shift();
     if (failure !== undefined) throw failure;
+    const answer = this.#answer(broker, path, request);
+    const lost = this.lostAnswers.get(path)?.shift();
+    if (lost !== undefined) throw lost;
+    return answer;
+  }
+
+  #answer(broker: FakeBroker, path: string, request: unknown): unknown {
     const name = path.split("/").at(-1) ?? "";
     const handler = this.handlers.get(name);
     if (handler !== undefined) return handler(broker, request as never);
     if (name === "GetMetadata") return this.#metadata(broker, request as GetMetadataRequest);
-    if (name === "OpenProducer") return this.#openProducer((request as { name: string }).name);
+    if (name === "OpenProducer") return this.producers.open(request as OpenProducerRequest);
     if (name === "ListOffsets") return this.#listOffsets(broker, request as ListOffsetsRequest);
     if (name === "DescribeTopic") {
       if (broker.knowsNoTopics) throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", "none yet");
@@ -335,19 +348,6 @@ export class FakeCluster {
         return [{ name, topicId, layoutEpoch, settings, partitions, keyHash: "murmur2/4096" }];
       }),
     };
-  }
-
-  #openProducer(name: string): { producerId: number; weakProducerId: number; epoch: number } {
-    this.sessionsOpened += 1;
-    const known = this.epochs.get(name);
-    if (name !== "" && known !== undefined) {
-      known.epoch += 1;
-      return { producerId: known.id, weakProducerId: known.id + 1, epoch: known.epoch };
-    }
-    const id = this.nextProducerId;
-    this.nextProducerId += 2;
-    this.epochs.set(name, { id, epoch: 1 });
-    return { producerId: id, weakProducerId: id + 1, epoch: 1 };
   }
 
   #listOffsets(broker: FakeBroker, { topicId, partition, timeMs }: ListOffsetsRequest): unknown {

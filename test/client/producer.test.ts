@@ -329,6 +329,79 @@ describe("producer", () => {
     expect(p0.values()).toEqual(["old", "new"]);
   });
 
+  it("fencing: one that gives up a batch does not take its name back (its successor has it)", async () => {
+    const { time, producer, client, cluster, p0 } = setUp({
+      name: "writer",
+      deliveryTimeoutMs: 3000,
+    });
+    await time.until(producer.send({ topic: "t", value: "old" }));
+    const broker = cluster.broker(p0.leader);
+    broker.isSilent = true;
+    const lost = fate(producer.send({ topic: "t", value: "lost" }));
+    await time.run(3500);
+    expect(lost.error).toMatchObject({ reason: "DEADLINE", outcome: "unknown" });
+    broker.isSilent = false;
+    const successor = client.producer({ name: "writer" });
+    await time.until(successor.send({ topic: "t", value: "new" }));
+    const zombie = fate(producer.send({ topic: "t", value: "zombie" }));
+    await time.until(producer.flush());
+    expect(zombie.error).toMatchObject({ reason: "PRODUCER_FENCED", outcome: "not-applied" });
+    expect(() => producer.sendAsync({ topic: "t", value: "x" }, () => undefined)).toThrow(
+      /another session/,
+    );
+    await time.until(successor.send({ topic: "t", value: "newer" }));
+    expect(p0.values()).toEqual(["old", "lost", "new", "newer"]);
+    expect(cluster.sessionsOpened).toBe(2);
+  });
+
+  it("fencing: ends all lanes that wait for the session (three partitions, a topic not known yet)", async () => {
+    const { time, producer, client, cluster } = setUp({ name: "writer" }, 3);
+    const everywhere = (who: Producer, value: string): Promise<Receipt>[] =>
+      [0, 1, 2].map((partition) => who.send({ topic: "t", partition, value }));
+    await time.until(Promise.all(everywhere(producer, "old")));
+    for (const i of [0, 1, 2]) {
+      cluster.partition("t", i).refusals.push({ reason: "UNKNOWN_PRODUCER" });
+    }
+    const successor = client.producer({ name: "writer" });
+    cluster.addTopic("other", 1);
+    await time.until(successor.send({ topic: "other", value: "new" }));
+    const zombies = everywhere(producer, "zombie").map(fate);
+    zombies.push(fate(producer.send({ topic: "nope", value: "zombie" })));
+    await time.until(producer.flush());
+    for (const { error } of zombies) {
+      expect(error).toMatchObject({ reason: "PRODUCER_FENCED", outcome: "not-applied" });
+    }
+    await expect(producer.send({ topic: "t", value: "x" })).rejects.toMatchObject({
+      reason: "PRODUCER_FENCED",
+    });
+    await time.until(Promise.all(everywhere(successor, "newer")));
+  });
+
+  const OPEN = "/flotilla.v1.ProduceService/OpenProducer";
+  const lost = (): BrokerError => new BrokerError("UNREACHABLE", "the answer was lost");
+
+  it("sessions: an opening is repeated with its token (the answer was lost)", async () => {
+    const { time, producer, p0, cluster } = setUp({ name: "writer" });
+    cluster.lostAnswers.set(OPEN, [lost(), lost()]);
+    await time.until(producer.send({ topic: "t", value: "0" }));
+    expect(cluster.sessionsOpened).toBe(1);
+    expect(p0.batches[0]?.epoch).toBe(0);
+  });
+
+  it("sessions: a producer does not fence itself when it opens its name again (answers lost for 10 s)", async () => {
+    const { time, producer, p0, cluster } = setUp({ name: "writer" });
+    await time.until(producer.send({ topic: "t", value: "0" }));
+    cluster.lostAnswers.set(OPEN, Array.from({ length: 60 }, lost));
+    p0.refusals.push({ reason: "UNKNOWN_PRODUCER" });
+    const startMs = time.nowMs;
+    await time.until(producer.send({ topic: "t", value: "1" }), 100_000);
+    expect(time.nowMs - startMs).toBeGreaterThan(10_000);
+    p0.refusals.push({ reason: "UNKNOWN_PRODUCER" });
+    await time.until(producer.send({ topic: "t", value: "2" }));
+    expect(p0.batches.map((batch) => batch.epoch)).toEqual([0, 1, 2]);
+    expect(cluster.sessionsOpened).toBe(3);
+  });
+
   it("buffer: refuses at the limit and says when there is room (BUFFER_FULL, ready)", async () => {
     const { time, producer, cluster, p0 } = setUp({ bufferBytesMax: 10_000 });
     await time.until(producer.send({ topic: "t", value: "0" }));

@@ -25,6 +25,12 @@ const ALL: readonly MetadataCommand[] = [
   { type: "delete-topic", topicId: topicId("t") },
   { type: "allocate-producer-ids", nodeId: node(1), count: 1000 },
   { type: "open-producer", name: "billing" },
+  {
+    type: "open-producer",
+    name: "billing",
+    token: "t",
+    previous: { producerId: 2, epoch: 32_767 },
+  },
   { type: "replace-replicas", nodeId: node(3), directoryId: "d" },
   { type: "raise-feature-level", level: 2 },
   { type: "move-replica", groupId: group(7), from: node(1), to: node(4) },
@@ -62,6 +68,10 @@ const ALL: readonly MetadataCommand[] = [
 function createdWith(fields: object): object {
   const { definition: whole, ...command } = subscription("s");
   return { v: 1, ...command, definition: { ...whole, ...fields } };
+}
+
+function openingWith(fields: object): object {
+  return { v: 1, type: "open-producer", name: "p", ...fields };
 }
 
 function json(value: unknown): Buffer {
@@ -102,6 +112,12 @@ describe("metadata commands", () => {
     ["subscription from an offset", createdWith({ start: { kind: "offset", offset: 3 } })],
     ["subscription with a bad delay", createdWith({ retry: { attemptsMax: 1, delaysMs: [-1] } })],
     ["subscription whose filter is no text", createdWith({ filter: { kind: "all" } })],
+    ["token of no length", openingWith({ token: "" })],
+    ["token of another type", openingWith({ token: 7 })],
+    ["token of 65 characters", openingWith({ token: "t".repeat(65) })],
+    ["previous session without epoch", openingWith({ previous: { producerId: 2 } })],
+    ["previous epoch below 0", openingWith({ previous: { producerId: 2, epoch: -1 } })],
+    ["previous epoch of 17 bits", openingWith({ previous: { producerId: 2, epoch: 32_768 } })],
     ["empty range", { v: 1, ...registration(1), features: { min: 2, max: 1 } }],
   ])("shape: %s is refused before it gets into the log", async (_, value) => {
     expect(await reasonOf(() => decodeMetadataCommand(json(value)))).toBe("INVALID_REQUEST");

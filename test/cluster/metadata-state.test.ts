@@ -3,6 +3,7 @@ import { type Random, seededRandom } from "../../src/base/random.ts";
 import {
   encodeMetadataCommand,
   type MetadataCommand,
+  type OpenProducer,
 } from "../../src/cluster/metadata-commands.ts";
 import { MetadataView } from "../../src/cluster/metadata-image.ts";
 import type { MetadataReply } from "../../src/cluster/metadata-reply.ts";
@@ -48,6 +49,12 @@ function withNodes(count: number): Subject {
   return subject;
 }
 
+function opening(name: string, random: Random): OpenProducer {
+  const token = random.next() < 0.5 ? `t${random.integer(0, 3)}` : undefined;
+  const previous = { producerId: 2 * random.integer(1, 6), epoch: random.integer(0, 3) };
+  return { type: "open-producer", name, token, ...(random.next() < 0.3 ? { previous } : {}) };
+}
+
 /** A command that is often acceptable and sometimes not. */
 function anyCommand(random: Random): MetadataCommand {
   const id = random.integer(1, 6);
@@ -87,7 +94,7 @@ function anyCommand(random: Random): MetadataCommand {
       return { type: "delete-topic", topicId: drawn };
     case 7:
       return random.next() < 0.5
-        ? { type: "open-producer", name }
+        ? opening(name, random)
         : { type: "allocate-producer-ids", nodeId: node(id), count: 10 };
     default:
       return random.next() < 0.8
@@ -228,13 +235,68 @@ describe("metadata state", () => {
     expect(after.ok).toEqual({ producerId: 16, weakProducerId: 17, epoch: 0 });
   });
 
+  test("producers: who had a session gets the next one only while nobody else has opened the name", () => {
+    const subject = withNodes(1);
+    const open = { type: "open-producer", name: "billing" } as const;
+    subject.apply(open);
+    const own = subject.apply({ ...open, previous: { producerId: 2, epoch: 0 } });
+    expect(own.ok).toEqual({ producerId: 2, weakProducerId: 3, epoch: 1 });
+    const successor = subject.apply(open);
+    expect(successor.ok).toMatchObject({ epoch: 2 });
+    const before = subject.pairs();
+    const zombie = subject.apply({ ...open, previous: { producerId: 2, epoch: 1 } });
+    expect(zombie.error).toMatchObject({ reason: "PRODUCER_FENCED", fields: { producerEpoch: 2 } });
+    const others = [
+      { ...open, previous: { producerId: 4, epoch: 2 } },
+      { ...open, previous: { producerId: 2, epoch: 3 } },
+      { ...open, name: "nobody", previous: { producerId: 2, epoch: 2 } },
+    ];
+    for (const command of others) {
+      expect(subject.apply(command).error?.reason, command.name).toBe("PRODUCER_FENCED");
+    }
+    expect(subject.pairs()).toEqual(before);
+    const third = subject.apply({ ...open, previous: { producerId: 2, epoch: 2 } });
+    expect(third.ok).toMatchObject({ epoch: 3 });
+  });
+
+  test("producers: the same token again gives the same session (first opening, later one, after a restore)", () => {
+    const subject = withNodes(1);
+    const open = { type: "open-producer", name: "billing" } as const;
+    const first = subject.apply({ ...open, token: "a" });
+    const before = subject.pairs();
+    expect(subject.apply({ ...open, token: "a" })).toEqual(first);
+    expect(subject.pairs()).toEqual(before);
+    const previous = { producerId: 2, epoch: 0 };
+    const second = subject.apply({ ...open, token: "b", previous });
+    expect(second.ok).toMatchObject({ epoch: 1 });
+    const restored = new Subject();
+    restored.state.restore([...subject.state.pairs()]);
+    restored.index = subject.index;
+    for (const one of [subject, restored]) {
+      expect(one.apply({ ...open, token: "b", previous })).toEqual(second);
+      expect(one.apply({ ...open, token: "c" }).ok).toMatchObject({ epoch: 2 });
+      const late = one.apply({ ...open, token: "b", previous });
+      expect(late.error?.reason).toBe("PRODUCER_FENCED");
+    }
+  });
+
+  test("producers: an opening without a token is never a repetition, and ends the former token", () => {
+    const subject = withNodes(1);
+    const open = { type: "open-producer", name: "billing" } as const;
+    subject.apply({ ...open, token: "a" });
+    expect(subject.apply(open).ok).toMatchObject({ epoch: 1 });
+    expect(subject.apply(open).ok).toMatchObject({ epoch: 2 });
+    expect(subject.apply({ ...open, token: "a" }).ok).toMatchObject({ epoch: 3 });
+  });
+
   test("producers: a used-up epoch range leads to new ids", () => {
     const known = { name: "n", producerId: 5, weakProducerId: 6, epoch: PRODUCER_EPOCH_MAX };
-    expect(nextSession(known, "n", 9).row).toEqual({
+    expect(nextSession(known, { name: "n", token: "t" }, 9).row).toEqual({
       name: "n",
       producerId: 9,
       weakProducerId: 10,
       epoch: 0,
+      token: "t",
     });
   });
 

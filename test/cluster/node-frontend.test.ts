@@ -133,7 +133,7 @@ describe("producer ids", () => {
       return { first, count: PRODUCER_ID_BLOCK };
     });
     const ids = new ProducerIds(node(1), controller);
-    const sessions = await Promise.all(Array.from({ length: 700 }, () => ids.open("")));
+    const sessions = await Promise.all(Array.from({ length: 700 }, () => ids.open({ name: "" })));
     const given = sessions.flatMap((session) => [session.producerId, session.weakProducerId]);
     expect(new Set(given).size).toBe(1400);
     expect(controller.commands).toHaveLength(2);
@@ -142,9 +142,30 @@ describe("producer ids", () => {
   test("names: go to the metadata group", async () => {
     const group = new OneReplicaGroup();
     const ids = new ProducerIds(node(1), group.controller);
-    expect(await ids.open("billing")).toEqual({ producerId: 2, weakProducerId: 3, epoch: 0 });
-    expect(await ids.open("billing")).toEqual({ producerId: 2, weakProducerId: 3, epoch: 1 });
-    expect(await reasonOf(() => ids.open("x".repeat(256)))).toBe("INVALID_REQUEST");
+    const name = "billing";
+    const first = await ids.open({ name, token: "t" });
+    expect(first).toEqual({ producerId: 2, weakProducerId: 3, epoch: 0 });
+    expect(await ids.open({ name, token: "t" })).toEqual(first);
+    expect(await ids.open({ name, previous: first })).toEqual({ ...first, epoch: 1 });
+    expect(await reasonOf(() => ids.open({ name, previous: first }))).toBe("PRODUCER_FENCED");
+    expect(await ids.open({ name, token: "" })).toEqual({ ...first, epoch: 2 });
+  });
+
+  const previous = { producerId: 2, epoch: 0 };
+  test.each([
+    ["name", 255, { name: "x".repeat(256) }],
+    ["token", 64, { name: "n", token: "t".repeat(65) }],
+    ["previous.epoch", 32_767, { name: "n", previous: { producerId: 2, epoch: 32_768 } }],
+    ["previous.epoch", 32_767, { name: "n", previous: { producerId: 2, epoch: -1 } }],
+    ["previous.producerId", 2 ** 53 - 1, { name: "n", previous: { producerId: 0.5, epoch: 0 } }],
+    ["token", "only with a name", { name: "", token: "t" }],
+    ["previous", "only with a name", { name: "", previous }],
+  ])("shape: %s is refused beyond %s, before anything is proposed", async (field, limit, wish) => {
+    const controller = new FakeController(() => ({}));
+    const refusal = new ProducerIds(node(1), controller).open(wish);
+    const fields = { field, limit };
+    await expect(refusal).rejects.toMatchObject({ reason: "INVALID_REQUEST", fields });
+    expect(controller.commands).toEqual([]);
   });
 
   test("failure: told to all that wait, the next one tries again", async () => {
@@ -154,9 +175,12 @@ describe("producer ids", () => {
       return { first: 1, count: 10 };
     });
     const ids = new ProducerIds(node(1), controller);
-    const reasons = await Promise.all([reasonOf(() => ids.open("")), reasonOf(() => ids.open(""))]);
+    const reasons = await Promise.all([
+      reasonOf(() => ids.open({ name: "" })),
+      reasonOf(() => ids.open({ name: "" })),
+    ]);
     expect(reasons).toEqual(["LEADER_UNKNOWN", "LEADER_UNKNOWN"]);
     fails = false;
-    expect((await ids.open("")).producerId).toBe(1);
+    expect((await ids.open({ name: "" })).producerId).toBe(1);
   });
 });

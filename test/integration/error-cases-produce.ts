@@ -5,6 +5,7 @@ import {
   Header,
   LaneBatch,
   OpenLane,
+  type OpenProducerRequest,
   type PublishMessage,
   ResumeLane,
 } from "../../src/rpc/generated/flotilla-v1.ts";
@@ -218,6 +219,20 @@ async function session({ leader }: Ends, count: number): Promise<Session> {
   return { producerId, producerEpoch };
 }
 
+function badOpening(
+  field: string,
+  limit: number | string,
+  name: string,
+  more: Partial<OpenProducerRequest> = {},
+): ErrorCase<Session> {
+  return {
+    reason: "INVALID_REQUEST",
+    title: `opening of a producer with a bad ${field} (${limit})`,
+    fields: { field, limit },
+    refuse: async ({ leader }) => refusalOf(leader.openProducer(name, more)),
+  };
+}
+
 const PRODUCERS: readonly ErrorCase<Session>[] = [
   {
     reason: "SEQUENCE_GAP",
@@ -257,15 +272,30 @@ const PRODUCERS: readonly ErrorCase<Session>[] = [
       leader.laneRefusal(plainBatch(["x"], { ...producer, baseSequence: 0 })),
   },
   {
-    reason: "INVALID_REQUEST",
-    title: "producer name of 1000 characters",
-    fields: { field: "name" },
-    refuse: async ({ leader }) => refusalOf(leader.openProducer("n".repeat(1000))),
+    reason: "PRODUCER_FENCED",
+    title: "a name opened again in exchange for a session that it has no longer",
+    fields: { producerEpoch: 1 },
+    prepare: async ({ follower }) => {
+      const token = "drawn once";
+      const old = await follower.openProducer("exchanged", { token });
+      // Lost answers do not count: the session is the same one.
+      const { producerId, epoch } = await follower.openProducer("exchanged", { token });
+      if (epoch !== old.epoch) throw new Error("the repetition led to another session");
+      await follower.openProducer("exchanged");
+      return { producerId, producerEpoch: epoch };
+    },
+    refuse: async ({ leader }, { producerId, producerEpoch: epoch }) =>
+      refusalOf(leader.openProducer("exchanged", { previous: { producerId, epoch } })),
   },
+  badOpening("name", 255, "n".repeat(1000)),
+  badOpening("token", 64, "named", { token: "t".repeat(65) }),
+  badOpening("token", "only with a name", "", { token: "t" }),
+  badOpening("previous", "only with a name", "", { previous: { producerId: 2, epoch: 0 } }),
+  badOpening("previous.epoch", 32_767, "named", { previous: { producerId: 2, epoch: 32_768 } }),
   {
     reason: "UNSUPPORTED_VERSION",
     title: "producer session of version 9",
-    refuse: async ({ leader }) => refusalOf(leader.openProducer("", 9)),
+    refuse: async ({ leader }) => refusalOf(leader.openProducer("", { protocolVersion: 9 })),
   },
 ];
 

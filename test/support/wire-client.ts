@@ -77,8 +77,11 @@ export class WireClient {
     return this.connection.unary(fetchService.listOffsets, full, options);
   }
 
-  async openProducer(name = "", protocolVersion = 1): Promise<OpenProducerResponse> {
-    const request = OpenProducerRequest.create({ name, protocolVersion });
+  async openProducer(
+    name = "",
+    more: Partial<OpenProducerRequest> = {},
+  ): Promise<OpenProducerResponse> {
+    const request = OpenProducerRequest.create({ name, protocolVersion: 1, ...more });
     const options = { timeoutMs: TIMEOUT_MS };
     return this.connection.unary(produceService.openProducer, request, options);
   }

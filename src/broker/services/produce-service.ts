@@ -42,9 +42,9 @@ export function registerProduceService(node: BrokerNode, services: ServiceRegist
     };
   });
   services.unary(produceService.publish, (request) => publishPlain(node, request));
-  services.unary(produceService.openProducer, async ({ name, protocolVersion }) => {
+  services.unary(produceService.openProducer, async ({ protocolVersion, ...wish }) => {
     checkVersion(protocolVersion);
-    return OpenProducerResponse.create(await node.producerIds.open(name));
+    return OpenProducerResponse.create(await node.producerIds.open(wish));
   });
   services.unary(produceService.queryOutcome, async (request) => {
     const partition = requirePartition(node, request.topicId as TopicId, request.partition);

@@ -4767,46 +4767,111 @@ export const PublishResponse: MessageType<PublishResponse> = messageType(createP
 
 /** Asks for a producer session. */
 export interface OpenProducerRequest {
-  /** Optional stable name: a later session of the same name fences the earlier one. */
+  /** Optional stable name, at most 255 characters: a later session of the same name fences the earlier one. */
   readonly name: string;
   /** Version of this protocol, 1. */
   readonly protocolVersion: number;
+  /**
+   * Drawn at random for this one opening of a name, at most 64 characters: a repetition with the same token gives the same
+   * session again, as long as nobody else has opened the name in between. Empty: every call is another opening.
+   */
+  readonly token: string;
+  /**
+   * The session of that name that the caller gives up for a new one. If the name has another one meanwhile, the call is
+   * refused with PRODUCER_FENCED and changes nothing. Absent: whoever has the name is fenced.
+   */
+  readonly previous?: PreviousSession | undefined;
 }
 function createOpenProducerRequest(fields: Partial<OpenProducerRequest> = {}): OpenProducerRequest {
-  return { name: fields.name ?? "", protocolVersion: fields.protocolVersion ?? 0 };
+  return { name: fields.name ?? "", protocolVersion: fields.protocolVersion ?? 0, token: fields.token ?? "", previous: fields.previous };
 }
 function sizeOpenProducerRequest(message: OpenProducerRequest): number {
   let size = 0;
   if (message.name !== "") size += 1 + stringSize(message.name);
   if (message.protocolVersion !== 0) size += 1 + uint32Size(message.protocolVersion, "protocolVersion");
+  if (message.token !== "") size += 1 + stringSize(message.token);
+  if (message.previous !== undefined) size += 1 + prefixedSize(sizePreviousSession(message.previous));
   return size;
 }
 function writeOpenProducerRequest(message: OpenProducerRequest, writer: Writer): void {
   if (message.name !== "") { writer.varint(10); writer.string(message.name); }
   if (message.protocolVersion !== 0) { writer.varint(16); writer.varint(message.protocolVersion); }
+  if (message.token !== "") { writer.varint(26); writer.string(message.token); }
+  if (message.previous !== undefined) { writer.varint(34); writer.varint(sizePreviousSession(message.previous)); writePreviousSession(message.previous, writer); }
 }
 class OpenProducerRequestFields implements OpenProducerRequest {
   readonly name: string;
   readonly protocolVersion: number;
-  constructor(f1: string, f2: number) {
+  readonly token: string;
+  readonly previous?: PreviousSession | undefined;
+  constructor(f1: string, f2: number, f3: string, f4: PreviousSession | undefined) {
     this.name = f1;
     this.protocolVersion = f2;
+    this.token = f3;
+    this.previous = f4;
   }
 }
 function readOpenProducerRequest(reader: Reader): OpenProducerRequest {
   let f1: string = "";
   let f2: number = 0;
+  let f3: string = "";
+  let f4: PreviousSession | undefined = undefined;
   while (reader.more) {
     const tag = reader.tag();
     switch (tag) {
       case 10: f1 = reader.string(); break;
       case 16: f2 = reader.uint32(); break;
+      case 26: f3 = reader.string(); break;
+      case 34: f4 = reader.message(readPreviousSession); break;
       default: reader.skip(tag);
     }
   }
-  return new OpenProducerRequestFields(f1, f2);
+  return new OpenProducerRequestFields(f1, f2, f3, f4);
 }
 export const OpenProducerRequest: MessageType<OpenProducerRequest> = messageType(createOpenProducerRequest, sizeOpenProducerRequest, writeOpenProducerRequest, readOpenProducerRequest);
+
+/** A session as OpenProducer gave it. */
+export interface PreviousSession {
+  /** Its id for acks=all. */
+  readonly producerId: number;
+  /** Its epoch, at most 32767. */
+  readonly epoch: number;
+}
+function createPreviousSession(fields: Partial<PreviousSession> = {}): PreviousSession {
+  return { producerId: fields.producerId ?? 0, epoch: fields.epoch ?? 0 };
+}
+function sizePreviousSession(message: PreviousSession): number {
+  let size = 0;
+  if (message.producerId !== 0) size += 1 + uint64Size(message.producerId, "producerId");
+  if (message.epoch !== 0) size += 1 + uint32Size(message.epoch, "epoch");
+  return size;
+}
+function writePreviousSession(message: PreviousSession, writer: Writer): void {
+  if (message.producerId !== 0) { writer.varint(8); writer.varint(message.producerId); }
+  if (message.epoch !== 0) { writer.varint(16); writer.varint(message.epoch); }
+}
+class PreviousSessionFields implements PreviousSession {
+  readonly producerId: number;
+  readonly epoch: number;
+  constructor(f1: number, f2: number) {
+    this.producerId = f1;
+    this.epoch = f2;
+  }
+}
+function readPreviousSession(reader: Reader): PreviousSession {
+  let f1: number = 0;
+  let f2: number = 0;
+  while (reader.more) {
+    const tag = reader.tag();
+    switch (tag) {
+      case 8: f1 = reader.uint64(); break;
+      case 16: f2 = reader.uint32(); break;
+      default: reader.skip(tag);
+    }
+  }
+  return new PreviousSessionFields(f1, f2);
+}
+export const PreviousSession: MessageType<PreviousSession> = messageType(createPreviousSession, sizePreviousSession, writePreviousSession, readPreviousSession);
 
 /** Two ids: order and gaplessness are promised within each. */
 export interface OpenProducerResponse {

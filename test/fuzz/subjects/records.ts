@@ -148,6 +148,12 @@ const commands: Subject = {
     encodeCommand(encodeDeliveryCommand({ type: "detach", id: SUBSCRIPTION })),
     encodeCommand(encodeDeliveryCommand({ type: "deliver", updates: [UPDATE] })),
     encodeMetadataCommand({ type: "open-producer", name: "p" }),
+    encodeMetadataCommand({
+      type: "open-producer",
+      name: "p",
+      token: "t",
+      previous: { producerId: 2, epoch: 1 },
+    }),
     encodeMetadataCommand({ type: "fence-node", nodeId: 1 as NodeId, incarnation: 1 }),
     encodeMetadataCommand({ type: "delete-topic", topicId: "t" as never }),
     encodeMetadataCommand(subscription("mail")),
