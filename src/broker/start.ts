@@ -9,6 +9,7 @@ import { readNodeFile } from "../cluster/cluster-format.ts";
 import { type ClusterConfig, formatHostPort, type NodeConfig } from "../config/cluster-config.ts";
 import { logFileOf, nodeOf } from "../config/load-config.ts";
 import { memoryBudgetOf } from "../config/memory.ts";
+import { raftTicks } from "../config/raft-ticks.ts";
 import type { Disk, KeyedStore } from "../log/ports.ts";
 import { openRealDisk } from "../log/real-disk.ts";
 import type { NodeId } from "../model/ids.ts";
@@ -21,7 +22,7 @@ import { createReplicaRecorder } from "../observe/replica-recorder.ts";
 import { grpcConnector } from "../rpc/connector.ts";
 import { HealthEndpoint } from "../rpc/health.ts";
 import { reflectionEndpoint } from "../rpc/reflection.ts";
-import { type GrpcServer, openGrpcServer } from "../rpc/server.ts";
+import { type GrpcServer, type GrpcServerOptions, openGrpcServer } from "../rpc/server.ts";
 import { createCallRecorder } from "./call-recorder.ts";
 import { bootId, openKeyedStore } from "./data-directory.ts";
 import { createDeliveryRecorder } from "./delivery-recorder.ts";
@@ -117,6 +118,7 @@ class Broker implements RunningBroker {
 
   async open(): Promise<void> {
     const { dataDir, client, peer, admin, id } = this.#own;
+    const { limits } = this.#config;
     const disk = openRealDisk(dataDir);
     // Opening the keyed store takes the directory's lock: a second process on it stops here.
     const nodeFile = readNodeFile(disk);
@@ -143,18 +145,21 @@ class Broker implements RunningBroker {
       nodeFile: joined,
     });
     const node = this.#node;
-    this.#peerServer = await this.#listen(
-      peer,
-      new MemoryBudget(MEMORY_BUDGET_MIN),
-      (services) => registerPeerServices(node, services),
-      [],
+    this.#peerServer = await this.#listen(peer, new MemoryBudget(MEMORY_BUDGET_MIN), (services) =>
+      registerPeerServices(node, services),
     );
     this.#admin = await startAdminServer(admin, this.#adminSources(node), this.#logger);
     this.#clientServer = await this.#listen(
       client,
       this.#memory,
       (services) => registerClientServices(node, services),
-      [this.#health, reflectionEndpoint()],
+      {
+        extensions: [this.#health, reflectionEndpoint()],
+        limits: {
+          connectionsMax: limits.connections,
+          streamsPerConnectionMax: limits.streamsPerConnection,
+        },
+      },
     );
     node.start();
     this.#processMemory.start();
@@ -205,8 +210,7 @@ class Broker implements RunningBroker {
       endpoints: endpointsOf(this.#own),
       peers: peerEndpoints(this.#config),
       tickMs: raft.tickMs,
-      electionTicks: Math.max(2, Math.round(raft.electionTimeoutMs / raft.tickMs)),
-      heartbeatTicks: Math.max(1, Math.round(raft.heartbeatMs / raft.tickMs)),
+      ...raftTicks(raft),
       diskReserveBytes: storage.diskFreeBytesMin,
       produceInflightBytesMax: limits.produceInflightBytes,
       parkedFetchesMax: limits.parkedFetches,
@@ -218,20 +222,19 @@ class Broker implements RunningBroker {
     };
   }
 
+  /** @param more of the clients' listener: what they are limited to must not bound other brokers, who wait for each other */
   #listen(
     address: { readonly host: string; readonly port: number },
     memory: MemoryBudget,
-    services: Parameters<typeof openGrpcServer>[0]["services"],
-    extensions: NonNullable<Parameters<typeof openGrpcServer>[0]["extensions"]>,
+    services: GrpcServerOptions["services"],
+    more: Pick<GrpcServerOptions, "extensions" | "limits"> = {},
   ): Promise<GrpcServer> {
-    const { connections, streamsPerConnection } = this.#config.limits;
     return openGrpcServer({
       ...address,
+      ...more,
       services,
-      extensions,
       memory,
       onDefect: (error) => this.#failed(error instanceof Error ? error : new Error(String(error))),
-      limits: { connectionsMax: connections, streamsPerConnectionMax: streamsPerConnection },
       calls: createCallRecorder(this.#metrics.instruments, this.#overloads),
     });
   }

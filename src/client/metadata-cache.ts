@@ -16,7 +16,7 @@ const INTERVAL_MS_MIN = 20;
 const ANSWER_TIMEOUT_MS = 2000;
 /** After this the next one is asked as well: a broker that was cut off must not add its time to that of the election. */
 const PATIENCE_MS = 300;
-/** Topics remembered. Beyond: the one asked for longest ago is forgotten. */
+/** Topics remembered. Beyond: the oldest one that nobody goes by is forgotten. */
 const TOPICS_MAX = 10_000;
 
 export interface MetadataOptions {
@@ -24,6 +24,8 @@ export interface MetadataOptions {
   readonly connections: ConnectionPool;
   readonly clock: Clock;
   readonly random: Random;
+  /** Default: 10,000. */
+  readonly topicsMax?: number | undefined;
 }
 
 export class MetadataCache {
@@ -138,11 +140,17 @@ export class MetadataCache {
   }
 
   #remember(name: string): void {
-    if (this.#topics.size >= TOPICS_MAX) {
-      const [oldest] = this.#topics.keys();
-      if (oldest !== undefined) this.#topics.delete(oldest);
-    }
+    if (this.#topics.size >= (this.#options.topicsMax ?? TOPICS_MAX)) this.#forgetOne();
     this.#topics.set(name, undefined);
+  }
+
+  /** Whoever goes by a route would never hear of its leaders again. As many more are kept as are in use. */
+  #forgetOne(): void {
+    for (const [name, route] of this.#topics) {
+      if (this.#sought.has(name) || (route?.holders ?? 0) > 0) continue;
+      this.#topics.delete(name);
+      return;
+    }
   }
 
   /** For what the running question does not contain. */

@@ -8,7 +8,7 @@
 // * When nobody waits any more for any of the batches that may be stored, the lane begins anew under another session; so
 //   does it after SEQUENCE_GAP and UNKNOWN_PRODUCER. What may be stored is failed with outcome "unknown" first.
 import type { Cancel } from "../base/clock.ts";
-import { effectiveFlush } from "../model/durability.ts";
+import { effectiveFlush, type Flush } from "../model/durability.ts";
 import type { BrokerError, Outcome } from "../model/errors.ts";
 import { PROTOCOL_VERSION_MAX } from "../model/limits.ts";
 import type { RecordHeader } from "../model/record-batch-builder.ts";
@@ -46,6 +46,8 @@ export class ProducerLane implements LinkedLane {
   /** On this stream: number of the oldest unanswered batch. */
   #firstNumber = 0;
   #mustOpen = false;
+  /** Asked for when it was opened. */
+  #flush: Flush = "async";
   #mustResume = false;
   /** A pause or a metadata question is under way. */
   #isRouting = false;
@@ -113,7 +115,8 @@ export class ProducerLane implements LinkedLane {
     const { topicId, layoutEpoch } = route;
     const protocolVersion = PROTOCOL_VERSION_MAX;
     // Said explicitly: a receipt must not promise more than the broker was asked for, even after the topic was altered.
-    const flush = effectiveFlush(route.flush, this.place.flush);
+    this.#flush = effectiveFlush(route.flush, this.place.flush);
+    const flush = this.#flush;
     return { lane: this.laneId, topicId, partition, layoutEpoch, protocolVersion, acks, flush };
   }
 
@@ -227,7 +230,7 @@ export class ProducerLane implements LinkedLane {
 
   #receipt(offset: number, leaderEpoch: number, duplicate: boolean): Receipt {
     const { route, partition, acks } = this.place;
-    const flush = effectiveFlush(route.flush, this.place.flush);
+    const flush = this.#flush;
     return { topic: route.name, partition, offset, leaderEpoch, acks, flush, duplicate };
   }
 

@@ -196,6 +196,7 @@ export class ClusterProducer implements Producer, LaneHost<ProducerLane>, Loader
   onLoaded(route: TopicRoute, messages: readonly WaitingMessage[]): void {
     const topic = new ProducerTopic(this, route, this.#options);
     this.#topics.set(route.name, topic);
+    route.holders += 1;
     for (const { message, send, atMs, done } of messages) {
       try {
         this.#bufferedBytes += topic.append(message, send, atMs, done);
@@ -229,6 +230,7 @@ export class ClusterProducer implements Producer, LaneHost<ProducerLane>, Loader
     const topic = this.#topics.get(name);
     if (topic?.route.isGone === true) {
       this.#topics.delete(name);
+      topic.route.holders -= 1;
       this.#formerTopics.push(topic);
       return undefined;
     }
@@ -374,6 +376,8 @@ export class ClusterProducer implements Producer, LaneHost<ProducerLane>, Loader
     const error = new FlotillaError("CLOSED", "the producer was closed before an answer came");
     this.#loader.failAll(error);
     for (const topic of this.#allTopics()) for (const lane of topic.lanes()) lane.close(error);
+    for (const { route } of this.#topics.values()) route.holders -= 1;
+    this.#topics.clear();
     this.#abort.abort(error);
     this.#cancelHousekeeping?.();
     for (const link of this.#links.values()) link.close();

@@ -90,6 +90,7 @@ export class ClusterReader implements Reader, BatchSource, FetchEvents {
   close(): Promise<void> {
     if (!this.#isClosed) {
       this.#isClosed = true;
+      if (this.#route !== undefined) this.#route.holders -= 1;
       this.#options.signal?.removeEventListener("abort", this.#onAbort);
       this.#abort.abort(new BrokerError("CLOSED", "the reader was closed"));
       this.#streams.close();
@@ -219,6 +220,7 @@ export class ClusterReader implements Reader, BatchSource, FetchEvents {
     const { route, cursors } = await findStart(this.#deps, this.#options, this.#abort.signal);
     if (this.#isClosed) return;
     this.#route = route;
+    route.holders += 1;
     for (const cursor of cursors) {
       this.#cursors.set(cursor.partition, cursor);
       this.#attach(cursor);

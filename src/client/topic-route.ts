@@ -29,6 +29,8 @@ export class TopicRoute {
   messageBytesMax: number = Number.MAX_SAFE_INTEGER;
   /** The topic was deleted, or another one has its name now. */
   isGone = false;
+  /** Producers and readers that go by it: it is not forgotten meanwhile. */
+  holders = 0;
   readonly #partitions: PartitionRoute[] = [];
 
   constructor(name: string, topicId: string) {

@@ -1,6 +1,7 @@
 // Rules that no single key can break: unique nodes, addresses and folders, clear text only where it is accepted,
 // timings that fit each other. Pure. Called by parse-config after the schema accepted every key.
 import { formatHostPort, type HostPort } from "./cluster-config.ts";
+import { raftTicks } from "./raft-ticks.ts";
 import type { FileConfig } from "./schema.ts";
 import { formatDuration } from "./units.ts";
 
@@ -104,8 +105,14 @@ function* clearText(config: FileConfig): Generator<RelationIssue> {
 
 function* timings(config: FileConfig): Generator<RelationIssue> {
   const { electionTimeout, heartbeat, tick } = config.raft;
-  if (heartbeat * 2 >= electionTimeout) {
-    const message = `${formatDuration(heartbeat)} must be less than half of raft.electionTimeout (${formatDuration(electionTimeout)}), or a single late heartbeat starts an election`;
+  const { electionTicks, heartbeatTicks } = raftTicks({
+    electionTimeoutMs: electionTimeout,
+    heartbeatMs: heartbeat,
+    tickMs: tick,
+  });
+  if (heartbeatTicks * 2 >= electionTicks) {
+    const rounded = `${formatDuration(heartbeatTicks * tick)} of ${formatDuration(electionTicks * tick)}`;
+    const message = `${formatDuration(heartbeat)} must be less than half of raft.electionTimeout (${formatDuration(electionTimeout)}), or a single late heartbeat starts an election; in ticks of ${formatDuration(tick)} they are ${rounded}`;
     yield { path: ["raft", "heartbeat"], message };
   }
   if (tick > heartbeat) {

@@ -13,7 +13,7 @@ import { FakeCluster } from "./fake-cluster.ts";
 
 const GET_METADATA = "/flotilla.v1.MetadataService/GetMetadata";
 
-function setUp(): {
+function setUp(topicsMax?: number): {
   time: VirtualClock;
   cluster: FakeCluster;
   cache: MetadataCache;
@@ -25,7 +25,7 @@ function setUp(): {
   const clock = time.fork();
   const { bootstrap } = cluster;
   const random = seededRandom(3);
-  const metadata = new MetadataCache({ bootstrap, connections, clock, random });
+  const metadata = new MetadataCache({ bootstrap, connections, clock, random, topicsMax });
   const caller = new UnaryCaller({ clock, random, log: silentLogger, connections, metadata });
   return { time, cluster, cache: metadata, caller };
 }
@@ -47,6 +47,21 @@ function info(leaderId: number, leaderEpoch: number, layoutEpoch = 1): TopicInfo
 }
 
 describe("metadata cache", () => {
+  it("too many topics: the oldest is forgotten that nobody goes by", async () => {
+    const { time, cluster, cache } = setUp(2);
+    for (const name of ["a", "b", "c"]) cluster.addTopic(name, 1);
+    const held = await time.until(cache.refresh("a"));
+    if (held === undefined) throw new Error("unknown");
+    held.holders += 1;
+    await time.until(cache.refresh("b"));
+    await time.until(cache.refresh("c"));
+    expect([cache.topic("a") === held, cache.topic("b")]).toEqual([true, undefined]);
+    held.holders -= 1;
+    await time.until(cache.refresh("b"));
+    expect(cache.topic("a")).toBe(undefined);
+    expect(cache.topic("c")?.name).toBe("c");
+  });
+
   it("questions: concurrent ones are one; a new topic is asked for behind a running one", async () => {
     const { time, cluster, cache } = setUp();
     cluster.addTopic("a", 1);

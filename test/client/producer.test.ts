@@ -55,6 +55,17 @@ function fate(promise: Promise<Receipt>): { receipt?: Receipt; error?: FlotillaE
 }
 
 describe("producer", () => {
+  it("send: a receipt promises what its lane was opened with, whatever the topic became meanwhile", async () => {
+    const { time, cluster, client } = setUp();
+    const topic = cluster.addTopic("a", 1, { flush: "async" });
+    const producer = client.producer();
+    const message = { topic: "a", value: "v" };
+    expect((await time.until(producer.send(message))).flush).toBe("async");
+    topic.settings = { flush: "sync" };
+    await time.until(client.admin().metadata("a"));
+    expect((await time.until(producer.send(message))).flush).toBe("async");
+  });
+
   it("send: gives a receipt (first message, nothing connected before)", async () => {
     const { time, producer, p0 } = setUp();
     const receipt = await time.until(

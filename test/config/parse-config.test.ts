@@ -150,6 +150,15 @@ describe("parse-config: refused", () => {
       expect.stringContaining("raft.tick: 200ms must not exceed raft.heartbeat (150ms)"),
     ]);
   });
+
+  it("relations: the same in ticks, to which both are rounded up", () => {
+    expect(
+      problems(`${NODES}raft: { electionTimeout: 300ms, heartbeat: 110ms, tick: 100ms }\n`),
+    ).toEqual([expect.stringContaining("in ticks of 100ms they are 200ms of 300ms")]);
+    expect(
+      problems(`${NODES}raft: { electionTimeout: 301ms, heartbeat: 100ms, tick: 100ms }\n`),
+    ).toEqual([]);
+  });
 });
 
 describe("parse-config: environment", () => {

@@ -205,6 +205,11 @@ export class SimConsumer {
     return handled;
   }
 
+  /** Until its handlers end together next, and settle. */
+  get settlesInMs(): number {
+    return this.#workMs();
+  }
+
   #hold({ partition, topic }: ConsumerMessage, count: number): void {
     const group = this.#cluster.groupOf(topic, partition);
     if (group !== undefined) this.held.set(group, (this.held.get(group) ?? 0) + count);

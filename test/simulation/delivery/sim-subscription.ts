@@ -30,6 +30,11 @@ const CALM_ROUND_MS = 500;
 const RETRY = { delaysMs: [200, 500, 1000] };
 const BACK_MAX = 30;
 const FORWARD_MAX = 15;
+/** Several, each begun before consumers settle, so that what they say may meet one that is under way. */
+const AHEAD_MS_MAX = 40;
+/** Then they have messages again. */
+const PAUSE_MS = 60;
+const SEEKS_IN_ROW_MAX = 8;
 const SKIP_PROBABILITY = 0.3;
 /** From which a zombie chooses. */
 const NAMES = 8;
@@ -135,7 +140,7 @@ export class SimSubscription {
     });
   }
 
-  /** Somewhat back or forward in one partition. */
+  /** Somewhat back or forward in one partition, around a time at which its consumers settle. */
   seek(random: Random, done: () => void): void {
     const lane = this.lanes[random.integer(0, this.lanes.length)];
     const distance = random.integer(-BACK_MAX, FORWARD_MAX + 1);
@@ -143,26 +148,33 @@ export class SimSubscription {
     if (lane === undefined || cursor === undefined) return;
     const offset = Math.max(0, cursor + distance);
     this.#cluster.invariants.deliveries.mayGoBack(this.#id, this.#groupOf(lane), offset);
-    const beganMs = this.#cluster.world.nowMs;
-    const about = { type: "reset", subscription: this.plan.name, ...lane } as const;
+    const consumer = this.consumers[random.integer(0, this.consumers.length)];
+    const aheadMs = Array.from({ length: random.integer(1, SEEKS_IN_ROW_MAX + 1) }, () =>
+      random.integer(0, AHEAD_MS_MAX),
+    );
     this.#order(async () => {
-      try {
-        const [moved] = await this.#admin.seek(this.plan.name, { offset }, { ...lane, ...CALL });
-        const atMs = this.#cluster.world.nowMs;
-        this.#recorder.note({
-          ...about,
-          beganMs,
-          atMs,
-          offset: moved?.to ?? offset,
-          outcome: "done",
-        });
-        done();
-      } catch (error) {
-        const atMs = this.#cluster.world.nowMs;
-        this.#recorder.note({ ...about, beganMs, atMs, offset, outcome: "unknown" });
-        throw error;
+      for (const ms of aheadMs) {
+        const waitMs = Math.max(0, (consumer?.settlesInMs ?? 0) - ms);
+        await sleep(this.#cluster.clientHost.clock, waitMs);
+        await this.#seekOnce(lane, offset);
+        await sleep(this.#cluster.clientHost.clock, PAUSE_MS);
       }
+      done();
     });
+  }
+
+  async #seekOnce(lane: Lane, offset: number): Promise<void> {
+    const { world } = this.#cluster;
+    const beganMs = world.nowMs;
+    const about = { type: "reset", subscription: this.plan.name, ...lane, beganMs } as const;
+    try {
+      const [moved] = await this.#admin.seek(this.plan.name, { offset }, { ...lane, ...CALL });
+      const to = moved?.to ?? offset;
+      this.#recorder.note({ ...about, atMs: world.nowMs, offset: to, outcome: "done" });
+    } catch (error) {
+      this.#recorder.note({ ...about, atMs: world.nowMs, offset, outcome: "unknown" });
+      throw error;
+    }
   }
 
   /** A zombie at the leader of one of its partitions. @returns undefined when the partition is not known yet */
