@@ -13,6 +13,11 @@ test("limits: what clients are limited to does not keep brokers from each other"
     extraYaml: "limits: { connections: 1, streamsPerConnection: 1 }\n",
   });
   await cluster.up();
+  for (const { admin } of cluster.nodes) {
+    const text = await (await fetch(`http://${admin}/metrics`)).text();
+    expect(text).toMatch(/^flotilla_rpc_connections\{listener="peer"\} [2-9]/m);
+    expect(text).not.toMatch(/^flotilla_rpc_overloads_total\{[^}]*\} [1-9]/m);
+  }
   const connection = grpcConnector({}).connect(cluster.node(1).client, "test");
   const other = grpcConnector({}).connect(cluster.node(1).client, "other");
   try {
