@@ -69,15 +69,13 @@ export class Admission {
     });
     const isTooMany = this.#connections.size > limits.connectionsMax;
     if (!isTooMany && connection.account.tryTake("connections", CONNECTION_BYTES)) return;
-    if (this.#connections.size > limits.connectionsMax * 2) {
-      session.destroy();
-      return;
-    }
+    // Never at once: Node passes on what the socket had read already in its next tick, and would end the process there.
+    const stayMs = this.#connections.size > limits.connectionsMax * 2 ? 0 : SURPLUS_CONNECTION_MS;
     const error = isTooMany
       ? overloaded("too many connections", "connections", limits.connectionsMax)
       : budget.refusal("connections");
     this.#surplus.set(connection, error);
-    cancelTimer = clock.schedule(SURPLUS_CONNECTION_MS, () => session.destroy());
+    cancelTimer = clock.schedule(stayMs, () => session.destroy());
   }
 
   /** Breaks off every connection. (grpc-js's forceShutdown forgets them while channelz is off.) */

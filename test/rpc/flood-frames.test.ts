@@ -21,7 +21,9 @@ afterEach(async () => {
   loopback = undefined;
 });
 
-async function open(): Promise<{ loopback: Loopback; limits: Set<unknown> }> {
+async function open(
+  connectionsMax?: number,
+): Promise<{ loopback: Loopback; limits: Set<unknown> }> {
   const limits = new Set<unknown>();
   loopback = await openLoopback(
     (registry) => {
@@ -31,6 +33,7 @@ async function open(): Promise<{ loopback: Loopback; limits: Set<unknown> }> {
     },
     {
       memory: new MemoryBudget(MEMORY_BUDGET_MIN),
+      ...(connectionsMax !== undefined && { limits: { connectionsMax } }),
       calls: {
         started: () => undefined,
         ended: () => undefined,
@@ -104,3 +107,12 @@ test.each([
   },
   30_000,
 );
+
+test("connections far beyond their limit that speak before they are looked at: they end, and nothing else does", async () => {
+  const { loopback } = await open(1);
+  const port = Number(loopback.endpoint.split(":").at(-1));
+  for (let round = 0; round < 2; round += 1) {
+    await Promise.all(Array.from({ length: 12 }, () => send(port, Buffer.alloc(0))));
+  }
+  await stillServes(loopback);
+}, 60_000);
