@@ -94,16 +94,16 @@ export class DeliveryView {
 
   /** First time at which one of these was asked for and was not refused, over some deliveries; infinite: never. */
   askedMs(deliveries: Iterable<number>, verdicts: readonly Verdict[]): number {
+    const { settlements } = this.#facts.delivery;
     let first = Number.POSITIVE_INFINITY;
-    for (const ms of this.#timesAsked(deliveries, verdicts)) first = Math.min(first, ms);
+    for (const delivery of deliveries) {
+      for (const settlement of this.settlementsOf(delivery)) {
+        if (settlements.isRefused(settlement)) continue;
+        if (!verdicts.includes(settlements.verdictOf(settlement))) continue;
+        first = Math.min(first, settlements.askedMs.at(settlement));
+      }
+    }
     return first;
-  }
-
-  /** Last time of the same kind; -infinite: never. */
-  lastAskedMs(deliveries: Iterable<number>, verdicts: readonly Verdict[]): number {
-    let last = Number.NEGATIVE_INFINITY;
-    for (const ms of this.#timesAsked(deliveries, verdicts)) last = Math.max(last, ms);
-    return last;
   }
 
   isDead(message: number): boolean {
@@ -252,17 +252,6 @@ export class DeliveryView {
       this.#filters.set(subscription, filters);
     }
     return filters;
-  }
-
-  *#timesAsked(deliveries: Iterable<number>, verdicts: readonly Verdict[]): Generator<number> {
-    const { settlements } = this.#facts.delivery;
-    for (const delivery of deliveries) {
-      for (const settlement of this.settlementsOf(delivery)) {
-        if (settlements.isRefused(settlement)) continue;
-        if (!verdicts.includes(settlements.verdictOf(settlement))) continue;
-        yield settlements.askedMs.at(settlement);
-      }
-    }
   }
 
   #resetsOf(message: number): readonly OfLane<SubscriptionReset>[] {

@@ -213,6 +213,13 @@ export const PLANTED_DELIVERIES: readonly Planted[] = [
   },
   {
     kind: "lost-message",
+    how: "a reset brought it back, and what was acknowledged as it began settles it",
+    bad: shared().sent("a").deliver("c", "1.1", "a").reset(0).ask("c", "1.1", "ack", "a").atRest(),
+    because: "it may have been handed out since",
+    good: shared().sent("a").reset(0).deliver("c", "1.1", "a").ask("c", "1.1", "ack", "a").atRest(),
+  },
+  {
+    kind: "lost-message",
     how: "left behind at rest",
     bad: shared().sent("a").atRest("a"),
     because: "it waits behind a parked message of its key",

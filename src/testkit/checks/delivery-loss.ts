@@ -153,15 +153,20 @@ function judgeSettled(
   );
 }
 
-/** A reset brought it back after all acks of it had been asked for: none of them settles it any more. */
+/**
+ * A reset brought it back, and nothing that arrived since was acknowledged. What was handed out before is void, whether its ack
+ * was in force before the reset, or came too late.
+ */
 function isAskedBeforeReset(
-  { deliveryView }: Evidence,
+  { deliveryView, facts }: Evidence,
   message: number,
   rows: readonly number[],
 ): boolean {
   const reset = deliveryView.lastRewindOf(message);
   if (reset === undefined || !deliveryView.isKept(message, reset.beganMs, reset.atMs)) return false;
-  return deliveryView.lastAskedMs(rows, ["ack"]) < reset.beganMs;
+  const { atMs } = facts.delivery.deliveries;
+  const since = rows.filter((row) => atMs.at(row) >= reset.beganMs);
+  return deliveryView.askedMs(since, ["ack"]) === Number.POSITIVE_INFINITY;
 }
 
 /** Not settled in the end: no ack of it was confirmed, and it stays behind something that failed for good. */
