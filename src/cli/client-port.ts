@@ -93,9 +93,11 @@ export interface PartitionDetails {
   readonly recovering: readonly number[];
   /** Nodes whose replica is leaving. */
   readonly leaving: readonly number[];
-  readonly logStartOffset: number;
-  readonly highWatermark: number;
-  readonly bytes: number;
+  /** Undefined, these three: nobody told. */
+  readonly logStartOffset: number | undefined;
+  readonly highWatermark: number | undefined;
+  /** Told only by a leader that was asked for the topic. */
+  readonly bytes: number | undefined;
 }
 
 export interface TopicDetails {

@@ -7,6 +7,7 @@ import type {
   MoveDetails,
   NodeDetails,
   OutgoingMessage,
+  PartitionDetails,
   ProducerWish,
   ReaderWish,
   ReadMessage,
@@ -167,6 +168,8 @@ export interface FakeOptions {
   readonly seeks?: (readonly SeekAnswer[])[];
   readonly explanation?: Explanation;
   readonly parked?: readonly ParkedKey[];
+  /** Other than what is told of a topic's partition. */
+  readonly partition?: Partial<PartitionDetails>;
   /** Answers to one question after the other; afterwards CLUSTER. */
   readonly clusters?: ClusterDetails[];
   /** The same for moves; afterwards none. */
@@ -223,6 +226,7 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
                 logStartOffset: 0,
                 highWatermark: 1234,
                 bytes: 1_572_864,
+                ...options.partition,
               },
             ],
           },
