@@ -52,6 +52,8 @@ export interface ConsumeWish {
 }
 
 export interface ProducerPort {
+  /** Resolves when there is room for a message, and when none will be taken any more. */
+  ready(): Promise<void>;
   /** Calls of one producer keep their order per partition, also while many are under way. */
   send(message: OutgoingMessage): Promise<SendReceipt>;
   close(): Promise<void>;

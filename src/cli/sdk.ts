@@ -168,6 +168,7 @@ function producerOf(client: Client, wish: ProducerWish): ProducerPort {
     deliveryTimeoutMs: wish.timeoutMs,
   });
   return {
+    ready: () => producer.ready(),
     send: (message) => producer.send({ topic: wish.topic, ...message }),
     close: () => producer.close(),
   };

@@ -190,6 +190,15 @@ describe("cli: produce", () => {
     expect(terminal.out).toEqual(["partition 0  offset 0  all/sync\n"]);
   });
 
+  it("large lines: the next one waits until the producer has room", async () => {
+    const line = "x".repeat(40_000);
+    const input = `${Array.from({ length: 10 }, () => line).join("\n")}\n`;
+    const { client, error, terminal } = await send(input, {}, { bufferBytesMax: 100_000 });
+    expect(error).toBeUndefined();
+    expect(client.sent).toHaveLength(10);
+    expect(terminal.talk).toEqual(["orders: 10 sent, 10 acknowledged"]);
+  });
+
   it("failure: counts what arrived, exits by the first error, closes the client", async () => {
     const failSend = (position: number): Error | undefined =>
       position === 1 ? new BrokerError("NOT_ENOUGH_REPLICAS", "no majority") : undefined;
