@@ -67,6 +67,8 @@ export const CHANNELS_PER_SESSION_MAX = 4096;
 export const REFUSED_SETTLES_MAX = 3000;
 /** Topic name, characters, inclusive. */
 export const TOPIC_NAME_CHARACTERS_MAX = 200;
+/** Producer name, characters, inclusive. More: INVALID_REQUEST. */
+export const PRODUCER_NAME_CHARACTERS_MAX = 255;
 export const PARTITIONS_PER_TOPIC_MAX = 4096;
 export const TOPICS_MAX = 10_000;
 export const REPLICATION_FACTOR_MAX = 7;
