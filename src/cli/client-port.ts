@@ -52,6 +52,8 @@ export interface ConsumeWish {
 }
 
 export interface ProducerPort {
+  /** Resolves when there is room for a message, and when none will be taken any more. */
+  ready(): Promise<void>;
   /** Calls of one producer keep their order per partition, also while many are under way. */
   send(message: OutgoingMessage): Promise<SendReceipt>;
   close(): Promise<void>;
@@ -93,9 +95,11 @@ export interface PartitionDetails {
   readonly recovering: readonly number[];
   /** Nodes whose replica is leaving. */
   readonly leaving: readonly number[];
-  readonly logStartOffset: number;
-  readonly highWatermark: number;
-  readonly bytes: number;
+  /** Undefined, these three: nobody told. */
+  readonly logStartOffset: number | undefined;
+  readonly highWatermark: number | undefined;
+  /** Told only by a leader that was asked for the topic. */
+  readonly bytes: number | undefined;
 }
 
 export interface TopicDetails {

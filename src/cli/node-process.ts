@@ -10,7 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { ClusterConfig, NodeConfig } from "../config/cluster-config.ts";
 
 /** Flushes and reads block threads of libuv's pool; four would be too few for several dirty partitions. */
@@ -24,14 +24,14 @@ export interface RunFiles {
   readonly log: string;
 }
 
-/** Next to the data directories, not inside: an emptied disk must not hide a running process. */
+/**
+ * Next to the data directories, not inside: an emptied disk must not hide a running process. Called as the directory is, not
+ * as the node: other clusters may have theirs there, too.
+ */
 export function runFiles(node: NodeConfig): RunFiles {
   const folder = join(dirname(node.dataDir), "run");
-  return {
-    folder,
-    pid: join(folder, `node-${node.id}.pid`),
-    log: join(folder, `node-${node.id}.log`),
-  };
+  const name = basename(node.dataDir);
+  return { folder, pid: join(folder, `${name}.pid`), log: join(folder, `${name}.log`) };
 }
 
 export interface BrokerCommand {
@@ -54,7 +54,9 @@ export function spawnBroker(node: NodeConfig, command: BrokerCommand): ChildProc
       env: { UV_THREADPOOL_SIZE: THREADS, ...command.environment },
     });
     child.unref();
-    if (child.pid !== undefined) writePidFile(files.pid, child.pid);
+    if (child.pid !== undefined) {
+      writePidFile(files.pid, { pid: child.pid, configPath: command.configPath });
+    }
     return child;
   } finally {
     closeSync(log);
@@ -78,16 +80,16 @@ export function brokerArguments(node: NodeConfig, command: BrokerCommand): strin
 
 /** The pid of the node's running broker, or undefined. */
 export function runningPid(node: NodeConfig): number | undefined {
-  const pid = readPidFile(runFiles(node).pid);
-  return pid !== undefined && isBroker(pid, node.id) ? pid : undefined;
+  const started = readPidFile(runFiles(node).pid);
+  return started !== undefined && isBroker(started, node.id) ? started.pid : undefined;
 }
 
-/** The process that is asked for, and not a stranger that got its number. */
-function isBroker(pid: number, nodeId: number): boolean {
+/** The process that was started, and not a stranger, or a broker of another cluster, that got its number. */
+function isBroker({ configPath, pid }: StartedBroker, nodeId: number): boolean {
   if (!isAlive(pid)) return false;
   const command = commandOf(pid);
   if (command === undefined) return true;
-  return command.includes(" broker ") && new RegExp(`--node ${nodeId}(?: |$)`).test(command);
+  return `${command} `.includes(` broker --config ${configPath} --node ${nodeId} `);
 }
 
 export function isAlive(pid: number): boolean {
@@ -140,15 +142,22 @@ export function pause(ms: number): Promise<void> {
   });
 }
 
-function writePidFile(path: string, pid: number): void {
-  writeFileSync(`${path}.tmp`, `${pid}\n`);
+/** What a pid file holds, a line each. */
+interface StartedBroker {
+  readonly pid: number;
+  readonly configPath: string;
+}
+
+function writePidFile(path: string, { configPath, pid }: StartedBroker): void {
+  writeFileSync(`${path}.tmp`, `${pid}\n${configPath}\n`);
   renameSync(`${path}.tmp`, path);
 }
 
-function readPidFile(path: string): number | undefined {
+function readPidFile(path: string): StartedBroker | undefined {
   try {
-    const pid = Number(readFileSync(path, "utf8").trim());
-    return Number.isSafeInteger(pid) && pid > 1 ? pid : undefined;
+    const [number = "", configPath = ""] = readFileSync(path, "utf8").split("\n");
+    const pid = Number(number);
+    return Number.isSafeInteger(pid) && pid > 1 ? { pid, configPath } : undefined;
   } catch {
     return undefined;
   }

@@ -1,6 +1,12 @@
 // The commands' port on the SDK: translates between the command line's words and flotilla/client. Besides sdk-consume.ts the
 // only file of this room that imports the client.
-import { type Client, createClient, type SeekTarget, type StartPosition } from "../client/index.ts";
+import {
+  type Admin,
+  type Client,
+  createClient,
+  type SeekTarget,
+  type StartPosition,
+} from "../client/index.ts";
 import { BrokerError } from "../model/errors.ts";
 import type {
   AdminPort,
@@ -13,6 +19,7 @@ import type {
 } from "./client-port.ts";
 import type { DeadLettersPort } from "./dead-letter-port.ts";
 import type { StartAt } from "./options.ts";
+import { type AskedPartition, withOffsets } from "./partition-offsets.ts";
 import { consumeWith } from "./sdk-consume.ts";
 import type { SubscriptionsPort } from "./subscription-port.ts";
 
@@ -53,7 +60,7 @@ function adminOf(client: Client, timeoutMs: number): AdminPort {
       return {
         topic,
         settings: effective,
-        partitions: await withOffsets(client, name, partitions, timeoutMs),
+        partitions: await offsetsOf(admin, name, partitions, timeoutMs),
       };
     },
     alterTopic: (name, changes) => admin.alterTopic(name, changes, settings),
@@ -139,41 +146,19 @@ function membersOf(client: Client, timeoutMs: number): MembersPort {
   };
 }
 
-/** One question each; beyond, the asked broker's own knowledge must do. */
-const OFFSET_QUESTIONS_MAX = 64;
 /** A leader that has just died, or that nobody follows any more, does not hold the whole table up. */
 const OFFSET_TIMEOUT_MS = 3000;
 
-/** The asked broker knows the offsets only of partitions that it leads; their own leaders are asked for the others. */
-async function withOffsets(
-  client: Client,
+async function offsetsOf(
+  admin: Admin,
   topic: string,
-  partitions: readonly PartitionDetails[],
+  partitions: readonly AskedPartition[],
   timeoutMs: number,
 ): Promise<readonly PartitionDetails[]> {
-  const isKnown = (details: PartitionDetails): boolean =>
-    details.inSync.length > 0 || details.leaderId === 0;
-  if (partitions.filter((details) => !isKnown(details)).length > OFFSET_QUESTIONS_MAX)
-    return partitions;
+  const settings = { timeoutMs: Math.min(timeoutMs, OFFSET_TIMEOUT_MS) };
   // Questions about a partition need the topic's route.
-  await client.admin().metadata(topic);
-  return Promise.all(
-    partitions.map(async (details) => {
-      if (isKnown(details)) return details;
-      try {
-        const offsets = await client.admin().listOffsets(topic, details.partition, 0, {
-          timeoutMs: Math.min(timeoutMs, OFFSET_TIMEOUT_MS),
-        });
-        return {
-          ...details,
-          logStartOffset: offsets.logStartOffset,
-          highWatermark: offsets.highWatermark,
-        };
-      } catch {
-        return details;
-      }
-    }),
-  );
+  await admin.metadata(topic);
+  return withOffsets(partitions, (partition) => admin.listOffsets(topic, partition, 0, settings));
 }
 
 function producerOf(client: Client, wish: ProducerWish): ProducerPort {
@@ -183,6 +168,7 @@ function producerOf(client: Client, wish: ProducerWish): ProducerPort {
     deliveryTimeoutMs: wish.timeoutMs,
   });
   return {
+    ready: () => producer.ready(),
     send: (message) => producer.send({ topic: wish.topic, ...message }),
     close: () => producer.close(),
   };

@@ -17,7 +17,8 @@ export interface ProducerOptions {
   readonly batchBytes?: number | undefined;
   /**
    * A later producer of the same name fences this one, on each partition from its first batch there on: sends fail with
-   * PRODUCER_FENCED then, and this producer is at its end.
+   * PRODUCER_FENCED then, and this producer is at its end. At most 242 characters: brokers take 255, and for sends of other
+   * classes than its own up to 13 are added, such as "#leader-topic".
    */
   readonly name?: string | undefined;
   /** A topic that no broker knows fails sends after this time, ms; default 5000. */

@@ -4,10 +4,10 @@
 // A name is opened again only in exchange for the session that this producer had: when a later producer has taken the name
 // over, that is refused (PRODUCER_FENCED), and the later one keeps it. A token tells the brokers that a repetition is one.
 import type { Random } from "../base/random.ts";
-import { PROTOCOL_VERSION_MAX } from "../model/limits.ts";
+import { PRODUCER_NAME_CHARACTERS_MAX, PROTOCOL_VERSION_MAX } from "../model/limits.ts";
 import type { OpenProducerRequest } from "../rpc/generated/flotilla-v1.ts";
 import { produceService } from "../rpc/methods.ts";
-import { asFlotillaError, type FlotillaError } from "./flotilla-error.ts";
+import { asFlotillaError, FlotillaError } from "./flotilla-error.ts";
 import type { UnaryCaller } from "./unary-caller.ts";
 
 export interface ProducerSession {
@@ -23,6 +23,9 @@ export type SessionWaiter = (session: ProducerSession | undefined, error?: Floti
 
 /** One attempt to open a session; lanes ask again as long as their batches may still be sent. */
 const OPEN_TIMEOUT_MS = 10_000;
+/** What a class of sends adds to the name is never longer (producer-topic.ts). */
+const SUFFIX_CHARACTERS_MAX = "#leader-topic".length;
+const NAME_CHARACTERS_MAX = PRODUCER_NAME_CHARACTERS_MAX - SUFFIX_CHARACTERS_MAX;
 
 export class ProducerSessions {
   readonly #caller: UnaryCaller;
@@ -34,11 +37,14 @@ export class ProducerSessions {
   readonly #tokens = new Map<string, string>();
   readonly #waiting = new Map<string, SessionWaiter[]>();
 
-  /** @param name stable name: a later producer of that name fences this one; "" for none */
+  /**
+   * @param name stable name: a later producer of that name fences this one; "" for none
+   * @throws FlotillaError INVALID_REQUEST: it is too long
+   */
   constructor(caller: UnaryCaller, random: Random, name: string, signal: AbortSignal) {
     this.#caller = caller;
     this.#random = random;
-    this.#name = name;
+    this.#name = checkedName(name);
     this.#signal = signal;
   }
 
@@ -92,4 +98,11 @@ export class ProducerSessions {
     const previous = this.#current.get(suffix);
     return { name: this.#name + suffix, protocolVersion, token, previous };
   }
+}
+
+/** Checked for all classes of sends, or a name would be refused when the first send of another class comes. */
+function checkedName(name: string): string {
+  if (name.length <= NAME_CHARACTERS_MAX) return name;
+  const text = `a producer's name has at most ${NAME_CHARACTERS_MAX} characters, not ${name.length}`;
+  throw new FlotillaError("INVALID_REQUEST", text, { field: "name", limit: NAME_CHARACTERS_MAX });
 }

@@ -4,6 +4,7 @@
 // whatever got into the log can be applied.
 import { BrokerError } from "../model/errors.ts";
 import type { NodeId, TopicId } from "../model/ids.ts";
+import { PRODUCER_NAME_CHARACTERS_MAX } from "../model/limits.ts";
 import {
   type Fields,
   integer,
@@ -33,8 +34,6 @@ export const METADATA_COMMAND_VERSION = 1;
 export const METADATA_COMMAND_BYTES_MAX: number = 1024 * 1024;
 /** Producer ids per block, inclusive. More: INVALID_REQUEST. */
 export const PRODUCER_ID_BLOCK_MAX = 100_000;
-/** Characters of a producer name, inclusive. More: INVALID_REQUEST. */
-export const PRODUCER_NAME_CHARACTERS_MAX = 255;
 
 /**
  * Where a node can be reached, each as advertised (host:port); `admin` is empty when not

@@ -3,7 +3,7 @@
 // the process; that is harmless.
 import { BrokerError } from "../model/errors.ts";
 import type { NodeId, ProducerId } from "../model/ids.ts";
-import { PRODUCER_NAME_CHARACTERS_MAX } from "./metadata-commands.ts";
+import { PRODUCER_NAME_CHARACTERS_MAX } from "../model/limits.ts";
 import { numberOf } from "./metadata-reply.ts";
 import type { ControllerClient } from "./ports.ts";
 import {

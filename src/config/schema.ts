@@ -193,7 +193,8 @@ const limitsSchema = z
       default: PARKED_FETCHES_MAX,
       min: 1,
       max: 1_000_000,
-      about: "Fetches that wait for new messages, per broker. Beyond: OVERLOADED.",
+      about:
+        "Readers that may wait for new messages, per broker: every open cursor of a fetch stream, whether it waits or not, and unary fetches while they wait. Beyond: OVERLOADED for that cursor or call.",
     }),
   })
   .prefault({});
@@ -247,7 +248,7 @@ const configSchema = z.strictObject({
     min: 1000,
     max: 600_000,
     about:
-      "After SIGTERM a broker hands its leaderships over and closes; after this long it stops anyway.",
+      "After SIGTERM a broker hands leaderships over for this long at most, then closes. When it is not done 5 s after this time, its process ends anyway: give a supervisor 5 s more than this.",
   }),
 });
 

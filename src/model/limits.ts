@@ -46,7 +46,7 @@ export const PRODUCER_BATCH_WINDOW = 16;
 export const PRODUCERS_PER_PARTITION_MAX = 10_000;
 /** Message ids remembered per partition for unary Publish; the oldest is forgotten first. */
 export const MESSAGE_IDS_PER_PARTITION_MAX = 100_000;
-/** Lanes (topic-partitions) per Produce stream. More: INVALID_REQUEST. */
+/** Lanes (topic-partitions) per Produce stream. More: INVALID_REQUEST for that lane; the stream goes on. */
 export const LANES_PER_STREAM_MAX = 4096;
 /** Bytes received on one Produce stream and not yet answered. Beyond: the broker stops reading that stream. */
 export const PRODUCE_INFLIGHT_BYTES_MAX = 32 * MIB;
@@ -54,7 +54,7 @@ export const PRODUCE_INFLIGHT_BYTES_MAX = 32 * MIB;
 export const STREAMS_PER_CONNECTION_MAX = 256;
 /** Client connections per broker. Beyond: refused with OVERLOADED on their first call. */
 export const CONNECTIONS_MAX = 2000;
-/** Parked fetches (long polls) per broker. Beyond: OVERLOADED. */
+/** Open cursors of fetch streams, and unary fetches that wait, per broker. Beyond: OVERLOADED for that cursor or call. */
 export const PARKED_FETCHES_MAX = 20_000;
 /** Push sessions (streams of consumers) per broker. Beyond: OVERLOADED. */
 export const PUSH_SESSIONS_MAX = 10_000;
@@ -67,6 +67,8 @@ export const CHANNELS_PER_SESSION_MAX = 4096;
 export const REFUSED_SETTLES_MAX = 3000;
 /** Topic name, characters, inclusive. */
 export const TOPIC_NAME_CHARACTERS_MAX = 200;
+/** Producer name, characters, inclusive. More: INVALID_REQUEST. */
+export const PRODUCER_NAME_CHARACTERS_MAX = 255;
 export const PARTITIONS_PER_TOPIC_MAX = 4096;
 export const TOPICS_MAX = 10_000;
 export const REPLICATION_FACTOR_MAX = 7;

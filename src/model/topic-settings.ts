@@ -53,7 +53,7 @@ export const TOPIC_SETTINGS: readonly SettingRow[] = [
     "messageBytesMax",
     String(MESSAGE_BYTES_MAX_DEFAULT),
     [1, BATCH_BYTES_MAX],
-    "Largest record batch of one message, bytes; larger ones are refused with RECORD_TOO_LARGE.",
+    "Largest record batch of one message, bytes; larger ones are refused with RECORD_TOO_LARGE. Of raw batches the mean is bounded: bytes of the batch by its count of messages.",
   ),
   row(
     "retention.ms",

@@ -215,7 +215,10 @@ export const INSTRUMENTS = {
     "flotilla_partition_maintenance_failures_total",
     "Replicated maintenance commands that were refused or lost; they are tried again.",
   ),
-  parkedFetches: gauge("flotilla_partition_parked_fetches", "Fetches that wait for new messages."),
+  parkedFetches: gauge(
+    "flotilla_partition_parked_fetches",
+    "Open cursors of fetch streams, whether they wait or not, and unary fetches that wait for new messages; at most limits.parkedFetches.",
+  ),
 
   // Subscriptions.
   deliveries: counter(

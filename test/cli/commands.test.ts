@@ -46,6 +46,23 @@ describe("cli: topics", () => {
     expect(described).toMatch(/flush +sync +default/);
   });
 
+  it("describe: what nobody tells is marked, not shown as 0, and left out of JSON", async () => {
+    const unknown = {
+      inSync: [],
+      logStartOffset: undefined,
+      highWatermark: undefined,
+      bytes: undefined,
+    };
+    const table = await run("topic describe orders", { partition: unknown });
+    expect(table.terminal.out.join("")).toMatch(/2,1,3 +\? +3 +\? +\? +\?/);
+    const json = await run("topic describe orders -o json", { partition: unknown });
+    const { partitions } = JSON.parse(json.terminal.out.join("")) as { partitions: object[] };
+    expect(partitions[0]).not.toHaveProperty("logStartOffset");
+    expect(partitions[0]).not.toHaveProperty("highWatermark");
+    expect(partitions[0]).not.toHaveProperty("bytes");
+    expect(partitions[0]).toHaveProperty("leaderId", 2);
+  });
+
   it("alter and delete: need something to do and a clear yes", async () => {
     expect(String((await run("topic alter orders")).error)).toContain("nothing to change");
     expect((await run("topic alter orders --set flush=async")).client.calls).toEqual([
@@ -171,6 +188,15 @@ describe("cli: produce", () => {
     });
     expect(client.sent[0]?.value).toBeUndefined();
     expect(terminal.out).toEqual(["partition 0  offset 0  all/sync\n"]);
+  });
+
+  it("large lines: the next one waits until the producer has room", async () => {
+    const line = "x".repeat(40_000);
+    const input = `${Array.from({ length: 10 }, () => line).join("\n")}\n`;
+    const { client, error, terminal } = await send(input, {}, { bufferBytesMax: 100_000 });
+    expect(error).toBeUndefined();
+    expect(client.sent).toHaveLength(10);
+    expect(terminal.talk).toEqual(["orders: 10 sent, 10 acknowledged"]);
   });
 
   it("failure: counts what arrived, exits by the first error, closes the client", async () => {

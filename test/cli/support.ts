@@ -7,6 +7,7 @@ import type {
   MoveDetails,
   NodeDetails,
   OutgoingMessage,
+  PartitionDetails,
   ProducerWish,
   ReaderWish,
   ReadMessage,
@@ -25,6 +26,7 @@ import type {
 } from "../../src/cli/subscription-port.ts";
 import type { Terminal } from "../../src/cli/terminal.ts";
 import { loadConfig } from "../../src/config/load-config.ts";
+import { BrokerError } from "../../src/model/errors.ts";
 
 export interface Recorder extends Terminal {
   readonly out: string[];
@@ -167,6 +169,8 @@ export interface FakeOptions {
   readonly seeks?: (readonly SeekAnswer[])[];
   readonly explanation?: Explanation;
   readonly parked?: readonly ParkedKey[];
+  /** Other than what is told of a topic's partition. */
+  readonly partition?: Partial<PartitionDetails>;
   /** Answers to one question after the other; afterwards CLUSTER. */
   readonly clusters?: ClusterDetails[];
   /** The same for moves; afterwards none. */
@@ -179,6 +183,8 @@ export interface FakeOptions {
   readonly typed?: string;
   readonly messages?: readonly ReadMessage[];
   readonly failSend?: (position: number) => Error | undefined;
+  /** Values of messages that were not answered yet, as a producer takes them. */
+  readonly bufferBytesMax?: number;
 }
 
 export function fakeClient(options: FakeOptions = {}): FakeClient {
@@ -223,6 +229,7 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
                 logStartOffset: 0,
                 highWatermark: 1234,
                 bytes: 1_572_864,
+                ...options.partition,
               },
             ],
           },
@@ -330,9 +337,19 @@ export function fakeClient(options: FakeOptions = {}): FakeClient {
     },
     producer(wish) {
       client.wishes.push(wish);
+      let bufferedBytes = 0;
       return {
+        // Everything is answered by then.
+        async ready() {
+          await Promise.resolve();
+          bufferedBytes = 0;
+        },
         send(message) {
-          const error = options.failSend?.(client.sent.length);
+          bufferedBytes += message.value?.length ?? 0;
+          const isFull = bufferedBytes > (options.bufferBytesMax ?? Number.POSITIVE_INFINITY);
+          const error = isFull
+            ? new BrokerError("BUFFER_FULL", "the producer's buffer is full")
+            : options.failSend?.(client.sent.length);
           client.sent.push(message);
           if (error !== undefined) return Promise.reject(error);
           const offset = client.sent.length - 1;

@@ -92,8 +92,10 @@ async function sendLines(source: Readable, producer: ProducerPort, run: Run): Pr
   const stop = (): void => lines.close();
   context.signal.addEventListener("abort", stop, { once: true });
   for await (const line of lines) {
-    if (context.signal.aborted || tally.firstError !== undefined) break;
     await pace?.turn();
+    // Lines can be long: so many under way need not fit into the producer's buffer.
+    await producer.ready();
+    if (context.signal.aborted || tally.firstError !== undefined) break;
     const message = messageOf(line, options);
     tally.sent += 1;
     const sending = producer.send(message).then(

@@ -81,6 +81,9 @@ export async function topicDescribe(
   printDetails(details, context);
 }
 
+/** Nobody told. */
+const UNKNOWN = "?";
+
 function printDetails(details: TopicDetails, context: Context): void {
   const { terminal } = context;
   const { topic } = details;
@@ -103,8 +106,8 @@ function printDetails(details: TopicDetails, context: Context): void {
       { title: "REPLICAS", text: replicasText },
       { title: "IN SYNC", text: inSyncText },
       ...(isAnyRecovering ? [{ title: "RECOVERING", text: recoveringText }] : []),
-      { title: "FIRST", text: (row) => row.logStartOffset, align: "right" },
-      { title: "NEXT", text: (row) => row.highWatermark, align: "right" },
+      { title: "FIRST", text: (row) => row.logStartOffset ?? UNKNOWN, align: "right" },
+      { title: "NEXT", text: (row) => row.highWatermark ?? UNKNOWN, align: "right" },
       { title: "SIZE", text: sizeText, align: "right" },
     ],
     "no partitions",
@@ -130,7 +133,7 @@ function replicasText(row: PartitionDetails): string {
 
 /** Known only where the asked broker leads. */
 function inSyncText(row: PartitionDetails): string {
-  return row.inSync.length === 0 ? "?" : row.inSync.join(",");
+  return row.inSync.length === 0 ? UNKNOWN : row.inSync.join(",");
 }
 
 /** May have forgotten what they acknowledged, and vote with less weight until they hold it again. */
@@ -139,7 +142,7 @@ function recoveringText(row: PartitionDetails): string {
 }
 
 function sizeText(row: PartitionDetails): string {
-  return row.inSync.length === 0 ? "?" : humanBytes(row.bytes);
+  return row.bytes === undefined ? UNKNOWN : humanBytes(row.bytes);
 }
 
 export interface AlterOptions extends GlobalOptions {
