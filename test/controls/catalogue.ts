@@ -23,7 +23,6 @@ import { noOwnTermEntry } from "./catalogue/no-own-term-entry.ts";
 import { noPreVote } from "./catalogue/no-pre-vote.ts";
 import { noStickiness } from "./catalogue/no-stickiness.ts";
 import { recoveringVoteCounts } from "./catalogue/recovering-vote-counts.ts";
-import { seekOvertaken } from "./catalogue/seek-overtaken.ts";
 import { staleAck } from "./catalogue/stale-ack.ts";
 import { termNotDurable } from "./catalogue/term-not-durable.ts";
 import { tornTailAccepted } from "./catalogue/torn-tail-accepted.ts";
@@ -65,5 +64,4 @@ export const CONTROLS: readonly Control[] = [
   attemptDoubled,
   cursorAhead,
   deadLetterTwice,
-  seekOvertaken,
 ];
