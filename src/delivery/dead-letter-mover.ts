@@ -66,18 +66,18 @@ export class DeadLetterMover {
     }
   }
 
+  close(): void {
+    this.#isClosed = true;
+    for (const cancel of this.#waiting.values()) cancel();
+    this.#waiting.clear();
+  }
+
   /** What is dead since then died anew: its former letter, there or on its way, is none of this death. */
   #followSeek(): void {
     const { seeks } = this.#runner.state;
     if (seeks === this.#seeks) return;
     this.#seeks = seeks;
     this.#known.clear();
-  }
-
-  close(): void {
-    this.#isClosed = true;
-    for (const cancel of this.#waiting.values()) cancel();
-    this.#waiting.clear();
   }
 
   /** The next dead message that nothing is done about; at most once round. */

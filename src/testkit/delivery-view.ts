@@ -110,12 +110,12 @@ export class DeliveryView {
     return this.#dead.has(message);
   }
 
-  /** The last reset that certainly went back to before the message. */
-  lastRewindOf(message: number): SubscriptionReset | undefined {
+  /** The last reset that certainly went back to before the message, until a time. */
+  lastRewindOf(message: number, untilMs: number): SubscriptionReset | undefined {
     const offset = this.#facts.delivery.messages.offset.at(message);
     let last: SubscriptionReset | undefined;
     for (const { event } of this.#resetsOf(message)) {
-      if (event.outcome !== "done" || event.offset > offset) continue;
+      if (event.outcome !== "done" || event.offset > offset || event.atMs > untilMs) continue;
       if (last === undefined || event.beganMs > last.beganMs) last = event;
     }
     return last;

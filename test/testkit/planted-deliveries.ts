@@ -213,6 +213,13 @@ export const PLANTED_DELIVERIES: readonly Planted[] = [
   },
   {
     kind: "lost-message",
+    how: "a reset brought it back before the end was looked at",
+    bad: shared().sent("a").deliver("c", "1.1", "a").acked("c", "1.1", "a").reset(0).atRest(),
+    because: "the reset came after that",
+    good: shared().sent("a").deliver("c", "1.1", "a").acked("c", "1.1", "a").atRest().reset(0),
+  },
+  {
+    kind: "lost-message",
     how: "a reset brought it back, and what was acknowledged as it began settles it",
     bad: shared().sent("a").deliver("c", "1.1", "a").reset(0).ask("c", "1.1", "ack", "a").atRest(),
     because: "it may have been handed out since",

@@ -133,7 +133,7 @@ function judgeSettled(
   const { deliveryView, facts } = evidence;
   const rows = deliveryView.deliveriesOf(message);
   const wasAsked = deliveryView.askedMs(rows, ["ack"]) <= lane.final.event.atMs;
-  if (wasAsked && !isAskedBeforeReset(evidence, message, rows)) return;
+  if (wasAsked && !isAckVoid(evidence, message, rows, beganMs(lane.final))) return;
   if (deliveryView.isUnparked(message, true)) return;
   const definition = definitionOf(evidence, lane);
   if (mayBeDead(evidence, message, rows, lane)) {
@@ -157,12 +157,13 @@ function judgeSettled(
  * A reset brought it back, and nothing that arrived since was acknowledged. What was handed out before is void, whether its ack
  * was in force before the reset, or came too late.
  */
-function isAskedBeforeReset(
+function isAckVoid(
   { deliveryView, facts }: Evidence,
   message: number,
   rows: readonly number[],
+  finalMs: number,
 ): boolean {
-  const reset = deliveryView.lastRewindOf(message);
+  const reset = deliveryView.lastRewindOf(message, finalMs);
   if (reset === undefined || !deliveryView.isKept(message, reset.beganMs, reset.atMs)) return false;
   const { atMs } = facts.delivery.deliveries;
   const since = rows.filter((row) => atMs.at(row) >= reset.beganMs);
