@@ -103,7 +103,7 @@ export class MembershipReconciler {
     // Before the first restored or applied state nothing is known, and nothing may be concluded from that.
     if (this.#options.view.image.version === 0) return false;
     const led = this.#options.memberships.list();
-    this.#forgetAllBut(led);
+    this.#forget(led);
     const steps: (() => Promise<boolean>)[] = [];
     let slots = CATCH_UPS_MAX - led.filter((group) => group.lagging.length > 0).length;
     for (const current of led) {
@@ -141,6 +141,8 @@ export class MembershipReconciler {
       });
     }
     return this.#attempt(groupId, "membership follows the metadata", async () => {
+      // The way may lead back to the sealed members: that seal is older than what it would have to prove.
+      this.#seals.delete(groupId);
       await memberships.change(groupId, target);
       log.info({ groupId, ...target }, "membership changed");
     });
@@ -207,11 +209,13 @@ export class MembershipReconciler {
     };
   }
 
-  /** Another leader may have changed a group meanwhile. */
-  #forgetAllBut(led: readonly LedMembership[]): void {
+  /** Of groups led here no more, which another leader may have changed, and seals of other members than the present ones. */
+  #forget(led: readonly LedMembership[]): void {
     const ids = new Set(led.map((group) => group.groupId));
+    const sealed = led.filter((group) => this.#sealOf(group) !== undefined);
+    const sealedIds = new Set(sealed.map((group) => group.groupId));
     for (const groupId of [...this.#seals.keys()]) {
-      if (!ids.has(groupId)) this.#seals.delete(groupId);
+      if (!sealedIds.has(groupId)) this.#seals.delete(groupId);
     }
     for (const groupId of [...this.#unheired]) {
       if (!ids.has(groupId)) this.#unheired.delete(groupId);

@@ -150,6 +150,39 @@ describe("membership reconciler", () => {
     await reconciler.close();
   });
 
+  test("a change that is turned round right after its votes were given is sealed again", async () => {
+    const { clock, memberships, metadata, reconciler, row } = await setUp(5);
+    memberships.add({ groupId: group(1), self: id(2, 4), voters: FOUNDERS, caughtUp: FOUNDERS });
+    reconciler.start();
+    const move = { type: "move-replica", groupId: group(1) } as const;
+    await metadata.controller.propose({ ...move, from: node(1), to: node(4) });
+    await clock.run(1500);
+    memberships.catchUp(group(1));
+    await clock.run(2000);
+    memberships.flush(group(1));
+    await clock.run(2000);
+    expect(row(1)?.change).toBeUndefined();
+    const seal = memberships.calls.at(-1);
+    memberships.calls.length = 0;
+    await metadata.controller.propose({ ...move, from: node(4), to: node(5) });
+    await clock.run(1500);
+    memberships.catchUp(group(1));
+    await clock.runUntil(() => memberships.calls.length === 2, 5000);
+    await metadata.controller.propose({ type: "cancel-move", groupId: group(1) });
+    await clock.run(1500);
+    memberships.catchUp(group(1));
+    await clock.run(5000);
+    // The last entry of the way back is the proof of it; that of the first move proves nothing any more.
+    expect(memberships.calls.slice(-2)).toEqual([seal, seal]);
+    expect(row(1)?.change).toBeDefined();
+    expect(reconciler.unproven()).toEqual([1]);
+    memberships.flush(group(1));
+    await clock.run(2000);
+    expect(row(1)?.change).toBeUndefined();
+    expect(reconciler.unproven()).toEqual([]);
+    await reconciler.close();
+  });
+
   test("emptied disk: follows the placement, and is sealed although no move is under way", async () => {
     const { clock, memberships, metadata, reconciler } = await setUp(3);
     memberships.add({ groupId: group(1), self: id(1, 4), voters: FOUNDERS, caughtUp: FOUNDERS });
