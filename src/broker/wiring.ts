@@ -355,6 +355,14 @@ export function wireUpkeep(
   const { directoryId, nodeId } = options.nodeFile;
   const { journal, metadata, replicas, transport, view } = foundation;
   const { controller, controllerClient, leaders, leaderships, liveness, partitions } = features;
+  const memberships = new MembershipReconciler({
+    memberships: leaderships,
+    controller: controllerClient,
+    view,
+    metadataFounders: foundingMembership(options.nodeFile),
+    clock,
+    log,
+  });
   return {
     status: new StatusExchange({
       nodeId,
@@ -388,17 +396,11 @@ export function wireUpkeep(
       view,
       liveness,
       metadataVoters: () => votersOf(metadata),
+      unproven: () => memberships.unproven(),
       clock,
       log,
     }),
-    memberships: new MembershipReconciler({
-      memberships: leaderships,
-      controller: controllerClient,
-      view,
-      metadataFounders: foundingMembership(options.nodeFile),
-      clock,
-      log,
-    }),
+    memberships,
     trash: new TrashCleaner({ disk: ports.disk, clock, logger: log }, options.trashRetentionMs),
   };
 }

@@ -6,7 +6,7 @@ import { sleep } from "../base/clock.ts";
 import { deferred } from "../base/deferred.ts";
 import type { Random } from "../base/random.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
-import type { ReplicaId } from "../model/ids.ts";
+import { type GroupId, METADATA_GROUP, type ReplicaId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import type { Liveness } from "./liveness.ts";
 import type { ContinueDecommission, UnregisterNode } from "./member-commands.ts";
@@ -108,6 +108,8 @@ export interface NodeFencingOptions {
   readonly liveness: Liveness;
   /** Voters of the metadata group, as this node's replica knows them. */
   readonly metadataVoters: () => readonly ReplicaId[];
+  /** Groups led here whose members are not known for good yet (membership-reconciler.ts). */
+  readonly unproven: () => readonly GroupId[];
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -167,7 +169,7 @@ export class NodeFencing {
         incarnation,
       })),
       ...planContinuations(view.image),
-      ...planRemovals(view.image, this.#options.metadataVoters()),
+      ...this.#removals(),
     ];
     for (const command of commands) {
       if (this.#closed) return;
@@ -184,5 +186,12 @@ export class NodeFencing {
         return;
       }
     }
+  }
+
+  /** None whose vote in the metadata group could come back: its replicas fall back to the members that their logs prove. */
+  #removals(): readonly UnregisterNode[] {
+    const { metadataVoters, unproven, view } = this.#options;
+    const plan = planRemovals(view.image, metadataVoters());
+    return plan.length > 0 && unproven().includes(METADATA_GROUP) ? [] : plan;
   }
 }

@@ -3,7 +3,7 @@ import { Liveness, SESSION_MS } from "../../src/cluster/liveness.ts";
 import { NodeFencing, NodeRegistration } from "../../src/cluster/node-frontend.ts";
 import { PRODUCER_ID_BLOCK, ProducerIds } from "../../src/cluster/producer-ids.ts";
 import { BrokerError } from "../../src/model/errors.ts";
-import { replicaIdOf } from "../../src/model/ids.ts";
+import { type GroupId, METADATA_GROUP, replicaIdOf } from "../../src/model/ids.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import {
   FakeController,
@@ -75,17 +75,19 @@ describe("node fencing", () => {
     const group = new OneReplicaGroup();
     await group.registerNodes(3);
     const liveness = new Liveness(node(1), 0);
+    const membership = { voters: [1, 2, 3], unproven: [] as GroupId[] };
     const fencing = new NodeFencing({
       controller: group.controller,
       view: group.view,
       liveness,
-      metadataVoters: () => [1, 2, 3].map((id) => replicaIdOf(node(id), 0)),
+      metadataVoters: () => membership.voters.map((id) => replicaIdOf(node(id), 0)),
+      unproven: () => membership.unproven,
       clock: clock.root,
       log: silentLog,
     });
     const fenced = () =>
       [...group.view.image.nodes.values()].filter((row) => row.fenced).map((row) => row.nodeId);
-    return { clock, fenced, fencing, group, liveness };
+    return { clock, fenced, fencing, group, liveness, membership };
   }
 
   test("session: silent nodes are fenced after it, and unfenced when they speak", async () => {
@@ -112,6 +114,24 @@ describe("node fencing", () => {
     expect(fenced()).toEqual([]);
     await clock.run(1500);
     expect(fenced()).toEqual([2, 3]);
+    await fencing.close();
+  });
+
+  test("decommissioned: unregistered once it has no vote and the metadata group's members are proven", async () => {
+    const { clock, fencing, group, membership } = await setUp();
+    const isRegistered = (): boolean => group.view.image.nodes.has(node(3));
+    const decommission = { successor: 0, mustBeFenced: false, nodeId: node(3) } as const;
+    await group.controller.propose({ type: "decommission-node", ...decommission });
+    fencing.start();
+    await clock.run(2000);
+    expect(isRegistered()).toBe(true);
+    membership.voters = [1, 2];
+    membership.unproven = [METADATA_GROUP];
+    await clock.run(2000);
+    expect(isRegistered()).toBe(true);
+    membership.unproven = [7 as GroupId];
+    await clock.run(2000);
+    expect(isRegistered()).toBe(false);
     await fencing.close();
   });
 
