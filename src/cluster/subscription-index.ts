@@ -62,6 +62,11 @@ export class SubscriptionIndex {
     return this.#sortedNames;
   }
 
+  /** Topics whose list is kept. */
+  get kept(): number {
+    return this.#parts.wanted.size;
+  }
+
   byName(name: string): SubscriptionRow | undefined {
     return this.#parts.byName.get(name);
   }
@@ -73,25 +78,33 @@ export class SubscriptionIndex {
     return known ?? testOfRow(row);
   }
 
-  /** Those that want the topic of that name, the oldest first. */
+  /** Those that want the topic of that name, the oldest first. Kept until the topic is forgotten: only for topics that exist. */
   of(topic: string): Rows {
-    const { broad, byName, named, rows, wanted } = this.#parts;
+    const { wanted } = this.#parts;
     const known = wanted.get(topic);
     if (known !== undefined) return known;
+    const found = this.#find(topic);
+    wanted.set(topic, found);
+    return found;
+  }
+
+  /** How many want the topic of that name, which need not exist. */
+  countOf(topic: string): number {
+    return (this.#parts.wanted.get(topic) ?? this.#find(topic)).length;
+  }
+
+  #find(topic: string): Rows {
+    const { broad, byName, named, rows } = this.#parts;
     if (topic.startsWith(REDRIVE_PREFIX)) {
       const row = byName.get(topic.slice(REDRIVE_PREFIX.length));
-      const only = row === undefined ? NONE : [row];
-      wanted.set(topic, only);
-      return only;
+      return row === undefined ? NONE : [row];
     }
     const list = [...(named.get(topic) ?? NONE)];
     for (const [id, wants] of broad) {
       const row = wants(topic) ? rows.get(id) : undefined;
       if (row !== undefined) list.push(row);
     }
-    const ordered = list.length === 0 ? NONE : list.sort(byCreation);
-    wanted.set(topic, ordered);
-    return ordered;
+    return list.length === 0 ? NONE : list.sort(byCreation);
   }
 
   /** A topic of that name is gone: its list is not kept any more. */

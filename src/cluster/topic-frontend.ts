@@ -166,7 +166,7 @@ export class TopicFrontend {
    */
   #checkSubscriptions(name: string): void {
     const limit = SUBSCRIPTION_LIMITS.perPartition;
-    const count = this.#options.view.image.subscriptions.of(name).length;
+    const count = this.#options.view.image.subscriptions.countOf(name);
     if (count <= limit) return;
     const message = `${count} subscriptions select topic "${name}", at most ${limit} may`;
     const fields = { limit: "subscriptionsPerTopic", topic: name };

@@ -51,6 +51,7 @@ test("index: says of every topic what a test of all subscriptions says (random c
     const wanting = [...seen.rows.values()]
       .filter((row) => compileTopicsOf(row.definition.name, row.definition.topics)(topic))
       .sort((a, b) => a.createdIndex - b.createdIndex);
+    expect(seen.index.countOf(topic), `step ${step}, ${topic}`).toBe(wanting.length);
     expect(seen.index.of(topic), `step ${step}, ${topic}`).toEqual(wanting);
     expect(seen.index.names).toEqual([...seen.rows.keys()].sort());
     for (const row of seen.rows.values())

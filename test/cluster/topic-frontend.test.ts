@@ -89,6 +89,20 @@ describe("topic frontend", () => {
     expect(group.view.image.topicByName("orders")).toBeDefined();
   });
 
+  test("create: names of topics that do not come to exist are not remembered", async () => {
+    const { frontend, group } = await setUp();
+    const topics = { kind: "patterns", patterns: ["#"] } as const;
+    await group.controller.propose(subscription("all", { topics }));
+    await frontend.createTopic({ ...WISH, validateOnly: true }, { deadlineMs: 10 });
+    for (const name of ["orders", "redrive/all"]) {
+      const wish = { ...WISH, name, replicationFactor: 5 };
+      expect(await reasonOf(() => frontend.createTopic(wish, { deadlineMs: 10 }))).toBe(
+        "INVALID_REPLICATION_FACTOR",
+      );
+    }
+    expect(group.view.image.subscriptions.kept).toBe(0);
+  });
+
   test("create: an aborted caller stops waiting; a deleted topic ends the wait", async () => {
     const { frontend } = await setUp();
     const abort = new AbortController();
