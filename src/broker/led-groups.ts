@@ -171,6 +171,12 @@ export function inSyncNodes(self: ReplicaId, status: RaftStatus): NodeId[] {
     .sort((a, b) => a - b);
 }
 
+/** Fewer voters are in sync than there are, or than the topic wants: more may not even be placed. @param wanted 0: no topic */
+export function isUnderReplicated(self: ReplicaId, status: RaftStatus, wanted: number): boolean {
+  const due = Math.max(wanted, status.membership.voters.length);
+  return inSyncNodes(self, status).length < due;
+}
+
 /** Members that hold nearly everything, the leader included. One that has just joined counts only once it has acknowledged. */
 export function caughtUp(self: ReplicaId, status: RaftStatus): ReplicaId[] {
   const isClose = ({ isRecentlyActive, matchIndex }: ReplicaProgress): boolean =>

@@ -1,12 +1,13 @@
 // Gauges of a broker, read from the node when somebody scrapes; counters are fed by the rooms themselves.
 
+import { wantedReplicas } from "../cluster/member-rules.ts";
 import { UnsettledAges } from "../delivery/unsettled-ages.ts";
-import { METADATA_GROUP } from "../model/ids.ts";
+import { type GroupId, METADATA_GROUP } from "../model/ids.ts";
 import type { MemoryBudget } from "../model/memory-budget.ts";
 import { EventLoopMonitor, publishEventLoop } from "../observe/event-loop.ts";
 import type { Instruments } from "../observe/metrics.ts";
 import { forgetSubscription } from "./delivery-recorder.ts";
-import { inSyncNodes } from "./led-groups.ts";
+import { inSyncNodes, isUnderReplicated } from "./led-groups.ts";
 import type { BrokerNode } from "./node.ts";
 
 export interface Observation {
@@ -78,7 +79,8 @@ function refreshReplicas(node: BrokerNode, instruments: Instruments): void {
     if (!replica.isLeaderReady) continue;
     led += 1;
     const count = inSyncNodes(replica.replicaId, status).length;
-    if (count < status.membership.voters.length) underReplicated += 1;
+    const wanted = wantedOf(node, replica.groupId);
+    if (isUnderReplicated(replica.replicaId, status, wanted)) underReplicated += 1;
     inSync.set(topic, Math.min(inSync.get(topic) ?? count, count));
   }
   instruments.leaderships.with().set(led);
@@ -166,7 +168,14 @@ function refreshMemory(memory: MemoryBudget, instruments: Instruments): void {
   instruments.memoryLimit.with("process").set(memory.bytes);
 }
 
-function topicOf(node: BrokerNode, groupId: Parameters<BrokerNode["replicas"]["get"]>[0]): string {
+/** Replicas that the topic wants; 0 for the metadata group. */
+function wantedOf(node: BrokerNode, groupId: GroupId): number {
+  const { partitions, topics } = node.view.image;
+  const row = partitions.get(groupId);
+  return row === undefined ? 0 : wantedReplicas(topics, row);
+}
+
+function topicOf(node: BrokerNode, groupId: GroupId): string {
   if (groupId === METADATA_GROUP) return "__metadata";
   const row = node.view.image.partitions.get(groupId);
   const topic = row === undefined ? undefined : node.view.image.topics.get(row.topicId);

@@ -3,7 +3,7 @@
 import { BrokerError } from "../model/errors.ts";
 import { type GroupId, isNodeId, NODE_ID_MAX, type NodeId } from "../model/ids.ts";
 import { METADATA_VOTER_COUNTS } from "./member-commands.ts";
-import { placementCandidates } from "./member-rules.ts";
+import { placementCandidates, wantedReplicas } from "./member-rules.ts";
 import type { MetadataController } from "./metadata-controller.ts";
 import type { MetadataView } from "./metadata-image.ts";
 import { type PlannedMove, planRebalance } from "./replacement-plan.ts";
@@ -119,7 +119,7 @@ export class MemberFrontend {
       rows,
       placementCandidates(image.nodes.values(), rows),
       REBALANCE_MOVES_MAX,
-      (row) => image.topics.get(row.topicId)?.replicationFactor ?? 0,
+      (row) => wantedReplicas(image.topics, row),
     );
     let begun = 0;
     for (let at = 0; execute && at < plan.length; at += PROPOSALS_AT_ONCE) {

@@ -1,12 +1,17 @@
 // What the changes of members have in common: who may get replicas, what is placed where, how refusals read. Part of the
 // metadata state; pure.
-import type { NodeId } from "../model/ids.ts";
+import type { NodeId, TopicId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import { type MetadataReply, refused } from "./metadata-reply.ts";
 import type { MetadataTable } from "./metadata-table.ts";
 import type { NodeRow } from "./node-table.ts";
 import type { PlacementCandidate } from "./placement-plan.ts";
-import { type PartitionRow, placementsOf, type ReplicaPlacement } from "./topic-table.ts";
+import {
+  type PartitionRow,
+  placementsOf,
+  type ReplicaPlacement,
+  type TopicRow,
+} from "./topic-table.ts";
 
 /** A replica in the node's present directory. */
 export function placeOn(
@@ -49,9 +54,12 @@ export function partitionsLeft(rows: Iterable<PartitionRow>, nodeId: NodeId): nu
   return left;
 }
 
-/** As many as the topic was created with. */
-export function wantedReplicas(table: MetadataTable, row: PartitionRow): number {
-  return table.topics.topics.get(row.topicId)?.replicationFactor ?? 0;
+/** As many as the topic was created with; fewer are placed while there are no nodes for them. */
+export function wantedReplicas(
+  topics: ReadonlyMap<TopicId, TopicRow>,
+  { topicId }: PartitionRow,
+): number {
+  return topics.get(topicId)?.replicationFactor ?? 0;
 }
 
 export function unknownPartition(groupId: number): MetadataReply {

@@ -73,7 +73,7 @@ function moveReplica(
   if (isOn(to) && (from === 0 || !isOn(from))) return { ok: { changed: false } };
   if (from !== 0 && !isOn(from))
     return badNode("fromNode", from, "holds no replica of the partition");
-  if (from === 0 && row.replicas.length >= wantedReplicas(table, row)) {
+  if (from === 0 && row.replicas.length >= wantedReplicas(table.topics.topics, row)) {
     return badNode(
       "fromNode",
       0,

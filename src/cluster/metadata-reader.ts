@@ -10,6 +10,7 @@ import { describeTopicSettings, parseTopicSettings } from "../model/topic-settin
 import type { Founders } from "./cluster-format.ts";
 import type { LeaderCache } from "./leader-cache.ts";
 import type { Liveness } from "./liveness.ts";
+import { wantedReplicas } from "./member-rules.ts";
 import type {
   DescribeClusterAnswer,
   DescribeTopicAnswer,
@@ -150,9 +151,8 @@ export class MetadataReader {
       if (leader === 0) leaderlessPartitions += 1;
       else counts.add(counts.leaders, leader);
       const led = ledPartition(row.groupId);
-      if (led !== undefined && led.inSync.length < row.replicas.length) {
-        underReplicatedPartitions += 1;
-      }
+      const due = Math.max(row.replicas.length, wantedReplicas(image.topics, row));
+      if (led !== undefined && led.inSync.length < due) underReplicatedPartitions += 1;
     }
     return {
       clusterId,

@@ -32,7 +32,7 @@ export function recoverGroup(
   const beside = placementCandidates(table.nodes.values(), table.topics.partitions.values())
     .filter((other) => other.nodeId !== nodeId)
     .sort((a, b) => a.replicas - b.replicas || a.nodeId - b.nodeId)
-    .slice(0, Math.max(0, wantedReplicas(table, row) - 1));
+    .slice(0, Math.max(0, wantedReplicas(table.topics.topics, row) - 1));
   const replicas = [nodeId, ...beside.map((other) => other.nodeId)].map((id) =>
     placeOn(table, id, change.index),
   );

@@ -57,7 +57,7 @@ export const INSTRUMENTS = {
   ),
   underReplicated: gauge(
     "flotilla_replica_under_replicated_groups",
-    "Groups led here with fewer in-sync replicas than replicas.",
+    "Groups led here with fewer in-sync replicas than they have, or than their topic wants.",
   ),
   unproven: gauge(
     "flotilla_replica_unproven_groups",

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import {
   caughtUp,
   inSyncNodes,
+  isUnderReplicated,
   recoveringMembers,
   unfitMembers,
 } from "../../src/broker/led-groups.ts";
@@ -48,6 +49,19 @@ function status(lastIndex: number, progress: readonly ReplicaProgress[]): RaftSt
     transferringTo: 0,
   };
 }
+
+test("under-replicated: fewer in sync than vote, or than the topic wants", () => {
+  const alone = status(40, []);
+  expect(isUnderReplicated(id(1), alone, 1)).toBe(false);
+  expect(isUnderReplicated(id(1), alone, 3)).toBe(true);
+  const pair = status(40, [peer(2, {})]);
+  expect(isUnderReplicated(id(1), pair, 2)).toBe(false);
+  expect(isUnderReplicated(id(1), status(40, [peer(2, { isRecentlyActive: false })]), 1)).toBe(
+    true,
+  );
+  // The metadata group has no topic.
+  expect(isUnderReplicated(id(1), pair, 0)).toBe(false);
+});
 
 describe("caught up", () => {
   test("a learner that has just joined and never spoke is not, however short the log is", () => {

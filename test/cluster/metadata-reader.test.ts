@@ -144,4 +144,23 @@ describe("metadata reader", () => {
       [0, 3, 1500],
     ]);
   });
+
+  test("describe: a partition with fewer replicas than its topic wants is under-replicated, however few are placed", async () => {
+    const { group, reader } = await setUp();
+    const count = (): number => reader.describeCluster().underReplicatedPartitions;
+    await group.controller.propose(creation("orders", 1, 3));
+    for (const nodeId of [node(2), node(3)]) {
+      await group.controller.propose({ type: "fence-node", nodeId, incarnation: 1 });
+    }
+    const place = { groupId: 1 as GroupId, nodeId: node(1), replicaId: id(1, 4) };
+    await group.controller.propose({ type: "recover-group", ...place });
+    expect(group.view.image.partitions.get(place.groupId)?.replicas).toHaveLength(1);
+    expect(count()).toBe(1);
+  });
+
+  test("describe: a partition that wants one replica and has it is not under-replicated", async () => {
+    const { group, reader } = await setUp();
+    await group.controller.propose(creation("orders", 1, 1));
+    expect(reader.describeCluster().underReplicatedPartitions).toBe(0);
+  });
 });

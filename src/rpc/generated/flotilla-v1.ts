@@ -862,7 +862,7 @@ export interface DescribeClusterResponse {
   readonly nodes: readonly NodeState[];
   /** Partitions without a known leader. */
   readonly leaderlessPartitions: number;
-  /** Partitions with fewer in-sync replicas than replicas, among those led here. */
+  /** Partitions with fewer in-sync replicas than are placed, or than their topic wants, among those led here. */
   readonly underReplicatedPartitions: number;
   /** Term of the metadata group. */
   readonly metadataTerm: number;
