@@ -1,6 +1,6 @@
 // Changes of who holds what, on the metadata leader: checks the request, proposes the command. What depends on the state
 // of the cluster is decided when the command is applied (member-state.ts). The Admin service calls it.
-import { BrokerError } from "../model/errors.ts";
+import { BrokerError, isBrokerError } from "../model/errors.ts";
 import { type GroupId, isNodeId, NODE_ID_MAX, type NodeId } from "../model/ids.ts";
 import { METADATA_VOTER_COUNTS } from "./member-commands.ts";
 import { placementCandidates, wantedReplicas } from "./member-rules.ts";
@@ -145,7 +145,9 @@ export class MemberFrontend {
       const result = await this.#controller.propose({ type: "move-replica", groupId, from, to });
       return result["changed"] === true;
     } catch (error) {
-      if (error instanceof BrokerError && error.retry === "never") return false;
+      const isRefused = isBrokerError(error) && error.retry === "never";
+      // Somebody else's move was in the log first.
+      if (isRefused || isBrokerError(error, "CHANGE_IN_PROGRESS")) return false;
       throw error;
     }
   }
