@@ -6,7 +6,6 @@
 import type { KeyedWrite } from "../log/ports.ts";
 import { type Frame, SECTION, sectionOf } from "../model/entry-frame.ts";
 import type { GroupId, NodeId, TopicId } from "../model/ids.ts";
-import { TOPICS_MAX } from "../model/limits.ts";
 import type { LogIndex } from "../model/positions.ts";
 import { initialLayout } from "../model/slots.ts";
 import type { ApplyContext, StateMachine } from "../replica/ports.ts";
@@ -39,6 +38,7 @@ import {
   type ProducerRow,
 } from "./producer-table.ts";
 import { applySubscriptionCommand } from "./subscription-state.ts";
+import { refuseTopic } from "./topic-rules.ts";
 import {
   placementsOf,
   type ReplicaPlacement,
@@ -46,11 +46,6 @@ import {
   withPlacements,
 } from "./topic-table.ts";
 
-/**
- * Partitions of all topics. Beyond: OVERLOADED. Part of the replicated rules: changing it needs a
- * feature level.
- */
-export const PARTITIONS_MAX = 200_000;
 /**
  * Deleted topics remembered. Beyond: the oldest is forgotten, and a node that missed it keeps its
  * groups as orphans.
@@ -172,7 +167,7 @@ export class MetadataState implements StateMachine {
       this.#table.nodes.values(),
       this.#table.topics.partitions.values(),
     );
-    const refusal = this.#refuseTopic(command, holder, candidates.length);
+    const refusal = this.#refuseTopic(command, holder !== undefined, candidates.length);
     if (refusal !== undefined) return refusal;
     const firstGroupId = this.#table.meta.nextGroupId;
     const placement = planPlacement(candidates, partitions, replicationFactor);
@@ -201,34 +196,16 @@ export class MetadataState implements StateMachine {
 
   #refuseTopic(
     command: CreateTopic,
-    holder: TopicId | undefined,
+    isNameTaken: boolean,
     nodesAvailable: number,
   ): MetadataReply | undefined {
-    const { name, partitions, replicationFactor, topicId } = command;
-    if (holder !== undefined) {
-      return refused("TOPIC_EXISTS", `topic "${name}" exists already`, { topic: name });
-    }
-    if (this.#table.topics.topics.has(topicId) || this.#table.topics.deleted.has(topicId)) {
+    const { deleted, partitions, topics } = this.#table.topics;
+    const { topicId } = command;
+    if (!isNameTaken && (topics.has(topicId) || deleted.has(topicId))) {
       return refused("INVALID_REQUEST", "the topic id was used before", { field: "topicId" });
     }
-    if (this.#table.topics.topics.size >= TOPICS_MAX) {
-      return refused("OVERLOADED", `the cluster has ${TOPICS_MAX} topics`, { limit: "topics" });
-    }
-    if (this.#table.topics.partitions.size + partitions > PARTITIONS_MAX) {
-      return refused(
-        "OVERLOADED",
-        `the cluster would have more than ${PARTITIONS_MAX} partitions`,
-        {
-          limit: "partitions",
-        },
-      );
-    }
-    if (nodesAvailable >= replicationFactor) return undefined;
-    return refused(
-      "INVALID_REPLICATION_FACTOR",
-      `${replicationFactor} replicas need as many nodes, ${nodesAvailable} are in service`,
-      { nodesAvailable, replicationFactor },
-    );
+    const there = { isNameTaken, topics: topics.size, partitions: partitions.size, nodesAvailable };
+    return refuseTopic(command, there);
   }
 
   #alterTopic(command: AlterTopic, change: Change): MetadataReply {

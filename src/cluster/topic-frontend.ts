@@ -10,8 +10,11 @@ import { SUBSCRIPTION_LIMITS } from "../model/subscription.ts";
 import { checkTopicName } from "../model/topic-name.ts";
 import { parseTopicSettings, TOPIC_SETTINGS } from "../model/topic-settings.ts";
 import type { LeaderCache } from "./leader-cache.ts";
+import { isInService } from "./member-rules.ts";
 import type { MetadataController } from "./metadata-controller.ts";
 import type { MetadataView } from "./metadata-image.ts";
+import { resultOf } from "./metadata-reply.ts";
+import { type NewTopic, refuseTopic } from "./topic-rules.ts";
 import type { TopicRow } from "./topic-table.ts";
 
 /** Creations that wait for their leaders at once. Beyond: OVERLOADED. */
@@ -105,7 +108,7 @@ export class TopicFrontend {
     );
     this.#checkSubscriptions(name);
     if (wish.validateOnly) {
-      this.#checkAgainstImage(name, replicationFactor);
+      this.#checkAgainstImage({ name, partitions, replicationFactor });
       return { topicId: "" };
     }
     if (this.#waiting >= TOPIC_CREATIONS_WAITING_MAX) {
@@ -178,19 +181,16 @@ export class TopicFrontend {
     return Math.min(this.#options.defaults.replicationFactor, nodes);
   }
 
-  /** What the state would refuse, for a dry run. */
-  #checkAgainstImage(name: string, replicationFactor: number): void {
+  /** What the state would refuse, for a dry run. @throws BrokerError as {@link refuseTopic} says */
+  #checkAgainstImage(topic: NewTopic): void {
     const { image } = this.#options.view;
-    if (image.topicByName(name) !== undefined) {
-      throw new BrokerError("TOPIC_EXISTS", `topic "${name}" exists already`, { topic: name });
-    }
-    const nodesAvailable = [...image.nodes.values()].filter((node) => !node.fenced).length;
-    if (nodesAvailable >= replicationFactor) return;
-    throw new BrokerError(
-      "INVALID_REPLICATION_FACTOR",
-      `${replicationFactor} replicas need as many nodes, ${nodesAvailable} are in service`,
-      { nodesAvailable, replicationFactor },
-    );
+    const refusal = refuseTopic(topic, {
+      isNameTaken: image.topicByName(topic.name) !== undefined,
+      topics: image.topics.size,
+      partitions: image.partitions.size,
+      nodesAvailable: [...image.nodes.values()].filter(isInService).length,
+    });
+    if (refusal !== undefined) resultOf(refusal);
   }
 
   /** Resolves when all partitions have a ready leader, or when the topic is deleted meanwhile. */

@@ -133,6 +133,19 @@ describe("topic frontend", () => {
     expect(group.view.image.topicNames).toEqual([]);
   });
 
+  test("create: a node that is about to leave gets no replica, dry run or not", async () => {
+    const { frontend, group } = await setUp();
+    const decommission = { successor: 0, mustBeFenced: false, nodeId: node(3) } as const;
+    await group.controller.propose({ type: "decommission-node", ...decommission });
+    for (const validateOnly of [true, false]) {
+      const creating = frontend.createTopic({ ...WISH, validateOnly }, { deadlineMs: 10 });
+      await expect(creating).rejects.toMatchObject({
+        reason: "INVALID_REPLICATION_FACTOR",
+        fields: { nodesAvailable: 2, replicationFactor: 3 },
+      });
+    }
+  });
+
   test("create: the default replication factor does not shrink while nodes start (two of three)", async () => {
     const { frontend } = await setUp(2);
     expect(await reasonOf(() => frontend.createTopic(WISH, { deadlineMs: 10 }))).toBe(
