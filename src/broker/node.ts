@@ -171,14 +171,12 @@ export class BrokerNode {
     });
     transport.setPeers(this.options.peers);
     this.#followEndpoints();
-    view.onChange((image, delta) => {
+    view.onChange((_, delta) => {
       if (delta.isReset || delta.nodes.length > 0) {
         this.#followEndpoints();
         this.#endWhenRemoved();
       }
-      for (const groupId of delta.groups) {
-        if (!image.partitions.has(groupId)) this.leaders.forget(groupId);
-      }
+      this.leaders.forgetDeleted(delta.isReset ? undefined : delta.groups);
     });
     replicas.start();
     status.start();

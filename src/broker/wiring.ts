@@ -7,7 +7,7 @@ import { Liveness } from "../cluster/liveness.ts";
 import { MemberFrontend } from "../cluster/member-frontend.ts";
 import { MembershipReconciler } from "../cluster/membership-reconciler.ts";
 import { MetadataController } from "../cluster/metadata-controller.ts";
-import { MetadataView } from "../cluster/metadata-image.ts";
+import { isGroupDeleted, MetadataView } from "../cluster/metadata-image.ts";
 import { MetadataReader, type MetadataReaderOptions } from "../cluster/metadata-reader.ts";
 import { MetadataState } from "../cluster/metadata-state.ts";
 import { MoveReader } from "../cluster/move-reader.ts";
@@ -201,7 +201,7 @@ export function wireFeatures(
   const { clock, random } = ports;
   const { clusterId, metadataLearners, metadataVoters, nodeId } = options.nodeFile;
   const { metadata, replicas, view } = foundation;
-  const leaders = new LeaderCache(nodeId);
+  const leaders = new LeaderCache(nodeId, (groupId) => isGroupDeleted(view.image, groupId));
   const liveness = new Liveness(nodeId, clock.monotonicMs());
   const controller = new MetadataController(metadata, view);
   const controllerClient = controllerClientOf(ports, options, foundation, controller);

@@ -16,13 +16,16 @@ export interface KnownLeader {
 
 export class LeaderCache {
   readonly #self: NodeId;
+  readonly #isDeleted: (groupId: GroupId) => boolean;
   readonly #leaders = new Map<GroupId, KnownLeader>();
   /** Groups that a node claimed in its newest status. */
   readonly #claims = new Map<NodeId, ReadonlySet<GroupId>>();
   readonly #listeners = new Set<() => void>();
 
-  constructor(self: NodeId) {
+  /** @param isDeleted of such groups nothing is kept: replicas that are still being closed speak of them */
+  constructor(self: NodeId, isDeleted: (groupId: GroupId) => boolean = () => false) {
     this.#self = self;
+    this.#isDeleted = isDeleted;
   }
 
   /** The newest knowledge; undefined when the group was never heard of. */
@@ -71,9 +74,11 @@ export class LeaderCache {
     if (hasChanged) this.#tell();
   }
 
-  /** The group's topic was deleted. */
-  forget(groupId: GroupId): void {
-    this.#leaders.delete(groupId);
+  /** Topics were deleted. @param groups among which theirs are; all, when left out */
+  forgetDeleted(groups: Iterable<GroupId> = this.#leaders.keys()): void {
+    for (const groupId of groups) {
+      if (this.#isDeleted(groupId)) this.#leaders.delete(groupId);
+    }
   }
 
   /**
@@ -94,6 +99,7 @@ export class LeaderCache {
       const isEqual = isSameTerm && news.nodeId === known.nodeId && news.isReady === known.isReady;
       if (isEqual) return false;
     }
+    if (this.#isDeleted(news.groupId)) return false;
     this.#leaders.set(news.groupId, news);
     return true;
   }

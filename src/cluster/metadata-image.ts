@@ -2,7 +2,7 @@
 // every applied change. metadata-state.ts publishes it; frontends, reconcilers, the reader and
 // other rooms (through the broker) read.
 import type { TopicTest } from "../filter/topic-selection.ts";
-import type { GroupId, NodeId, TopicId } from "../model/ids.ts";
+import { type GroupId, METADATA_GROUP, type NodeId, type TopicId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import {
   redriveTopicOf,
@@ -22,6 +22,8 @@ export interface MetadataImage {
   readonly version: LogIndex;
   /** Formats of this level may be written by every node. */
   readonly featureLevel: number;
+  /** Ids of groups below it were given out. */
+  readonly nextGroupId: GroupId;
   /** How many nodes shall vote in the metadata group, once there are so many. */
   readonly metadataVoters: number;
   readonly nodes: ReadonlyMap<NodeId, NodeRow>;
@@ -82,6 +84,7 @@ export class MetadataView {
   #image: MetadataImage = createImage({
     version: 0,
     featureLevel: 1,
+    nextGroupId: 1 as GroupId,
     metadataVoters: METADATA_VOTERS_DEFAULT,
     nodes: new Map(),
     removedNodes: new Map(),
@@ -117,6 +120,7 @@ export function createImage(parts: ImageParts): MetadataImage {
 class FrozenImage implements MetadataImage {
   readonly version: LogIndex;
   readonly featureLevel: number;
+  readonly nextGroupId: GroupId;
   /** How many nodes shall vote in the metadata group, once there are so many. */
   readonly metadataVoters: number;
   readonly nodes: ReadonlyMap<NodeId, NodeRow>;
@@ -133,6 +137,7 @@ class FrozenImage implements MetadataImage {
   constructor(parts: ImageParts) {
     this.version = parts.version;
     this.featureLevel = parts.featureLevel;
+    this.nextGroupId = parts.nextGroupId;
     this.metadataVoters = parts.metadataVoters;
     this.nodes = parts.nodes;
     this.removedNodes = parts.removedNodes;
@@ -181,6 +186,15 @@ class FrozenImage implements MetadataImage {
       topics.kind === "names" ? { ...topics, names: [...topics.names, redriven] } : topics;
     return selectedTopics(this, selection, wants);
   }
+}
+
+/** The topic of a partition's group was deleted. One that the image does not know yet was not. */
+export function isGroupDeleted(
+  image: Pick<MetadataImage, "nextGroupId" | "partitions">,
+  groupId: GroupId,
+): boolean {
+  const wasGivenOut = groupId !== METADATA_GROUP && groupId < image.nextGroupId;
+  return wasGivenOut && !image.partitions.has(groupId);
 }
 
 /** Topics that a selection selects, in order of their names. @param wants the selection, compiled */

@@ -256,6 +256,7 @@ export class MetadataTable {
     const image = createImage({
       version: this.#meta.changedIndex,
       featureLevel: this.#meta.featureLevel,
+      nextGroupId: this.#meta.nextGroupId,
       metadataVoters: this.#meta.metadataVoters ?? METADATA_VOTERS_DEFAULT,
       nodes: changed(delta.nodes) ? new Map(this.nodes) : before.nodes,
       removedNodes: changed(delta.nodes) ? new Map(this.removedNodes) : before.removedNodes,

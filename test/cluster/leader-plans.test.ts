@@ -6,10 +6,11 @@ import {
 } from "../../src/cluster/leader-balance-plan.ts";
 import { LeaderCache } from "../../src/cluster/leader-cache.ts";
 import { Liveness, SESSION_MS } from "../../src/cluster/liveness.ts";
+import { isGroupDeleted } from "../../src/cluster/metadata-image.ts";
 import type { NodeRow } from "../../src/cluster/node-table.ts";
 import type { NodeStatusReport } from "../../src/cluster/ports.ts";
 import type { GroupId } from "../../src/model/ids.ts";
-import { endpointsOf, node } from "./support.ts";
+import { creation, endpointsOf, node, OneReplicaGroup, topicId } from "./support.ts";
 
 function group(id: number): GroupId {
   return id as GroupId;
@@ -105,6 +106,28 @@ describe("leader cache", () => {
     cache.observeLocal(group(7), node(2), 5, false);
     cache.observeLocal(group(7), 0, 5, false);
     expect(cache.hasReadyLeader(group(7))).toBe(true);
+  });
+
+  test("deleted groups: what is said of them afterwards does not bring them back", async () => {
+    const metadata = new OneReplicaGroup();
+    await metadata.registerNodes(3);
+    const cache = new LeaderCache(node(1), (groupId) =>
+      isGroupDeleted(metadata.view.image, groupId),
+    );
+    const said = { 0: 3, 1: 5, 2: 5, 3: 5 };
+    // A peer may know of a new topic before this node does.
+    cache.observeStatus(status(2, said));
+    await metadata.controller.propose(creation("orders", 2));
+    await metadata.controller.propose({ type: "delete-topic", topicId: topicId("id-of-orders") });
+    await metadata.controller.propose(creation("other"));
+    cache.forgetDeleted([group(1), group(3)]);
+    expect(cache.get(group(1))).toBeUndefined();
+    cache.forgetDeleted();
+    const known = [0, 1, 2, 3, 4].filter((id) => cache.get(group(id)) !== undefined);
+    expect(known).toEqual([0, 3]);
+    cache.observeStatus(status(2, { ...said, 1: 6, 4: 1 }));
+    cache.observeLocal(group(2), node(1), 7, true);
+    expect([0, 1, 2, 3, 4].filter((id) => cache.hasReadyLeader(group(id)))).toEqual([0, 3, 4]);
   });
 
   test("own leadership: gained and lost within a term", () => {

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { createImage, type MetadataImage } from "../../src/cluster/metadata-image.ts";
 import type { NodeRow } from "../../src/cluster/node-table.ts";
 import { SubscriptionIndex } from "../../src/cluster/subscription-index.ts";
-import type { NodeId } from "../../src/model/ids.ts";
+import type { GroupId, NodeId } from "../../src/model/ids.ts";
 import { MetadataChecks } from "./invariants/metadata-checks.ts";
 
 const endpoints = { client: "a", peer: "b", admin: "c" };
@@ -18,7 +18,16 @@ function imageAt(version: number, ...rows: readonly NodeRow[]): MetadataImage {
   const nothing = { removedNodes: new Map(), topics: new Map(), partitions: new Map() };
   const nodes = new Map(rows.map((row) => [row.nodeId, row]));
   const names = new Map();
-  const parts = { version, featureLevel: 1, metadataVoters: 3, nodes, names, ...nothing };
+  const nextGroupId = 1 as GroupId;
+  const parts = {
+    version,
+    nextGroupId,
+    featureLevel: 1,
+    metadataVoters: 3,
+    nodes,
+    names,
+    ...nothing,
+  };
   const subscriptions = SubscriptionIndex.EMPTY;
   return createImage({ ...parts, deletedTopics: new Map(), subscriptions });
 }
