@@ -1,16 +1,18 @@
 // Makes this node's partition groups match the metadata: opens what is placed here, tells open ones
-// about new settings, removes what was deleted. Woken by every new image; what failed is retried.
+// about new settings, removes what was deleted. Woken by every new image; what failed is retried, openings less and less
+// often.
 // The broker starts it once the metadata replica has restored its state, and closes it before the
 // replicas.
 import type { Clock } from "../base/clock.ts";
 import type { GroupId, NodeId, ReplicaId } from "../model/ids.ts";
 import type { MetadataImage, MetadataView } from "./metadata-image.ts";
+import { OpenRetries } from "./open-retries.ts";
 import type { LocalGroups, Logger, PartitionAssignment } from "./ports.ts";
 import { planReconciliation, revisionOf } from "./reconcile-plan.ts";
 
 /** Groups opened or removed at once. */
 export const RECONCILE_CONCURRENCY = 8;
-/** Pause before what failed is tried again, ms. */
+/** Pause before what failed is tried again, ms; openings have their own (open-retries.ts). */
 export const RECONCILE_RETRY_MS = 1000;
 
 export interface ReplicaReconcilerOptions {
@@ -22,9 +24,16 @@ export interface ReplicaReconcilerOptions {
   readonly log: Logger;
 }
 
+/** Of a replica, which goes on from the survivor `from` if there is one. */
+interface Opening {
+  readonly assignment: PartitionAssignment;
+  readonly from?: ReplicaId;
+}
+
 export class ReplicaReconciler {
   readonly #options: ReplicaReconcilerOptions;
   readonly #opened = new Map<GroupId, number>();
+  readonly #retries = new OpenRetries();
   #orphans: ReadonlySet<GroupId> = new Set();
   #running: Promise<void> | undefined;
   #isDirty = false;
@@ -76,54 +85,63 @@ export class ReplicaReconciler {
     while (this.#isDirty && !this.#closed) {
       this.#isDirty = false;
       const isComplete = await this.#round(this.#options.view.image);
-      if (!isComplete) this.#retryLater();
+      this.#retryLater(isComplete);
     }
     if (this.#closed) this.#isDirty = false;
   }
 
-  #retryLater(): void {
+  #retryLater(isComplete: boolean): void {
     if (this.#closed) return;
+    const { clock } = this.#options;
+    const nowMs = clock.monotonicMs();
+    const openingMs = this.#retries.nextMs ?? Number.POSITIVE_INFINITY;
+    const nextMs = isComplete ? openingMs : Math.min(openingMs, nowMs + RECONCILE_RETRY_MS);
     this.#cancelRetry?.();
-    this.#cancelRetry = this.#options.clock.schedule(RECONCILE_RETRY_MS, () => this.wake());
+    this.#cancelRetry = undefined;
+    if (nextMs === Number.POSITIVE_INFINITY) return;
+    this.#cancelRetry = clock.schedule(Math.max(0, nextMs - nowMs), () => this.wake());
   }
 
   async #round(image: MetadataImage): Promise<boolean> {
-    const { groups, log } = this.#options;
+    const { clock, groups, log } = this.#options;
     const plan = planReconciliation(image, this.#options, groups.list(), this.#opened);
     for (const orphan of plan.orphans) {
       if (this.#orphans.has(orphan.groupId)) continue;
       log.warn({ groupId: orphan.groupId }, "group on disk is not in the metadata; kept");
     }
     this.#orphans = new Set(plan.orphans.map((orphan) => orphan.groupId));
+    const openings: readonly Opening[] = [
+      ...plan.succeed,
+      ...plan.open.map((assignment) => ({ assignment })),
+    ];
+    this.#retries.keepOnly(openings.map(({ assignment }) => assignment));
+    const nowMs = clock.monotonicMs();
+    const due = openings.filter(({ assignment }) => this.#retries.isDue(assignment, nowMs));
     const jobs = [
       ...plan.remove.map((groupId) => () => this.#remove(groupId)),
-      ...plan.succeed.map(
-        ({ assignment, from }) =>
-          () =>
-            this.#succeed(assignment, from, image),
-      ),
-      ...plan.open.map((assignment) => () => this.#tell(assignment, image, "open")),
-      ...plan.update.map((assignment) => () => this.#tell(assignment, image, "update")),
+      ...due.map((opening) => () => this.#open(opening, image)),
+      ...plan.update.map((assignment) => () => this.#update(assignment, image)),
     ];
     return this.#runJobs(jobs);
   }
 
-  async #tell(
-    assignment: PartitionAssignment,
-    image: MetadataImage,
-    verb: "open" | "update",
-  ): Promise<void> {
-    if (verb === "open") await this.#options.groups.open(assignment);
-    else await this.#options.groups.update(assignment);
-    this.#opened.set(assignment.groupId, revisionOf(assignment, image));
+  /** Never rejects: one that fails has its own next turn. */
+  async #open({ assignment, from }: Opening, image: MetadataImage): Promise<void> {
+    const { clock, groups, log } = this.#options;
+    const { groupId } = assignment;
+    try {
+      if (from === undefined) await groups.open(assignment);
+      else await groups.succeed(assignment, from);
+      this.#opened.set(groupId, revisionOf(assignment, image));
+      this.#retries.opened(groupId);
+    } catch (error) {
+      this.#retries.failed(assignment, clock.monotonicMs());
+      log.error({ groupId, err: error }, "group could not be opened; will retry");
+    }
   }
 
-  async #succeed(
-    assignment: PartitionAssignment,
-    from: ReplicaId,
-    image: MetadataImage,
-  ): Promise<void> {
-    await this.#options.groups.succeed(assignment, from);
+  async #update(assignment: PartitionAssignment, image: MetadataImage): Promise<void> {
+    await this.#options.groups.update(assignment);
     this.#opened.set(assignment.groupId, revisionOf(assignment, image));
   }
 

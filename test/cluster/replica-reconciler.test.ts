@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { OPEN_RETRY_MS } from "../../src/cluster/open-retries.ts";
 import type { LocalGroup, LocalGroups, PartitionAssignment } from "../../src/cluster/ports.ts";
-import { RECONCILE_RETRY_MS, ReplicaReconciler } from "../../src/cluster/replica-reconciler.ts";
+import { ReplicaReconciler } from "../../src/cluster/replica-reconciler.ts";
 import { type GroupId, type ReplicaId, replicaIdOf, type TopicId } from "../../src/model/ids.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { creation, node, OneReplicaGroup, registration, silentLog, topicId } from "./support.ts";
@@ -9,8 +10,11 @@ class FakeGroups implements LocalGroups {
   readonly held = new Map<GroupId, LocalGroup>();
   readonly calls: string[] = [];
   failures = 0;
+  /** Can not be opened. */
+  readonly broken = new Set<GroupId>();
   async open(assignment: PartitionAssignment): Promise<void> {
     await this.#note(`open ${assignment.groupId}`);
+    if (this.broken.has(assignment.groupId)) throw new Error("damaged");
     const { groupId, replicaId, topicId: topic } = assignment;
     this.held.set(groupId, { groupId, replicaId, topicId: topic });
   }
@@ -245,11 +249,64 @@ describe("replica reconciler", () => {
     reconciler.start();
     await clock.run(10);
     expect(groups.calls).toEqual(["open 1", "open 2"]);
-    await clock.run(RECONCILE_RETRY_MS);
+    await clock.run(OPEN_RETRY_MS.first);
     expect(groups.calls.slice(2)).toEqual(["open 1"]);
     await reconciler.close();
     await group.controller.propose(creation("other", 1, 3));
     await clock.run(10_000);
     expect(groups.calls).toHaveLength(3);
+  });
+
+  test("a group that can not be opened is tried less and less often, others at once", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    groups.broken.add(1 as GroupId);
+    await group.controller.propose(creation("orders", 1, 3));
+    reconciler.start();
+    await clock.run(500);
+    expect(groups.calls).toEqual(["open 1"]);
+    const triedAt: number[] = [];
+    for (let second = 1; second < 200; second += 1) {
+      const tried = groups.calls.length;
+      // Changes of the metadata do not hurry it.
+      await group.controller.propose(registration(2, { incarnation: 2 + second }));
+      await clock.run(1000);
+      if (groups.calls.length > tried) triedAt.push(second);
+    }
+    expect(triedAt).toEqual([1, 3, 7, 15, 31, 63, 123, 183]);
+    await group.controller.propose(creation("other", 1, 3));
+    await clock.run(10);
+    expect(groups.calls.at(-1)).toBe("open 2");
+    groups.broken.clear();
+    await clock.run(60_000);
+    expect(groups.calls.at(-1)).toBe("open 1");
+    await clock.run(600_000);
+    expect(groups.calls).toHaveLength(11);
+    await reconciler.close();
+  });
+
+  test("a group that could not be opened is given up when its topic is deleted, and tried at once when it is placed anew", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    groups.broken.add(1 as GroupId).add(2 as GroupId);
+    await group.controller.propose(registration(4, { founder: false }));
+    await group.controller.propose(creation("orders", 1, 4));
+    await group.controller.propose(creation("other", 1, 3));
+    reconciler.start();
+    await clock.run(100_000);
+    await group.controller.propose({ type: "delete-topic", topicId: topicId("id-of-orders") });
+    const groupId = 2 as GroupId;
+    const row = () => group.view.image.partitions.get(groupId);
+    const nodes = row()?.replicas.map((place) => place.nodeId) ?? [];
+    const free = [2, 3, 4].map(node).find((id) => !nodes.includes(id)) ?? node(0);
+    groups.calls.length = 0;
+    const move = { type: "move-replica", groupId } as const;
+    await group.controller.propose({ ...move, from: node(1), to: free });
+    const changeIndex = row()?.change?.index ?? 0;
+    await group.controller.propose({ type: "finish-move", groupId, changeIndex });
+    await group.controller.propose({ ...move, from: free, to: node(1) });
+    await clock.run(10);
+    expect(groups.calls).toEqual(["open 2"]);
+    await clock.run(OPEN_RETRY_MS.first);
+    expect(groups.calls).toEqual(["open 2", "open 2"]);
+    await reconciler.close();
   });
 });
