@@ -132,10 +132,11 @@ export class LocalLeaderships implements LedGroups, Memberships {
 }
 
 function membershipOf(replica: Replica, status: RaftStatus): Omit<LedMembership, "groupId"> {
-  const { commitIndex, durableCommitIndex, membership, progress } = status;
+  const { commitIndex, durableCommitIndex, membership, progress, term } = status;
   const close = caughtUp(replica.replicaId, status);
   return {
     self: replica.replicaId,
+    term,
     voters: membership.voters,
     learners: membership.learners,
     isChanging: membership.outgoing !== undefined,

@@ -3,7 +3,7 @@
 // timer on every node; a group is changed by its own leader only.
 import type { Clock } from "../base/clock.ts";
 import { type GroupId, METADATA_GROUP } from "../model/ids.ts";
-import type { LogIndex } from "../model/positions.ts";
+import type { LogIndex, Term } from "../model/positions.ts";
 import {
   heirOf,
   isJoining,
@@ -41,6 +41,8 @@ export interface MembershipReconcilerOptions {
 type Step = (() => Promise<boolean>) | undefined;
 
 interface Seal {
+  /** In another one somebody else may have led in between, and changed the members there and back. */
+  readonly term: Term;
   readonly members: MembershipTarget;
   /** Once this is durably committed, a majority can prove the configuration after a loss of power. */
   readonly index: LogIndex;
@@ -155,8 +157,7 @@ export class MembershipReconciler {
    */
   #ending(current: LedMembership, wanted: WantedMembers): Step {
     if (current.isChanging || !isSameMembership(current, wanted)) return undefined;
-    const { groupId } = current;
-    const { voters, learners } = current;
+    const { groupId, learners, term, voters } = current;
     const change = this.#options.view.image.partitions.get(groupId)?.change;
     const seal = this.#sealOf(current);
     if (seal !== undefined) {
@@ -166,8 +167,10 @@ export class MembershipReconciler {
     if (this.#isAsFounded(current)) return undefined;
     return this.#attempt(groupId, "configuration sealed", async () => {
       await this.#options.memberships.change(groupId, { voters, learners });
-      const index = this.#options.memberships.get(groupId)?.commitIndex;
-      if (index !== undefined) this.#seals.set(groupId, { members: { voters, learners }, index });
+      const sealed = this.#options.memberships.get(groupId);
+      if (sealed?.term !== term) return;
+      const members = { voters, learners };
+      this.#seals.set(groupId, { term, members, index: sealed.commitIndex });
     });
   }
 
@@ -181,7 +184,8 @@ export class MembershipReconciler {
   /** Of the configuration in force; undefined when this leader has not written it twice. */
   #sealOf(current: LedMembership): Seal | undefined {
     const seal = this.#seals.get(current.groupId);
-    return seal !== undefined && isSameMembership(seal.members, current) ? seal : undefined;
+    if (seal?.term !== current.term) return undefined;
+    return isSameMembership(seal.members, current) ? seal : undefined;
   }
 
   /** Everybody begins with these members, so there is nothing to prove. */
@@ -209,7 +213,7 @@ export class MembershipReconciler {
     };
   }
 
-  /** Of groups led here no more, which another leader may have changed, and seals of other members than the present ones. */
+  /** Of groups led here no more, which another leader may have changed, and seals of other terms or members than the present ones. */
   #forget(led: readonly LedMembership[]): void {
     const ids = new Set(led.map((group) => group.groupId));
     const sealed = led.filter((group) => this.#sealOf(group) !== undefined);

@@ -92,6 +92,8 @@ export interface LedMembership {
   readonly groupId: GroupId;
   /** The leader: this node's replica. */
   readonly self: ReplicaId;
+  /** In which it leads. */
+  readonly term: Term;
   readonly voters: readonly ReplicaId[];
   readonly learners: readonly ReplicaId[];
   /** A change is under way. */

@@ -252,6 +252,14 @@ describe("membership reconciler", () => {
     memberships.flush(group(1));
     expect(reconciler.unproven()).toEqual([]);
     expect(memberships.calls).toEqual(["1: 1,2,3+"]);
+    // Lost and won again between two rounds: others led meanwhile, and may have changed the members there and back.
+    const led = { groupId: group(1), self: id(2, 4), voters, caughtUp: voters };
+    memberships.add({ ...led, term: 3, commitIndex: 20 });
+    expect(reconciler.unproven()).toEqual([1]);
+    await clock.run(2000);
+    expect(memberships.calls).toEqual(["1: 1,2,3+", "1: 1,2,3+"]);
+    memberships.flush(group(1));
+    expect(reconciler.unproven()).toEqual([]);
     await reconciler.close();
   });
 

@@ -148,6 +148,7 @@ export function members(fields: Partial<LedMembership>): LedMembership {
   return {
     groupId: group(1),
     self: id(1, 0),
+    term: 2,
     voters: [id(1, 0), id(2, 0), id(3, 0)],
     learners: [],
     isChanging: false,
