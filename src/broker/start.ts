@@ -1,7 +1,6 @@
 // `flotilla broker`: gives a BrokerNode the real world – files, LevelDB, gRPC, HTTP, signals excluded – and takes it apart
 // again. Order of start: directory, identity, node, peer listener, admin listener, client listener, time. Order of stop: not
 // ready, hand over, client listener, node, peer listener, directory.
-import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
 import { systemRandom } from "../base/random.ts";
@@ -125,7 +124,7 @@ class Broker implements RunningBroker {
     if (nodeFile.nodeId !== id) {
       throw new Error(`${dataDir} belongs to node ${nodeFile.nodeId}, not to node ${id}`);
     }
-    const keyed = await openKeyedStore(join(dataDir, "keyed"));
+    const keyed = await openKeyedStore(disk, dataDir);
     this.#keyed = keyed;
     const connector = grpcConnector({});
     const peers = peerEndpoints(this.#config);
