@@ -39,6 +39,8 @@ import { registerClientServices, registerPeerServices } from "./services/registe
 export interface ProcessHooks {
   /** The process begins (true) or ceases to use most of its memory budget. */
   readonly onMemoryShort: (isShort: boolean) => void;
+  /** The broker failed and stops by itself. Its closing may meet the same failure, and never end. */
+  readonly onFailing: () => void;
 }
 
 export interface RunningBroker {
@@ -82,6 +84,7 @@ class Broker implements RunningBroker {
   readonly #config: ClusterConfig;
   readonly #own: NodeConfig;
   readonly #logger: RootLogger;
+  readonly #hooks: ProcessHooks;
   readonly #metrics: Metrics = createMetrics();
   readonly #overloads = new OverloadLog(systemClock);
   readonly #memory: MemoryBudget;
@@ -102,6 +105,7 @@ class Broker implements RunningBroker {
     this.#config = config;
     this.#own = own;
     this.#logger = logger;
+    this.#hooks = hooks;
     this.#memory = new MemoryBudget(memoryBudgetOf(config, availableMemory()));
     this.#processMemory = new ProcessMemory(this.#memory, {
       clock: systemClock,
@@ -267,6 +271,7 @@ class Broker implements RunningBroker {
     if (this.#fatal !== undefined) return;
     this.#fatal = error;
     this.#logger.error({ error }, "broker stops");
+    this.#hooks.onFailing();
     // What broke the broker often breaks its closing too; the first error is the one that is told.
     this.close().catch((later: unknown) => {
       this.#logger.warn({ error: later }, "closing after the failure failed too");

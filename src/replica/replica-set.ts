@@ -209,6 +209,7 @@ export class ReplicaSet implements PeerReceiver {
     const results = await Promise.allSettled(this.all().map((replica) => this.#finish(replica)));
     this.#replicas.clear();
     this.#scheduler.stop();
+    this.#journalFlusher.fail(new BrokerError("SHUTTING_DOWN", "the node is stopping"));
     for (const result of results) {
       if (result.status === "rejected") this.#fail(result.reason);
     }

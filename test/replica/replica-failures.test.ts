@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { defined } from "../../src/base/assert.ts";
 import type { Disk } from "../../src/log/ports.ts";
 import { isBrokerError } from "../../src/model/errors.ts";
 import type { GroupId, NodeId } from "../../src/model/ids.ts";
@@ -270,6 +271,32 @@ describe("failing disks", () => {
     await cluster.restart(behind);
     await cluster.converge();
     expect(cluster.node(behind).machine.size).toBe(20);
+  });
+});
+
+describe("a disk that fails while a group is removed", () => {
+  it("ends the removal, and the node can be closed", async () => {
+    await start({ flush: "async", groups: 2 });
+    await cluster.leader();
+    const OTHER = 2 as GroupId;
+    const leads = (): boolean =>
+      cluster.live().some(({ set }) => set.get(OTHER)?.isLeaderReady === true);
+    expect(await cluster.clock.runUntil(leads, 10_000)).toBe(true);
+    const node = defined(
+      cluster.live().find(({ set }) => set.get(OTHER)?.isLeaderReady),
+      "a leader",
+    );
+    node.set.get(OTHER)?.propose(setDraft("k", "v"));
+    await cluster.putMany(1, 0);
+    const slow = { kind: "slow", ms: 500, clock: node.clock } as const;
+    node.disk.inject({ operations: ["sync"], path: "groups/2-", effect: slow });
+    const io = { kind: "fail", as: "io" } as const;
+    node.disk.inject({ operations: ["sync"], path: "groups/1-", effect: io });
+    const removal = node.set.removeGroup(OTHER).catch((error: unknown) => error);
+    expect(await cluster.clock.runUntil(() => node.set.failed !== undefined, 400)).toBe(true);
+    cluster.expectFatal(node.nodeId);
+    expect(await cluster.clock.until(removal)).toBe(node.set.failed);
+    await cluster.clock.until(node.set.close());
   });
 });
 
