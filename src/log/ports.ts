@@ -145,7 +145,10 @@ export interface GroupLog {
 
   /** Writes frames at lastIndex + 1 … (asserted). One write call per segment touched. */
   append(frames: readonly Frame[]): void;
-  /** Removes entries ≥ fromIndex. Durable with the next sync(). */
+  /**
+   * Removes entries ≥ fromIndex. Durable with the next sync().
+   * @throws StorageError "corrupt" when damage hides where that entry begins; nothing was changed then
+   */
   truncateSuffix(fromIndex: LogIndex): void;
   /** Makes all appends and truncations so far durable, older segments first. */
   sync(): Promise<void>;
