@@ -171,9 +171,16 @@ export class SegmentChain {
     // The copy was synced as a whole.
     segment.isDirty = false;
     await this.#syncDirectory();
-    segment.setDamage(damage);
+    // A cut may have come meanwhile.
+    if (segment.isRemoved) return;
+    const { lastIndex } = segment.index;
+    const left = damage.filter(({ first }) => first <= lastIndex);
+    segment.setDamage(left.map((range) => ({ ...range, last: Math.min(range.last, lastIndex) })));
     this.#isDirectoryDirty = true;
-    if (!segment.hasIndexFile) this.#unindexed = [...this.#unindexed, segment];
+    const isDue = !segment.hasIndexFile && segment !== this.#active;
+    if (isDue && !this.#unindexed.includes(segment)) {
+      this.#unindexed = [...this.#unindexed, segment];
+    }
   }
 
   /** The segment that holds an entry. */
@@ -222,21 +229,31 @@ export class SegmentChain {
     await this.#place.disk.syncDirectory(this.#place.directory);
   }
 
-  /** Index files are a cache and never synced. One that does not fit on the disk is left out. */
+  /** Index files are a cache and never synced. One that does not fit on the disk waits for the next sync. */
   #writeIndexFiles(): void {
     const isDue = ({ damage, isDirty }: Segment): boolean => !isDirty && damage.length === 0;
     for (const segment of this.#unindexed.filter(isDue)) {
-      this.#unindexed = this.#unindexed.filter((one) => one !== segment);
       try {
-        segment.removeIndexFile();
-        const file = this.#place.disk.open(segment.indexPath, { create: true });
-        file.append([encodeIndexFile(segment.index)]);
-        file.close();
-        segment.hasIndexFile = true;
-        segment.closeFile();
+        this.#writeIndexFile(segment);
       } catch (error) {
-        if (!isFull(error)) throw error;
+        if (isFull(error)) return;
+        throw error;
       }
+      this.#unindexed = this.#unindexed.filter((one) => one !== segment);
+      segment.closeFile();
+    }
+  }
+
+  /** Leaves nothing behind when it fails. */
+  #writeIndexFile(segment: Segment): void {
+    segment.removeIndexFile();
+    const file = this.#place.disk.open(segment.indexPath, { create: true });
+    try {
+      file.append([encodeIndexFile(segment.index)]);
+      segment.hasIndexFile = true;
+    } finally {
+      file.close();
+      if (!segment.hasIndexFile) segment.removeIndexFile();
     }
   }
 }
