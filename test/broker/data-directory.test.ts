@@ -60,14 +60,15 @@ describe("keyed store of a data directory", () => {
     const file = join(path, "keyed", manifest ?? "");
     writeFileSync(file, readFileSync(file).fill(0xff, 8));
     const marked: boolean[] = [];
-    const { syncDirectory, remove: removeFile } = disk;
+    const syncDirectory = disk.syncDirectory.bind(disk);
+    const removeFile = disk.remove.bind(disk);
     disk.syncDirectory = async (directory) => {
-      await syncDirectory.call(disk, directory);
+      await syncDirectory(directory);
       marked.push(isKeyedFailed(disk));
     };
     disk.remove = (name) => {
       marked.push(isKeyedFailed(disk));
-      removeFile.call(disk, name);
+      removeFile(name);
     };
     const store = await open();
     expect(marked[0]).toBe(true);
