@@ -1,18 +1,39 @@
 // What a data directory needs from the real world, for the broker and for tools that work on a stopped one's directory.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { systemRandom } from "../base/random.ts";
 import { openLevelStore } from "../log/level-store.ts";
-import { type KeyedStore, StorageError } from "../log/ports.ts";
+import { type Disk, type KeyedStore, StorageError } from "../log/ports.ts";
+import { MarkingStore } from "../replica/marking-store.ts";
+import { clearKeyedFailed, isKeyedFailed, markKeyedFailed } from "../replica/storage-failure.ts";
 
-/** A store that LevelDB can not read any more is emptied: everything in it can be rebuilt. */
-export async function openKeyedStore(location: string): Promise<KeyedStore> {
+const KEYED = "keyed";
+
+/**
+ * Takes the directory's lock. A store that failed in an earlier run, or that LevelDB can not read any more, is emptied:
+ * everything in it can be rebuilt.
+ */
+export async function openKeyedStore(disk: Disk, dataDir: string): Promise<KeyedStore> {
+  const location = join(dataDir, KEYED);
   try {
-    return await openLevelStore(location);
+    if (!isKeyedFailed(disk)) return new MarkingStore(await openLevelStore(location), disk);
   } catch (error) {
     if (!(error instanceof StorageError) || error.kind !== "corrupt") throw error;
-    return openLevelStore(location, { discard: true });
+    // What is left when the emptying is cut short must not be taken for a whole store.
+    markKeyedFailed(disk);
+    await disk.syncDirectory(".");
   }
+  const store = new MarkingStore(await openLevelStore(location, { discard: true }), disk);
+  try {
+    await disk.syncDirectory(KEYED);
+    await disk.syncDirectory(".");
+    clearKeyedFailed(disk);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  return store;
 }
 
 /**

@@ -2,7 +2,6 @@
 // the data directory of a stopped broker, because there is no group that could decide anything; the lock of the directory
 // keeps a running one away. The replica becomes the whole group under a new id (replica/succession.ts), and a command
 // committed with it gives every node's metadata replica a new revision. The command line calls it.
-import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { systemRandom } from "../base/random.ts";
 import {
@@ -77,7 +76,7 @@ export class MetadataRecovery {
     const disk = new MarkingDisk(openRealDisk(dataDir));
     readNodeFile(disk);
     requireSoundStorage(disk);
-    const keyed = await openKeyedStore(join(dataDir, "keyed"));
+    const keyed = await openKeyedStore(disk, dataDir);
     try {
       const journal = await openHardStateJournal(disk, { bootId: bootId(), mustExist: true });
       return new MetadataRecovery(disk, keyed, journal, await look(disk, journal));

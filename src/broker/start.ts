@@ -1,7 +1,6 @@
 // `flotilla broker`: gives a BrokerNode the real world – files, LevelDB, gRPC, HTTP, signals excluded – and takes it apart
 // again. Order of start: directory, identity, node, peer listener, admin listener, client listener, time. Order of stop: not
 // ready, hand over, client listener, node, peer listener, directory.
-import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { type Deferred, deferred } from "../base/deferred.ts";
 import { systemRandom } from "../base/random.ts";
@@ -40,6 +39,8 @@ import { registerClientServices, registerPeerServices } from "./services/registe
 export interface ProcessHooks {
   /** The process begins (true) or ceases to use most of its memory budget. */
   readonly onMemoryShort: (isShort: boolean) => void;
+  /** The broker failed and stops by itself. Its closing may meet the same failure, and never end. */
+  readonly onFailing: () => void;
 }
 
 export interface RunningBroker {
@@ -83,6 +84,7 @@ class Broker implements RunningBroker {
   readonly #config: ClusterConfig;
   readonly #own: NodeConfig;
   readonly #logger: RootLogger;
+  readonly #hooks: ProcessHooks;
   readonly #metrics: Metrics = createMetrics();
   readonly #overloads = new OverloadLog(systemClock);
   readonly #memory: MemoryBudget;
@@ -103,6 +105,7 @@ class Broker implements RunningBroker {
     this.#config = config;
     this.#own = own;
     this.#logger = logger;
+    this.#hooks = hooks;
     this.#memory = new MemoryBudget(memoryBudgetOf(config, availableMemory()));
     this.#processMemory = new ProcessMemory(this.#memory, {
       clock: systemClock,
@@ -125,7 +128,7 @@ class Broker implements RunningBroker {
     if (nodeFile.nodeId !== id) {
       throw new Error(`${dataDir} belongs to node ${nodeFile.nodeId}, not to node ${id}`);
     }
-    const keyed = await openKeyedStore(join(dataDir, "keyed"));
+    const keyed = await openKeyedStore(disk, dataDir);
     this.#keyed = keyed;
     const connector = grpcConnector({});
     const peers = peerEndpoints(this.#config);
@@ -268,6 +271,7 @@ class Broker implements RunningBroker {
     if (this.#fatal !== undefined) return;
     this.#fatal = error;
     this.#logger.error({ error }, "broker stops");
+    this.#hooks.onFailing();
     // What broke the broker often breaks its closing too; the first error is the one that is told.
     this.close().catch((later: unknown) => {
       this.#logger.warn({ error: later }, "closing after the failure failed too");

@@ -46,6 +46,7 @@ import { PeerControllerClient } from "./controller-client.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import { directoryOf } from "./delivery-partition.ts";
 import { requireRevision } from "./join.ts";
+import { trustKeyedStore } from "./keyed-trust.ts";
 import { LocalLeaderships } from "./led-groups.ts";
 import { LogMemory } from "./log-memory.ts";
 import type { NodeOptions, NodePorts } from "./node-ports.ts";
@@ -55,8 +56,6 @@ import { GrpcPeerTransport } from "./peer/peer-transport.ts";
 import { StatusExchange } from "./status-exchange.ts";
 import { UnsafeRecovery, type UnsafeRecoveryDeps } from "./unsafe-recovery.ts";
 
-/** Sorts before every group's keys, so an interrupted removal has lost it. */
-const BOOT_ID_KEY = "boot-id";
 const SEGMENT_BYTES_DEFAULT = 128 * 1024 * 1024;
 
 /** Recovered from the disk: consensus, storage and the metadata group. */
@@ -115,7 +114,7 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
     bootId: ports.bootId,
     mustExist: disk.exists("groups"),
   });
-  await trustKeyedStore(ports, journal.wasClean);
+  await trustKeyedStore(keyed, ports.bootId, journal.wasClean);
   const transport = new GrpcPeerTransport({
     clock,
     random,
@@ -165,18 +164,6 @@ export async function openFoundation(ports: NodePorts, options: NodeOptions): Pr
   await replicas.finishRemovals();
   const metadata = await openMetadata(replicas, view, options);
   return { journal, memory, transport, replicas, view, metadata, entries, segmentBytes };
-}
-
-/**
- * What LevelDB kept of a store that lost its page cache can not be told; everything in it can be rebuilt from images and
- * logs, so it is emptied. The store itself remembers for which boot it is good: a removal that was interrupted begins again.
- */
-async function trustKeyedStore({ bootId, keyed }: NodePorts, wasClean: boolean): Promise<void> {
-  const seen = await keyed.get(BOOT_ID_KEY);
-  if (seen?.toString("utf8") === bootId) return;
-  if (!wasClean) await keyed.removeRange("");
-  const value = Buffer.from(bootId, "utf8");
-  await keyed.batch([{ type: "put", key: BOOT_ID_KEY, value }], { sync: true });
 }
 
 async function openMetadata(

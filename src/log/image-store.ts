@@ -6,7 +6,13 @@ import { crc32c } from "../base/crc32c.ts";
 import type { GroupId } from "../model/ids.ts";
 import type { LogIndex } from "../model/positions.ts";
 import { readU64, writeU64 } from "./binary.ts";
-import { type Disk, type ImageStore, type StateImage, StorageError } from "./ports.ts";
+import {
+  type Disk,
+  type ImageStore,
+  isUnreadable,
+  type StateImage,
+  StorageError,
+} from "./ports.ts";
 
 const IMAGE_MAGIC = 0x464c494d;
 const IMAGE_VERSION = 1;
@@ -47,7 +53,8 @@ class FileImageStore implements ImageStore {
           if (image.groupId === groupId) return image;
         } catch (error) {
           // A damaged image counts as none; whoever needs it finds that state and log do not connect, and says so.
-          if (!(error instanceof StorageError) || error.kind !== "corrupt") throw error;
+          const isCorrupt = error instanceof StorageError && error.kind === "corrupt";
+          if (!isCorrupt && !isUnreadable(error)) throw error;
         } finally {
           file.close();
         }

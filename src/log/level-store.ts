@@ -70,8 +70,11 @@ function openingError(location: string, error: unknown): StorageError {
     const message = "the data directory is in use by another process (or by this one, twice)";
     return new StorageError("locked", location, message, { cause: error });
   }
-  const kind = code === "LEVEL_CORRUPTION" ? "corrupt" : "io";
-  return new StorageError(kind, location, messageOf(cause), { cause: error });
+  const message = messageOf(cause);
+  // A file that the medium does not give back is as bad as a wrong one. About the lock it would say nothing.
+  const isUnreadable = message.endsWith("Input/output error") && !message.includes("/LOCK:");
+  const kind = code === "LEVEL_CORRUPTION" || isUnreadable ? "corrupt" : "io";
+  return new StorageError(kind, location, message, { cause: error });
 }
 
 class LevelStore implements KeyedStore {
@@ -115,17 +118,10 @@ class LevelStore implements KeyedStore {
   }
 
   async removeRange(prefix: string): Promise<void> {
-    for (;;) {
-      // Behind all batches that were called before.
-      await this.#queue;
-      this.#check();
-      const bounds = { ...boundsOf(prefix), limit: REMOVE_BATCH_KEYS };
-      const keys = await this.#database.keys(bounds).all();
-      if (keys.length === 0) return;
-      const writes = keys.map((key): KeyedWrite => {
-        return { type: "delete", key: key.toString("utf8") };
+    for (let isLeft = true; isLeft; ) {
+      await this.#enqueue(async () => {
+        isLeft = await this.#removeSome(prefix);
       });
-      await this.batch(writes, { sync: true });
     }
   }
 
@@ -179,6 +175,19 @@ class LevelStore implements KeyedStore {
     await batch.write({ sync });
   }
 
+  /** @returns whether there was something to remove */
+  async #removeSome(prefix: string): Promise<boolean> {
+    const bounds = { ...boundsOf(prefix), limit: REMOVE_BATCH_KEYS };
+    const keys = await this.#database.keys(bounds).all();
+    if (keys.length === 0) return false;
+    const batch = this.#database.batch();
+    // As they are: a damaged key need not be UTF-8.
+    for (const key of keys) batch.del(key);
+    await batch.write({ sync: true });
+    await this.#syncFiles((name) => name.endsWith(".log"));
+    return true;
+  }
+
   #nextTurn(): Promise<void> {
     return new Promise((resolve) => {
       this.#clock.schedule(0, resolve);
@@ -197,7 +206,10 @@ class LevelStore implements KeyedStore {
     if (this.#isClosed) throw new StorageError("io", this.#location, "the store is closed");
   }
 
-  /** A failed write is final: what LevelDB holds in memory and on disk may differ from then on. */
+  /**
+   * A failed write is final: what LevelDB holds in memory and on disk may differ from then on. Damage that a write meets is
+   * the store's failure, no row's.
+   */
   #enqueue(work: () => Promise<void>): Promise<void> {
     if (this.#isClosed) {
       return Promise.reject(new StorageError("io", this.#location, "the store is closed"));
@@ -207,7 +219,12 @@ class LevelStore implements KeyedStore {
       try {
         await work();
       } catch (error) {
-        this.#failure = this.#errorOf(error);
+        const found = this.#errorOf(error);
+        const { cause, kind } = found;
+        const isDamage = kind === "corrupt";
+        this.#failure = isDamage
+          ? new StorageError("io", this.#location, messageOf(cause), { cause: found })
+          : found;
         throw this.#failure;
       }
     });

@@ -101,7 +101,10 @@ export type KeyedWrite =
   | { readonly type: "put"; readonly key: string; readonly value: Uint8Array }
   | { readonly type: "delete"; readonly key: string };
 
-/** Ordered keyed store of one node (classic-level). Values carry a CRC of ours; keys are UTF-8, compared bytewise. */
+/**
+ * Ordered keyed store of one node (classic-level). Values carry a CRC of ours; keys are UTF-8, compared bytewise.
+ * StorageError "corrupt" of get and range: rows are damaged. Any other failure is that of the whole store, and final.
+ */
 export interface KeyedStore {
   /**
    * Atomic. `sync`: durable with everything written before it. Batches are executed in call order. The writes and their values
@@ -142,7 +145,10 @@ export interface GroupLog {
 
   /** Writes frames at lastIndex + 1 … (asserted). One write call per segment touched. */
   append(frames: readonly Frame[]): void;
-  /** Removes entries ≥ fromIndex. Durable with the next sync(). */
+  /**
+   * Removes entries ≥ fromIndex. Durable with the next sync().
+   * @throws StorageError "corrupt" when damage hides where that entry begins; nothing was changed then
+   */
   truncateSuffix(fromIndex: LogIndex): void;
   /** Makes all appends and truncations so far durable, older segments first. */
   sync(): Promise<void>;
@@ -253,7 +259,10 @@ export interface StateImage {
 export interface ImageStore {
   /** Write temporary, sync, rename, sync directory; older images of the group are removed afterwards. */
   save(image: StateImage): Promise<void>;
-  /** Newest image whose checks pass; undefined when there is none. Leftover temporary files are ignored and removed. */
+  /**
+   * Newest image that can be read and whose checks pass; undefined when there is none. Leftover temporary files are ignored
+   * and removed.
+   */
   load(groupId: GroupId): Promise<StateImage | undefined>;
   /** Encoded form that travels between nodes, and back (checked; throws StorageError "corrupt"). */
   encode(image: StateImage): Buffer;

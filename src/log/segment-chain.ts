@@ -7,9 +7,17 @@ import { encodeIndexFile } from "./index-file.ts";
 import { type LogPlace, placeFirstSegment } from "./log-recovery.ts";
 import { type DamagedRange, StorageError } from "./ports.ts";
 import { Segment } from "./segment.ts";
+import { findCut, type SegmentCut } from "./segment-cut.ts";
 import { SEGMENT_HEADER_BYTES } from "./segment-format.ts";
 import type { SegmentIndex } from "./segment-index.ts";
-import { findFrameSync } from "./segment-scan.ts";
+
+/** Where entries ≥ an index are to be removed. */
+export interface ChainCut {
+  readonly fromIndex: LogIndex;
+  /** The newest that stays. */
+  readonly segment: Segment;
+  readonly within: SegmentCut;
+}
 
 export class SegmentChain {
   readonly #place: LogPlace;
@@ -76,9 +84,20 @@ export class SegmentChain {
     this.#active = next;
   }
 
-  /** Removes entries ≥ fromIndex, newest segments first. */
-  cut(fromIndex: LogIndex): void {
-    while (this.#active.index.firstIndex > fromIndex || this.#isDamagedFrom(fromIndex)) {
+  /** Changes nothing. @throws StorageError "corrupt" when damage hides where the cut is */
+  findCut(fromIndex: LogIndex): ChainCut {
+    const kept = this.#segments.filter(({ index }) => index.firstIndex <= fromIndex);
+    const newest = newestOf(kept);
+    // Nothing would be left of it, and its header may be wrong: what comes next gets a new one.
+    const { damage, index } = newest;
+    const isDamagedFrom = index.firstIndex === fromIndex && damage[0]?.first === fromIndex;
+    const segment = (isDamagedFrom ? kept.at(-2) : undefined) ?? newest;
+    return { fromIndex, segment, within: findCut(segment.file(), segment.index, fromIndex) };
+  }
+
+  /** Removes entries, newest segments first. */
+  cut({ fromIndex, segment, within }: ChainCut): void {
+    while (this.#active !== segment) {
       const newest = this.#active;
       this.#segments = this.#segments.slice(0, -1);
       this.#active = newestOf(this.#segments);
@@ -91,27 +110,12 @@ export class SegmentChain {
       this.#active.removeIndexFile();
       this.#isDirectoryDirty = true;
     }
-    const file = this.#active.file();
-    const wanted = fromIndex - 1;
-    const last =
-      wanted < index.firstIndex
-        ? undefined
-        : findFrameSync(
-            file,
-            index.positionBefore(wanted),
-            before,
-            (frame) => frame.index === wanted,
-          );
-    assert(wanted < index.firstIndex || last !== undefined, "the entry is there", { wanted });
     this.#active.isDirty = true;
-    index.cutAfter(last);
+    if (within.kind === "behind") index.cutAfter(within.last);
+    if (within.kind === "before") index.cutBefore(within.next);
     this.#bytes -= before - index.end;
-    file.truncate(index.end);
-    const left = this.#active.damage.filter(({ first }) => first <= wanted);
-    this.noteDamage(
-      this.#active,
-      left.map((range) => ({ ...range, last: Math.min(range.last, wanted) })),
-    );
+    this.#active.file().truncate(index.end);
+    this.noteDamage(this.#active, damageBelow(this.#active.damage, fromIndex, within));
   }
 
   /** Removes the oldest segment, durably. */
@@ -167,9 +171,16 @@ export class SegmentChain {
     // The copy was synced as a whole.
     segment.isDirty = false;
     await this.#syncDirectory();
-    segment.setDamage(damage);
+    // A cut may have come meanwhile.
+    if (segment.isRemoved) return;
+    const { lastIndex } = segment.index;
+    const left = damage.filter(({ first }) => first <= lastIndex);
+    segment.setDamage(left.map((range) => ({ ...range, last: Math.min(range.last, lastIndex) })));
     this.#isDirectoryDirty = true;
-    if (!segment.hasIndexFile) this.#unindexed = [...this.#unindexed, segment];
+    const isDue = !segment.hasIndexFile && segment !== this.#active;
+    if (isDue && !this.#unindexed.includes(segment)) {
+      this.#unindexed = [...this.#unindexed, segment];
+    }
   }
 
   /** The segment that holds an entry. */
@@ -207,13 +218,6 @@ export class SegmentChain {
     for (const segment of this.#segments) segment.closeFile();
   }
 
-  /** Nothing would be left of the active segment, and its header may be wrong: what comes next gets a new one. */
-  #isDamagedFrom(fromIndex: LogIndex): boolean {
-    const { damage, index } = this.#active;
-    const isEmptied = index.firstIndex === fromIndex && this.#segments.length > 1;
-    return isEmptied && damage[0]?.first === fromIndex;
-  }
-
   #forget(segment: Segment): void {
     this.#bytes -= segment.index.end - SEGMENT_HEADER_BYTES;
     this.#unindexed = this.#unindexed.filter((one) => one !== segment);
@@ -225,23 +229,53 @@ export class SegmentChain {
     await this.#place.disk.syncDirectory(this.#place.directory);
   }
 
-  /** Index files are a cache and never synced. One that does not fit on the disk is left out. */
+  /** Index files are a cache and never synced. One that does not fit on the disk waits for the next sync. */
   #writeIndexFiles(): void {
     const isDue = ({ damage, isDirty }: Segment): boolean => !isDirty && damage.length === 0;
     for (const segment of this.#unindexed.filter(isDue)) {
-      this.#unindexed = this.#unindexed.filter((one) => one !== segment);
       try {
-        segment.removeIndexFile();
-        const file = this.#place.disk.open(segment.indexPath, { create: true });
-        file.append([encodeIndexFile(segment.index)]);
-        file.close();
-        segment.hasIndexFile = true;
-        segment.closeFile();
+        this.#writeIndexFile(segment);
       } catch (error) {
-        if (!isFull(error)) throw error;
+        if (isFull(error)) return;
+        throw error;
       }
+      this.#unindexed = this.#unindexed.filter((one) => one !== segment);
+      segment.closeFile();
     }
   }
+
+  /** Leaves nothing behind when it fails. */
+  #writeIndexFile(segment: Segment): void {
+    segment.removeIndexFile();
+    const file = this.#place.disk.open(segment.indexPath, { create: true });
+    try {
+      file.append([encodeIndexFile(segment.index)]);
+      segment.hasIndexFile = true;
+    } finally {
+      file.close();
+      if (!segment.hasIndexFile) segment.removeIndexFile();
+    }
+  }
+}
+
+/** What is left of a segment's damage, with what the search for the cut has found. */
+function damageBelow(
+  damage: readonly DamagedRange[],
+  fromIndex: LogIndex,
+  within: SegmentCut,
+): readonly DamagedRange[] {
+  const last = fromIndex - 1;
+  const left = damage
+    .filter(({ first }) => first <= last)
+    .map((range) => ({ ...range, last: Math.min(range.last, last) }));
+  if (within.kind !== "before") return left;
+  const { damaged: first } = within;
+  const before = left.filter((range) => range.first < first);
+  const previous = before.at(-1);
+  const detail = previous?.detail ?? "a header is damaged";
+  if (previous === undefined || previous.last + 1 < first)
+    return [...before, { first, last, detail }];
+  return [...before.slice(0, -1), { ...previous, last }];
 }
 
 async function syncSegment(segment: Segment): Promise<void> {

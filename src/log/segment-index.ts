@@ -182,6 +182,26 @@ export class SegmentIndex implements SegmentSummary {
     this.#lastAppendTimeMs = frame?.appendTimeMs ?? header.prevAppendTimeMs;
     this.#lastPosition = last?.position ?? 0;
     this.#end = last === undefined ? SEGMENT_HEADER_BYTES : last.position + last.frame.bytes.length;
+    this.#forgetBehind();
+  }
+
+  /** Forgets an entry whose place is known, and all behind it; the one before it can not be read. */
+  cutBefore({ index, offset, position, timeMs }: SparseEntry): void {
+    const lastIndex = index - 1;
+    assert(lastIndex >= this.firstIndex && index <= this.#lastIndex, "a cut shortens", { index });
+    this.#lastTerm = this.termAt(lastIndex);
+    this.#lastIndex = lastIndex;
+    this.#nextOffset = offset;
+    // Of the entry that is cut: not older than the one before it.
+    this.#lastAppendTimeMs = timeMs;
+    this.#lastPosition = 0;
+    this.#end = position;
+    this.#isBehindGap = true;
+    this.#forgetBehind();
+  }
+
+  #forgetBehind(): void {
+    const lastIndex = this.#lastIndex;
     this.#sparse = this.#sparse.filter((entry) => entry.index <= lastIndex);
     this.#termRuns = this.#termRuns.filter((run) => run.from <= lastIndex);
     this.#memberships = this.#memberships.filter((index) => index <= lastIndex);

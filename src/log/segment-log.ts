@@ -343,10 +343,12 @@ class SegmentLog implements GroupLog {
     }
   }
 
+  /** @throws StorageError "corrupt" when damage hides where the cut is; the log is as it was then */
   #cut(fromIndex: LogIndex): void {
+    const found = this.#chain.findCut(fromIndex);
     this.#reader.forgetPlaces();
     try {
-      this.#chain.cut(fromIndex);
+      this.#chain.cut(found);
     } catch (error) {
       throw this.#fail(error);
     }
@@ -355,7 +357,11 @@ class SegmentLog implements GroupLog {
   /** A full disk leaves the log as it was before the call; anything else ends its use. */
   #undoAppend(lastIndex: LogIndex, error: unknown): never {
     if (!isFull(error)) throw this.#fail(error);
-    if (this.lastIndex > lastIndex) this.#cut(lastIndex + 1);
+    try {
+      if (this.lastIndex > lastIndex) this.#cut(lastIndex + 1);
+    } catch (cause) {
+      throw this.#fail(cause);
+    }
     throw error;
   }
 

@@ -83,24 +83,6 @@ export async function visitFrames(
   if (problem !== undefined && typeof problem !== "string") throw damaged(file, problem);
 }
 
-/** As findFrame, blocking: for truncation, which is synchronous and rare. */
-export function findFrameSync(
-  file: DiskFile,
-  position: number,
-  end: number,
-  isWanted: (frame: Frame) => boolean,
-): PlacedFrame | undefined {
-  let at = position;
-  while (at < end) {
-    const length = frameLength(file.readSync(at, FRAME_HEADER_BYTES), 0);
-    const frame = decodeFrame(file.readSync(at, length), 0);
-    if ("problem" in frame) throw damaged(file, { ...frame, position: at });
-    if (isWanted(frame)) return { frame, position: at };
-    at += frame.bytes.length;
-  }
-  return undefined;
-}
-
 /**
  * Calls `visit` for each frame in [position, end) until it returns a text, which is handed back, or bytes are no frame.
  * Frames are views of the chunks that were read.
@@ -159,7 +141,7 @@ function damaged(file: ReadableFile, problem: string | FrameProblem): StorageErr
   return new StorageError("corrupt", file.path, `byte ${problem.position}: ${problem.detail}`);
 }
 
-function newerVersion(file: ReadableFile, { position, detail }: FrameProblem): StorageError {
+export function newerVersion(file: ReadableFile, { position, detail }: FrameProblem): StorageError {
   const message = `byte ${position}: ${detail} is not known here; a newer program wrote it`;
   return new StorageError("version", file.path, message);
 }

@@ -20,9 +20,6 @@ import type { ImageTransfer } from "./ports.ts";
 import type { Snapshotter } from "./snapshotter.ts";
 import { replaceKeyedState } from "./state-recovery.ts";
 
-/** One that the core has accepted waits a moment for the term to be durable; a later one must not push it out. */
-const STAGED_MAX = 2;
-
 interface Staged {
   readonly from: ReplicaId;
   readonly image: StateImage;
@@ -43,8 +40,8 @@ export interface InstallParts {
 export class ImageInstaller {
   readonly #context: GroupContext;
   readonly #parts: InstallParts;
-  /** Images that arrived and that the core may still ask for, oldest first. */
-  #staged: Staged[] = [];
+  /** The image that the core has accepted: it asks for it when the term is durable. */
+  #staged: Staged | undefined;
   #flipping: "nothing" | "all" | "state" = "nothing";
 
   constructor(context: GroupContext, parts: InstallParts) {
@@ -65,7 +62,7 @@ export class ImageInstaller {
       logger.warn({ groupId, index: transfer.meta.index }, "received image is not usable");
       return;
     }
-    this.#staged = [...this.#staged, staged].slice(-STAGED_MAX);
+    const { isInstalling } = core.status();
     core.step({
       kind: "install-snapshot",
       from: transfer.from,
@@ -73,8 +70,9 @@ export class ImageInstaller {
       term: transfer.term,
       snapshot: transfer.meta,
     });
-    if (this.#isStateWanted(transfer)) {
-      this.#staged = this.#staged.filter((one) => one !== staged);
+    // While one is accepted, the core hears of no other; what it does not accept now, it never asks for.
+    if (!isInstalling && core.status().isInstalling) this.#staged = staged;
+    else if (this.#isStateWanted(transfer)) {
       this.#spawn("state", () => this.#flipState(staged));
     }
     this.#context.wake();
@@ -82,14 +80,13 @@ export class ImageInstaller {
 
   /** The core accepted the snapshot; it hands out no entries until snapshotInstalled. */
   install(meta: SnapshotMeta): void {
-    const staged = this.#staged.find(
-      ({ image, record }) =>
-        image.index === meta.index &&
-        image.term === meta.term &&
-        record.restart.index === meta.logStartIndex,
-    );
-    assert(staged !== undefined, "a snapshot without image", { index: meta.index });
-    this.#staged = [];
+    const staged = this.#staged;
+    const { index, term, logStartIndex } = meta;
+    assert(staged !== undefined, "a snapshot without image", { index });
+    const { image, record } = staged;
+    const isSame = image.index === index && image.term === term;
+    assert(isSame && record.restart.index === logStartIndex, "another image", { index });
+    this.#staged = undefined;
     this.#spawn("all", () => this.#flipAll(staged));
   }
 

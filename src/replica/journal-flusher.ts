@@ -18,6 +18,8 @@ export class JournalFlusher implements FlushTarget {
   #waiting: Waiting[] = [];
   /** Something was saved that nobody waits for. */
   #isDirty = false;
+  /** No sync follows any more, and why. */
+  #failure: Error | undefined;
 
   constructor(
     journal: HardStateJournal,
@@ -32,9 +34,17 @@ export class JournalFlusher implements FlushTarget {
   }
 
   /** Saves and asks for a sync; the round begins with the turn's end or the scheduler's next start(). */
-  save(record: HardStateRecord, onDurable: () => void, onFailed?: Waiting["onFailed"]): void {
+  save(
+    record: HardStateRecord,
+    onDurable: () => void,
+    onFailed: Waiting["onFailed"] = () => undefined,
+  ): void {
+    if (this.#failure !== undefined) {
+      onFailed(this.#failure);
+      return;
+    }
     this.#journal.save(record);
-    this.#waiting.push({ onDurable, onFailed: onFailed ?? (() => undefined) });
+    this.#waiting.push({ onDurable, onFailed });
     this.#scheduler.markUrgent(this);
   }
 
@@ -45,7 +55,7 @@ export class JournalFlusher implements FlushTarget {
     this.#scheduler.markLazy(this, 0);
   }
 
-  /** Saves and resolves when the record is on disk; rejects when the node's storage failed. */
+  /** Saves and resolves when the record is on disk; rejects when the node's storage failed, or has ended. */
   saveDurably(record: HardStateRecord): Promise<void> {
     return new Promise((resolve, reject) => {
       this.save(record, resolve, reject);
@@ -53,8 +63,9 @@ export class JournalFlusher implements FlushTarget {
     });
   }
 
-  /** The node failed: nobody may take what was saved for durable any more. */
+  /** The node failed or ended: nobody may take what was saved for durable any more. What is saved later is refused. */
   fail(error: Error): void {
+    this.#failure ??= error;
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const { onFailed } of waiting) onFailed(error);
@@ -70,6 +81,8 @@ export class JournalFlusher implements FlushTarget {
       await this.#journal.sync();
     } catch (error) {
       this.#waiting.unshift(...due);
+      // Whoever is told of this failure would do the same, unless the node ended before.
+      if (this.#failure !== undefined) this.fail(this.#failure);
       throw error;
     }
     this.#metrics.observe("journal_flush_ms", this.#clock.monotonicMs() - startedMs);

@@ -1,6 +1,7 @@
 // A disk that leaves the mark of storage-failure.ts whenever a sync fails, whoever asked for it: after any failed fsync the
-// kernel may call lost pages clean, so no later sync of this directory proves anything. Put around the real disk by the
-// broker; everything else passes through.
+// kernel may call lost pages clean, so no later sync of this directory proves anything. A file under a temporary name that
+// found no room is no such case: nothing relies on it yet, and nothing will. Put around the real disk by the broker;
+// everything else passes through.
 import { type Disk, type DiskFile, StorageError } from "../log/ports.ts";
 import { markStorageFailed } from "./storage-failure.ts";
 
@@ -16,7 +17,7 @@ export class MarkingDisk implements Disk {
   }
 
   async syncDirectory(directory: string): Promise<void> {
-    await marking(this.#disk, this.#disk.syncDirectory(directory));
+    await marking(this.#disk, this.#disk.syncDirectory(directory), isAboutTheDisk);
   }
 
   exists(path: string): boolean {
@@ -59,7 +60,9 @@ class MarkingFile implements DiskFile {
   }
 
   sync(): Promise<void> {
-    return marking(this.#disk, this.#file.sync());
+    const isTemporary = this.path.endsWith(".tmp");
+    const isFatal = isTemporary ? isAboutMoreThanRoom : isAboutTheDisk;
+    return marking(this.#disk, this.#file.sync(), isFatal);
   }
 
   append(chunks: readonly Uint8Array[]): void {
@@ -79,13 +82,21 @@ class MarkingFile implements DiskFile {
   }
 }
 
-async function marking(disk: Disk, sync: Promise<void>): Promise<void> {
+async function marking(
+  disk: Disk,
+  sync: Promise<void>,
+  isFatal: (error: unknown) => boolean,
+): Promise<void> {
   try {
     await sync;
   } catch (error) {
-    if (isAboutTheDisk(error)) markStorageFailed(disk);
+    if (isFatal(error)) markStorageFailed(disk);
     throw error;
   }
+}
+
+function isAboutMoreThanRoom(error: unknown): boolean {
+  return isAboutTheDisk(error) && (error as StorageError).kind !== "full";
 }
 
 /** Not a file that was closed meanwhile. */

@@ -37,9 +37,9 @@ import type {
 import { RepairLimit } from "./repair-limit.ts";
 import { Replica, type ReplicaDeps } from "./replica.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
-import type { RaftTuning, ReplicaStart } from "./replica-parts.ts";
+import type { RaftTuning } from "./replica-parts.ts";
 import { Scrubber } from "./scrubber.ts";
-import { isStorageFailed } from "./storage-failure.ts";
+import { isKeyedFailed, isStorageFailed } from "./storage-failure.ts";
 import type { Succession } from "./succession.ts";
 import { Ticker } from "./ticker.ts";
 import { UnsyncedGroups } from "./unsynced-groups.ts";
@@ -209,6 +209,7 @@ export class ReplicaSet implements PeerReceiver {
     const results = await Promise.allSettled(this.all().map((replica) => this.#finish(replica)));
     this.#replicas.clear();
     this.#scheduler.stop();
+    this.#journalFlusher.fail(new BrokerError("SHUTTING_DOWN", "the node is stopping"));
     for (const result of results) {
       if (result.status === "rejected") this.#fail(result.reason);
     }
@@ -273,7 +274,7 @@ export class ReplicaSet implements PeerReceiver {
     const isOpen = this.#replicas.get(groupId);
     if (isOpen?.replicaId === replicaId) return isOpen;
     if (isOpen !== undefined) throw new BrokerError("STALE_REPLICA", "another replica is open");
-    const start = await this.#startOf(options);
+    const start = await this.#opener.open(options);
     try {
       this.#checkOpen();
       const { incarnation } = this.#deps.journal;
@@ -286,16 +287,6 @@ export class ReplicaSet implements PeerReceiver {
       return replica;
     } catch (error) {
       start.log.close();
-      throw error;
-    }
-  }
-
-  /** A sync that failed while the log was opened is as final as any other: nobody may try it again. */
-  async #startOf(options: GroupOptions): Promise<ReplicaStart> {
-    try {
-      return await this.#opener.open(options);
-    } catch (error) {
-      if (isStorageFailed(this.#deps.disk)) this.#fail(error);
       throw error;
     }
   }
@@ -323,13 +314,25 @@ export class ReplicaSet implements PeerReceiver {
 
   #exclusively<T>(groupId: GroupId, run: () => Promise<T>): Promise<T> {
     const before = this.#changing.get(groupId) ?? Promise.resolve();
-    const step = before.then(run, run);
+    const guarded = (): Promise<T> => this.#guardStorage(run);
+    const step = before.then(guarded, guarded);
     this.#changing.set(groupId, step);
     const forget = (): void => {
       if (this.#changing.get(groupId) === step) this.#changing.delete(groupId);
     };
     step.then(forget, forget);
     return step;
+  }
+
+  /** A sync or the keyed store that failed meanwhile is as final as in any turn: nobody may try it again. */
+  async #guardStorage<T>(run: () => Promise<T>): Promise<T> {
+    try {
+      return await run();
+    } catch (error) {
+      const { disk } = this.#deps;
+      if (isStorageFailed(disk) || isKeyedFailed(disk)) this.#fail(error);
+      throw error;
+    }
   }
 
   #wake(replica: Replica): void {

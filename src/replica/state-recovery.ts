@@ -1,8 +1,16 @@
 // Start of one group: finds out which keyed state belongs to the log that is there, and restores the state machine.
 // The keyed store is written lazily and a log may lose what was not synced, so each can be ahead of the other; the pair
-// `applied {index, term}` tells (architecture §7.4). When they contradict each other, or an image was half installed, the
-// state is made again from the newest image; what the log holds beyond is applied when its commit is learnt.
-import type { GroupLog, ImageStore, KeyedStore, KeyedWrite, StateImage } from "../log/ports.ts";
+// `applied {index, term}` tells (architecture §7.4). When they contradict each other, when rows are damaged, or an image was
+// half installed, the state is made again from the newest image; what the log holds beyond is applied when its commit is
+// learnt.
+import {
+  type GroupLog,
+  type ImageStore,
+  type KeyedStore,
+  type KeyedWrite,
+  type StateImage,
+  StorageError,
+} from "../log/ports.ts";
 import { BrokerError } from "../model/errors.ts";
 import type { GroupId } from "../model/ids.ts";
 import type { LogIndex, Term } from "../model/positions.ts";
@@ -44,7 +52,8 @@ interface FoundImage {
 
 /**
  * Restores `stateMachine` and returns where it stands. May empty the log when a received image is to replace it.
- * @throws BrokerError LOG_CORRUPT when neither keyed state nor image nor a log from index 1 is there
+ * @throws BrokerError LOG_CORRUPT when neither keyed state nor image nor a log from index 1 is there; StorageError when the
+ * keyed store failed as a whole
  */
 export async function recoverState(
   stores: RecoveryStores,
@@ -53,12 +62,15 @@ export async function recoverState(
 ): Promise<RecoveredState> {
   const found = await loadImage(stores);
   const imageIndex = found?.image.index ?? 0;
-  const stored = await loadApplied(stores);
+  const stored = await unlessCorrupt(loadApplied(stores));
   if (stored !== undefined && isUsable(stored, stores.log, found)) {
-    stateMachine.restore(await loadPairs(stores));
-    return { applied: stored, imageIndex, isRebuilt: false };
+    const pairs = await unlessCorrupt(loadPairs(stores));
+    if (pairs !== undefined) {
+      stateMachine.restore(pairs);
+      return { applied: stored, imageIndex, isRebuilt: false };
+    }
   }
-  if (found !== undefined) {
+  if (found !== undefined && reaches(found, stores.log)) {
     if (!connects(found, stores.log, stored)) {
       const { index, prevTerm, offset } = found.record.restart;
       await stores.beforeReset();
@@ -118,6 +130,11 @@ function isHalfInstalled(found: FoundImage, stored: AppliedRecord, log: GroupLog
   return !contains(log, image);
 }
 
+/** The log holds all that comes after the image. */
+function reaches({ image, record }: FoundImage, log: GroupLog): boolean {
+  return record.isInstalled || image.index + 1 >= log.firstIndex;
+}
+
 /** False: the log is of another history than the image, or ends before the image's log start; it has to be emptied. */
 function connects(found: FoundImage, log: GroupLog, stored: AppliedRecord | undefined): boolean {
   if (contains(log, found.image)) return true;
@@ -149,6 +166,16 @@ async function loadImage(stores: RecoveryStores): Promise<FoundImage | undefined
   if (image === undefined) return undefined;
   const record = decodeImageRecord(image.meta);
   return record === undefined ? undefined : { image, record };
+}
+
+/** Damaged rows count as missing: whatever they held can be made again. */
+async function unlessCorrupt<T>(loading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await loading;
+  } catch (error) {
+    if (error instanceof StorageError && error.kind === "corrupt") return undefined;
+    throw error;
+  }
 }
 
 async function loadApplied(stores: RecoveryStores): Promise<AppliedRecord | undefined> {

@@ -97,10 +97,13 @@ describe("image store", () => {
     expect(disk.list("images").length).toBe(1);
   });
 
-  it("load: an input error is an error, not a missing image", async () => {
+  it("load: an image that can not be read counts as damaged; one that can not be opened is an error", async () => {
     const disk = new FaultDisk(new MemoryDisk());
     await openImageStore(disk).save(image(1, 5));
     disk.inject({ operations: ["read"], effect: { kind: "fail", as: "io" } });
+    expect(await loadedIndex(disk)).toBeUndefined();
+    expect(await loadedIndex(disk)).toBe(5);
+    disk.inject({ operations: ["open"], effect: { kind: "fail", as: "io" } });
     await expect(openImageStore(disk).load(group(1))).rejects.toThrow(StorageError);
   });
 

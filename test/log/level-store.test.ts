@@ -1,4 +1,4 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { ClassicLevel } from "classic-level";
@@ -97,6 +97,49 @@ describe("level store", () => {
     remove();
   });
 
+  it("a damaged table: what is read is corrupt, and a failed change is the store's own failure, for good", async () => {
+    const { path, remove } = temporaryDirectory();
+    await filledTable(path);
+    const table = readdirSync(path).find((name) => name.endsWith(".ldb")) ?? "";
+    const bytes = readFileSync(join(path, table));
+    writeFileSync(join(path, table), bytes.fill(0xff, 0, 2000));
+    const store = await openLevelStore(path);
+    expect(await kindOf(() => store.get("k0"))).toBe("corrupt");
+    expect(await kindOf(() => store.removeRange("k"))).toBe("io");
+    expect(await kindOf(() => store.get("k0"))).toBe("io");
+    expect(await kindOf(() => store.batch([one], { sync: false }))).toBe("io");
+    await store.close();
+    remove();
+  });
+
+  it("removeRange: a key that is damaged goes, too", async () => {
+    const { path, remove } = temporaryDirectory();
+    const raw = new ClassicLevel<Buffer, Buffer>(path, { keyEncoding: "buffer" });
+    await raw.put(Buffer.from([0x6b, 0x80]), Buffer.from("x"));
+    await raw.close();
+    const store = await openLevelStore(path);
+    await store.removeRange("k");
+    for await (const [key] of store.range("k")) expect(key).toBe("nothing is left");
+    await store.close();
+    remove();
+  });
+
+  it.skipIf(process.platform !== "linux")(
+    "open: a file of the store that can not be read is corrupt, and discard makes it usable",
+    async () => {
+      const { path, remove } = temporaryDirectory();
+      await filledTable(path);
+      rmSync(join(path, "CURRENT"));
+      // Reading its beginning is an input error.
+      symlinkSync("/proc/self/mem", join(path, "CURRENT"));
+      expect(await kindOf(() => openLevelStore(path))).toBe("corrupt");
+      const store = await openLevelStore(path, { discard: true });
+      expect(await store.get("k0")).toBeUndefined();
+      await store.close();
+      remove();
+    },
+  );
+
   it("batch: a large one lets others have their turn, and is there as a whole or not at all", async () => {
     const { path, remove } = temporaryDirectory();
     const clock = new SlowClock();
@@ -122,6 +165,20 @@ describe("level store", () => {
     remove();
   });
 });
+
+/** Rows k0 … k99, in a table of LevelDB. */
+async function filledTable(path: string): Promise<void> {
+  const store = await openLevelStore(path);
+  const keys = Array.from({ length: 100 }, (_, at) => `k${at}`);
+  const value = Buffer.alloc(100, 7);
+  await store.batch(
+    keys.map((key) => ({ type: "put", key, value }) as const),
+    { sync: true },
+  );
+  await store.close();
+  // What is in the log file goes to a table when the store is opened.
+  await (await openLevelStore(path)).close();
+}
 
 /** 10 ms pass between two looks, and a turn ends when the test says so. */
 class SlowClock implements Clock {

@@ -8,6 +8,7 @@ import { MemoryDisk } from "../../src/log/memory-disk.ts";
 import {
   DamageError,
   type Disk,
+  type DiskFile,
   type EntrySource,
   type GroupLog,
   StorageError,
@@ -65,6 +66,14 @@ const intact: EntrySource = async function* (first, last) {
     yield await Promise.resolve(FRAMES.slice(at - 1, Math.min(last, at + 1)));
   }
 };
+
+/** One that has no entry from `end` on. */
+function intactBelow(end: number): EntrySource {
+  return async function* (first, last) {
+    if (first >= end) throw new Error("not here");
+    yield* intact(first, last);
+  };
+}
 
 async function errorOf(run: Promise<unknown>): Promise<unknown> {
   return run.then(
@@ -466,6 +475,77 @@ describe("segment log: repair", () => {
     expect((await log.read(1, 8, ALL)).length).toBe(8);
   });
 });
+
+describe("segment log: a cut while a repaired segment takes its place", () => {
+  async function repairAndCut(entry: number, cut: number): Promise<[MemoryDisk, GroupLog]> {
+    const disk = await diskWith();
+    const log = await open(disk);
+    for (const at of [1, 4]) flip(disk, nameOf(entry), 64 + at * FRAME + 150);
+    await log.examine(entry);
+    disk.setSyncWait((path) => {
+      if (path === "log" && log.lastIndex >= cut) log.truncateSuffix(cut);
+      return Promise.resolve();
+    });
+    // The second of two damaged entries stays so.
+    await errorOf(log.repair(entry, intactBelow(entry + 4)));
+    expect(log.lastIndex).toBe(cut - 1);
+    disk.setSyncWait(() => Promise.resolve());
+    log.append(run(cut, cut, { term: 3 }));
+    await log.sync();
+    return [disk, log];
+  }
+
+  const filesOf = (disk: MemoryDisk, ending: string): string[] =>
+    disk.list("log").filter((name) => name.endsWith(ending));
+
+  it("of that segment: no index file is written of what goes on, and no damage is left above", async () => {
+    const [disk, log] = await repairAndCut(1, 5);
+    expect([log.damage, filesOf(disk, ".idx"), filesOf(disk, ".damaged")]).toEqual([[], [], []]);
+    expect((await log.read(1, 6, ALL)).map(({ term }) => term)).toEqual([1, 1, 1, 2, 3]);
+  });
+
+  it("below that segment: nothing of it is left", async () => {
+    const [disk, log] = await repairAndCut(6, 4);
+    expect([log.damage, filesOf(disk, ".idx"), filesOf(disk, ".damaged")]).toEqual([[], [], []]);
+    expect((await log.read(1, 4, ALL)).length).toBe(4);
+  });
+});
+
+describe("segment log: index files that find no room", () => {
+  it.each(["create", "append"] as const)(
+    "%s: are written with a later sync, and leave nothing open",
+    async (operation) => {
+      const disk = new CountingDisk(new MemoryDisk());
+      const log = await open(disk, { durableIndexHint: 0 });
+      const effect = { kind: "fail", as: "full" } as const;
+      disk.inject({ operations: [operation], path: ".idx", effect });
+      log.append(run(1, 6));
+      await log.sync();
+      expect(disk.list("log").filter((name) => name.endsWith(".idx"))).toEqual([]);
+      log.append(run(7, 7));
+      await log.sync();
+      expect(disk.list("log").filter((name) => name.endsWith(".idx")).length).toBe(1);
+      expect(disk.openIndexes).toBe(0);
+    },
+  );
+});
+
+/** Knows how many index files are open. */
+class CountingDisk extends FaultDisk {
+  openIndexes = 0;
+
+  override open(path: string, options: { readonly create: boolean }): DiskFile {
+    const file = super.open(path, options);
+    if (!path.endsWith(".idx")) return file;
+    this.openIndexes += 1;
+    const close = file.close.bind(file);
+    file.close = () => {
+      this.openIndexes -= 1;
+      close();
+    };
+    return file;
+  }
+}
 
 describe("segment log: bytes that can not be read", () => {
   const fault = {

@@ -31,6 +31,21 @@ describe("marking disk", () => {
     expect(isStorageFailed(disk)).toBe(true);
   });
 
+  it("a file under a temporary name that finds no room: no mark; any other failure of it leaves one", async () => {
+    for (const [path, as, isMarked] of [
+      ["log.tmp", "full", false],
+      ["log.tmp", "io", true],
+      ["log", "full", true],
+    ] as const) {
+      const faulty = new FaultDisk(new MemoryDisk());
+      const disk = new MarkingDisk(faulty);
+      const file = disk.open(path, { create: true });
+      faulty.inject({ operations: ["sync"], path, effect: { kind: "fail", as } });
+      await expect(file.sync()).rejects.toMatchObject({ kind: as });
+      expect(isStorageFailed(disk), `${path} ${as}`).toBe(isMarked);
+    }
+  });
+
   it("other failures, and a file that was closed meanwhile: no mark", async () => {
     const disk = new MarkingDisk(new MemoryDisk());
     await expect(disk.syncDirectory("nowhere")).rejects.toMatchObject({ kind: "missing" });

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
+import { defined } from "../../src/base/assert.ts";
 import type { Disk } from "../../src/log/ports.ts";
 import { isBrokerError } from "../../src/model/errors.ts";
 import type { GroupId, NodeId } from "../../src/model/ids.ts";
@@ -270,6 +271,95 @@ describe("failing disks", () => {
     await cluster.restart(behind);
     await cluster.converge();
     expect(cluster.node(behind).machine.size).toBe(20);
+  });
+});
+
+describe("a disk that fails while a group is removed", () => {
+  it("ends the removal, and the node can be closed", async () => {
+    await start({ flush: "async", groups: 2 });
+    await cluster.leader();
+    const OTHER = 2 as GroupId;
+    const leads = (): boolean =>
+      cluster.live().some(({ set }) => set.get(OTHER)?.isLeaderReady === true);
+    expect(await cluster.clock.runUntil(leads, 10_000)).toBe(true);
+    const node = defined(
+      cluster.live().find(({ set }) => set.get(OTHER)?.isLeaderReady),
+      "a leader",
+    );
+    node.set.get(OTHER)?.propose(setDraft("k", "v"));
+    await cluster.putMany(1, 0);
+    const slow = { kind: "slow", ms: 500, clock: node.clock } as const;
+    node.disk.inject({ operations: ["sync"], path: "groups/2-", effect: slow });
+    const io = { kind: "fail", as: "io" } as const;
+    node.disk.inject({ operations: ["sync"], path: "groups/1-", effect: io });
+    const removal = node.set.removeGroup(OTHER).catch((error: unknown) => error);
+    expect(await cluster.clock.runUntil(() => node.set.failed !== undefined, 400)).toBe(true);
+    cluster.expectFatal(node.nodeId);
+    expect(await cluster.clock.until(removal)).toBe(node.set.failed);
+    await cluster.clock.until(node.set.close());
+  });
+});
+
+describe("a failing keyed store", () => {
+  const failed = { kind: "fail", as: "io" } as const;
+
+  async function comesBackWhole(nodeId: NodeId, groups: number): Promise<void> {
+    await cluster.crash(nodeId, "process");
+    await cluster.restart(nodeId);
+    await cluster.converge();
+    expect(cluster.node(nodeId).machine.size).toBe(20);
+    expect(cluster.node(nodeId).counters.get("state_rebuilds")).toBe(groups);
+  }
+
+  it("a write that fails: is the node's failure, and the next start makes the state again", async () => {
+    await start({ groups: 2 });
+    await cluster.putMany(20, 0);
+    const node = cluster.node(1 as NodeId);
+    await cluster.clock.run(1500);
+    node.keyed.inject({ operation: "batch", effect: failed });
+    await cluster.putMany(20, 0);
+    expect(await cluster.clock.runUntil(() => node.set.failed !== undefined, 3000)).toBe(true);
+    expect(node.fatal?.message).toContain("injected");
+    cluster.expectFatal(node.nodeId);
+    await comesBackWhole(node.nodeId, 2);
+  });
+
+  it("a read that fails while a group is opened: the same", async () => {
+    await start();
+    await cluster.putMany(20, 0);
+    await cluster.stop(1 as NodeId);
+    await cluster.boot(1 as NodeId);
+    const node = cluster.node(1 as NodeId);
+    node.keyed.inject({ operation: "range", effect: failed });
+    const opened = cluster.open(1 as NodeId).catch((caught: unknown) => caught);
+    expect(await opened).toMatchObject({ kind: "io" });
+    expect(node.set.failed).toMatchObject({ kind: "io" });
+    cluster.expectFatal(node.nodeId);
+    await comesBackWhole(node.nodeId, 1);
+  });
+
+  it("a failure while a group is removed: is the node's failure", async () => {
+    await start();
+    await cluster.leader();
+    const node = cluster.node(1 as NodeId);
+    node.keyed.inject({ operation: "removeRange", effect: failed });
+    const removed = node.set.removeGroup(GROUP).catch((caught: unknown) => caught);
+    expect(await cluster.clock.until(removed)).toMatchObject({ kind: "io" });
+    expect(node.set.failed).toMatchObject({ kind: "io" });
+    cluster.expectFatal(node.nodeId);
+  });
+
+  it("damaged rows while a group is opened: are made again, and the node goes on", async () => {
+    await start();
+    await cluster.putMany(20, 0);
+    await cluster.stop(1 as NodeId);
+    await cluster.boot(1 as NodeId);
+    const node = cluster.node(1 as NodeId);
+    node.keyed.inject({ operation: "range", effect: { kind: "fail", as: "corrupt" } });
+    await cluster.open(1 as NodeId);
+    await cluster.converge();
+    expect([node.machine.size, node.counters.get("state_rebuilds")]).toEqual([20, 1]);
+    expect(node.set.failed).toBeUndefined();
   });
 });
 

@@ -1,4 +1,6 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { FaultDisk } from "../../src/log/fault-disk.ts";
+import { FaultStore } from "../../src/log/fault-store.ts";
 import { openImageStore } from "../../src/log/image-store.ts";
 import { MemoryDisk } from "../../src/log/memory-disk.ts";
 import { MemoryStore } from "../../src/log/memory-store.ts";
@@ -25,7 +27,8 @@ const PREFIX = groupPrefix(GROUP, ONE);
 const MEMBERSHIP = { voters: [ONE], learners: [] };
 
 let log: GroupLog;
-let keyed: MemoryStore;
+let keyed: FaultStore;
+let disk: FaultDisk;
 let images: ImageStore;
 let machine: LedgerMachine;
 /** Times that what is noted of the log's durable end was made void. */
@@ -71,9 +74,9 @@ function recover(): Promise<RecoveredState> {
 
 beforeEach(async () => {
   voided = 0;
-  const disk = new MemoryDisk();
+  disk = new FaultDisk(new MemoryDisk());
   log = await openGroupLog({ disk, directory: "log", groupId: GROUP });
-  keyed = new MemoryStore();
+  keyed = new FaultStore(new MemoryStore());
   images = openImageStore(disk);
   machine = new LedgerMachine();
 });
@@ -119,6 +122,73 @@ describe("state recovery", () => {
     const value = Buffer.from("{}");
     await keyed.batch([{ type: "put", key: appliedKey(PREFIX), value }], { sync: true });
     expect((await recover()).applied.index).toBe(4);
+  });
+
+  it.each(["get", "range"] as const)(
+    "damaged rows (%s): count as missing, and are made again from the image",
+    async (operation) => {
+      fill(8);
+      await storeImage(applied(4, 1), 1, false);
+      await storeKeyed(applied(7, 2), "keyed");
+      keyed.inject({ operation, effect: { kind: "fail", as: "corrupt" } });
+      const { applied: found, isRebuilt } = await recover();
+      expect([found.index, isRebuilt, machine.get("who")]).toEqual([4, true, "image"]);
+      expect([log.firstIndex, log.lastIndex, voided]).toEqual([1, 8, 0]);
+      expect((await recover()).isRebuilt).toBe(false);
+    },
+  );
+
+  it.each(["get", "range"] as const)(
+    "damaged rows (%s) without image: are made again from the whole log",
+    async (operation) => {
+      fill(8);
+      await storeKeyed(applied(7, 2), "keyed");
+      keyed.inject({ operation, effect: { kind: "fail", as: "corrupt" } });
+      const { applied: found, isRebuilt } = await recover();
+      expect([found.index, isRebuilt, machine.size, log.lastIndex]).toEqual([0, true, 0, 8]);
+    },
+  );
+
+  it("damaged rows while a received image was half installed: the log is emptied for it", async () => {
+    fill(4);
+    await storeKeyed(applied(4, 1), "keyed");
+    await storeImage(applied(20, 3), 15, true);
+    keyed.inject({ operation: "range", effect: { kind: "fail", as: "corrupt" } });
+    const { applied: found } = await recover();
+    expect([found.index, machine.get("who"), log.firstIndex, voided]).toEqual([20, "image", 15, 1]);
+  });
+
+  it("an unreadable image: counts as none, the state is used", async () => {
+    fill(8);
+    await storeImage(applied(4, 1), 1, false);
+    await storeKeyed(applied(7, 2), "keyed");
+    disk.inject({ operations: ["read"], path: ".image", effect: { kind: "fail", as: "io" } });
+    const { applied: found, imageIndex, isRebuilt } = await recover();
+    expect([found.index, imageIndex, isRebuilt, machine.get("who")]).toEqual([
+      7,
+      0,
+      false,
+      "keyed",
+    ]);
+  });
+
+  it("an image that ends below the log: is no state to begin from, and the log is not emptied for it", async () => {
+    await log.reset(15, 1, 14);
+    log.append([setFrame(15, 1, 14, "k15")]);
+    await storeImage(applied(10, 1), 1, false);
+    await storeKeyed(applied(15, 1), "keyed");
+    keyed.inject({ operation: "range", effect: { kind: "fail", as: "corrupt" } });
+    const error = await recover().catch((caught: unknown) => caught);
+    expect(isBrokerError(error, "LOG_CORRUPT")).toBe(true);
+    expect([log.firstIndex, log.lastIndex, voided]).toEqual([15, 15, 0]);
+  });
+
+  it("a store that fails: is an error, and nothing is made again", async () => {
+    fill(8);
+    await storeKeyed(applied(7, 2), "keyed");
+    keyed.inject({ operation: "range", effect: { kind: "fail", as: "io" } });
+    await expect(recover()).rejects.toMatchObject({ kind: "io" });
+    expect((await recover()).applied.index).toBe(7);
   });
 
   it("a received image that was made durable before the crash: the log is emptied for it", async () => {

@@ -6,6 +6,7 @@ import { defined } from "../../src/base/assert.ts";
 import { sleep } from "../../src/base/clock.ts";
 import { type Random, seededRandom } from "../../src/base/random.ts";
 import { FaultDisk } from "../../src/log/fault-disk.ts";
+import { FaultStore } from "../../src/log/fault-store.ts";
 import { openHardStateJournal } from "../../src/log/hard-state-journal.ts";
 import { openImageStore } from "../../src/log/image-store.ts";
 import { MemoryDisk } from "../../src/log/memory-disk.ts";
@@ -24,9 +25,11 @@ import {
   encodeApplied,
   groupPrefix,
 } from "../../src/replica/group-records.ts";
+import { MarkingStore } from "../../src/replica/marking-store.ts";
 import type { EntriesWanted, GroupMessage } from "../../src/replica/ports.ts";
 import type { Replica } from "../../src/replica/replica.ts";
 import { ReplicaSet } from "../../src/replica/replica-set.ts";
+import { clearKeyedFailed, isKeyedFailed } from "../../src/replica/storage-failure.ts";
 import { LedgerMachine, setDraft } from "./ledger-machine.ts";
 import { silentLogger } from "./silent-logger.ts";
 import { type NodeClock, VirtualClock } from "./virtual-clock.ts";
@@ -62,6 +65,8 @@ export class ClusterNode {
   readonly disk: FaultDisk;
   readonly memory: MemoryDisk;
   readonly store: MemoryStore;
+  /** Around the store: what the replicas use. */
+  readonly keyed: FaultStore;
   readonly journal: RecordingJournal;
   readonly set: ReplicaSet;
   isUp = true;
@@ -84,6 +89,7 @@ export class ClusterNode {
     this.disk = stores.disk;
     this.memory = stores.memory;
     this.store = stores.store;
+    this.keyed = new FaultStore(stores.store);
     this.journal = stores.journal;
     this.set = makeSet(this);
   }
@@ -355,6 +361,14 @@ export class ReplicaCluster {
     return defined(this.#disks.get(nodeId), "disk");
   }
 
+  /** As a start of the broker finds it: a keyed store that failed is emptied. */
+  #usable(nodeId: NodeId): { memory: MemoryDisk; store: MemoryStore } {
+    const stored = this.#stored(nodeId);
+    if (isKeyedFailed(stored.memory)) stored.store = new MemoryStore();
+    clearKeyedFailed(stored.memory);
+    return stored;
+  }
+
   async #leaderWhere(accept: (node: ClusterNode) => boolean): Promise<ClusterNode> {
     const find = (): ClusterNode | undefined =>
       this.live().find((node) => node.replica.isLeaderReady && accept(node));
@@ -364,7 +378,7 @@ export class ReplicaCluster {
   }
 
   async #boot(nodeId: NodeId): Promise<void> {
-    const { memory, store } = this.#stored(nodeId);
+    const { memory, store } = this.#usable(nodeId);
     const clock = this.clock.fork(this.#options.skewMs?.[nodeId - 1] ?? 0);
     const disk = new FaultDisk(memory);
     const inner = await this.clock.until(
@@ -387,14 +401,14 @@ export class ReplicaCluster {
   }
 
   #makeSet(node: ClusterNode): ReplicaSet {
-    const { nodeId, clock, disk, store, journal } = node;
+    const { nodeId, clock, disk, keyed, journal } = node;
     return new ReplicaSet(
       {
         nodeId,
         clock,
         random: seededRandom(this.random.integer(0, 2 ** 31)),
         disk,
-        keyed: store,
+        keyed: new MarkingStore(keyed, disk),
         journal,
         images: openImageStore(disk),
         transport: this.network.transport(nodeId),
