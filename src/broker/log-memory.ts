@@ -1,6 +1,6 @@
-// Bytes of records that this node holds on their way: entries in memory of all groups, and what is queued for other
-// brokers. Each group has limits of its own, but there are many groups; this is the limit of all together. Asked before
-// each append: measured now and then, in between what was appended is added.
+// Bytes of records that this node holds on their way: entries in memory of all groups, what is being read for those who are
+// behind, and what is queued for other brokers. Each group has limits of its own, but there are many groups; this is the
+// limit of all together. Asked before each append: measured now and then, in between what was appended is added.
 import type { Clock } from "../base/clock.ts";
 import type { BrokerError } from "../model/errors.ts";
 import type { MemoryBudget } from "../model/memory-budget.ts";

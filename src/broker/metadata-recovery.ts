@@ -106,7 +106,11 @@ export class MetadataRecovery {
       keyed: this.#keyed,
       journal: this.#journal,
       images: openImageStore(this.#disk),
-      transport: { send: () => undefined, sendImage: (_to, _transfer, done) => done(false) },
+      transport: {
+        send: () => undefined,
+        sendImage: (_to, _transfer, done) => done(false),
+        hasRoom: () => false,
+      },
       logger: SILENT,
       metrics: noReplicaMetrics,
       openLog: (directory, record) => openMetadataLog(this.#disk, directory, record),

@@ -297,7 +297,7 @@ function subscriptionsOf(
 
 function logMemoryOf({ clock }: NodePorts, foundation: Foundation): LogMemory {
   const { memory, replicas, transport } = foundation;
-  const measure = (): number => replicas.tailBytes + transport.queuedBytes;
+  const measure = (): number => replicas.tailBytes + replicas.catchUpBytes + transport.queuedBytes;
   return new LogMemory({ clock, budget: memory, measure });
 }
 

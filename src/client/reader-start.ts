@@ -42,6 +42,7 @@ const REFRESHES_MAX = 20;
 const QUESTIONS_MAX = 32;
 
 export interface ReaderStart {
+  /** Held: whoever ends lets go of it (`holders`). */
   readonly route: TopicRoute;
   readonly cursors: readonly FetchCursor[];
 }
@@ -56,18 +57,33 @@ export async function findStart(
   signal: AbortSignal,
 ): Promise<ReaderStart> {
   const admin = new Admin(deps);
-  const route = await findTopic(deps, admin, options.topic, signal);
-  const partitions = wantedPartitions(options, route.partitionCount);
+  const route = await holdTopic(deps, admin, options.topic, signal);
+  try {
+    const partitions = wantedPartitions(options, route.partitionCount);
+    return { route, cursors: await findCursors(admin, options, partitions, signal) };
+  } catch (error) {
+    route.holders -= 1;
+    throw error;
+  }
+}
+
+async function findCursors(
+  admin: Admin,
+  options: ReaderOptions,
+  partitions: readonly number[],
+  signal: AbortSignal,
+): Promise<readonly FetchCursor[]> {
   const cursors: FetchCursor[] = [];
   for (let from = 0; from < partitions.length; from += QUESTIONS_MAX) {
     const some = partitions.slice(from, from + QUESTIONS_MAX);
     const found = some.map((partition) => startCursor(admin, options, partition, signal));
     cursors.push(...(await Promise.all(found)));
   }
-  return { route, cursors };
+  return cursors;
 }
 
-async function findTopic(
+/** Held from here on: offsets are asked for as long as it takes, and it must not be forgotten meanwhile. */
+async function holdTopic(
   deps: ClientDeps,
   admin: Admin,
   topic: string,
@@ -81,7 +97,10 @@ async function findTopic(
     await admin.describeTopic(topic, { signal });
     try {
       const route = deps.metadata.topic(topic) ?? (await deps.metadata.refresh(topic));
-      if (route !== undefined) return route;
+      if (route !== undefined) {
+        route.holders += 1;
+        return route;
+      }
     } catch (error) {
       if (!isBrokerError(error) || !error.retryable) throw error;
       failure = error;

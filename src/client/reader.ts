@@ -218,9 +218,11 @@ export class ClusterReader implements Reader, BatchSource, FetchEvents {
 
   async #begin(): Promise<void> {
     const { route, cursors } = await findStart(this.#deps, this.#options, this.#abort.signal);
-    if (this.#isClosed) return;
+    if (this.#isClosed) {
+      route.holders -= 1;
+      return;
+    }
     this.#route = route;
-    route.holders += 1;
     for (const cursor of cursors) {
       this.#cursors.set(cursor.partition, cursor);
       this.#attach(cursor);

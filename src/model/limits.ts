@@ -83,3 +83,8 @@ export const PROTOCOL_VERSION_MAX = 1;
 
 /** Groups of a node that repair damaged entries at the same time; the others wait and ask again within a second. */
 export const REPAIRS_MAX = 2;
+/**
+ * Reads of entries that left memory, for followers and state machines that are behind, at the same time on a node, all groups;
+ * about APPEND_BYTES_MAX each. The others wait, the metadata group's for the shortest time.
+ */
+export const READS_BEHIND_MAX = 16;

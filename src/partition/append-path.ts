@@ -3,7 +3,14 @@
 // append happen in one synchronous step, so no other append comes between (architecture §7.2).
 
 import { areHints, HINTS_BYTES_MAX } from "../model/batch-hints.ts";
-import { type Acks, ackLevel, acksRank, effectiveFlush, type Flush } from "../model/durability.ts";
+import {
+  type AckLevel,
+  type Acks,
+  ackLevel,
+  acksRank,
+  effectiveFlush,
+  type Flush,
+} from "../model/durability.ts";
 import { type FrameSection, SECTION } from "../model/entry-frame.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
 import { BATCH_BYTES_MAX } from "../model/limits.ts";
@@ -29,7 +36,7 @@ import type {
 import { type BatchRecord, checkSequence, type SequenceCheck } from "./producer-table.ts";
 import { AckWaiters, markOf } from "./waiters.ts";
 
-/** Acknowledgements parked per partition. Beyond: appends are refused with OVERLOADED. */
+/** Acknowledgements parked per partition. Beyond: appends, and repetitions that would wait, are refused with OVERLOADED. */
 export const PARKED_ACKS_MAX = 131_072;
 
 /** What the append path needs of its partition. */
@@ -132,7 +139,20 @@ export class AppendPath {
     this.#acknowledge(entry, false, send, observer);
   }
 
-  /** Answers for a plain message that is stored already, at the acks and flush that the repetition asks for. */
+  /**
+   * Before a request appends anything: may it wait for the acknowledgement of what it repeats?
+   * @throws BrokerError OVERLOADED
+   */
+  admitStored({ index }: StoredMessage, send: SendClass): void {
+    try {
+      this.#checkWait(index, send);
+    } catch (error) {
+      if (isBrokerError(error)) this.#metrics.produceRefused(error, true);
+      throw error;
+    }
+  }
+
+  /** Answers for a plain message that is stored already and admitted, at the acks and flush that the repetition asks for. */
   acknowledgeStored(stored: StoredMessage, send: SendClass, observer: AppendObserver): void {
     const { offset: baseOffset, term, index } = stored;
     this.#metrics.count("duplicates_answered");
@@ -173,6 +193,7 @@ export class AppendPath {
     this.#checkAcks(request.acks);
     const stored = header.producerId === 0 ? undefined : this.#storedBatch(header);
     if (stored !== undefined) {
+      this.#checkWait(stored.index, request);
       this.#metrics.count("duplicates_answered");
       this.#acknowledge(stored, true, request, observer);
       return;
@@ -237,12 +258,23 @@ export class AppendPath {
     throw sequenceRefusal(check, header);
   }
 
+  /** A repetition writes nothing and is answered whatever the load, unless it would have to wait. */
+  #checkWait(index: LogIndex, send: SendClass): void {
+    const { acks } = send;
+    const level = acks === "none" ? undefined : ackLevel(acks, this.#flushOf(send));
+    if (level === undefined || this.#isReached(level, index)) return;
+    this.#checkParked();
+  }
+
+  #checkParked(): void {
+    if (this.#waiters.length < PARKED_ACKS_MAX) return;
+    throw new BrokerError("OVERLOADED", "too many acknowledgements are outstanding", {
+      limit: "parkedAcks",
+    });
+  }
+
   #checkLoad(bytes: number): void {
-    if (this.#waiters.length >= PARKED_ACKS_MAX) {
-      throw new BrokerError("OVERLOADED", "too many acknowledgements are outstanding", {
-        limit: "parkedAcks",
-      });
-    }
+    this.#checkParked();
     const refusal = this.#context.environment.produceRefusal?.(bytes);
     if (refusal !== undefined) throw refusal;
   }
@@ -271,23 +303,30 @@ export class AppendPath {
     send: SendClass,
     observer: AppendObserver,
   ): void {
-    const { replica, settings, state } = this.#context;
+    const { replica, state } = this.#context;
     const { index, term, baseOffset, recordCount } = entry;
     const { acks } = send;
-    // The group follows its log's flush; while a change is on its way the stronger one counts.
-    const flush = effectiveFlush(effectiveFlush(settings.flush, state.flush), send.flush);
+    const flush = this.#flushOf(send);
     const receipt = { baseOffset, leaderEpoch: term, recordCount, duplicate, acks, flush };
     const sinceMs = this.#nowMs();
     const level = acks === "none" ? undefined : ackLevel(acks, flush);
-    const isReached =
-      duplicate && level !== undefined && index <= markOf(level, replica.watermarks);
-    if (level === undefined || isReached) {
+    if (level === undefined || (duplicate && this.#isReached(level, index))) {
       observer.onReceipt(receipt);
       this.#acknowledged(receipt, sinceMs);
       return;
     }
     this.#waiters.park(level, { index, term, receipt, observer, sinceMs });
     if (flush === "sync" && state.flush === "async") replica.requestFlush();
+  }
+
+  /** The group follows its log's flush; while a change is on its way the stronger one counts. */
+  #flushOf(send: SendClass): Flush {
+    const { settings, state } = this.#context;
+    return effectiveFlush(effectiveFlush(settings.flush, state.flush), send.flush);
+  }
+
+  #isReached(level: AckLevel, index: LogIndex): boolean {
+    return index <= markOf(level, this.#context.replica.watermarks);
   }
 
   #acknowledged({ acks, flush }: AppendReceipt, sinceMs: number): void {

@@ -9,8 +9,17 @@ import type { LogIndex, Offset } from "../model/positions.ts";
 const COMMAND_VERSION = 1;
 
 export type PartitionCommand =
-  /** Readers may begin at `index` from now on; `offset` is the offset there. Never goes back. */
-  | { readonly type: "AdvanceLogStart"; readonly index: LogIndex; readonly offset: Offset }
+  /**
+   * Readers may begin at `index` from now on; `offset` is the offset there. Never goes back. `acked`: because everything below
+   * was settled. Whoever decided that did not know of a seek that stands before it in the log: somebody whose cursor is
+   * lower makes it void.
+   */
+  | {
+      readonly type: "AdvanceLogStart";
+      readonly index: LogIndex;
+      readonly offset: Offset;
+      readonly acked?: boolean;
+    }
   /** Forgets those of `ids` without a batch since `idleBeforeMs` (append time, inclusive). */
   | {
       readonly type: "ExpireProducers";
@@ -56,6 +65,7 @@ export function readCommand(fields: CommandFields): PartitionCommand {
         type: "AdvanceLogStart",
         index: number(fields, "index"),
         offset: number(fields, "offset"),
+        ...(fields["acked"] === undefined ? {} : { acked: boolean(fields, "acked") }),
       };
     case "ExpireProducers":
       return {
@@ -86,6 +96,12 @@ function parse(section: Buffer): unknown {
 function number(fields: CommandFields, name: string): number {
   const value = fields[name];
   if (typeof value !== "number" || !Number.isSafeInteger(value)) throw unknown(name);
+  return value;
+}
+
+function boolean(fields: CommandFields, name: string): boolean {
+  const value = fields[name];
+  if (typeof value !== "boolean") throw unknown(name);
   return value;
 }
 

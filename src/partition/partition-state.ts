@@ -166,6 +166,7 @@ export class PartitionState implements StateMachine {
         const { index, offset } = command;
         // Beyond the applied entries nothing is known to stay; a leader never asks for it.
         if (index <= meta.logStartIndex || index > context.index) return NO_OP;
+        if (command.acked === true && !this.#isSettledBelow(offset)) return NO_OP;
         this.#put({ ...meta, logStartIndex: index, logStartOffset: offset }, writes);
         const moved = { ...context, logStartOffset: offset };
         for (const part of this.#parts) part.logStartMoved(moved, writes);
@@ -182,6 +183,12 @@ export class PartitionState implements StateMachine {
         if (command.level <= meta.featureLevel) return NO_OP;
         return this.#put({ ...meta, featureLevel: command.level }, writes);
     }
+  }
+
+  /** By everybody, and there is somebody. */
+  #isSettledBelow(offset: Offset): boolean {
+    const lowest = this.lowestCursor();
+    return lowest !== undefined && lowest >= offset;
   }
 
   #put(meta: Meta, writes: KeyedWrite[]): CommandReply {

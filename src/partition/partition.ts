@@ -5,10 +5,15 @@ import type { Acks, Flush } from "../model/durability.ts";
 import { SECTION } from "../model/entry-frame.ts";
 import { BrokerError, isBrokerError } from "../model/errors.ts";
 import { type GroupId, nodeOfReplica, type PartitionIndex, type TopicId } from "../model/ids.ts";
-import type { LogIndex, Offset, Term } from "../model/positions.ts";
+import type { Offset, Term } from "../model/positions.ts";
 import type { ReplicaHandle } from "../replica/ports.ts";
 import { type AppendContext, AppendPath } from "./append-path.ts";
-import { type CommandFields, encodeCommand, type PartitionCommand } from "./partition-commands.ts";
+import {
+  type CommandFields,
+  type CommandReply,
+  encodeCommand,
+  type PartitionCommand,
+} from "./partition-commands.ts";
 import { noPartitionMetrics, type PartitionMetrics } from "./partition-metrics.ts";
 import type { PartitionState } from "./partition-state.ts";
 import type {
@@ -19,6 +24,7 @@ import type {
   PartitionReader,
   PartitionSettings,
 } from "./ports.ts";
+import type { LogStartPlan } from "./retention-plan.ts";
 
 export interface PartitionOptions {
   readonly topicId: TopicId;
@@ -184,10 +190,14 @@ export class Partition implements AppendContext {
     return this.#propose(encodeCommand(command), signal);
   }
 
-  /** Moves the log start (never back). Retention and people call it. */
-  async advanceLogStart(index: LogIndex, offset: Offset, signal?: AbortSignal): Promise<void> {
-    await this.propose({ type: "AdvanceLogStart", index, offset }, signal);
-    this.#metrics.count("log_starts_advanced");
+  /** Moves the log start (never back), unless it rests on settlements that were taken back. Retention calls it. */
+  async advanceLogStart(
+    { index, offset, acked }: LogStartPlan,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const command = { type: "AdvanceLogStart", index, offset, acked } as const;
+    const reply = await this.#propose(encodeCommand(command), signal);
+    if ((reply as CommandReply).outcome === "done") this.#metrics.count("log_starts_advanced");
   }
 
   /** The leader sees to it that the group's flush mode is the topic's. Called again by maintenance if it was refused. */

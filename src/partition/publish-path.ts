@@ -74,6 +74,7 @@ export async function publish(
   }
   const draft = draftBatch(partition, request.messages, nowMs);
   const stored = newestStored(draft.places);
+  if (stored !== undefined) partition.appends.admitStored(stored, send);
   const [appended, original] = await Promise.all([
     draft.ids.length === 0
       ? undefined

@@ -22,6 +22,8 @@ export interface RetentionInput {
 export interface LogStartPlan {
   readonly index: LogIndex;
   readonly offset: Offset;
+  /** Some of it goes only because it was settled. */
+  readonly acked: boolean;
 }
 
 /** @returns the new log start, or undefined when it need not move */
@@ -41,7 +43,8 @@ export function planLogStart(input: RetentionInput): LogStartPlan | undefined {
     const isAcked = segment.endOffset <= ackedOffset;
     if (!isOld && !isSurplus && !isAcked) break;
     keptBytes -= segment.bytes;
-    plan = { index: segment.lastIndex + 1, offset: segment.endOffset };
+    const acked = plan?.acked === true || !(isOld || isSurplus);
+    plan = { index: segment.lastIndex + 1, offset: segment.endOffset, acked };
   }
   return plan;
 }

@@ -109,7 +109,7 @@ export class RetentionRunner {
       durableIndex: replica.watermarks.durableCommitIndex,
       logStartIndex: state.logStartIndex,
     });
-    if (plan !== undefined) await partition.advanceLogStart(plan.index, plan.offset, signal);
+    if (plan !== undefined) await partition.advanceLogStart(plan, signal);
     if (!partition.isLeaderReady || !isAgeKnown) return;
     const idleBeforeMs = nowMs - this.#producerIdleMs;
     const ids = state.producers.idleSince(idleBeforeMs, EXPIRED_PER_COMMAND_MAX);

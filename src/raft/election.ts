@@ -16,6 +16,9 @@ const NOT_MEMBER_TIMEOUTS = 8;
 /** Silence after which a non-voter stands in, in election timeouts. */
 const CARETAKER_TIMEOUTS = 4;
 
+/** A campaign waits at most so many times as long as the first one for its votes. */
+const CAMPAIGN_FACTOR_MAX = 8;
+
 /** May this replica stand for election now? */
 export function isPromotable<H>(state: RaftState<H>): boolean {
   if (state.notMemberTicks > 0 || state.installing !== undefined) return false;
@@ -44,27 +47,33 @@ function isCaretaker<H>(state: RaftState<H>): boolean {
 export function startPreVote<H>(state: RaftState<H>): void {
   state.role = "pre-candidate";
   state.setLeader(0);
-  state.resetCampaignTimer();
+  state.resetCampaignTimer(1);
   state.campaign = { pre: true, transfer: false, ballots: new Map(), isOpen: false };
   state.out.events.push({ kind: "became-candidate", term: state.term, pre: true });
   openPoll(state);
 }
 
-/** Raises the term and votes for itself. The others are asked once that is durable. */
+/** Raises the term and votes for itself. The others are asked once that is durable; its time begins then, too. */
 export function startElection<H>(state: RaftState<H>, transfer: boolean): void {
   assert(state.role !== "leader", "a leader does not campaign");
   state.beginTerm(state.term + 1, state.id);
   state.role = "candidate";
   state.setLeader(0);
-  state.resetCampaignTimer();
+  state.elections += 1;
   state.campaign = { pre: false, transfer, ballots: new Map(), isOpen: false };
   state.out.events.push({ kind: "became-candidate", term: state.term, pre: false });
 }
 
-/** The own vote became durable: count it and ask the others. Nothing to do when the election is over by then. */
-export function ownVoteDurable<H>(state: RaftState<H>): void {
-  const { campaign } = state;
-  if (campaign === undefined || campaign.pre || campaign.isOpen || !state.isVoteDurable) return;
+/**
+ * The newest vote became durable. The own one: count it and ask the others, unless the election is over by then. Another's:
+ * only now does it hear of it, and gets as much time as if the disk had taken none.
+ */
+export function voteDurable<H>(state: RaftState<H>): void {
+  const { campaign, leaderId, role, vote } = state;
+  if (role === "follower" && vote !== 0 && leaderId === 0) state.resetElectionTimer();
+  if (campaign === undefined || campaign.pre || campaign.isOpen) return;
+  // The voters' disks may be slow as well, and candidates that are all slow to be heard tie again and again.
+  state.resetCampaignTimer(Math.min(2 ** (state.elections - 1), CAMPAIGN_FACTOR_MAX));
   openPoll(state);
 }
 

@@ -6,7 +6,7 @@ import type { LogIndex, Term } from "../model/positions.ts";
 import { advanceCommit } from "./commit.ts";
 import type { InitialState, RaftOptions } from "./config.ts";
 import { type Damage, isBlocked, setDamaged } from "./damage.ts";
-import { ownVoteDurable } from "./election.ts";
+import { voteDurable } from "./election.ts";
 import { answerAppends } from "./follower.ts";
 import { isRecentlyActive } from "./leadership.ts";
 import { applied, proposeMembership } from "./membership-change.ts";
@@ -146,8 +146,9 @@ class Raft<H> implements RaftCore<H> {
 
   hardStateDurable(seq: number): void {
     this.#run((state) => {
+      const wasDurable = state.isVoteDurable;
       state.hardStateDurable(seq);
-      ownVoteDurable(state);
+      if (!wasDurable && state.isVoteDurable) voteDurable(state);
     });
   }
 

@@ -75,6 +75,8 @@ export class RaftState<H> {
   /** Ticks for which not to campaign, because somebody said that we are no member. */
   notMemberTicks = 0;
   campaign: Campaign | undefined = undefined;
+  /** In which it stood since it last knew of a leader. */
+  elections = 0;
   leader: LeaderState | undefined = undefined;
   follower: FollowerState = new FollowerState();
   transfer: Transfer | undefined = undefined;
@@ -196,6 +198,7 @@ export class RaftState<H> {
   setLeader(leaderId: ReplicaId | 0): void {
     if (this.leaderId === leaderId) return;
     this.leaderId = leaderId;
+    if (leaderId !== 0) this.elections = 0;
     this.out.events.push({ kind: "leader-changed", term: this.#term, leaderId });
     // A transfer outlives the step-down that it causes; it ends when we learn who leads.
     if (leaderId !== 0 && this.transfer !== undefined) this.endTransfer(leaderId);
@@ -218,12 +221,14 @@ export class RaftState<H> {
   /**
    * A campaign that gets no majority is tried again sooner than a leader is given up: nobody waits for it. Drawn from a
    * quarter to three quarters of the shortest election timeout, so that candidates that tied do not tie again.
+   * @param factor how many times as long
    */
-  resetCampaignTimer(): void {
+  resetCampaignTimer(factor: number): void {
     const { electionTicks, random } = this.options;
     this.electionElapsed = 0;
-    const shortest = Math.max(1, Math.floor(electionTicks / 4));
-    this.electionTimeout = shortest + Math.floor(random() * (Math.floor(electionTicks / 2) + 1));
+    const shortest = Math.max(1, Math.floor(electionTicks / 4)) * factor;
+    const spread = Math.floor(electionTicks / 2) * factor + 1;
+    this.electionTimeout = shortest + Math.floor(random() * spread);
   }
 
   /** A new leader: what is committed is all that we know to agree on. */

@@ -25,7 +25,9 @@ export function tick<H>(state: RaftState<H>): void {
   if (state.role === "follower") state.setLeader(0);
   const patience = patienceOf(state) + damagePatienceOf(state);
   const isDue = state.electionElapsed >= state.electionTimeout + patience;
-  if (isDue && isPromotable(state)) startPreVote(state);
+  // Whose newest vote is not durable waits for the disk: another election would need it as well. One that began meanwhile
+  // would void this one, and where syncs take longer than the timers none would ever end.
+  if (isDue && state.isVoteDurable && isPromotable(state)) startPreVote(state);
 }
 
 function tickLeader<H>(state: RaftState<H>): void {

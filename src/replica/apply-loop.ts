@@ -3,6 +3,7 @@
 // from the log. Owns the applied position and everything that belongs to it.
 import { assert } from "../base/assert.ts";
 import { checkSections, type Frame } from "../model/entry-frame.ts";
+import { METADATA_GROUP } from "../model/ids.ts";
 import { APPEND_BYTES_MAX } from "../model/limits.ts";
 import type { LogIndex, Offset } from "../model/positions.ts";
 import type { Membership } from "../raft/messages.ts";
@@ -107,28 +108,41 @@ export class ApplyLoop {
   #readAhead(last: LogIndex): void {
     const from = this.#applied.index + 1;
     this.#isReading = true;
-    this.#context.spawn("apply-read", async () => {
-      let frames: readonly Frame[] | undefined;
-      try {
-        frames = await unlessDamaged(this.#context, () =>
-          this.#context.log.read(from, last, APPEND_BYTES_MAX),
-        );
-      } finally {
-        this.#isReading = false;
+    const rank = this.#context.groupId === METADATA_GROUP ? "metadata" : "apply";
+    this.#context.spawn("apply-read", (signal) =>
+      this.#context.readLimit.run(rank, signal, () => this.#applyFromLog(from, last)),
+    );
+  }
+
+  async #applyFromLog(from: LogIndex, last: LogIndex): Promise<void> {
+    const { log } = this.#context;
+    let frames: readonly Frame[] | undefined;
+    try {
+      if (this.#isWanted(from)) {
+        frames = await unlessDamaged(this.#context, () => log.read(from, last, APPEND_BYTES_MAX));
       }
-      if (frames === undefined || !this.#context.isLive() || this.#isSuspended) return;
-      // An image may have been installed while the read was under way.
-      if (this.#applied.index !== from - 1) return;
-      assert(frames.length > 0, "committed entries are in the log", { from, last });
-      const batch = new AppliedBatch();
-      for (const frame of frames) {
-        // A truncation that the core withholds may not have reached the disk yet: those frames are not the log's any more.
-        if (this.#context.core.termAt(frame.index) !== frame.term) break;
-        this.#apply(frame, batch);
-      }
-      this.#finish(batch);
-      this.#context.wake();
-    });
+    } finally {
+      this.#isReading = false;
+    }
+    if (!this.#isWanted(from)) {
+      if (this.#context.isLive()) this.#context.wake();
+      return;
+    }
+    if (frames === undefined) return;
+    assert(frames.length > 0, "committed entries are in the log", { from, last });
+    const batch = new AppliedBatch();
+    for (const frame of frames) {
+      // A truncation that the core withholds may not have reached the disk yet: those frames are not the log's any more.
+      if (this.#context.core.termAt(frame.index) !== frame.term) break;
+      this.#apply(frame, batch);
+    }
+    this.#finish(batch);
+    this.#context.wake();
+  }
+
+  /** An image may be, or have been, installed while the read waited or was under way. */
+  #isWanted(from: LogIndex): boolean {
+    return this.#context.isLive() && !this.#isSuspended && this.#applied.index === from - 1;
   }
 
   #apply(frame: Frame, batch: AppliedBatch): void {

@@ -7,6 +7,7 @@ import type { GroupId, ReplicaId } from "../model/ids.ts";
 import type { Message } from "../raft/messages.ts";
 import type { RaftCore } from "../raft/raft.ts";
 import type { Logger, PeerTransport, StateMachine } from "./ports.ts";
+import type { ReadLimit } from "./read-limit.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
 
 export interface GroupContext {
@@ -21,6 +22,7 @@ export interface GroupContext {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: ReplicaMetrics;
+  readonly readLimit: ReadLimit;
 
   /** False once the replica is closing or failed: whoever comes back from an await stops. */
   isLive(): boolean;

@@ -174,6 +174,8 @@ export interface PeerTransport {
   send(to: NodeId, messages: readonly GroupMessage[]): void;
   /** Sends an image in chunks; `done(false)` when it was dropped. */
   sendImage(to: NodeId, transfer: ImageTransfer, done: (ok: boolean) => void): void;
+  /** False: entries for it would only queue up, or be dropped. Nothing is read from disk for it then. */
+  hasRoom(to: NodeId): boolean;
 }
 
 /** The other direction: the transport calls these. */

@@ -2,6 +2,7 @@
 // withholds whatever depends on a completion, so nothing is held back here. Runs inside the replica's turn.
 import type { HardStateRecord } from "../log/ports.ts";
 import type { Frame } from "../model/entry-frame.ts";
+import { METADATA_GROUP, nodeOfReplica, type ReplicaId } from "../model/ids.ts";
 import { APPEND_BYTES_MAX } from "../model/limits.ts";
 import type { LogIndex } from "../model/positions.ts";
 import type { Entry } from "../raft/messages.ts";
@@ -41,6 +42,8 @@ export class ReadyLoop {
   #durableCommitIndex = 0;
   /** The configuration in force was applied at or before this. */
   #changedIndex: LogIndex;
+  /** Followers for which a read waits or is under way. */
+  readonly #catchUps = new Map<ReplicaId, CatchUp>();
 
   constructor(context: GroupContext, parts: ReadyParts, record: HardStateRecord) {
     this.#context = context;
@@ -178,42 +181,54 @@ export class ReadyLoop {
     core.storageWritten(ready.io);
   }
 
-  /** Entries that left memory are read from the log; leader and term may have changed when they are here. */
+  /**
+   * Entries that left memory are read from the log, when the node has a place for that. The core asks again after some
+   * heartbeats: the newest request counts while one waits; one that comes during the read is dropped.
+   */
   #catchUp(catchUp: CatchUp): void {
-    const { core, log, replicaId } = this.#context;
+    const { groupId, readLimit } = this.#context;
+    const { to } = catchUp;
+    const isAsked = this.#catchUps.has(to);
+    this.#catchUps.set(to, catchUp);
+    if (isAsked) return;
+    const rank = groupId === METADATA_GROUP ? "metadata" : "catch-up";
+    this.#context.spawn("catch-up", async (signal) => {
+      try {
+        await readLimit.run(rank, signal, () =>
+          this.#sendFromLog(this.#catchUps.get(to) ?? catchUp),
+        );
+      } finally {
+        this.#catchUps.delete(to);
+      }
+    });
+  }
+
+  /** Leader and term may have changed before the read and during it. */
+  async #sendFromLog(catchUp: CatchUp): Promise<void> {
+    const { core, log, replicaId, transport } = this.#context;
     const { to, term, prevIndex, prevTerm, commitIndex, durableCommitIndex } = catchUp;
     const isCurrent = (): boolean =>
       this.#context.isLive() && core.role === "leader" && core.term === term;
-    this.#context.spawn("catch-up", async () => {
-      let frames: readonly Frame[] | undefined;
-      try {
-        frames = await unlessDamaged(this.#context, () =>
-          log.read(prevIndex + 1, catchUp.lastIndex, APPEND_BYTES_MAX),
-        );
-      } catch (error) {
-        if (!isCurrent()) return;
-        // The log start moved past the range: the core sends an image instead.
-        if (log.firstIndex > prevIndex + 1) return;
-        throw error;
-      }
+    if (!isCurrent() || !transport.hasRoom(nodeOfReplica(to))) return;
+    let frames: readonly Frame[] | undefined;
+    try {
+      frames = await unlessDamaged(this.#context, () =>
+        log.read(prevIndex + 1, catchUp.lastIndex, APPEND_BYTES_MAX),
+      );
+    } catch (error) {
       if (!isCurrent()) return;
-      if (frames === undefined) this.#giveImageInstead(prevIndex + 1);
-      if (frames === undefined || frames.length === 0) return;
-      const entries = frames.map(entryOfFrame);
-      this.#context.send({
-        kind: "append-request",
-        from: replicaId,
-        to,
-        term,
-        prevIndex,
-        prevTerm,
-        entries,
-        commitIndex,
-        durableCommitIndex,
-        flush: false,
-      });
-      this.#context.wake();
-    });
+      // The log start moved past the range: the core sends an image instead.
+      if (log.firstIndex > prevIndex + 1) return;
+      throw error;
+    }
+    if (!isCurrent()) return;
+    if (frames === undefined) this.#giveImageInstead(prevIndex + 1);
+    if (frames === undefined || frames.length === 0) return;
+    const entries = frames.map(entryOfFrame);
+    const positions = { prevIndex, prevTerm, entries, commitIndex, durableCommitIndex };
+    const envelope = { kind: "append-request", from: replicaId, to, term } as const;
+    this.#context.send({ ...envelope, ...positions, flush: false });
+    this.#context.wake();
   }
 
   /** A follower waits for an entry that can not be read. Where the state stands for the log, it needs no entry. */

@@ -20,6 +20,7 @@ import { LinearizableReads } from "./linearizable-read.ts";
 import { LogFlusher } from "./log-flusher.ts";
 import type { FetchEntries, Logger, PeerTransport, StateMachine } from "./ports.ts";
 import { leadershipLost, Proposals } from "./proposals.ts";
+import type { ReadLimit } from "./read-limit.ts";
 import { ReadyLoop } from "./ready-loop.ts";
 import { clearMark, reportMark } from "./recovering-mark.ts";
 import type { RepairLimit } from "./repair-limit.ts";
@@ -40,6 +41,7 @@ export interface NodeStores {
   readonly transport: PeerTransport;
   readonly fetchEntries: FetchEntries | undefined;
   readonly repairs: RepairLimit;
+  readonly readLimit: ReadLimit;
 }
 
 export type RaftTuning = Omit<
@@ -193,12 +195,14 @@ export class ReplicaParts {
     start: ReplicaStart,
     host: PartsHost,
   ): GroupContext {
-    const { clock, images, keyed, logger, metrics, transport } = stores;
+    const { clock, images, keyed, logger, metrics, readLimit, transport } = stores;
     const { groupId, replicaId } = options;
     const { log, stateMachine } = start;
-    const shared = { clock, images, keyed, logger, metrics, transport, log, stateMachine };
+    const shared = { clock, images, keyed, logger, metrics, readLimit, transport };
     return {
       ...shared,
+      log,
+      stateMachine,
       groupId,
       replicaId,
       core: this.core,

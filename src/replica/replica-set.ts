@@ -34,6 +34,7 @@ import type {
   PeerReceiver,
   PeerTransport,
 } from "./ports.ts";
+import { ReadLimit } from "./read-limit.ts";
 import { RepairLimit } from "./repair-limit.ts";
 import { Replica, type ReplicaDeps } from "./replica.ts";
 import type { ReplicaMetrics } from "./replica-metrics.ts";
@@ -98,6 +99,7 @@ export class ReplicaSet implements PeerReceiver {
   readonly #unsynced: UnsyncedGroups;
   readonly #scrubber: Scrubber;
   readonly #repairs: RepairLimit;
+  readonly #readLimit: ReadLimit = new ReadLimit();
   #dirty = new Set<Replica>();
   #isTurnDue = false;
   #isDiskFull = false;
@@ -161,6 +163,11 @@ export class ReplicaSet implements PeerReceiver {
     let bytes = 0;
     for (const replica of this.#replicas.values()) bytes += replica.tailBytes;
     return bytes;
+  }
+
+  /** About what is being read from disk for followers and state machines that are behind, all groups. */
+  get catchUpBytes(): number {
+    return this.#readLimit.bytes;
   }
 
   /**
@@ -410,6 +417,7 @@ export class ReplicaSet implements PeerReceiver {
       transport,
       fetchEntries: this.#deps.fetchEntries,
       repairs: this.#repairs,
+      readLimit: this.#readLimit,
       journal: this.#journalFlusher,
       scheduler: this.#scheduler,
       wake: (replica) => this.#wake(replica),

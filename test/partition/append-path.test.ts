@@ -3,6 +3,7 @@ import type { Acks, Flush } from "../../src/model/durability.ts";
 import { BrokerError } from "../../src/model/errors.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import { BATCH_BYTES_MAX } from "../../src/model/limits.ts";
+import { PARKED_ACKS_MAX } from "../../src/partition/append-path.ts";
 import { noPartitionMetrics } from "../../src/partition/partition-metrics.ts";
 import { PartitionState } from "../../src/partition/partition-state.ts";
 import {
@@ -288,6 +289,29 @@ describe("append path: duplicates", () => {
     replica.advance({ durable: index });
     expect(again.receipt).toMatchObject({ baseOffset: 0, leaderEpoch: 2, duplicate: true });
     expect(logValues(replica)).toHaveLength(2);
+  });
+
+  test("while too many acknowledgements wait: refused, unless it need not wait", () => {
+    const { partition, replica } = makePartition();
+    partition.submit(request(producerBatch(2, 0)), new Outcome());
+    replica.advance();
+    const [committed, waiting] = [producerBatch(2, 0), producerBatch(2, 1)];
+    for (let count = 0; count < PARKED_ACKS_MAX; count += 1) {
+      partition.submit(request(waiting), new Outcome());
+    }
+    expect(partition.appends.parkedAcks).toBe(PARKED_ACKS_MAX);
+    const refusal = caught(() => partition.submit(request(waiting), new Outcome()));
+    expect([refusal.reason, refusal.fields]).toEqual(["OVERLOADED", { limit: "parkedAcks" }]);
+    expect(partition.appends.parkedAcks).toBe(PARKED_ACKS_MAX);
+    for (const asked of [request(committed), request(waiting, { acks: "none" })]) {
+      const again = new Outcome();
+      partition.submit(asked, again);
+      expect(again.receipt?.duplicate).toBe(true);
+    }
+    replica.advance();
+    const later = new Outcome();
+    partition.submit(request(waiting), later);
+    expect(later.receipt).toMatchObject({ baseOffset: 1, duplicate: true });
   });
 
   test("of a committed batch: answered at once with offset and epoch of the original", () => {

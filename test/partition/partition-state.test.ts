@@ -165,6 +165,7 @@ describe("partition state", () => {
 describe("partition commands", () => {
   const commands: PartitionCommand[] = [
     { type: "AdvanceLogStart", index: 12, offset: 900 },
+    { type: "AdvanceLogStart", index: 12, offset: 900, acked: true },
     { type: "ExpireProducers", ids: [2, 5], idleBeforeMs: 77 },
     { type: "SetFlush", flush: "async" },
     { type: "FeatureLevel", level: 3 },
@@ -180,6 +181,7 @@ describe("partition commands", () => {
     '{"v":1,"type":"Other"}',
     '{"v":1,"type":"SetFlush","flush":"maybe"}',
     '{"v":1,"type":"AdvanceLogStart","index":1.5,"offset":0}',
+    '{"v":1,"type":"AdvanceLogStart","index":1,"offset":0,"acked":1}',
     '{"v":1,"type":"ExpireProducers","ids":"all","idleBeforeMs":1}',
     "null",
     "{",

@@ -1,7 +1,16 @@
 import { describe, expect, test } from "vitest";
+import { PARKED_ACKS_MAX } from "../../src/partition/append-path.ts";
 import { PartitionState } from "../../src/partition/partition-state.ts";
 import { type PlainMessage, publish } from "../../src/partition/publish-path.ts";
-import { type Fixture, logValues, makePartition, settle } from "./fixture.ts";
+import {
+  type Fixture,
+  logValues,
+  makePartition,
+  Outcome,
+  producerBatch,
+  request,
+  settle,
+} from "./fixture.ts";
 
 const NOW = 1_700_000_000_000;
 
@@ -17,6 +26,14 @@ async function send(
   await settle();
   replica.advance();
   return answer;
+}
+
+/** Acknowledgements of one batch that is repeated. */
+function parkAcks({ partition }: Fixture, count: number): void {
+  const batch = producerBatch(2, 0);
+  for (let parked = 0; parked < count; parked += 1) {
+    partition.submit(request(batch), new Outcome());
+  }
 }
 
 describe("publish", () => {
@@ -83,6 +100,37 @@ describe("publish", () => {
     expect((await first)[0]).toMatchObject({ offset: 0, duplicate: false });
     expect((await retry)[0]).toMatchObject({ offset: 0, leaderEpoch: 2, duplicate: true });
     expect(logValues(replica)).toEqual(["a"]);
+  });
+
+  test("while too many acknowledgements wait: a retry of what is not committed is refused, of what is it is answered", async () => {
+    const fixture = makePartition();
+    await send(fixture, [message("kept")]);
+    const waiting = publish(fixture.partition, { messages: [message("a")] }, NOW);
+    await settle();
+    parkAcks(fixture, PARKED_ACKS_MAX - 1);
+    const before = fixture.replica.lastIndex;
+    const retry = publish(fixture.partition, { messages: [message("a")] }, NOW);
+    await expect(retry).rejects.toMatchObject({ reason: "OVERLOADED" });
+    const mixed = publish(fixture.partition, { messages: [message("a"), message("b")] }, NOW);
+    await expect(mixed).rejects.toMatchObject({ reason: "OVERLOADED" });
+    expect(fixture.replica.lastIndex).toBe(before);
+    expect(
+      (await publish(fixture.partition, { messages: [message("kept")] }, NOW))[0],
+    ).toMatchObject({ offset: 0 });
+    fixture.replica.advance();
+    expect((await waiting)[0]).toMatchObject({ offset: 1, duplicate: false });
+  });
+
+  test("with room for one acknowledgement: a request needs no more, whatever it repeats", async () => {
+    const fixture = makePartition();
+    const first = publish(fixture.partition, { messages: [message("a")] }, NOW);
+    await settle();
+    parkAcks(fixture, PARKED_ACKS_MAX - 2);
+    const mixed = publish(fixture.partition, { messages: [message("a"), message("b")] }, NOW);
+    await settle();
+    fixture.replica.advance();
+    expect((await first)[0]).toMatchObject({ duplicate: false });
+    expect((await mixed).map(({ duplicate }) => duplicate)).toEqual([true, false]);
   });
 
   test("a lost original can be stored by its retry; a committed one is known to the next leader", async () => {

@@ -55,13 +55,26 @@ describe("retention plan", () => {
   for (const [title, more, index] of cases) {
     test(title, () => {
       const expected = index === undefined ? undefined : { index, offset: index - 1 };
-      expect(planLogStart({ ...base, ...more })).toEqual(expected);
+      const plan = planLogStart({ ...base, ...more });
+      expect(plan && { index: plan.index, offset: plan.offset }).toEqual(expected);
+    });
+  }
+
+  for (const [title, more, acked] of [
+    ["by age alone", { retentionMs: 8500 }, false],
+    ["by settlement alone", { ackedOffset: 30 }, true],
+    ["one segment more by settlement", { ackedOffset: 30, retentionMs: 8500 }, true],
+    ["settled, but old anyway", { ackedOffset: 20, retentionMs: 8500 }, false],
+  ] as const) {
+    test(`says when it rests on settlements (${title})`, () => {
+      expect(planLogStart({ ...base, ...more })?.acked).toBe(acked);
     });
   }
 });
 
-function partWith(cursor: number | undefined): StatePart {
+function partWith(cursor: number | undefined): StatePart & { cursor: number | undefined } {
   return {
+    cursor,
     commandTypes: new Set(),
     keyPrefix: "x/",
     check: () => undefined,
@@ -69,7 +82,9 @@ function partWith(cursor: number | undefined): StatePart {
     logStartMoved: () => undefined,
     restore: () => undefined,
     pairs: () => [],
-    lowestCursor: () => cursor,
+    lowestCursor() {
+      return this.cursor;
+    },
   };
 }
 
@@ -161,6 +176,34 @@ describe("retention runner", () => {
       fixture.replica.advance();
       expect(fixture.state.logStartIndex).toBe(logStart);
       await clock.turn();
+      await runner.close();
+    });
+  }
+
+  for (const [title, settings, cursor, logStart] of [
+    ["a seek back that stands before it in the log: nothing is dropped", {}, 15, 1],
+    ["nobody is there any more when it is applied: nothing is dropped", {}, undefined, 1],
+    ["a seek within what is kept: goes on", {}, 21, 21],
+    ["a seek back behind what is old: age decides", { retentionMs: 1000 }, 5, 31],
+  ] as const) {
+    test(`retention.acked: ${title}`, async () => {
+      const clock = new VirtualClock();
+      const part = partWith(25);
+      const state = new PartitionState({ parts: [part] });
+      const fixture = makePartition({ settings: { retentionAcked: true, ...settings }, state });
+      for (let sequence = 0; sequence < 40; sequence += 1) {
+        fixture.partition.submit(request(producerBatch(2, sequence)), new Outcome());
+      }
+      fixture.replica.advance();
+      fixture.replica.sealed = segments(4);
+      const partitions = (): [typeof fixture.partition] => [fixture.partition];
+      const runner = new RetentionRunner({ clock, partitions, isFullyAttached: () => true });
+      runner.runOnce();
+      await clock.turn();
+      part.cursor = cursor;
+      fixture.replica.advance();
+      await clock.turn();
+      expect(fixture.state.logStartIndex).toBe(logStart);
       await runner.close();
     });
   }

@@ -73,8 +73,8 @@ describe("parts of a partition's state", () => {
     const { part, partition, replica } = setUp();
     partition.submit(request(producerBatch(2, 0, 3)), new Outcome());
     replica.advance();
-    void partition.advanceLogStart(2, 3);
-    void partition.advanceLogStart(1, 1);
+    void partition.advanceLogStart({ index: 2, offset: 3, acked: false });
+    void partition.advanceLogStart({ index: 1, offset: 1, acked: false });
     void partition.proposeCommand({ type: "raise", to: 5 });
     replica.advance();
     await settle();
@@ -164,7 +164,9 @@ describe("subscriptions in a partition", () => {
         const count = random.integer(1, 90);
         partition.submit(request(producerBatch(2 + 2 * step, 0, count)), new Outcome());
       } else if (dice < 34) {
-        void partition.advanceLogStart(random.integer(1, replica.lastIndex + 2), offset());
+        const index = random.integer(1, replica.lastIndex + 2);
+        const acked = random.integer(0, 2) === 1;
+        void partition.advanceLogStart({ index, offset: offset(), acked });
       } else {
         const id = pick();
         const command =

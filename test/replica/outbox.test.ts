@@ -17,6 +17,7 @@ describe("outbox", () => {
     const outbox = new Outbox({
       send: (to, messages) => sends.push([to, messages.map(({ groupId }) => groupId)]),
       sendImage: () => undefined,
+      hasRoom: () => true,
     });
     const [two, three] = [2 as NodeId, 3 as NodeId];
     outbox.add(heartbeat(7, replicaIdOf(two, 0)));

@@ -28,6 +28,8 @@ export class VirtualNetwork {
   options: NetworkOptions;
   /** Returns false to lose one group's message. */
   filter: (from: NodeId, to: NodeId, item: GroupMessage) => boolean = () => true;
+  /** What a transport says about the queue of its bulk lane. */
+  hasRoom: (from: NodeId, to: NodeId) => boolean = () => true;
   /** Sees everything that is delivered. */
   onDeliver: (from: NodeId, to: NodeId, item: GroupMessage) => void = () => undefined;
   /** Number of transport messages (not group messages) handed over. */
@@ -70,6 +72,7 @@ export class VirtualNetwork {
     return {
       send: (to, messages) => this.#send(from, to, messages),
       sendImage: (to, transfer, done) => this.#sendImage(from, to, transfer, done),
+      hasRoom: (to) => this.hasRoom(from, to),
     };
   }
 

@@ -7,6 +7,8 @@ type OutStream = MessageStream<PeerEnvelope, never>;
 
 /** Takes half a second on a link of 1 Mbit/s. Larger messages are announced. */
 const LARGE_BYTES = 64 * 1024;
+/** The rest of a queue is for messages that are in memory anyway. */
+const ROOM_RATIO = 0.25;
 const EMPTY: OutMessage = { envelope: PeerEnvelope.create({}), bytes: 0 };
 
 /** `bytes` is the envelope's approximate size; `done` is told whether it was handed to the transport. */
@@ -39,6 +41,11 @@ export class OutboundLane {
 
   get bytesMax(): number {
     return this.#bytesMax;
+  }
+
+  /** What is handed over leaves soon, as far as is known. */
+  get hasRoom(): boolean {
+    return this.isAttached && this.#queuedBytes < this.#bytesMax * ROOM_RATIO;
   }
 
   /** Takes a newly opened stream; what was queued for an older one is dropped. */

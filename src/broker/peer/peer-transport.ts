@@ -135,6 +135,10 @@ export class GrpcPeerTransport implements PeerTransport {
     sendBulk();
   }
 
+  hasRoom(to: NodeId): boolean {
+    return this.#peers.get(to)?.outbound.bulk.hasRoom === true;
+  }
+
   sendImage(to: NodeId, transfer: ImageTransfer, done: (ok: boolean) => void): void {
     const lane = this.#peers.get(to)?.outbound.snapshot;
     if (lane === undefined || this.#closed) {

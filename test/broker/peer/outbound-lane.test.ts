@@ -55,6 +55,21 @@ const indexesOf = (stream: OutStream): (number | undefined)[] =>
   stream.sent.map(({ raft }) => raft[0]?.groupId);
 
 describe("outbound lane", () => {
+  it("room: while it is attached and less than a quarter of the queue waits", () => {
+    const { lane, message } = laneWith(100);
+    expect(lane.hasRoom).toBe(false);
+    const stream = new OutStream(2);
+    lane.attach(stream);
+    expect(lane.hasRoom).toBe(true);
+    lane.send(message(1));
+    lane.send(message(2, 20));
+    expect([lane.queuedBytes, lane.hasRoom]).toEqual([20, true]);
+    lane.send(message(3));
+    expect([lane.queuedBytes, lane.hasRoom]).toEqual([30, false]);
+    stream.drain(9);
+    expect(lane.hasRoom).toBe(true);
+  });
+
   it("greets whoever attaches, and shows that it works", () => {
     const { lane } = laneWith(100);
     lane.sayAlive();

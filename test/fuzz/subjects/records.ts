@@ -144,6 +144,7 @@ const commands: Subject = {
   name: "commands",
   seeds: [
     encodeCommand({ type: "AdvanceLogStart", index: 5, offset: 4 }),
+    encodeCommand({ type: "AdvanceLogStart", index: 5, offset: 4, acked: true }),
     encodeCommand({ type: "ExpireProducers", ids: [2, 4], idleBeforeMs: 1 }),
     encodeCommand(encodeDeliveryCommand({ type: "detach", id: SUBSCRIPTION })),
     encodeCommand(encodeDeliveryCommand({ type: "deliver", updates: [UPDATE] })),
