@@ -36,6 +36,7 @@ import { MarkingDisk } from "../replica/marking-disk.ts";
 import { noReplicaMetrics } from "../replica/replica-metrics.ts";
 import { ReplicaSet } from "../replica/replica-set.ts";
 import { requireSoundStorage } from "../replica/storage-failure.ts";
+import { closeStores } from "./close-stores.ts";
 import { bootId, openKeyedStore } from "./data-directory.ts";
 import { openCopyOfLog, openMetadataLog } from "./metadata-log.ts";
 
@@ -126,8 +127,8 @@ export class MetadataRecovery {
 
   /** Gives the directory back, as clean or unclean as it was. */
   async close(): Promise<void> {
-    await this.#journal.close({ clean: this.#journal.wasClean });
-    await this.#keyed.close();
+    const stores = { keyed: this.#keyed, journal: this.#journal };
+    await closeStores(stores, { clean: this.#journal.wasClean });
   }
 }
 

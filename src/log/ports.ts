@@ -113,6 +113,7 @@ export interface KeyedStore {
   range(prefix: string): AsyncIterable<readonly [string, Buffer]>;
   /** Deletes a prefix with one or more synced batches. */
   removeRange(prefix: string): Promise<void>;
+  /** Makes everything written durable. Idempotent. @throws StorageError when it may not be */
   close(): Promise<void>;
 }
 
