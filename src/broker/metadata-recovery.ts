@@ -1,7 +1,8 @@
 // `unsafe-recover metadata`: the metadata group lost its majority for good and goes on from one node's replica. Works on
 // the data directory of a stopped broker, because there is no group that could decide anything; the lock of the directory
 // keeps a running one away. The replica becomes the whole group under a new id (replica/succession.ts), and a command
-// committed with it gives every node's metadata replica a new revision. The command line calls it.
+// committed with it gives every node's metadata replica a new revision, far beyond those that the lost entries can have
+// given. The command line calls it.
 import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { systemRandom } from "../base/random.ts";
@@ -11,6 +12,7 @@ import {
   replaceMetadataRevision,
 } from "../cluster/cluster-format.ts";
 import { encodeMetadataCommand } from "../cluster/metadata-commands.ts";
+import { recoveredRevision } from "../cluster/revisions.ts";
 import { openHardStateJournal } from "../log/hard-state-journal.ts";
 import { openImageStore } from "../log/image-store.ts";
 import {
@@ -96,9 +98,9 @@ export class MetadataRecovery {
   async recover(): Promise<number> {
     const { lastIndex, nodeId, replicaId, successor } = this.#found;
     const node = nodeOfReplica(replicaId);
-    // The command that is committed with it gives this very revision, the index of its entry.
-    const to = successor ?? replicaIdOf(node, lastIndex + 1);
-    const command = encodeMetadataCommand({ type: "recover-metadata", nodeId: node });
+    const to = successor ?? replicaIdOf(node, recoveredRevision(lastIndex, replicaId));
+    const revision = revisionOfReplica(to);
+    const command = encodeMetadataCommand({ type: "recover-metadata", nodeId: node, revision });
     let failure: Error | undefined;
     const replicas = new ReplicaSet({
       nodeId: node,
@@ -120,7 +122,6 @@ export class MetadataRecovery {
     await replicas.close();
     if (failure !== undefined)
       throw new Error(`node ${nodeId}: storage failed`, { cause: failure });
-    const revision = revisionOfReplica(to);
     await replaceMetadataRevision(this.#disk, revision);
     return revision;
   }

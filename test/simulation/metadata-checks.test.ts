@@ -18,7 +18,15 @@ function imageAt(version: number, ...rows: readonly NodeRow[]): MetadataImage {
   const nothing = { removedNodes: new Map(), topics: new Map(), partitions: new Map() };
   const nodes = new Map(rows.map((row) => [row.nodeId, row]));
   const names = new Map();
-  const parts = { version, featureLevel: 1, metadataVoters: 3, nodes, names, ...nothing };
+  const parts = {
+    version,
+    skips: [],
+    featureLevel: 1,
+    metadataVoters: 3,
+    nodes,
+    names,
+    ...nothing,
+  };
   const subscriptions = SubscriptionIndex.EMPTY;
   return createImage({ ...parts, deletedTopics: new Map(), subscriptions });
 }
