@@ -41,19 +41,19 @@ import { requireSoundStorage } from "../replica/storage-failure.ts";
 import { closeStores } from "./close-stores.ts";
 import { bootId, openKeyedStore } from "./data-directory.ts";
 import { openCopyOfLog, openMetadataLog } from "./metadata-log.ts";
+import type { KnownVoters } from "./metadata-quorum.ts";
 
 /** What the directory's replica of the metadata group holds. */
-export interface MetadataReplicaView {
+export interface MetadataReplicaView extends KnownVoters {
   readonly nodeId: number;
   readonly clusterId: string;
   readonly lastIndex: number;
   readonly lastTerm: number;
-  /** Nodes that vote by the newest configuration in its log, committed or not. */
-  readonly voters: readonly number[];
+  /** A recovery from here was interrupted: it can only be finished. */
+  readonly isBegun: boolean;
 }
 
 interface Found extends MetadataReplicaView {
-  readonly replicaId: ReplicaId;
   /** Written by a recovery that was interrupted: the id to go on with. */
   readonly successor: ReplicaId | undefined;
 }
@@ -157,10 +157,12 @@ async function look(disk: Disk, journal: HardStateJournal): Promise<Found> {
     const [only] = newest?.voters ?? [];
     const isDecree = newest?.voters.length === 1 && only !== undefined && only > replicaId;
     const { lastIndex, lastTerm } = log;
-    const all = [...membership.voters, ...(membership.outgoing ?? [])];
-    const voters = [...new Set(all.map(nodeOfReplica))].sort((a, b) => a - b);
-    const successor = isDecree && nodeOfReplica(only) === nodeId ? only : undefined;
-    return { nodeId, clusterId, replicaId, lastIndex, lastTerm, voters, successor };
+    const decreed = isDecree && nodeOfReplica(only) === nodeId ? only : undefined;
+    // The last step is missing: the node file does not name the new replica yet.
+    const isJournalled = revisionOfReplica(replicaId) > (nodeFile.metadataRevision ?? 0);
+    const successor = decreed ?? (isJournalled ? replicaId : undefined);
+    const isBegun = successor !== undefined;
+    return { nodeId, clusterId, replicaId, lastIndex, lastTerm, membership, isBegun, successor };
   } finally {
     log.close();
   }

@@ -6,7 +6,7 @@ import { formatDirectory, readNodeFile } from "../../src/cluster/cluster-format.
 import { TOPIC_CREATION_DEFAULTS } from "../../src/cluster/topic-frontend.ts";
 import { MemoryDisk } from "../../src/log/memory-disk.ts";
 import { MemoryStore } from "../../src/log/memory-store.ts";
-import type { KeyedStore } from "../../src/log/ports.ts";
+import type { Disk, KeyedStore } from "../../src/log/ports.ts";
 import type { NodeId } from "../../src/model/ids.ts";
 import { noPartitionMetrics } from "../../src/partition/partition-metrics.ts";
 import { noReplicaMetrics } from "../../src/replica/replica-metrics.ts";
@@ -31,25 +31,34 @@ export interface OneBrokerOptions {
 }
 
 export async function openOneBroker(options: OneBrokerOptions = {}): Promise<OneBroker> {
-  const clock = new VirtualClock();
-  const random = seededRandom(1);
   const { disk = new MemoryDisk(), memory = new MemoryStore() } = options;
-  if (options.disk === undefined) {
-    await formatDirectory(disk, {
-      clusterId: "cluster",
-      nodeId: NODE,
-      nodeIds: [NODE],
-      joins: false,
-      clock: clock.root,
-      random,
-    });
-  }
+  if (options.disk === undefined) await formatFor(disk, [NODE]);
+  return { ...(await openBroker(disk, asked(memory, options.beforeKeyedCloses))), disk, memory };
+}
+
+/** Node 1 of a new cluster. */
+export async function formatFor(disk: Disk, nodes: readonly number[]): Promise<void> {
+  await formatDirectory(disk, {
+    clusterId: "cluster",
+    nodeId: NODE,
+    nodeIds: nodes as NodeId[],
+    joins: false,
+    clock: new VirtualClock().root,
+    random: seededRandom(1),
+  });
+}
+
+export async function openBroker(
+  disk: Disk,
+  keyed: KeyedStore,
+): Promise<Pick<OneBroker, "broker" | "clock">> {
+  const clock = new VirtualClock();
   const broker = await BrokerNode.open(
     {
       clock: clock.root,
-      random,
+      random: seededRandom(1),
       disk,
-      keyed: asked(memory, options.beforeKeyedCloses),
+      keyed,
       connector: {
         connect: () => {
           throw new Error("nobody is dialled");
@@ -64,7 +73,7 @@ export async function openOneBroker(options: OneBrokerOptions = {}): Promise<One
     },
     {
       nodeFile: readNodeFile(disk),
-      endpoints: { client: "", peer: "", admin: "" },
+      endpoints: { client: "client", peer: "peer", admin: "admin" },
       peers: [],
       tickMs: 50,
       electionTicks: 20,
@@ -77,7 +86,7 @@ export async function openOneBroker(options: OneBrokerOptions = {}): Promise<One
       trashRetentionMs: 60_000,
     },
   );
-  return { broker, clock, disk, memory };
+  return { broker, clock };
 }
 
 function asked(memory: MemoryStore, beforeClose: (() => void) | undefined): KeyedStore {
