@@ -39,7 +39,7 @@ export function openCopyOfLog(disk: Disk, directory: string, known: Known): Prom
     path = path === "" ? name : `${path}/${name}`;
     copy.makeDirectory(path);
   }
-  for (const name of disk.list(directory)) {
+  for (const name of disk.list(directory).filter(isOfLog)) {
     const file = disk.open(`${directory}/${name}`, { create: false });
     try {
       copy.open(file.path, { create: true }).append([file.readSync(0, file.size)]);
@@ -48,4 +48,9 @@ export function openCopyOfLog(disk: Disk, directory: string, known: Known): Prom
     }
   }
   return openMetadataLog(copy, directory, known);
+}
+
+/** Not the folder with the originals of repaired segments, nor what an interrupted write left. */
+function isOfLog(name: string): boolean {
+  return [".seg", ".idx", ".damaged"].some((ending) => name.endsWith(ending));
 }

@@ -1,7 +1,8 @@
 // `unsafe-recover metadata`: the metadata group lost its majority for good and goes on from one node's replica. Works on
 // the data directory of a stopped broker, because there is no group that could decide anything; the lock of the directory
 // keeps a running one away. The replica becomes the whole group under a new id (replica/succession.ts), and a command
-// committed with it gives every node's metadata replica a new revision. The command line calls it.
+// committed with it gives every node's metadata replica a new revision, far beyond those that the lost entries can have
+// given. The command line calls it.
 import { systemClock } from "../base/clock.ts";
 import { systemRandom } from "../base/random.ts";
 import {
@@ -10,6 +11,7 @@ import {
   replaceMetadataRevision,
 } from "../cluster/cluster-format.ts";
 import { encodeMetadataCommand } from "../cluster/metadata-commands.ts";
+import { recoveredRevision } from "../cluster/revisions.ts";
 import { openHardStateJournal } from "../log/hard-state-journal.ts";
 import { openImageStore } from "../log/image-store.ts";
 import {
@@ -35,21 +37,22 @@ import { MarkingDisk } from "../replica/marking-disk.ts";
 import { noReplicaMetrics } from "../replica/replica-metrics.ts";
 import { ReplicaSet } from "../replica/replica-set.ts";
 import { requireSoundStorage } from "../replica/storage-failure.ts";
+import { closeStores } from "./close-stores.ts";
 import { bootId, openKeyedStore } from "./data-directory.ts";
 import { openCopyOfLog, openMetadataLog } from "./metadata-log.ts";
+import type { KnownVoters } from "./metadata-quorum.ts";
 
 /** What the directory's replica of the metadata group holds. */
-export interface MetadataReplicaView {
+export interface MetadataReplicaView extends KnownVoters {
   readonly nodeId: number;
   readonly clusterId: string;
   readonly lastIndex: number;
   readonly lastTerm: number;
-  /** Nodes that vote by the newest configuration in its log, committed or not. */
-  readonly voters: readonly number[];
+  /** A recovery from here was interrupted: it can only be finished. */
+  readonly isBegun: boolean;
 }
 
 interface Found extends MetadataReplicaView {
-  readonly replicaId: ReplicaId;
   /** Written by a recovery that was interrupted: the id to go on with. */
   readonly successor: ReplicaId | undefined;
 }
@@ -94,9 +97,9 @@ export class MetadataRecovery {
   async recover(): Promise<number> {
     const { lastIndex, nodeId, replicaId, successor } = this.#found;
     const node = nodeOfReplica(replicaId);
-    // The command that is committed with it gives this very revision, the index of its entry.
-    const to = successor ?? replicaIdOf(node, lastIndex + 1);
-    const command = encodeMetadataCommand({ type: "recover-metadata", nodeId: node });
+    const to = successor ?? replicaIdOf(node, recoveredRevision(lastIndex, replicaId));
+    const revision = revisionOfReplica(to);
+    const command = encodeMetadataCommand({ type: "recover-metadata", nodeId: node, revision });
     let failure: Error | undefined;
     const replicas = new ReplicaSet({
       nodeId: node,
@@ -122,15 +125,14 @@ export class MetadataRecovery {
     await replicas.close();
     if (failure !== undefined)
       throw new Error(`node ${nodeId}: storage failed`, { cause: failure });
-    const revision = revisionOfReplica(to);
     await replaceMetadataRevision(this.#disk, revision);
     return revision;
   }
 
   /** Gives the directory back, as clean or unclean as it was. */
   async close(): Promise<void> {
-    await this.#journal.close({ clean: this.#journal.wasClean });
-    await this.#keyed.close();
+    const stores = { keyed: this.#keyed, journal: this.#journal };
+    await closeStores(stores, { clean: this.#journal.wasClean });
   }
 }
 
@@ -158,10 +160,12 @@ async function look(disk: Disk, journal: HardStateJournal): Promise<Found> {
     const [only] = newest?.voters ?? [];
     const isDecree = newest?.voters.length === 1 && only !== undefined && only > replicaId;
     const { lastIndex, lastTerm } = log;
-    const all = [...membership.voters, ...(membership.outgoing ?? [])];
-    const voters = [...new Set(all.map(nodeOfReplica))].sort((a, b) => a - b);
-    const successor = isDecree && nodeOfReplica(only) === nodeId ? only : undefined;
-    return { nodeId, clusterId, replicaId, lastIndex, lastTerm, voters, successor };
+    const decreed = isDecree && nodeOfReplica(only) === nodeId ? only : undefined;
+    // The last step is missing: the node file does not name the new replica yet.
+    const isJournalled = revisionOfReplica(replicaId) > (nodeFile.metadataRevision ?? 0);
+    const successor = decreed ?? (isJournalled ? replicaId : undefined);
+    const isBegun = successor !== undefined;
+    return { nodeId, clusterId, replicaId, lastIndex, lastTerm, membership, isBegun, successor };
   } finally {
     log.close();
   }

@@ -22,6 +22,7 @@ import type { GroupId, NodeId } from "../model/ids.ts";
 import type { MemoryBudget } from "../model/memory-budget.ts";
 import type { Replica } from "../replica/replica.ts";
 import type { ReplicaSet } from "../replica/replica-set.ts";
+import { closeStores } from "./close-stores.ts";
 import type { DeadLetters } from "./dead-letters.ts";
 import type { LocalLeaderships } from "./led-groups.ts";
 import type { NodeOptions, NodePorts } from "./node-ports.ts";
@@ -206,7 +207,7 @@ export class BrokerNode {
     this.#upkeep.status.drain();
   }
 
-  /** Stops everything in reverse order and flushes. Idempotent. */
+  /** Stops everything in reverse order, flushes, and closes the stores with it. Idempotent. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -229,7 +230,7 @@ export class BrokerNode {
     this.#features.deadLetters.close();
     if (replicas.failed !== undefined) return;
     replicas.markUnsynced();
-    await journal.close({ clean: true });
+    await closeStores({ keyed: this.ports.keyed, journal }, { clean: true });
   }
 
   async #handOver(replica: Replica): Promise<void> {

@@ -95,6 +95,7 @@ export class PartitionHost implements LocalGroups {
     const replica = await replicas.openGroup({
       groupId,
       replicaId,
+      topicId,
       initialMembership: { voters: founders, learners: [] },
       stateMachine: state,
       // A group begins as sync; an async topic's first leader changes that by an entry (architecture §7.11).
@@ -164,7 +165,7 @@ export class PartitionHost implements LocalGroups {
     return this.#deps.journal
       .all()
       .filter((record) => record.groupId !== METADATA_GROUP && !record.removed)
-      .map(({ groupId, replicaId }) => ({ groupId, replicaId, topicId: undefined }));
+      .map(({ groupId, replicaId, topicId }) => ({ groupId, replicaId, topicId }));
   }
 
   /** Answers everybody who waits; the replicas are closed by the node. */

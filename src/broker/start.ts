@@ -74,7 +74,8 @@ export async function startBroker(
   try {
     await broker.open();
   } catch (error) {
-    await broker.close();
+    // What kept it from opening often breaks its closing too; the first error is the one that is told.
+    await broker.close().catch(() => undefined);
     throw error;
   }
   return broker;
@@ -292,6 +293,7 @@ class Broker implements RunningBroker {
       await node?.close();
       await this.#peerServer?.close(LISTENER_GRACE_MS);
       await this.#admin?.close();
+      // The node closes it with its journal; here it is still open when there is no node, or when its storage failed.
       await this.#keyed?.close();
       this.#logger.info({ nodeId: this.#own.id }, "broker stopped");
     } finally {

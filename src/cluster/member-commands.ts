@@ -93,11 +93,13 @@ export interface RecoverGroup {
 
 /**
  * Committed by decree when the metadata group itself goes on from one survivor: every metadata replica gets a new
- * revision, the index of this entry, so that no former one is wanted again.
+ * revision, so that no former one is wanted again.
  */
 export interface RecoverMetadata {
   readonly type: "recover-metadata";
   readonly nodeId: NodeId;
+  /** That of this entry: all later ones give greater ones, and those between it and the one before are left out. */
+  readonly revision: LogIndex;
 }
 
 export type MemberCommand =
@@ -156,7 +158,11 @@ export const MEMBER_DECODERS: {
     nodeId: nodeId(fields),
     replicaId: integer(fields, "replicaId", 1, Number.MAX_SAFE_INTEGER) as ReplicaId,
   }),
-  "recover-metadata": (fields) => ({ type: "recover-metadata", nodeId: nodeId(fields) }),
+  "recover-metadata": (fields) => ({
+    type: "recover-metadata",
+    nodeId: nodeId(fields),
+    revision: integer(fields, "revision", 1, Number.MAX_SAFE_INTEGER),
+  }),
 };
 
 function voterCount(fields: Fields): number {

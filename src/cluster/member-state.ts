@@ -55,7 +55,7 @@ export function applyMemberCommand(
     case "recover-group":
       return recoverGroup(table, command, change);
     case "recover-metadata":
-      return recoverMetadata(table, change);
+      return recoverMetadata(table, command, change);
     default:
       return unreachable(command);
   }

@@ -10,6 +10,7 @@ import {
   type TopicSelection,
 } from "../model/subscription.ts";
 import type { NodeRow, RemovedNodeRow } from "./node-table.ts";
+import type { RevisionSkip } from "./revisions.ts";
 import { SubscriptionIndex } from "./subscription-index.ts";
 import type { DeletedTopicRow, PartitionRow, TopicRow } from "./topic-table.ts";
 
@@ -18,8 +19,10 @@ export const METADATA_VOTERS_DEFAULT = 3;
 
 /** One consistent state of the metadata. Nothing in it changes any more. */
 export interface MetadataImage {
-  /** Index of the newest applied entry that changed anything; 0: nothing known yet. */
+  /** Revision of the newest applied entry that changed anything; 0: nothing known yet. */
   readonly version: LogIndex;
+  /** Revisions that nobody gave, or entries that were lost. */
+  readonly skips: readonly RevisionSkip[];
   /** Formats of this level may be written by every node. */
   readonly featureLevel: number;
   /** Ids of groups below it were given out. */
@@ -83,6 +86,7 @@ export type ImageParts = Omit<
 export class MetadataView {
   #image: MetadataImage = createImage({
     version: 0,
+    skips: [],
     featureLevel: 1,
     nextGroupId: 1 as GroupId,
     metadataVoters: METADATA_VOTERS_DEFAULT,
@@ -119,6 +123,7 @@ export function createImage(parts: ImageParts): MetadataImage {
 
 class FrozenImage implements MetadataImage {
   readonly version: LogIndex;
+  readonly skips: readonly RevisionSkip[];
   readonly featureLevel: number;
   readonly nextGroupId: GroupId;
   /** How many nodes shall vote in the metadata group, once there are so many. */
@@ -136,6 +141,7 @@ class FrozenImage implements MetadataImage {
 
   constructor(parts: ImageParts) {
     this.version = parts.version;
+    this.skips = parts.skips;
     this.featureLevel = parts.featureLevel;
     this.nextGroupId = parts.nextGroupId;
     this.metadataVoters = parts.metadataVoters;

@@ -14,6 +14,7 @@ import {
 import { type NodeRow, type RemovedNodeRow, removedNode } from "./node-table.ts";
 import type { ProducerRow } from "./producer-table.ts";
 import { decodeRow, encodeRow } from "./record-codec.ts";
+import { type RevisionSkip, revisionOfEntry } from "./revisions.ts";
 import { SubscriptionIndex } from "./subscription-index.ts";
 import { SubscriptionTable } from "./subscription-table.ts";
 import {
@@ -32,8 +33,10 @@ export interface MetaRow {
   readonly featureLevel: number;
   /** How many nodes shall vote in the metadata group; absent: METADATA_VOTERS_DEFAULT. */
   readonly metadataVoters?: number;
-  /** Index of the newest entry that changed any row; 0: none did. */
+  /** Revision of the newest entry that changed any row; 0: none did. */
   readonly changedIndex: LogIndex;
+  /** Revisions that recoveries left out, oldest first; absent: none did. */
+  readonly skips?: readonly RevisionSkip[];
 }
 
 const FIRST_META: MetaRow = {
@@ -45,7 +48,8 @@ const FIRST_META: MetaRow = {
 
 /** What one command did so far: the rows to write and what listeners will be told. */
 export interface Change {
-  readonly index: LogIndex;
+  /** The entry's revision: its index in the log, beyond what recoveries skipped. */
+  index: LogIndex;
   readonly writes: KeyedWrite[];
   readonly nodes: NodeId[];
   readonly topics: TopicId[];
@@ -74,7 +78,15 @@ export class MetadataTable {
   }
 
   begin(index: LogIndex): Change {
-    return { index, writes: [], ...noChange() };
+    return { index: revisionOfEntry(index, this.#meta.skips), writes: [], ...noChange() };
+  }
+
+  /** This change and all later ones give revisions from `revision` on. */
+  skipTo(change: Change, revision: LogIndex): void {
+    if (revision === change.index) return;
+    const skips = [...(this.#meta.skips ?? []), { from: change.index, to: revision }];
+    change.index = revision;
+    this.putMeta(change, { skips });
   }
 
   /** Publishes a change; one that wrote nothing leaves the image as it is. */
@@ -264,6 +276,7 @@ export class MetadataTable {
       partitions: changed(delta.groups) ? new Map(topics.partitions) : before.partitions,
       deletedTopics: topicsChanged ? new Map(topics.deleted) : before.deletedTopics,
       names: this.#names,
+      skips: this.#meta.skips ?? [],
       subscriptions: this.#subscriptionIndex(delta),
     });
     for (const topicId of delta.deletedTopics) {

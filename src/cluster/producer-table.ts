@@ -41,6 +41,8 @@ export interface ProducerRow {
   readonly epoch: number;
   /** Of the opening that led to it. */
   readonly token?: string | undefined;
+  /** Epochs above that the next session leaves out, because lost entries may have given them; absent: none. */
+  readonly epochsSkipped?: number;
 }
 
 /** The answer to this opening was lost: the row is its result already. */
@@ -65,8 +67,10 @@ export function nextSession(
   { name, token }: ProducerOpening,
   nextProducerId: ProducerId,
 ): { readonly row: ProducerRow; readonly idsUsed: number } {
-  if (known !== undefined && known.epoch < PRODUCER_EPOCH_MAX) {
-    return { row: { ...known, epoch: known.epoch + 1, token }, idsUsed: 0 };
+  if (known !== undefined) {
+    const { epochsSkipped = 0, ...row } = known;
+    const epoch = row.epoch + 1 + epochsSkipped;
+    if (epoch <= PRODUCER_EPOCH_MAX) return { row: { ...row, epoch, token }, idsUsed: 0 };
   }
   const row = {
     name,

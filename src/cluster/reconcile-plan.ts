@@ -8,9 +8,11 @@ import {
   type ReplicaId,
   replicaIdOf,
   revisionOfReplica,
+  type TopicId,
 } from "../model/ids.ts";
 import type { MetadataImage } from "./metadata-image.ts";
 import type { LocalGroup, PartitionAssignment } from "./ports.ts";
+import { isSkipped } from "./revisions.ts";
 import {
   type PartitionRow,
   placementsOf,
@@ -61,6 +63,7 @@ export function planReconciliation(
     const assignment = assignmentOf(image, row, self);
     if (assignment === undefined) continue;
     const existing = held.get(row.groupId);
+    if (existing !== undefined && isOfAnotherTopic(existing, row.topicId)) continue;
     if (isSurvivor(row, assignment) && existing?.replicaId !== assignment.replicaId) {
       const from = row.recovery?.from;
       if (from === undefined || existing?.replicaId !== from) continue;
@@ -125,20 +128,25 @@ function isDeleted(image: MetadataImage, group: LocalGroup): boolean {
   if (image.partitions.has(group.groupId)) return false;
   for (const deleted of image.deletedTopics.values()) {
     if (!wasGroupOf(deleted, group.groupId)) continue;
-    return group.topicId === undefined || group.topicId === deleted.topicId;
+    return !isOfAnotherTopic(group, deleted.topicId);
   }
   return false;
+}
+
+function isOfAnotherTopic(group: LocalGroup, topicId: TopicId): boolean {
+  return group.topicId !== undefined && group.topicId !== topicId;
 }
 
 /**
  * The replica's placement was ended by a committed command: the partition's row is there, it is of a time after the
  * replica was placed, and it names the replica neither as wanted nor as leaving. The group itself has let go of it
- * before (finish-move).
+ * before (finish-move). What an entry placed that the metadata lost was not ended by anybody, whatever the row says.
  */
 function isEnded(image: MetadataImage, group: LocalGroup): boolean {
   const row = image.partitions.get(group.groupId);
+  const revision = revisionOfReplica(group.replicaId);
   // A copy that is behind may not know of the placement yet.
-  if (row === undefined || revisionOfReplica(group.replicaId) > image.version) return false;
-  if (group.topicId !== undefined && group.topicId !== row.topicId) return false;
+  if (row === undefined || revision > image.version) return false;
+  if (isSkipped(revision, image.skips) || isOfAnotherTopic(group, row.topicId)) return false;
   return placementsOf(row).every((place) => replicaOfPlacement(place) !== group.replicaId);
 }

@@ -1,6 +1,7 @@
 // What the orders of a forced recovery do to the metadata: a group that lost its majority for good goes on from one
 // survivor, under new replica ids. Part of the metadata state, called by member-state.ts; pure and deterministic.
-import type { RecoverGroup } from "./member-commands.ts";
+import type { GroupId } from "../model/ids.ts";
+import type { RecoverGroup, RecoverMetadata } from "./member-commands.ts";
 import {
   badNode,
   placementCandidates,
@@ -8,9 +9,16 @@ import {
   unknownPartition,
   wantedReplicas,
 } from "./member-rules.ts";
-import type { MetadataReply } from "./metadata-reply.ts";
+import { type MetadataReply, refused } from "./metadata-reply.ts";
 import type { Change, MetadataTable } from "./metadata-table.ts";
 import { placementsOf, replicaOfPlacement } from "./topic-table.ts";
+
+/** More than any survivor lacks. Part of the replicated rules: changing them needs a feature level. */
+const GROUP_IDS_SKIPPED = 1_000_000;
+/** Even, as the counter itself. */
+const PRODUCER_IDS_SKIPPED = 1_000_000_000;
+/** Per name; the batch header has room for thirty such recoveries, then a name gets new ids. */
+const PRODUCER_EPOCHS_SKIPPED = 1000;
 
 /**
  * The survivor gets a new id in its place, and as many fresh replicas beside it as nodes are in service, up to what the
@@ -47,10 +55,32 @@ export function recoverGroup(
   return { ok: { changed: true, replicas: replicas.length, index } };
 }
 
-/** Nodes that find another revision than their own when they register give their metadata replica up. */
-export function recoverMetadata(table: MetadataTable, change: Change): MetadataReply {
-  for (const node of [...table.nodes.values()]) {
-    table.putNode(change, { ...node, metadataRevision: change.index });
+/**
+ * Nodes that find another revision than their own when they register give their metadata replica up. The entries that the
+ * survivor lacks have given ids to somebody: none of them is given again.
+ */
+export function recoverMetadata(
+  table: MetadataTable,
+  { revision }: RecoverMetadata,
+  change: Change,
+): MetadataReply {
+  if (revision < change.index) {
+    return refused("INVALID_REQUEST", `revision ${revision} was given already`, {
+      field: "revision",
+    });
   }
-  return { ok: { metadataRevision: change.index } };
+  table.skipTo(change, revision);
+  const { nextGroupId, nextProducerId } = table.meta;
+  table.putMeta(change, {
+    nextGroupId: (nextGroupId + GROUP_IDS_SKIPPED) as GroupId,
+    nextProducerId: nextProducerId + PRODUCER_IDS_SKIPPED,
+  });
+  for (const row of [...table.producers.values()]) {
+    const epochsSkipped = (row.epochsSkipped ?? 0) + PRODUCER_EPOCHS_SKIPPED;
+    table.putProducer(change, { ...row, epochsSkipped });
+  }
+  for (const node of [...table.nodes.values()]) {
+    table.putNode(change, { ...node, metadataRevision: revision });
+  }
+  return { ok: { metadataRevision: revision } };
 }

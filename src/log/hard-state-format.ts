@@ -1,10 +1,10 @@
 // The bytes of the hard-state journal (docs/STORAGE-FORMAT.md), big-endian:
 //   header: u32 magic "FLHJ", u16 version (1), u16 reserved, u32 reserved, u32 CRC-32C over [0, 12)
 //   records: u32 payload bytes, u32 CRC-32C over length and payload, payload
-// Payload by its first byte: 1 opened { u64 incarnation, boot id UTF-8 } · 2 hard state (46 bytes) · 3 closed cleanly ·
+// Payload by its first byte: 1 opened { u64 incarnation, boot id UTF-8 } · 2 hard state (46 bytes, topic id) · 3 closed cleanly ·
 // 4 synced { u32 bytes of the file }. Called by hard-state-journal.ts only.
 import { crc32c } from "../base/crc32c.ts";
-import type { GroupId, ReplicaId } from "../model/ids.ts";
+import type { GroupId, ReplicaId, TopicId } from "../model/ids.ts";
 import { readU64, writeU64 } from "./binary.ts";
 import type { HardStateRecord } from "./ports.ts";
 
@@ -14,7 +14,9 @@ export const HEADER_BYTES = 16;
 export const RECORD_HEADER_BYTES = 8;
 /** Longer ones are damage. */
 const PAYLOAD_BYTES_MAX = 1024;
-export const HARD_STATE_BYTES = 46;
+const HARD_STATE_BYTES = 46;
+/** With the id of its topic, a UUID's text. */
+export const HARD_STATE_BYTES_TYPICAL: number = HARD_STATE_BYTES + 36;
 const SYNCED_END_POSITION = 2;
 const SYNCED_BYTES = 5;
 
@@ -88,9 +90,10 @@ export function decodeOpened(payload: Buffer): { incarnation: number; bootId: st
   return { incarnation: readU64(payload, 1), bootId: payload.toString("utf8", 9) };
 }
 
-/** u8 type, u8 flags, u32 synced end (0: among the first records of the file), u64 group, u64 replica, u64 term, u64 vote, u64 durable commit index. */
+/** u8 type, u8 flags, u32 synced end (0: among the first records of the file), u64 group, u64 replica, u64 term, u64 vote, u64 durable commit index, topic id UTF-8. */
 export function encodeHardState(record: HardStateRecord, syncedEnd: number): Buffer {
-  const bytes = Buffer.alloc(HARD_STATE_BYTES);
+  const topicId = Buffer.from(record.topicId ?? "", "utf8");
+  const bytes = Buffer.alloc(HARD_STATE_BYTES + topicId.length);
   const { recovering, lazy, removed, unrecovered } = record;
   bytes[0] = HARD_STATE;
   bytes[1] =
@@ -104,11 +107,13 @@ export function encodeHardState(record: HardStateRecord, syncedEnd: number): Buf
   writeU64(bytes, record.term, 22);
   writeU64(bytes, record.vote, 30);
   writeU64(bytes, record.durableCommitIndex, 38);
+  topicId.copy(bytes, HARD_STATE_BYTES);
   return bytes;
 }
 
 export function decodeHardState(payload: Buffer): HardStateRecord {
   const flags = payload.readUInt8(1);
+  const topicId = payload.toString("utf8", HARD_STATE_BYTES);
   return {
     groupId: readU64(payload, 6) as GroupId,
     replicaId: readU64(payload, 14) as ReplicaId,
@@ -119,5 +124,6 @@ export function decodeHardState(payload: Buffer): HardStateRecord {
     durableCommitIndex: readU64(payload, 38),
     unrecovered: (flags & UNRECOVERED) !== 0,
     removed: (flags & REMOVED) !== 0,
+    ...(topicId === "" ? {} : { topicId: topicId as TopicId }),
   };
 }

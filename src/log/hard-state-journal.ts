@@ -15,7 +15,7 @@ import {
   encodeRecord,
   encodeSynced,
   HARD_STATE,
-  HARD_STATE_BYTES,
+  HARD_STATE_BYTES_TYPICAL,
   HEADER_BYTES,
   JOURNAL_MAGIC,
   JOURNAL_VERSION,
@@ -188,7 +188,7 @@ class FileJournal implements HardStateJournal {
 
   #isLarge(): boolean {
     const size = this.#file?.size ?? 0;
-    const needed = this.#records.size * (RECORD_HEADER_BYTES + HARD_STATE_BYTES);
+    const needed = this.#records.size * (RECORD_HEADER_BYTES + HARD_STATE_BYTES_TYPICAL);
     return size > COMPACT_BYTES_MIN && size > needed * COMPACT_FACTOR;
   }
 

@@ -130,7 +130,8 @@ class LevelStore implements KeyedStore {
     this.#isClosed = true;
     await this.#queue;
     await this.#database.close();
-    if (this.#failure === undefined) await this.#syncFiles((name) => name !== "LOCK");
+    if (this.#failure !== undefined) throw this.#failure;
+    await this.#syncFiles((name) => name !== "LOCK");
   }
 
   async *#values(

@@ -72,6 +72,9 @@ export class MemoryStore implements KeyedStore {
 
   async close(): Promise<void> {
     await this.#queue;
+    if (!this.#isUsable) return;
+    for (const writes of this.#unsynced) execute(this.#durable, writes);
+    this.#unsynced = [];
     this.#isUsable = false;
   }
 

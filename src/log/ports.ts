@@ -2,7 +2,7 @@
 // hard-state journal, state images. Each port has a real, an in-memory and a fault-injecting implementation,
 // and one conformance suite (test/conformance) that all of them run.
 import type { Frame } from "../model/entry-frame.ts";
-import type { GroupId, ReplicaId } from "../model/ids.ts";
+import type { GroupId, ReplicaId, TopicId } from "../model/ids.ts";
 import type { LogIndex, Offset, Term } from "../model/positions.ts";
 
 /** One open file. Appends and truncations are synchronous and land in the page cache; only sync() waits for the disk. */
@@ -116,6 +116,7 @@ export interface KeyedStore {
   range(prefix: string): AsyncIterable<readonly [string, Buffer]>;
   /** Deletes a prefix with one or more synced batches. */
   removeRange(prefix: string): Promise<void>;
+  /** Makes everything written durable. Idempotent. @throws StorageError when it may not be */
   close(): Promise<void>;
 }
 
@@ -226,6 +227,8 @@ export interface HardStateRecord {
   readonly unrecovered: boolean;
   /** True after the replica was removed on purpose; the record stays so that it is never taken for new. */
   readonly removed: boolean;
+  /** Whose data it holds; undefined: not a topic's (the metadata group). Never changes. */
+  readonly topicId?: TopicId | undefined;
 }
 
 /** Synced journal of hard states of all groups of a node, with CRC per record; a bad record before the tail is fatal. */

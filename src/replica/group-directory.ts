@@ -19,6 +19,11 @@ export interface DirectoryStores {
   readonly logger: Logger;
 }
 
+export interface NewReplica extends Pick<HardStateRecord, "groupId" | "replicaId" | "topicId"> {
+  /** It may acknowledge what is not flushed. */
+  readonly isLazy: boolean;
+}
+
 export function groupDirectory(groupId: GroupId, replicaId: ReplicaId): string {
   return `${GROUPS}/${groupName(groupId, replicaId)}`;
 }
@@ -45,9 +50,7 @@ export function findReplica(
 /** Makes the directory, then the journal record, each durable: a crash in between leaves a replica that never voted. */
 export async function createReplica(
   stores: DirectoryStores,
-  groupId: GroupId,
-  replicaId: ReplicaId,
-  isLazy: boolean,
+  { groupId, isLazy, replicaId, topicId }: NewReplica,
 ): Promise<HardStateRecord> {
   const { disk, flusher } = stores;
   const directory = groupDirectory(groupId, replicaId);
@@ -65,6 +68,7 @@ export async function createReplica(
     durableCommitIndex: 0,
     unrecovered: false,
     removed: false,
+    topicId,
   };
   await flusher.saveDurably(record);
   return record;

@@ -10,7 +10,7 @@ import type {
 } from "../log/ports.ts";
 import { StorageError } from "../log/ports.ts";
 import { BrokerError } from "../model/errors.ts";
-import type { GroupId, ReplicaId } from "../model/ids.ts";
+import type { GroupId, ReplicaId, TopicId } from "../model/ids.ts";
 import type { Membership } from "../raft/messages.ts";
 import {
   createReplica,
@@ -30,6 +30,8 @@ import { type Succession, succeed } from "./succession.ts";
 export interface GroupOptions {
   readonly groupId: GroupId;
   readonly replicaId: ReplicaId;
+  /** Journalled with a new replica; undefined: it is no topic's. */
+  readonly topicId?: TopicId;
   /** Configuration at index 0; what the log or an image says later replaces it. Equal on all first members. */
   readonly initialMembership: Membership;
   readonly stateMachine: StateMachine;
@@ -64,8 +66,7 @@ export class GroupOpener {
 
   /** @throws BrokerError STALE_REPLICA | LOG_CORRUPT; StorageError of other kinds than "corrupt" */
   async open(options: GroupOptions): Promise<ReplicaStart> {
-    const { groupId, replicaId, flush } = options;
-    const record = await this.#prepare(groupId, replicaId, flush === "async");
+    const record = await this.#prepare(options);
     const log = await this.#openLog(record);
     try {
       return await this.#recover(options, log, record);
@@ -101,16 +102,13 @@ export class GroupOpener {
   }
 
   /** The journal's record: found, made for a new replica, or marked lazy before anything unflushed is acknowledged. */
-  async #prepare(
-    groupId: GroupId,
-    replicaId: ReplicaId,
-    isLazy: boolean,
-  ): Promise<HardStateRecord> {
+  async #prepare({ flush, groupId, replicaId, topicId }: GroupOptions): Promise<HardStateRecord> {
+    const isLazy = flush === "async";
     const found = findReplica(this.#stores, groupId, replicaId);
     if (found === undefined) {
       const older = this.#deps.journal.get(groupId);
       if (older !== undefined) await this.discard(older);
-      return createReplica(this.#stores, groupId, replicaId, isLazy);
+      return createReplica(this.#stores, { groupId, replicaId, topicId, isLazy });
     }
     if (!isLazy || found.lazy) return found;
     const record = { ...found, lazy: true };

@@ -59,7 +59,7 @@ export async function succeed(stores: SuccessionStores, succession: Succession):
     log.close();
   }
   await renameReplica(stores, groupId, from, to);
-  const { lazy } = record;
+  const { lazy, topicId } = record;
   await flusher.saveDurably({
     groupId,
     replicaId: to,
@@ -70,6 +70,7 @@ export async function succeed(stores: SuccessionStores, succession: Succession):
     durableCommitIndex: 0,
     unrecovered: false,
     removed: false,
+    topicId,
   });
   await keyed.removeRange(groupPrefix(groupId, from));
   logger.warn({ groupId, from, to, term }, "a surviving replica was made the whole group");

@@ -42,6 +42,25 @@ describe("metadata log of a stopped broker", () => {
     expect([log.firstIndex, log.lastIndex]).toEqual([1, 12]);
   });
 
+  it("repaired once: looked at as any other, the originals that were kept are no part of it", async () => {
+    const disk = await scene();
+    disk.makeDirectory(`${DIRECTORY}/damaged`);
+    disk.open(`${DIRECTORY}/damaged/1-${"0".repeat(19)}1.seg`, { create: true }).close();
+    disk.open(`${DIRECTORY}/first.tmp`, { create: true }).close();
+    const log = await openCopyOfLog(disk, DIRECTORY, AFTER_POWER_LOSS);
+    expect([log.firstIndex, log.lastIndex]).toEqual([1, 12]);
+  });
+
+  it("damage that was noticed before: is refused without looking for it", async () => {
+    const disk = await scene();
+    flipFirstEntry(disk);
+    await expect(openMetadataLog(disk, DIRECTORY, AFTER_POWER_LOSS)).rejects.toThrow();
+    expect(disk.list(DIRECTORY).filter((name) => name.endsWith(".damaged"))).toHaveLength(1);
+    await expect(openCopyOfLog(disk, DIRECTORY, AFTER_POWER_LOSS)).rejects.toMatchObject({
+      kind: "corrupt",
+    });
+  });
+
   it("damaged: is refused, and not a byte of the directory changes", async () => {
     const disk = await scene();
     flipFirstEntry(disk);

@@ -374,17 +374,6 @@ describe("forced recovery", () => {
   });
 });
 
-describe("forced recovery of the metadata group", () => {
-  test("no former metadata replica of any node is wanted again; a node learns it when it registers", () => {
-    const subject = withTopic(4);
-    subject.apply({ type: "recover-metadata", nodeId: node(1) });
-    const { index } = subject;
-    for (const row of subject.view.image.nodes.values()) expect(row.metadataRevision).toBe(index);
-    const reply = subject.apply(registration(2, { incarnation: 2 }));
-    expect(reply.ok?.["metadataRevision"]).toBe(index);
-  });
-});
-
 describe("voters of the metadata group", () => {
   test("five need five nodes in service", () => {
     const subject = withTopic(5);

@@ -36,7 +36,7 @@ const ALL: readonly MetadataCommand[] = [
   { type: "move-replica", groupId: group(7), from: node(1), to: node(4) },
   { type: "move-replica", groupId: group(7), from: 0, to: node(4) },
   { type: "recover-group", groupId: group(7), nodeId: node(1), replicaId: id(1, 9) },
-  { type: "recover-metadata", nodeId: node(1) },
+  { type: "recover-metadata", nodeId: node(1), revision: 2_000_000_009 },
   { type: "cancel-move", groupId: group(7) },
   { type: "finish-move", groupId: group(7), changeIndex: 12 },
   { type: "decommission-node", nodeId: node(3), successor: 0, mustBeFenced: false },

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { OPEN_RETRY_MS } from "../../src/cluster/open-retries.ts";
 import type { LocalGroup, LocalGroups, PartitionAssignment } from "../../src/cluster/ports.ts";
 import { ReplicaReconciler } from "../../src/cluster/replica-reconciler.ts";
+import { recoveredRevision } from "../../src/cluster/revisions.ts";
 import { type GroupId, type ReplicaId, replicaIdOf, type TopicId } from "../../src/model/ids.ts";
 import { VirtualClock } from "../support/virtual-clock.ts";
 import { creation, node, OneReplicaGroup, registration, silentLog, topicId } from "./support.ts";
@@ -135,6 +136,37 @@ describe("replica reconciler", () => {
     await clock.run(10);
     expect(groups.calls).toEqual([]);
     expect([...reconciler.orphans]).toEqual([1]);
+    await reconciler.close();
+  });
+
+  test("another topic's replica under the same ids: neither opened nor removed", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    await group.controller.propose(creation("orders", 1, 3));
+    const { version } = group.view.image;
+    groups.held.set(1 as GroupId, held(1, "id-of-lost", version));
+    reconciler.start();
+    await clock.run(10);
+    expect(groups.calls).toEqual([]);
+    expect([...reconciler.orphans]).toEqual([1]);
+    await reconciler.close();
+  });
+
+  test("metadata that lost entries: what those placed is kept, what ended before them or after is removed", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    await group.controller.propose(creation("orders", 3, 3));
+    const { version } = group.view.image;
+    const revision = recoveredRevision(version, replicaIdOf(node(1), 0));
+    await group.controller.propose({ type: "recover-metadata", nodeId: node(1), revision });
+    groups.held.set(1 as GroupId, held(1, "id-of-orders", version - 1));
+    groups.held.set(2 as GroupId, held(2, "id-of-orders", version + 1));
+    groups.held.set(3 as GroupId, held(3, "id-of-orders", revision));
+    reconciler.start();
+    await clock.run(10);
+    expect(groups.calls.filter((call) => call.startsWith("remove"))).toEqual([
+      "remove 1",
+      "remove 3",
+    ]);
+    expect([...reconciler.orphans]).toEqual([2]);
     await reconciler.close();
   });
 

@@ -1,6 +1,8 @@
 // Two of three brokers are lost for good, and with them the majority of everything: first the metadata, then the partitions
-// go on from the survivor; one of the lost comes back and begins anew, a new node takes the other's place.
-import { rmSync } from "node:fs";
+// go on from the survivor; one of the lost comes back and begins anew, a new node takes the other's place. The survivor lacks
+// the newest entries of the metadata: what those gave is not given again.
+import { readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { type Admin, type Client, createClient } from "../../src/client/index.ts";
 import { waitUntil } from "../chaos/waiting.ts";
@@ -8,6 +10,9 @@ import { LocalCluster } from "../support/local-cluster.ts";
 
 const TOPIC = "t";
 const PARTITIONS = 2;
+/** Created while the survivor was down, and after everything was lost. */
+const LOST = { name: "lost", partitions: 1 };
+const NEXT = { name: "next", partitions: 1, replicationFactor: 1 };
 const YES = "--yes-i-accept-data-loss";
 
 let cluster: LocalCluster;
@@ -32,6 +37,12 @@ async function refusal(...words: readonly string[]): Promise<string> {
 function admin(): Admin {
   if (client === undefined) throw new Error("no client");
   return client.admin();
+}
+
+/** Partition groups in the directory of a node, by number. */
+function groupsOf(nodeId: number): ReadonlySet<number> {
+  const names = readdirSync(join(cluster.node(nodeId).dataDir, "groups"));
+  return new Set(names.map((name) => Number(name.split("-")[0])));
 }
 
 async function send(name: string): Promise<readonly string[]> {
@@ -68,9 +79,12 @@ test("majority of everything lost: metadata and partitions go on from the surviv
   cluster.start(1);
   await cluster.waitHealthy(1);
 
+  await cluster.kill(1);
+  await admin().createTopic(LOST);
+  const lostGroup = PARTITIONS + 1;
+  await waitUntil("node 3 holds the new topic", 10_000, () => groupsOf(3).has(lostGroup));
   await Promise.all([cluster.kill(2), cluster.kill(3)]);
   rmSync(cluster.node(2).dataDir, { recursive: true });
-  await cluster.kill(1);
   expect(await refusal("unsafe-recover", "metadata", "--from", "1")).toContain("ended with 64");
   await flotilla(...recover);
   cluster.start(1);
@@ -84,6 +98,7 @@ test("majority of everything lost: metadata and partitions go on from the surviv
   );
   const alone = await send("alone");
   expect(await readAll()).toEqual([...before, ...alone].sort());
+  await admin().createTopic(NEXT);
 
   // Node 3 comes back with all it had: it gives its copy of the metadata up, and follows from its next start on.
   cluster.start(3);
@@ -93,6 +108,9 @@ test("majority of everything lost: metadata and partitions go on from the surviv
   await cluster.addNode(4);
   cluster.start(3);
   await Promise.all([cluster.waitHealthy(3), cluster.waitHealthy(4)]);
+  expect(groupsOf(3)).toContain(lostGroup);
+  expect(groupsOf(1)).not.toContain(lostGroup);
+  await admin().deleteTopic(NEXT.name);
   await flotilla("node", "decommission", "2", "--watch");
   await cluster.forgetNode(2);
   await flotilla("cluster", "rebalance", "--execute", "--watch");
@@ -100,6 +118,7 @@ test("majority of everything lost: metadata and partitions go on from the surviv
     const { nodes } = await admin().describeCluster();
     return nodes.length === 3 && nodes.every((node) => node.metadataVoter);
   });
+  expect(groupsOf(3)).toContain(lostGroup);
   const { nodes } = await client.admin().describeCluster();
   expect(nodes.map((node) => [node.nodeId, node.replicas])).toEqual([
     [1, PARTITIONS],

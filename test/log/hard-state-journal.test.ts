@@ -10,7 +10,7 @@ import {
   StorageError,
 } from "../../src/log/ports.ts";
 import { openRealDisk } from "../../src/log/real-disk.ts";
-import type { GroupId, ReplicaId } from "../../src/model/ids.ts";
+import type { GroupId, ReplicaId, TopicId } from "../../src/model/ids.ts";
 import { temporaryDirectory } from "./temporary.ts";
 
 const PATH = "hard-state.journal";
@@ -69,6 +69,7 @@ describe("hard-state journal", () => {
       lazy: true,
       durableCommitIndex: 2 ** 40,
       removed: true,
+      topicId: "5f0c9f1e-6d8b-4b4e-9a55-0f6d1c2b3a49" as TopicId,
     });
     journal.save(record(3, 8));
     journal.save(full);

@@ -48,6 +48,14 @@ describe("level store", () => {
     remove();
   });
 
+  it("close: fails when a write failed before, because not everything written is durable", async () => {
+    const { path, remove } = temporaryDirectory();
+    const store = await openLevelStore(path);
+    remove();
+    expect(await kindOf(() => store.batch([one], { sync: true }))).toBe("io");
+    expect(await kindOf(() => store.close())).toBe("io");
+  });
+
   it("open: discard empties the store", async () => {
     const { path, remove } = temporaryDirectory();
     const first = await openLevelStore(path);

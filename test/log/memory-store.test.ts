@@ -30,6 +30,12 @@ async function written(): Promise<MemoryStore> {
 }
 
 describe("memory store: crash", () => {
+  it("power cut after it was closed: loses nothing", async () => {
+    const store = await written();
+    await store.close();
+    expect(await keysOf(store.crash({ ...seededRandom(1), integer: () => 0 }))).toBe("abcde");
+  });
+
   it("power cut: loses any suffix of unsynced batches, each whole", async () => {
     const outcomes = new Set<string>();
     for (let seed = 1; seed <= 60; seed += 1) {

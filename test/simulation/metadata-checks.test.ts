@@ -22,6 +22,7 @@ function imageAt(version: number, ...rows: readonly NodeRow[]): MetadataImage {
   const parts = {
     version,
     nextGroupId,
+    skips: [],
     featureLevel: 1,
     metadataVoters: 3,
     nodes,

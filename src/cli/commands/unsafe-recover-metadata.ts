@@ -1,5 +1,7 @@
 // `flotilla unsafe-recover metadata`: the metadata group itself has lost its majority for good, so nobody can decide
 // anything. Works on the data directory of a stopped broker of this machine; see broker/metadata-recovery.ts.
+import { lostVoters, quorumAnswers, votingNodes } from "../../broker/metadata-quorum.ts";
+import type { MetadataReplicaView } from "../../broker/metadata-recovery.ts";
 import { formatHostPort, type NodeConfig } from "../../config/cluster-config.ts";
 import { type Context, configPath } from "../context.ts";
 import { EXIT } from "../exit-codes.ts";
@@ -10,15 +12,6 @@ import type { RecoverOptions } from "./unsafe-recover.ts";
 
 /** A broker that lives answers within this time. */
 const ASK_TIMEOUT = "3s";
-
-/** What the command needs to know of the directory; broker/metadata-recovery.ts has it. */
-export interface MetadataView {
-  readonly nodeId: number;
-  readonly clusterId: string;
-  readonly lastIndex: number;
-  readonly lastTerm: number;
-  readonly voters: readonly number[];
-}
 
 export async function unsafeRecoverMetadata(
   options: RecoverOptions,
@@ -85,7 +78,7 @@ async function answering(
   return answers.flat();
 }
 
-function refuseQuorum(view: MetadataView, alive: readonly Answering[]): void {
+export function refuseQuorum(view: MetadataReplicaView, alive: readonly Answering[]): void {
   const led = alive.find(
     (answer) => answer.controllerId !== 0 && answer.controllerId !== view.nodeId,
   );
@@ -96,23 +89,30 @@ function refuseQuorum(view: MetadataView, alive: readonly Answering[]): void {
       `nothing needs to be forced; start node ${view.nodeId} with: flotilla cluster restart ${view.nodeId}`,
     );
   }
-  const voting = view.voters.filter(
-    (voter) => voter === view.nodeId || alive.some(({ nodeId }) => nodeId === voter),
-  );
-  if (voting.length * 2 <= view.voters.length) return;
+  if (view.isBegun || !quorumAnswers(view, nodesOf(alive))) return;
+  const left = [view.nodeId, ...nodesOf(alive)].sort((a, b) => a - b).join(", ");
   throw new CliError(
     EXIT.FAILED,
-    `node ${voting.join(", ")} are a majority of the voters ${view.voters.join(", ")}`,
+    `with node ${left} a majority of the voters ${votingNodes(view).join(", ")} is left`,
     `nothing needs to be forced; start node ${view.nodeId} with: flotilla cluster restart ${view.nodeId}`,
   );
 }
 
+function nodesOf(alive: readonly Answering[]): readonly number[] {
+  return alive.map(({ nodeId }) => nodeId);
+}
+
 /** What is known, and what nobody can know. */
-export function lossText(view: MetadataView, alive: readonly Answering[]): readonly string[] {
-  const { clusterId, lastIndex, lastTerm, nodeId, voters } = view;
-  const gone = voters.filter(
-    (voter) => voter !== nodeId && !alive.some((answer) => answer.nodeId === voter),
-  );
+export function lossText(
+  view: MetadataReplicaView,
+  alive: readonly Answering[],
+): readonly string[] {
+  const { clusterId, isBegun, lastIndex, lastTerm, nodeId } = view;
+  if (isBegun) {
+    return [`Going on from node ${nodeId} was begun before and interrupted; it would be finished.`];
+  }
+  const gone = lostVoters(view, nodesOf(alive));
+  const voters = votingNodes(view);
   return [
     `The metadata of cluster ${clusterId} would go on from node ${nodeId}, whose copy ends at index ${lastIndex}, term ${lastTerm}. Voters by its log: ${voters.join(", ")}.`,
     `Lost: whatever only node ${gone.join(", ")} had. Topics, settings and placements changed after index ${lastIndex} may have been acknowledged; whether there were any, nobody can know any more.`,
@@ -126,7 +126,7 @@ function nextSteps(nodeId: number): string {
 }
 
 async function confirm(
-  view: MetadataView,
+  view: MetadataReplicaView,
   options: RecoverOptions,
   context: Context,
 ): Promise<void> {

@@ -1,0 +1,24 @@
+// How a data directory is given back, by the broker and by tools that worked on it: the keyed store is whole before the
+// journal says that the run ended cleanly. The next start trusts the store for that word alone (wiring.ts), also when power
+// is lost in between. The lock of the directory goes with the keyed store: a broker that starts in between writes a journal of
+// its own, and what is appended to this one is not seen any more.
+import type { HardStateJournal, KeyedStore } from "../log/ports.ts";
+
+export interface ClosingStores {
+  readonly keyed: KeyedStore;
+  readonly journal: HardStateJournal;
+}
+
+/** @throws what the stores throw; the run does not count as clean then */
+export async function closeStores(
+  { journal, keyed }: ClosingStores,
+  options: { readonly clean: boolean },
+): Promise<void> {
+  try {
+    await keyed.close();
+  } catch (error) {
+    await journal.close({ clean: false });
+    throw error;
+  }
+  await journal.close(options);
+}
