@@ -24,7 +24,7 @@ describe("simulation", () => {
     timeout: 120_000,
   }, async () => {
     for (const [seed, kind] of [
-      [47, "consumer zombie"],
+      [5, "consumer zombie"],
       [20, "dead letter kill"],
     ] as const) {
       const kinds = ["consumer zombie", "dead letter kill"] as const;
