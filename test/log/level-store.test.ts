@@ -116,7 +116,7 @@ describe("level store", () => {
     expect(await kindOf(() => store.removeRange("k"))).toBe("io");
     expect(await kindOf(() => store.get("k0"))).toBe("io");
     expect(await kindOf(() => store.batch([one], { sync: false }))).toBe("io");
-    await store.close();
+    expect(await kindOf(() => store.close())).toBe("io");
     remove();
   });
 
