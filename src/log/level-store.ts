@@ -6,11 +6,12 @@
 // ones, are there: a hole, not a lost tail. Hence: after a synced batch the older log files are synced, too; after a clean
 // close all files are; and when the page cache may have been lost otherwise, the store is not to be trusted and is opened
 // with `discard` (image + log make it again). Effects and the applied position ride in one batch, which is atomic.
-import { type FileHandle, open, readdir, rm } from "node:fs/promises";
+import { type FileHandle, open, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { ClassicLevel } from "classic-level";
 import { type Clock, systemClock } from "../base/clock.ts";
 import { crc32c } from "../base/crc32c.ts";
+import { isWholeLevelLog } from "./level-log-check.ts";
 import { type KeyedStore, type KeyedWrite, StorageError } from "./ports.ts";
 
 const CRC_BYTES = 4;
@@ -33,15 +34,18 @@ type Database = ClassicLevel<Buffer, Buffer>;
 
 /**
  * @param location directory of the store alone; made when it does not exist
- * @throws StorageError "locked" when a process has it open; "corrupt" when LevelDB cannot read it (discard it then); "io"
+ * @throws StorageError "locked" when a process has it open; "corrupt" when LevelDB cannot read it, or passes over
+ * damage in it (discard it then); "io"
  */
 export async function openLevelStore(
   location: string,
   options: LevelStoreOptions = {},
 ): Promise<KeyedStore> {
   const clock = options.clock ?? systemClock;
-  if (options.discard !== true)
+  if (options.discard !== true) {
+    await checkLogs(location);
     return new LevelStore(location, await openDatabase(location), clock);
+  }
   try {
     await (await openDatabase(location)).close();
   } catch (error) {
@@ -50,6 +54,29 @@ export async function openLevelStore(
   }
   await rm(location, { recursive: true, force: true });
   return new LevelStore(location, await openDatabase(location), clock);
+}
+
+/** Whoever has the store open only appends to them: nothing is wrong with what is found then, or it is still being written. */
+async function checkLogs(location: string): Promise<void> {
+  const names = await unlessMissing(readdir(location));
+  for (const name of names?.filter((one) => one.endsWith(".log")) ?? []) {
+    const path = join(location, name);
+    const bytes = await unlessMissing(readFile(path));
+    if (bytes === undefined || isWholeLevelLog(bytes)) continue;
+    throw new StorageError("corrupt", path, "a record of LevelDB's log is damaged or cut off");
+  }
+}
+
+async function unlessMissing<T>(reading: Promise<T>): Promise<T | undefined> {
+  try {
+    return await reading;
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === "ENOENT") return undefined;
+    // As in openingError: a file that the medium does not give back is as bad as a wrong one.
+    const kind = code === "EIO" ? "corrupt" : "io";
+    throw new StorageError(kind, "", messageOf(error), { cause: error });
+  }
 }
 
 async function openDatabase(location: string): Promise<Database> {

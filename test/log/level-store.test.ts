@@ -120,6 +120,25 @@ describe("level store", () => {
     remove();
   });
 
+  it("a flipped bit in LevelDB's own log, or a log that is cut off: corrupt, and discard makes it usable", async () => {
+    const { path, remove } = temporaryDirectory();
+    const store = await openLevelStore(path);
+    for (const key of ["a", "b", "c"]) await store.batch([{ ...one, key }], { sync: true });
+    await store.close();
+    const log = join(path, readdirSync(path).find((name) => name.endsWith(".log")) ?? "");
+    const bytes = readFileSync(log);
+    const flipped = Buffer.from(bytes);
+    flipped.writeUInt8(flipped.readUInt8(10) ^ 1, 10);
+    for (const damaged of [flipped, bytes.subarray(0, bytes.length - 1)]) {
+      writeFileSync(log, damaged);
+      expect(await kindOf(() => openLevelStore(path))).toBe("corrupt");
+    }
+    const empty = await openLevelStore(path, { discard: true });
+    expect(await empty.get("a")).toBeUndefined();
+    await empty.close();
+    remove();
+  });
+
   it("removeRange: a key that is damaged goes, too", async () => {
     const { path, remove } = temporaryDirectory();
     const raw = new ClassicLevel<Buffer, Buffer>(path, { keyEncoding: "buffer" });
