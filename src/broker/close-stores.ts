@@ -14,11 +14,10 @@ export async function closeStores(
   { journal, keyed }: ClosingStores,
   options: { readonly clean: boolean },
 ): Promise<void> {
-  try {
-    await keyed.close();
-  } catch (error) {
-    await journal.close({ clean: false });
-    throw error;
-  }
-  await journal.close(options);
+  // What is under way may be a new file, and must not be renamed over the next broker's.
+  const [synced] = await Promise.allSettled([journal.sync()]);
+  const [closed] = await Promise.allSettled([keyed.close()]);
+  const failed = [synced, closed].find((result) => result.status === "rejected");
+  await journal.close(failed === undefined ? options : { clean: false });
+  if (failed !== undefined) throw failed.reason;
 }

@@ -37,6 +37,12 @@ export interface ReconcilePlan {
   readonly orphans: readonly LocalGroup[];
 }
 
+/** This node, in its present directory. */
+interface Self {
+  readonly nodeId: NodeId;
+  readonly directoryId: string;
+}
+
 /** Changes whenever an open replica must be told something new. */
 export function revisionOf(assignment: PartitionAssignment, image: MetadataImage): number {
   return image.topics.get(assignment.topicId)?.changedIndex ?? 0;
@@ -50,7 +56,7 @@ export function revisionOf(assignment: PartitionAssignment, image: MetadataImage
  */
 export function planReconciliation(
   image: MetadataImage,
-  self: { readonly nodeId: NodeId; readonly directoryId: string },
+  self: Self,
   local: readonly LocalGroup[],
   opened: ReadonlyMap<GroupId, number>,
 ): ReconcilePlan {
@@ -83,7 +89,7 @@ export function planReconciliation(
   const orphans: LocalGroup[] = [];
   for (const group of local) {
     if (wanted.has(group.groupId)) continue;
-    if (isDeleted(image, group) || isEnded(image, group)) remove.push(group.groupId);
+    if (isDeleted(image, group) || isEnded(image, self, group)) remove.push(group.groupId);
     else orphans.push(group);
   }
   return { open, update, succeed, remove, orphans };
@@ -102,7 +108,7 @@ function isSurvivor({ recovery }: PartitionRow, { replicaId }: PartitionAssignme
 function assignmentOf(
   image: MetadataImage,
   row: PartitionRow,
-  self: { readonly nodeId: NodeId; readonly directoryId: string },
+  self: Self,
 ): PartitionAssignment | undefined {
   const own = placementsOf(row).find(
     (replica) => replica.nodeId === self.nodeId && replica.directoryId === self.directoryId,
@@ -140,13 +146,18 @@ function isOfAnotherTopic(group: LocalGroup, topicId: TopicId): boolean {
 /**
  * The replica's placement was ended by a committed command: the partition's row is there, it is of a time after the
  * replica was placed, and it names the replica neither as wanted nor as leaving. The group itself has let go of it
- * before (finish-move). What an entry placed that the metadata lost was not ended by anybody, whatever the row says.
+ * before (finish-move). What an entry placed that the metadata lost was not ended by anybody, whatever the row says, until
+ * another replica is placed here after that: it could not be opened beside it.
  */
-function isEnded(image: MetadataImage, group: LocalGroup): boolean {
+function isEnded(image: MetadataImage, self: Self, group: LocalGroup): boolean {
   const row = image.partitions.get(group.groupId);
   const revision = revisionOfReplica(group.replicaId);
   // A copy that is behind may not know of the placement yet.
   if (row === undefined || revision > image.version) return false;
-  if (isSkipped(revision, image.skips) || isOfAnotherTopic(group, row.topicId)) return false;
+  if (isOfAnotherTopic(group, row.topicId)) return false;
+  if (isSkipped(revision, image.skips)) {
+    const placed = assignmentOf(image, row, self);
+    return placed !== undefined && revisionOfReplica(placed.replicaId) > revision;
+  }
   return placementsOf(row).every((place) => replicaOfPlacement(place) !== group.replicaId);
 }

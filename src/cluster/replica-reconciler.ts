@@ -129,6 +129,8 @@ export class ReplicaReconciler {
   async #open({ assignment, from }: Opening, image: MetadataImage): Promise<void> {
     const { clock, groups, log } = this.#options;
     const { groupId } = assignment;
+    // A succession shuts the former self, whatever comes of it.
+    this.#opened.delete(groupId);
     try {
       if (from === undefined) await groups.open(assignment);
       else await groups.succeed(assignment, from);

@@ -26,6 +26,7 @@ class FakeGroups implements LocalGroups {
     const { groupId, replicaId, topicId: topic } = assignment;
     await this.#note(`succeed ${groupId} ${from}`);
     this.held.set(groupId, { groupId, replicaId, topicId: topic });
+    if (this.broken.has(groupId)) throw new Error("succeeded, and could not be opened");
   }
   async remove(groupId: GroupId): Promise<void> {
     await this.#note(`remove ${groupId}`);
@@ -170,6 +171,34 @@ describe("replica reconciler", () => {
     await reconciler.close();
   });
 
+  test("what lost metadata placed gives way to a replica that is placed there anew", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    const groupId = 1 as GroupId;
+    await group.controller.propose(registration(4, { founder: false }));
+    await group.controller.propose(creation("orders", 1, 3));
+    const { view } = group;
+    const move = { type: "move-replica", groupId } as const;
+    const places = () => view.image.partitions.get(groupId)?.replicas ?? [];
+    if (places().some((place) => place.nodeId === 1)) {
+      const free = [2, 3, 4].find((id) => places().every((place) => place.nodeId !== id)) ?? 0;
+      await group.controller.propose({ ...move, from: node(1), to: node(free) });
+      const changeIndex = view.image.partitions.get(groupId)?.change?.index ?? 0;
+      await group.controller.propose({ type: "finish-move", groupId, changeIndex });
+    }
+    const { version } = view.image;
+    groups.held.set(groupId, held(1, "id-of-orders", version + 1));
+    const revision = recoveredRevision(version, replicaIdOf(node(1), 0));
+    await group.controller.propose({ type: "recover-metadata", nodeId: node(1), revision });
+    reconciler.start();
+    await clock.run(10);
+    expect(groups.calls).toEqual([]);
+    const from = places()[0]?.nodeId ?? node(0);
+    await group.controller.propose({ ...move, from, to: node(1) });
+    await clock.run(10);
+    expect(groups.calls).toEqual(["remove 1", "open 1"]);
+    await reconciler.close();
+  });
+
   test("moved away: kept while it may be a member, removed when the change is finished", async () => {
     const { clock, group, groups, reconciler } = await setUp();
     await group.controller.propose(registration(4, { founder: false }));
@@ -236,6 +265,22 @@ describe("replica reconciler", () => {
     reconciler.start();
     await clock.run(10);
     expect(groups.calls).toEqual(["remove 1", "open 1"]);
+    await reconciler.close();
+  });
+
+  test("majority lost: a survivor that got its new id and could not be opened is opened later", async () => {
+    const { clock, group, groups, reconciler } = await setUp();
+    await group.controller.propose(creation("orders", 1, 3));
+    const groupId = 1 as GroupId;
+    const replicaId = replicaIdOf(node(1), group.view.image.version);
+    reconciler.start();
+    await clock.run(10);
+    groups.broken.add(groupId);
+    await group.controller.propose({ type: "recover-group", groupId, nodeId: node(1), replicaId });
+    await clock.run(10);
+    groups.broken.delete(groupId);
+    await clock.run(OPEN_RETRY_MS.last);
+    expect(groups.calls).toEqual(["open 1", `succeed 1 ${replicaId}`, "open 1"]);
     await reconciler.close();
   });
 
