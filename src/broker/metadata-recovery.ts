@@ -76,10 +76,11 @@ export class MetadataRecovery {
    * the metadata are damaged: another node's replica has to be taken)
    */
   static async open(dataDir: string): Promise<MetadataRecovery> {
-    const disk = new MarkingDisk(openRealDisk(dataDir));
-    readNodeFile(disk);
-    requireSoundStorage(disk);
-    const keyed = await openKeyedStore(disk, dataDir);
+    const files = openRealDisk(dataDir);
+    readNodeFile(files);
+    requireSoundStorage(files);
+    const keyed = await openKeyedStore(files, dataDir);
+    const disk = new MarkingDisk(files);
     try {
       const journal = await openHardStateJournal(disk, { bootId: bootId(), mustExist: true });
       return new MetadataRecovery(disk, keyed, journal, await look(disk, journal));

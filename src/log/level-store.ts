@@ -56,14 +56,29 @@ export async function openLevelStore(
   return new LevelStore(location, await openDatabase(location), clock);
 }
 
-/** Whoever has the store open only appends to them: nothing is wrong with what is found then, or it is still being written. */
+/** Before LevelDB takes its logs in and removes them. */
 async function checkLogs(location: string): Promise<void> {
   const names = await unlessMissing(readdir(location));
   for (const name of names?.filter((one) => one.endsWith(".log")) ?? []) {
     const path = join(location, name);
     const bytes = await unlessMissing(readFile(path));
     if (bytes === undefined || isWholeLevelLog(bytes)) continue;
+    // While somebody has the store open it may just be in the middle of a record.
+    await requireUnlocked(location);
     throw new StorageError("corrupt", path, "a record of LevelDB's log is damaged or cut off");
+  }
+}
+
+/** @throws StorageError "locked" */
+async function requireUnlocked(location: string): Promise<void> {
+  // LevelDB looks for a store that exists when it has the lock, and before it touches anything.
+  const probe = new ClassicLevel(location, { errorIfExists: true, createIfMissing: false });
+  try {
+    await probe.open();
+    await probe.close();
+  } catch (error) {
+    const found = openingError(location, error);
+    if (found.kind === "locked") throw found;
   }
 }
 

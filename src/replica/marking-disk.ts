@@ -1,19 +1,23 @@
 // A disk that leaves the mark of storage-failure.ts whenever a sync fails, whoever asked for it: after any failed fsync the
-// kernel may call lost pages clean, so no later sync of this directory proves anything. A file under a temporary name that
-// found no room is no such case: nothing relies on it yet, and nothing will. Put around the real disk by the broker;
+// kernel may call lost pages clean, so no later sync of this directory proves anything. A file that found no room while it has a
+// temporary name is no such case: nothing relies on it yet, and nothing will. Put around the real disk by the broker;
 // everything else passes through.
 import { type Disk, type DiskFile, StorageError } from "../log/ports.ts";
 import { markStorageFailed } from "./storage-failure.ts";
 
 export class MarkingDisk implements Disk {
   readonly #disk: Disk;
+  /** Open files by their temporary names. */
+  readonly #temporary = new Map<string, MarkingFile>();
 
   constructor(disk: Disk) {
     this.#disk = disk;
   }
 
   open(path: string, options: { readonly create: boolean }): DiskFile {
-    return new MarkingFile(this.#disk.open(path, options), this.#disk);
+    const file = new MarkingFile(this.#disk.open(path, options), this.#disk, this.#temporary);
+    if (path.endsWith(".tmp")) this.#temporary.set(path, file);
+    return file;
   }
 
   async syncDirectory(directory: string): Promise<void> {
@@ -31,6 +35,7 @@ export class MarkingDisk implements Disk {
   }
   rename(from: string, to: string): void {
     this.#disk.rename(from, to);
+    this.#temporary.delete(from);
   }
   remove(path: string): void {
     this.#disk.remove(path);
@@ -46,10 +51,12 @@ export class MarkingDisk implements Disk {
 class MarkingFile implements DiskFile {
   readonly #file: DiskFile;
   readonly #disk: Disk;
+  readonly #temporary: Map<string, MarkingFile>;
 
-  constructor(file: DiskFile, disk: Disk) {
+  constructor(file: DiskFile, disk: Disk, temporary: Map<string, MarkingFile>) {
     this.#file = file;
     this.#disk = disk;
+    this.#temporary = temporary;
   }
 
   get path(): string {
@@ -60,8 +67,7 @@ class MarkingFile implements DiskFile {
   }
 
   sync(): Promise<void> {
-    const isTemporary = this.path.endsWith(".tmp");
-    const isFatal = isTemporary ? isAboutMoreThanRoom : isAboutTheDisk;
+    const isFatal = this.#isTemporary ? isAboutMoreThanRoom : isAboutTheDisk;
     return marking(this.#disk, this.#file.sync(), isFatal);
   }
 
@@ -78,7 +84,12 @@ class MarkingFile implements DiskFile {
     this.#file.truncate(size);
   }
   close(): void {
+    if (this.#isTemporary) this.#temporary.delete(this.path);
     this.#file.close();
+  }
+
+  get #isTemporary(): boolean {
+    return this.#temporary.get(this.path) === this;
   }
 }
 

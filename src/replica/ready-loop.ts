@@ -205,11 +205,13 @@ export class ReadyLoop {
 
   /** Leader and term may have changed before the read and during it. */
   async #sendFromLog(catchUp: CatchUp): Promise<void> {
-    const { core, log, replicaId, transport } = this.#context;
+    const { core, groupId, log, replicaId, transport } = this.#context;
     const { to, term, prevIndex, prevTerm, commitIndex, durableCommitIndex } = catchUp;
     const isCurrent = (): boolean =>
       this.#context.isLive() && core.role === "leader" && core.term === term;
-    if (!isCurrent() || !transport.hasRoom(nodeOfReplica(to))) return;
+    if (!isCurrent()) return;
+    // The metadata's few entries go whatever the others send.
+    if (groupId !== METADATA_GROUP && !transport.hasRoom(nodeOfReplica(to))) return;
     let frames: readonly Frame[] | undefined;
     try {
       frames = await unlessDamaged(this.#context, () =>

@@ -131,8 +131,8 @@ function isHalfInstalled(found: FoundImage, stored: AppliedRecord, log: GroupLog
 }
 
 /** The log holds all that comes after the image. */
-function reaches({ image, record }: FoundImage, log: GroupLog): boolean {
-  return record.isInstalled || image.index + 1 >= log.firstIndex;
+function reaches({ image }: FoundImage, log: GroupLog): boolean {
+  return image.index + 1 >= log.firstIndex;
 }
 
 /** False: the log is of another history than the image, or ends before the image's log start; it has to be emptied. */

@@ -139,6 +139,19 @@ describe("level store", () => {
     remove();
   });
 
+  it("a log that looks cut off because somebody is writing it: locked", async () => {
+    const { path, remove } = temporaryDirectory();
+    const store = await openLevelStore(path);
+    await store.batch([one], { sync: true });
+    const log = join(path, readdirSync(path).find((name) => name.endsWith(".log")) ?? "");
+    const bytes = readFileSync(log);
+    writeFileSync(log, bytes.subarray(0, bytes.length - 1));
+    expect(await kindOf(() => openLevelStore(path))).toBe("locked");
+    writeFileSync(log, bytes);
+    await store.close();
+    remove();
+  });
+
   it("removeRange: a key that is damaged goes, too", async () => {
     const { path, remove } = temporaryDirectory();
     const raw = new ClassicLevel<Buffer, Buffer>(path, { keyEncoding: "buffer" });

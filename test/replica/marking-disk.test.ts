@@ -46,6 +46,17 @@ describe("marking disk", () => {
     }
   });
 
+  it("a file that has its name for good now: a mark, as any other", async () => {
+    const faulty = new FaultDisk(new MemoryDisk());
+    const disk = new MarkingDisk(faulty);
+    const file = disk.open("journal.tmp", { create: true });
+    await file.sync();
+    disk.rename("journal.tmp", "journal");
+    faulty.inject({ operations: ["sync"], path: "journal", effect: { kind: "fail", as: "full" } });
+    await expect(file.sync()).rejects.toMatchObject({ kind: "full" });
+    expect(isStorageFailed(disk)).toBe(true);
+  });
+
   it("other failures, and a file that was closed meanwhile: no mark", async () => {
     const disk = new MarkingDisk(new MemoryDisk());
     await expect(disk.syncDirectory("nowhere")).rejects.toMatchObject({ kind: "missing" });

@@ -172,16 +172,22 @@ describe("state recovery", () => {
     ]);
   });
 
-  it("an image that ends below the log: is no state to begin from, and the log is not emptied for it", async () => {
-    await log.reset(15, 1, 14);
-    log.append([setFrame(15, 1, 14, "k15")]);
-    await storeImage(applied(10, 1), 1, false);
-    await storeKeyed(applied(15, 1), "keyed");
-    keyed.inject({ operation: "range", effect: { kind: "fail", as: "corrupt" } });
-    const error = await recover().catch((caught: unknown) => caught);
-    expect(isBrokerError(error, "LOG_CORRUPT")).toBe(true);
-    expect([log.firstIndex, log.lastIndex, voided]).toEqual([15, 15, 0]);
-  });
+  it.each([
+    ["own", false],
+    ["received", true],
+  ])(
+    "an %s image that ends below the log: is no state to begin from, and the log is not emptied for it",
+    async (_, isInstalled) => {
+      await log.reset(15, 1, 14);
+      log.append([setFrame(15, 1, 14, "k15")]);
+      await storeImage(applied(10, 1), 1, isInstalled);
+      await storeKeyed(applied(15, 1), "keyed");
+      keyed.inject({ operation: "range", effect: { kind: "fail", as: "corrupt" } });
+      const error = await recover().catch((caught: unknown) => caught);
+      expect(isBrokerError(error, "LOG_CORRUPT")).toBe(true);
+      expect([log.firstIndex, log.lastIndex, voided]).toEqual([15, 15, 0]);
+    },
+  );
 
   it("a store that fails: is an error, and nothing is made again", async () => {
     fill(8);
