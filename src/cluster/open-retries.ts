@@ -2,8 +2,8 @@
 // next to nothing. Pure; replica-reconciler.ts asks.
 import type { GroupId, ReplicaId } from "../model/ids.ts";
 
-/** Pause after a failure, ms: doubles from the first to the last value. */
-export const OPEN_RETRY_MS = { first: 1000, last: 60_000 } as const;
+/** Pause after a failure, ms: doubles from the first to the last value. A disk that works again is not left waiting for longer. */
+export const OPEN_RETRY_MS = { first: 1000, last: 8000 } as const;
 
 /** One replica that shall be opened. */
 interface Wanted {
