@@ -106,15 +106,20 @@ function chooseLeaders(loads: readonly Load[], sets: readonly (readonly Load[])[
 }
 
 /**
- * Moves one leadership from a most loaded node towards one with at least two fewer. False: nothing
- * left to gain.
+ * Moves one leadership from a most loaded node towards one with at least two fewer. False: nothing left to gain. While there is
+ * such a node, a chain leads to it from one of the most loaded, not from each of them.
  */
 function evenOut(
   loads: readonly Load[],
   sets: readonly (readonly Load[])[],
   leaders: Load[],
 ): boolean {
-  const most = loads.reduce((a, b) => (b.leaders > a.leaders ? b : a));
+  const most = Math.max(...loads.map((load) => load.leaders));
+  return loads.some((load) => load.leaders === most && handOn(load, sets, leaders));
+}
+
+/** @returns whether there was a chain that ends at a node with at least two fewer */
+function handOn(most: Load, sets: readonly (readonly Load[])[], leaders: Load[]): boolean {
   const cameFrom = new Map<Load, number>();
   const queue = [most];
   for (let node = queue.shift(); node !== undefined; node = queue.shift()) {

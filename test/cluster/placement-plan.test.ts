@@ -53,6 +53,23 @@ describe("placement", () => {
     );
   });
 
+  test("spread: when the first of the nodes with most leaders has nobody to hand one to, another has", () => {
+    const prior = [
+      [43, 3],
+      [30, 14],
+      [37, 14],
+      [37, 16],
+      [34, 18],
+      [37, 3],
+    ] as const;
+    const candidates = prior.map(([replicas, preferredLeaders], place) => {
+      return { nodeId: node(place + 1), replicas, preferredLeaders };
+    });
+    const leaders = planPlacement(candidates, 7, 2).map((replicas) => replicas[0] ?? 0);
+    const nodes = candidates.map((candidate) => candidate.nodeId);
+    expect(spread(counts(leaders, nodes))).toBe(1);
+  });
+
   test("determinism: the order of the candidates does not matter", () => {
     fc.assert(
       fc.property(cases, ({ candidates, partitions, factor }) => {
