@@ -41,6 +41,10 @@ const subjects = {
 } as const;
 
 const program = new Command("bench").description("Load generator of Flotilla").showHelpAfterError();
+/** A crowd's consumers take 50 ms for each message, 1000 of them a few seconds for these. */
+const CROWD_MESSAGES = 100_000;
+const MESSAGES = 3_000_000;
+
 for (const [name, { run, about }] of Object.entries(subjects)) {
   program
     .command(name)
@@ -61,7 +65,7 @@ for (const [name, { run, about }] of Object.entries(subjects)) {
       "--messages <count>",
       "deliver, long-backlog, crowd: length of the backlog",
       positive,
-      3_000_000,
+      name === "crowd" ? CROWD_MESSAGES : MESSAGES,
     )
     .option("--consumers <count>", "crowd: consumers of the subscription", positive, 1000)
     .option("--rounds <count>", "failover: leaders killed", positive, 5)

@@ -41,8 +41,10 @@ const RELEASE_LIMIT_MS = 2000;
 
 export class Calm {
   isPassed = false;
-  /** From the end of the faults until every group had a leader again. */
+  /** From the end of the faults, or from an operator's force, until every group had a leader again. */
   leaderlessMs = 0;
+  /** Groups that an operator had to force, because what they wait for is gone for good. */
+  forcedLeaders = 0;
   readonly #cluster: SimCluster;
   readonly #workload: Workload;
   readonly #deliveries: Deliveries;
@@ -85,12 +87,15 @@ export class Calm {
   /** L1. */
   async #recover(): Promise<void> {
     const { world } = this.#cluster;
-    const startMs = world.nowMs;
+    let startMs = world.nowMs;
     const without = (): GroupId[] =>
       this.#groups.filter((group) => this.#cluster.leaderOf(group) === undefined);
     const isLed = (): boolean => without().length === 0;
     if (!(await this.#until(isLed, PATIENCE_MS))) {
-      for (const group of without()) await forceLeader(this.#cluster, group);
+      for (const group of without()) {
+        if (await forceLeader(this.#cluster, group)) this.forcedLeaders += 1;
+      }
+      if (this.forcedLeaders > 0) startMs = world.nowMs;
     }
     const isDone = await this.#until(isLed, RECOVER_LIMIT_MS);
     this.leaderlessMs = world.nowMs - startMs;

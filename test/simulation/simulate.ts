@@ -72,6 +72,7 @@ export const COUNTED = [
   "rebuilds",
   "metadataCompared",
   "damagedLeaders",
+  "forcedLeaders",
   "changesCompared",
   "divergences",
 ] as const;
@@ -199,6 +200,7 @@ class Simulation {
       rebuilds: counters.get("state_rebuilds") ?? 0,
       metadataCompared: invariants.metadataCompared,
       damagedLeaders: invariants.damagedLeaders,
+      forcedLeaders: this.#calm.forcedLeaders,
       changesCompared: invariants.changesCompared,
       divergences: this.#workload.divergences,
     };

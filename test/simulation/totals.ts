@@ -49,6 +49,7 @@ const LABELS: Readonly<Record<Exclude<Counted, "virtualMs">, string>> = {
   rebuilds: "states recovered from image and log",
   metadataCompared: "metadata compared between nodes",
   damagedLeaders: "leaders that found damage of theirs",
+  forcedLeaders: "partitions of which an operator forced the leader",
   divergences: "readers told that what they had read is gone",
   changesCompared: "changes of members that followed another one in a log",
 };
@@ -104,7 +105,10 @@ export function tableOf(totals: Totals, verdicts: readonly (readonly [string, st
     const { begun: some, bit: effective } = totals.faults[kind];
     table.push([`fault: ${kind}`, `${effective} bit of ${some}`]);
   }
-  table.push(["longest time to leaders after all faults, ms", Math.round(totals.leaderlessMsMax)]);
+  table.push([
+    "longest time to leaders after all faults, or force, ms",
+    Math.round(totals.leaderlessMsMax),
+  ]);
   table.push(["seeds with violations", listOr0(totals.failed)]);
   table.push(["seeds that do not count", listOr0(totals.uncounted)]);
   const examined = Object.values(totals.examined).reduce((all, looked) => all + looked, 0);
