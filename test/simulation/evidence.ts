@@ -28,12 +28,14 @@ function show(shards: readonly Shard[], present: string): number {
   const src = shards[0]?.src ?? "";
   const isRepeatable = shards.every((shard) => shard.isRepeatable);
   const simulators = new Set(shards.map(({ simulation }) => simulation.slice(0, 12)));
+  const versions = new Set(shards.map(({ node }) => node ?? "not told"));
   print(
     tableOf(totals, [
       ["shards", String(shards.length)],
       ["first seed of each shard repeats itself", isRepeatable ? "yes" : "NO"],
       ["source", `${src} (${src === present ? "the present one" : "not the present one"})`],
       ["versions of the simulator", [...simulators].join(", ")],
+      ["versions of Node.js", [...versions].join(", ")],
     ]),
   );
   const isMuch = totals.seeds >= EVERYTHING_SEEDS_MIN;

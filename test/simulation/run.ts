@@ -67,7 +67,13 @@ async function runSeeds(pool: Pool, options: RunOptions): Promise<number> {
   if (options.shard !== undefined) {
     appendShard(
       options.shard,
-      shardOf(totals, { root: ROOT, from: options.from, isRepeatable, seconds }),
+      shardOf(totals, {
+        root: ROOT,
+        node: process.version,
+        from: options.from,
+        isRepeatable,
+        seconds,
+      }),
     );
   }
   const counted = totals.seeds - totals.uncounted.length;

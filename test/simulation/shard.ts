@@ -18,6 +18,8 @@ const SHARD = z.object({
   /** Git's hash of the directory src, and of the simulator. */
   src: z.string(),
   simulation: z.string(),
+  /** Version of Node.js; orders of callbacks differ a little between major versions. Older shards do not tell. */
+  node: z.string().optional(),
   /** Inclusive. */
   from: count,
   to: count,
@@ -38,16 +40,21 @@ export type Shard = z.infer<typeof SHARD>;
 
 export interface ShardRun {
   readonly root: string;
+  readonly node: string;
   readonly from: number;
   readonly isRepeatable: boolean;
   readonly seconds: number;
 }
 
-export function shardOf(totals: Totals, { from, isRepeatable, root, seconds }: ShardRun): Shard {
+export function shardOf(
+  totals: Totals,
+  { from, isRepeatable, node, root, seconds }: ShardRun,
+): Shard {
   return {
     version: VERSION,
     src: treeHash(join(root, "src")),
     simulation: treeHash(join(root, "test/simulation")),
+    node,
     from,
     to: from + totals.seeds - 1,
     counted: totals.counted,

@@ -134,7 +134,10 @@ describe("evidence", () => {
     addResult(totals, resultOf([], from));
     addResult(totals, resultOf(["1 s: broken"], from + 1));
     const root = process.cwd();
-    return { ...shardOf(totals, { root, from, isRepeatable: true, seconds: 3 }), src };
+    return {
+      ...shardOf(totals, { root, node: "v20.1.0", from, isRepeatable: true, seconds: 3 }),
+      src,
+    };
   };
 
   it("shards: are read back and added up", () => {
