@@ -198,10 +198,13 @@ export class StatusChecks {
     }
     const newest = book.committed(book.committedIndex);
     if (newest === undefined || log === undefined) return;
+    // Completeness binds leaders of later terms (Raft §5.4.3). One whose own vote or answers came late may still win an
+    // older term while the next one commits: it can commit nothing, as a majority has gone on.
+    if (newest.term > term) return;
     if (newest.index < (log.segments[0]?.firstIndex ?? 1)) return;
     if (log.entry(newest.index)?.term !== newest.term) {
       this.#findings.report(
-        `leader completeness: n${node} leads group ${groupId} in term ${term} without index ${newest.index}`,
+        `leader completeness: n${node} leads group ${groupId} in term ${term} without index ${newest.index} of term ${newest.term}`,
       );
     }
   }
